@@ -1,0 +1,98 @@
+package batch
+
+import (
+	"maps"
+	"time"
+)
+
+// Direction says which way money moves. A Draft names the one it expects, so
+// that a collection run can never become a payout run by choosing another
+// provider.
+type Direction string
+
+const (
+	Collect Direction = "collect" // from the item's account to you
+	Pay     Direction = "pay"     // from you to the item's account
+	Load    Direction = "load"    // records only; no money moves
+)
+
+// A Draft is what you want done. It is plain data: nothing is checked until a
+// provider's Create, which reports every fault at once (see Info.Faults).
+type Draft struct {
+	// Reference is yours: unique among your batches, 1 to 64 of
+	// [A-Za-z0-9_-]. Every reconciliation hangs on it.
+	Reference string `json:"reference"`
+	// Direction is the way you expect money to move.
+	Direction Direction `json:"direction"`
+	// Date is when to process; zero means as soon as possible. Only the day
+	// counts, in UTC, where a service schedules by day.
+	Date time.Time `json:"date,omitzero"`
+	// Items are the payments or records. A few providers can fill them in
+	// (Info.ItemsOptional).
+	Items []Item `json:"items,omitempty"`
+	// Extra is service-specific: Info.Extra lists the keys that are
+	// understood. An unknown key is refused, never dropped.
+	Extra map[string]string `json:"extra,omitempty"`
+}
+
+// An Item is one payment, or one record.
+type Item struct {
+	// Reference is yours, unique within the draft. Reports are joined by it.
+	Reference string `json:"reference"`
+	// Account is a card-holder account, mobile number, client number...: each
+	// provider documents its form.
+	Account string `json:"account"`
+	// Amount is exact, in the minor unit of its currency.
+	Amount Money `json:"amount"`
+	// Extra is service-specific: Info.ItemExtra lists the keys.
+	Extra map[string]string `json:"extra,omitempty"`
+}
+
+// State is where a batch stands, in words that mean the same everywhere. Only
+// the last three are final.
+type State string
+
+const (
+	StateUnknown   State = ""          // maybe submitted, or a word this version does not know
+	StateDraft     State = "draft"     // no money can move until Submit
+	StatePending   State = "pending"   // the service has it and is not finished
+	StateDone      State = "done"      // finished; items may still have failed: see Report
+	StateFailed    State = "failed"    // refused or aborted as a whole
+	StateCancelled State = "cancelled" // withdrawn before processing
+)
+
+// Final reports whether the state can no longer change.
+func (s State) Final() bool {
+	return s == StateDone || s == StateFailed || s == StateCancelled
+}
+
+// Batch is a handle: plain data. Store it as JSON before Submit, load it in
+// another process, and go on.
+type Batch struct {
+	Provider  string    `json:"provider"`            // Info.Name of its maker; other providers refuse it
+	ID        string    `json:"id,omitempty"`        // the service's id; empty until it has one
+	Draft     Draft     `json:"draft"`               // what was asked, with what Create filled in
+	State     State     `json:"state"`               // where it stands
+	Native    string    `json:"native,omitempty"`    // the service's own word for State, e.g. "LOCKED"
+	UpdatedAt time.Time `json:"updated_at,omitzero"` // when State was last read or set
+}
+
+// Clone returns a copy that shares no memory with b.
+func (b Batch) Clone() Batch {
+	b.Draft = b.Draft.Clone()
+	return b
+}
+
+// Clone returns a copy that shares no memory with d.
+func (d Draft) Clone() Draft {
+	d.Extra = maps.Clone(d.Extra)
+	if d.Items != nil {
+		items := make([]Item, len(d.Items))
+		for i, item := range d.Items {
+			item.Extra = maps.Clone(item.Extra)
+			items[i] = item
+		}
+		d.Items = items
+	}
+	return d
+}

@@ -1,0 +1,282 @@
+package batch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Journal remembers, for every batch, what must survive a crash: Run writes
+// down what it is about to do before the first byte leaves, and what came of
+// it before its caller hears of it.
+//
+// A journal is a set of histories, one for each Key, to which entries are only
+// ever appended. It keeps no rules about money: those are in Run. What an
+// implementation promises is small and hard:
+//
+//  1. When Append returns nil, the entry survives a crash of the process and
+//     of the machine.
+//  2. When Append returns an error, the entry may or may not have been kept,
+//     and the journal refuses every later Append until it is opened anew: a
+//     disk that failed once is not to be believed.
+//     An ErrConflict is the exception: nothing was written, and the journal
+//     goes on.
+//  3. An entry is accepted only as the next of its history (Entry.Seq); of two
+//     writers, one gets ErrConflict.
+//  4. History returns what was appended, in order, complete, or an error.
+//
+// It holds no credential. It does hold the accounts and amounts of the items.
+// Package batchtest proves these promises of any implementation.
+type Journal interface {
+	// Lock waits for the sole right to act on key and returns the function
+	// that gives it back. It gives up when ctx ends. A crash gives it back.
+	Lock(ctx context.Context, key Key) (unlock func(), err error)
+
+	// History returns the entries of key, oldest first; none if there are none.
+	History(ctx context.Context, key Key) ([]Entry, error)
+
+	// Append adds the next entry to the history of key.
+	Append(ctx context.Context, key Key, e Entry) error
+
+	// Open yields the keys of one account at one provider whose last entry is
+	// not EntryDone, in no particular order.
+	Open(ctx context.Context, provider, account string) iter.Seq2[Key, error]
+
+	// Next returns a number of a named sequence that it has never returned and
+	// never will again: the first is first, each other is larger than all
+	// before. It is durable before it is returned.
+	Next(ctx context.Context, sequence string, first int64) (int64, error)
+}
+
+// A Key names one intent. The same key is the same batch, whoever asks and
+// however often; another draft under the same key is refused.
+type Key struct {
+	Provider  string `json:"provider"` // Info.Name
+	Account   string `json:"account"`  // Info.Account
+	Reference string `json:"reference"`
+}
+
+// EntryKind says what an Entry records.
+type EntryKind string
+
+const (
+	EntryIntent     EntryKind = "intent"     // what is wanted; nothing has been sent
+	EntryAttempt    EntryKind = "attempt"    // a step is about to be sent
+	EntryResult     EntryKind = "result"     // how that attempt ended
+	EntryReconciled EntryKind = "reconciled" // what a read said about unclear attempts
+	EntryDone       EntryKind = "done"       // final, and reported without a difference
+)
+
+// Step is a call that changes something at the service.
+type Step string
+
+const (
+	StepCreate Step = "create" // moves no money
+	StepSubmit Step = "submit" // moves money
+)
+
+// An Entry is one record of a history: plain data, JSON-safe.
+type Entry struct {
+	Seq         int       `json:"seq"` // 1, 2, 3... within the history
+	Kind        EntryKind `json:"kind"`
+	At          time.Time `json:"at"`
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the draft, in an intent
+	Draft       *Draft    `json:"draft,omitempty"`       // in an intent
+	Step        Step      `json:"step,omitempty"`        // in an attempt and its result
+	Attempt     int       `json:"attempt,omitempty"`     // 1, 2, 3... within the step
+	Batch       *Batch    `json:"batch,omitempty"`       // as it was known then
+	Failure     *Failure  `json:"failure,omitempty"`     // in a result: nil means success
+}
+
+// A Failure is an Error as a journal keeps it.
+type Failure struct {
+	Kind      Kind   `json:"kind"`
+	Op        string `json:"op,omitempty"`
+	Status    int    `json:"status,omitempty"`
+	Code      string `json:"code,omitempty"`
+	Message   string `json:"message,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+func failure(err error) *Failure {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return &Failure{Kind: ErrAmbiguous, Message: err.Error()}
+	}
+	message := e.Message
+	if message == "" && e.Err != nil {
+		message = e.Err.Error()
+	}
+	return &Failure{Kind: e.Kind, Op: e.Op, Status: e.Status, Code: e.Code, Message: message, RequestID: e.RequestID}
+}
+
+func (f *Failure) error(provider string) error {
+	return &Error{Kind: f.Kind, Provider: provider, Op: f.Op, Status: f.Status, Code: f.Code,
+		Message: f.Message, RequestID: f.RequestID}
+}
+
+// fingerprint identifies a draft: two drafts have the same one if and only if
+// they ask for the same.
+func fingerprint(d Draft) string {
+	if !d.Date.IsZero() {
+		d.Date = d.Date.UTC()
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		// A Draft holds only strings, integers and a date; a year beyond
+		// 9999 is all that cannot be marshalled.
+		text = fmt.Appendf(nil, "%+v", d)
+	}
+	return digest(text)
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// withoutSecrets returns d as a journal may keep it.
+func (i Info) withoutSecrets(d Draft) Draft {
+	if len(i.SecretExtra) == 0 || d.Extra == nil {
+		return d
+	}
+	d.Extra = maps.Clone(d.Extra)
+	for _, key := range i.SecretExtra {
+		if value, ok := d.Extra[key]; ok {
+			d.Extra[key] = digest([]byte(value))
+		}
+	}
+	return d
+}
+
+// restoreSecrets puts the secrets of supplied back into kept. It reports
+// whether kept is whole again.
+func (i Info) restoreSecrets(kept, supplied Draft) (Draft, bool) {
+	whole := true
+	for _, key := range i.SecretExtra {
+		value, ok := kept.Extra[key]
+		if !ok {
+			continue
+		}
+		if secret, ok := supplied.Extra[key]; ok && digest([]byte(secret)) == value {
+			kept.Extra = maps.Clone(kept.Extra)
+			kept.Extra[key] = secret
+		} else {
+			whole = false
+		}
+	}
+	return kept, whole
+}
+
+// NewMemoryJournal returns a Journal that forgets everything when the process
+// ends: for tests, and for batches that one process sees through. Run uses one
+// of its own where it is given none.
+func NewMemoryJournal() Journal {
+	return &memoryJournal{
+		histories: make(map[Key][]Entry),
+		sequences: make(map[string]int64),
+	}
+}
+
+type memoryJournal struct {
+	Locks
+	mu        sync.Mutex
+	histories map[Key][]Entry
+	sequences map[string]int64
+}
+
+// Locks is the Lock method of a journal that only one process has open. The
+// zero value is ready.
+type Locks struct {
+	mu    sync.Mutex
+	locks map[Key]*keyLock
+}
+
+type keyLock struct {
+	held chan struct{} // holds a token while somebody has the lock
+	want int           // how many have it or wait for it
+}
+
+// Lock waits until key is free or ctx ends.
+func (l *Locks) Lock(ctx context.Context, key Key) (unlock func(), err error) {
+	l.mu.Lock()
+	if l.locks == nil {
+		l.locks = make(map[Key]*keyLock)
+	}
+	lock, ok := l.locks[key]
+	if !ok {
+		lock = &keyLock{held: make(chan struct{}, 1)}
+		l.locks[key] = lock
+	}
+	lock.want++
+	l.mu.Unlock()
+
+	forget := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if lock.want--; lock.want == 0 {
+			delete(l.locks, key)
+		}
+	}
+	select {
+	case lock.held <- struct{}{}:
+		return func() { <-lock.held; forget() }, nil
+	case <-ctx.Done():
+		forget()
+		return nil, ctx.Err()
+	}
+}
+
+func (j *memoryJournal) History(_ context.Context, key Key) ([]Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.histories[key]), nil
+}
+
+func (j *memoryJournal) Append(_ context.Context, key Key, e Entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if want := len(j.histories[key]) + 1; e.Seq != want {
+		return &Error{Kind: ErrConflict, Op: "Journal",
+			Message: fmt.Sprintf("entry %d of %q is not the next, %d is", e.Seq, key.Reference, want)}
+	}
+	j.histories[key] = append(j.histories[key], e)
+	return nil
+}
+
+func (j *memoryJournal) Open(_ context.Context, provider, account string) iter.Seq2[Key, error] {
+	return func(yield func(Key, error) bool) {
+		j.mu.Lock()
+		var open []Key
+		for key, history := range j.histories {
+			if key.Provider == provider && key.Account == account && history[len(history)-1].Kind != EntryDone {
+				open = append(open, key)
+			}
+		}
+		j.mu.Unlock()
+		for _, key := range open {
+			if !yield(key, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (j *memoryJournal) Next(_ context.Context, sequence string, first int64) (int64, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	next := max(j.sequences[sequence]+1, first)
+	j.sequences[sequence] = next
+	return next, nil
+}

@@ -1,0 +1,99 @@
+package batch
+
+import (
+	"context"
+	"iter"
+)
+
+// Abilities that not every service has are interfaces of one method, behind
+// the free functions below. A provider that implements one really can.
+
+// A Finder finds a batch by the reference of its draft. Not found is
+// ErrNotFound; two of the same reference are ErrConflict.
+type Finder interface {
+	Find(ctx context.Context, reference string) (Batch, error)
+}
+
+// A Canceler withdraws a batch before any money moves. Success means that the
+// service was seen to say so; a batch that is already running is ErrConflict.
+type Canceler interface {
+	Cancel(ctx context.Context, b Batch) (Batch, error)
+}
+
+// A Lister lists the batches at the service, newest first where it can.
+type Lister interface {
+	List(ctx context.Context) iter.Seq2[Batch, error]
+}
+
+// An Editor replaces the whole list of items of a draft.
+type Editor interface {
+	SetItems(ctx context.Context, b Batch, items []Item) (Batch, error)
+}
+
+// A BulkPoller polls many batches in few requests. The result has the same
+// length and order; what could not be read is returned as it came, and the
+// error says why.
+type BulkPoller interface {
+	PollAll(ctx context.Context, bs []Batch) ([]Batch, error)
+}
+
+// As finds T, an interface such as Finder or a concrete provider, in p or in
+// what p wraps, following Unwrap() Provider.
+func As[T any](p Provider) (T, bool) {
+	for p != nil {
+		if t, ok := p.(T); ok {
+			return t, true
+		}
+		wrapper, ok := p.(interface{ Unwrap() Provider })
+		if !ok {
+			break
+		}
+		p = wrapper.Unwrap()
+	}
+	var none T
+	return none, false
+}
+
+// Find finds a batch by its reference, or returns ErrUnsupported.
+func Find(ctx context.Context, p Provider, reference string) (Batch, error) {
+	if f, ok := As[Finder](p); ok {
+		return f.Find(ctx, reference)
+	}
+	return Batch{}, unsupported(p, "Find")
+}
+
+// Cancel withdraws b before any money moves, or returns ErrUnsupported.
+func Cancel(ctx context.Context, p Provider, b Batch) (Batch, error) {
+	if c, ok := As[Canceler](p); ok {
+		return c.Cancel(ctx, b)
+	}
+	return b, unsupported(p, "Cancel")
+}
+
+// List lists the batches at the service, or yields ErrUnsupported.
+func List(ctx context.Context, p Provider) iter.Seq2[Batch, error] {
+	if l, ok := As[Lister](p); ok {
+		return l.List(ctx)
+	}
+	return func(yield func(Batch, error) bool) { yield(Batch{}, unsupported(p, "List")) }
+}
+
+// SetItems replaces the items of a draft, or returns ErrUnsupported.
+func SetItems(ctx context.Context, p Provider, b Batch, items []Item) (Batch, error) {
+	if e, ok := As[Editor](p); ok {
+		return e.SetItems(ctx, b, items)
+	}
+	return b, unsupported(p, "SetItems")
+}
+
+func unsupported(p Provider, op string) error {
+	return &Error{Kind: ErrUnsupported, Provider: p.Info().Name, Op: op, Message: "the service cannot do this"}
+}
+
+// A Numberer runs batches under numbers. Number returns d with a number from
+// next in its Extra if d needs one, and d as it is otherwise. Run calls it
+// once for every new reference; next is the journal's, so no number is ever
+// used twice.
+type Numberer interface {
+	Number(d Draft, next func(first int64) (int64, error)) (Draft, error)
+}

@@ -1,0 +1,212 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// A Provider runs batches at one payment service.
+//
+//  1. Only Submit moves money. Create may leave a draft behind, nothing more.
+//  2. Submit sends at most one request that can move money, and never sends it
+//     again. It refuses, without I/O, a batch that is not StateDraft.
+//  3. Every error is an *Error. Any kind but ErrAmbiguous promises that the
+//     call had no lasting effect, except that a failed Create may leave a
+//     draft, whose ID it then returns.
+//  4. A returned Batch is never poorer than the one passed in, even beside an
+//     error.
+//  5. Arguments are not modified. All methods may be called concurrently.
+//  6. A context that ends during Submit gives an error matching both ctx.Err()
+//     and ErrAmbiguous, unless it is certain that nothing was sent.
+//  7. Final states stay final.
+//  8. A status word the provider does not know is StateUnknown with Native
+//     set, not an error.
+//  9. Adapters keep no state: a Batch restored from JSON continues with a
+//     fresh Provider.
+//  10. A Report has one Result per item, with its reference, and totals that
+//     add up.
+//  11. No credential appears in an error or a log record.
+//  12. A draft of the wrong Direction and a batch of another provider are
+//     refused before I/O.
+//
+// Package batchtest proves these laws of any implementation.
+type Provider interface {
+	// Info returns fixed facts, without I/O.
+	Info() Info
+
+	// Create checks the draft and prepares a batch in StateDraft. No money
+	// can move. A draft that the service could not accept gives ErrInvalid,
+	// before any request, with one FieldError for every fault.
+	//
+	// If Create fails after the service has made something, the Batch beside
+	// the error carries its ID: no money moves without a Submit, but the
+	// draft is there.
+	Create(ctx context.Context, d Draft) (Batch, error)
+
+	// Submit lets the money move. On success the batch is StatePending or
+	// final. On ErrAmbiguous it is StateUnknown: the batch may be running, or
+	// may start later. Do not submit again; call Reconcile, or use Run, which
+	// does so by the rules. On any other error nothing has happened and
+	// nothing will, and the batch is still StateDraft.
+	Submit(ctx context.Context, b Batch) (Batch, error)
+
+	// Poll reads where the batch stands. It changes nothing at the service.
+	// A batch in a final state is returned as it is, without I/O.
+	Poll(ctx context.Context, b Batch) (Batch, error)
+
+	// Report reads the outcome of every item, as known now. It changes
+	// nothing at the service. Before the batch is final, items are
+	// OutcomePending unless the service says more.
+	//
+	// A reply that does not fit the draft (items missing, unknown, twice, or
+	// with another amount) gives ErrProtocol beside the report, never instead
+	// of it, with one FieldError for every difference.
+	Report(ctx context.Context, b Batch) (Report, error)
+}
+
+// Info holds fixed facts, so that a caller can plan without I/O.
+type Info struct {
+	Name      string        // "citypay"
+	Account   string        // whose account, in which environment: "sandbox.citypay.com/PC600001"; never a secret
+	Direction Direction     // the way money moves here
+	MaxItems  int           // largest batch; 0 if the service states none
+	Interval  time.Duration // a polite first poll interval; Watch backs off from here
+	Guard     Guard         // does the service itself refuse a second submit of the same batch?
+	Currency  string        // the only currency it takes; empty if it takes any ISO 4217 one
+
+	ItemsOptional bool     // a Draft without Items is meaningful: the provider documents what it does
+	Extra         []string // the keys of Draft.Extra that it understands
+	ItemExtra     []string // the keys of Item.Extra that it understands
+	SecretExtra   []string // those of Extra whose values are secrets: journals keep only a digest of them
+}
+
+// Guard says whether the service itself refuses a second submit of the same
+// batch. Run resends after an unclear outcome only behind a guard.
+type Guard string
+
+const (
+	GuardNone    Guard = ""        // none is documented: an unclear submit is never sent again
+	GuardRefuses Guard = "refuses" // whichever of two submits arrives second is refused
+)
+
+var reference = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Faults lists everything that keeps d from being acceptable to any service
+// with these facts, in the order of the items. Providers add their own rules.
+func (i Info) Faults(d Draft) []FieldError {
+	var faults []FieldError
+	draft := func(field, format string, args ...any) {
+		faults = append(faults, FieldError{Item: -1, Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+
+	if !reference.MatchString(d.Reference) {
+		draft("reference", "must be 1 to 64 letters, digits, '_' or '-'")
+	}
+	if d.Direction != i.Direction {
+		draft("direction", "is %q, but %s can only %s", d.Direction, i.Name, i.Direction)
+	}
+	for _, key := range unknownKeys(d.Extra, i.Extra) {
+		draft("extra", "%s does not know the key %q", i.Name, key)
+	}
+	if len(d.Items) == 0 && !i.ItemsOptional {
+		draft("items", "there are none")
+	}
+	if i.MaxItems > 0 && len(d.Items) > i.MaxItems {
+		draft("items", "there are %d, and %s takes at most %d", len(d.Items), i.Name, i.MaxItems)
+	}
+
+	first := make(map[string]int, len(d.Items))
+	var total Money
+	overflow := false
+	for n, item := range d.Items {
+		fault := func(field, format string, args ...any) {
+			faults = append(faults, FieldError{Item: n, Reference: item.Reference, Field: field, Message: fmt.Sprintf(format, args...)})
+		}
+		if item.Reference == "" {
+			fault("reference", "is empty")
+		} else if earlier, taken := first[item.Reference]; taken {
+			fault("reference", "is also that of item %d", earlier)
+		} else {
+			first[item.Reference] = n
+		}
+		if item.Account == "" {
+			fault("account", "is empty")
+		}
+		switch {
+		case item.Amount.Minor < 0:
+			fault("amount", "is negative")
+		case item.Amount.Minor == 0 && i.Direction != Load:
+			fault("amount", "must be more than zero")
+		}
+		if fix := i.currencyFault(d, item); fix != "" {
+			fault("currency", "%s", fix)
+		} else if item.Amount.Minor > 0 && !overflow {
+			sum, err := Money{total.Minor, item.Amount.Currency}.Add(item.Amount)
+			if overflow = err != nil; overflow {
+				fault("amount", "the total overflows here")
+			}
+			total = sum
+		}
+		for _, key := range unknownKeys(item.Extra, i.ItemExtra) {
+			fault("extra", "%s does not know the key %q", i.Name, key)
+		}
+	}
+	return faults
+}
+
+func (i Info) currencyFault(d Draft, item Item) string {
+	currency := item.Amount.Currency
+	if i.Currency != "" {
+		if currency != i.Currency {
+			return fmt.Sprintf("is %q, and %s takes only %s here", currency, i.Name, i.Currency)
+		}
+		return ""
+	}
+	if _, known := Exponent(currency); !known {
+		return fmt.Sprintf("%q is no ISO 4217 code", currency)
+	}
+	if want := d.Items[0].Amount.Currency; currency != want {
+		return fmt.Sprintf("is %s, but the first item's is %s: one batch has one currency", currency, want)
+	}
+	return ""
+}
+
+func unknownKeys(have map[string]string, known []string) []string {
+	var unknown []string
+	for key := range have {
+		if !slices.Contains(known, key) {
+			unknown = append(unknown, key)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+// Refuse says why a provider with these facts must not touch b, or nil: b is
+// another provider's (law 12). Every provider asks it first, before any I/O.
+func (i Info) Refuse(op string, b Batch) error {
+	if b.Provider != i.Name {
+		return &Error{Kind: ErrInvalid, Provider: i.Name, Op: op,
+			Message: fmt.Sprintf("this batch is of provider %q", b.Provider)}
+	}
+	if b.Draft.Direction != i.Direction {
+		return &Error{Kind: ErrInvalid, Provider: i.Name, Op: op,
+			Message: fmt.Sprintf("this batch is to %s, and %s can only %s", b.Draft.Direction, i.Name, i.Direction)}
+	}
+	return nil
+}
+
+// RefuseSubmit is Refuse for Submit, which takes only a draft (law 2).
+func (i Info) RefuseSubmit(op string, b Batch) error {
+	if err := i.Refuse(op, b); err != nil {
+		return err
+	}
+	if b.State != StateDraft {
+		return &Error{Kind: ErrConflict, Provider: i.Name, Op: op,
+			Message: fmt.Sprintf("only a draft can be submitted, and this batch is %q", b.State)}
+	}
+	return nil
+}

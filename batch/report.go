@@ -1,0 +1,122 @@
+package batch
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Outcome is what became of one item.
+type Outcome string
+
+const (
+	OutcomePaid     Outcome = "paid"     // the money moved, or the record was loaded
+	OutcomeFailed   Outcome = "failed"   // the service tried and the money did not move
+	OutcomePending  Outcome = "pending"  // not decided yet
+	OutcomeReturned Outcome = "returned" // it moved and came back: bounced, refuted, unclaimed
+	OutcomeSkipped  Outcome = "skipped"  // the service did not try
+	OutcomeUnknown  Outcome = "unknown"  // the service does not say, or not in words this version knows
+)
+
+var outcomes = []Outcome{OutcomePaid, OutcomeFailed, OutcomePending, OutcomeReturned, OutcomeSkipped, OutcomeUnknown}
+
+// Outcomes returns every Outcome, in the order in which reports show them.
+func Outcomes() []Outcome { return slices.Clone(outcomes) }
+
+// A Report is the outcome per item, as known now; later bounces change a later
+// Report.
+type Report struct {
+	Batch   Batch             // as read together with the results
+	Results []Result          // one per item of Batch.Draft, in its order
+	Totals  map[Outcome]Total // only the outcomes that occur
+
+	// Unmatched holds rows that the service reported and nobody asked for, or
+	// reported twice. There is always an error beside it.
+	Unmatched []Result
+}
+
+// A Result is the outcome of one item.
+type Result struct {
+	Item    Item
+	Outcome Outcome
+	Code    string // the service's code and words, verbatim
+	Message string
+	Native  any `json:"-"` // e.g. citypay.TransactionResult
+}
+
+// A Total counts the results with one Outcome and adds up their amounts.
+type Total struct {
+	Count  int
+	Amount Money
+}
+
+// NewReport joins the service's rows to the items of b by Item.Reference. The
+// Item of a row says what the service claims: a Reference, and where it names
+// them an Account and an Amount (its zero value where it does not).
+//
+// The report is always complete: an item without a row is OutcomePending while
+// b is not final, and OutcomeUnknown after. Whatever does not fit (an item
+// missing from a final report, a row for no item, a second row, another amount
+// or account) is listed in the error, an ErrProtocol, beside the report.
+func NewReport(b Batch, rows []Result) (Report, error) {
+	r := Report{Batch: b, Results: make([]Result, len(b.Draft.Items))}
+	var faults []FieldError
+	fault := func(n int, reference, field, format string, args ...any) {
+		faults = append(faults, FieldError{Item: n, Reference: reference, Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+
+	place := make(map[string]int, len(b.Draft.Items))
+	for n, item := range b.Draft.Items {
+		place[item.Reference] = n
+		r.Results[n].Item = item
+	}
+	for _, row := range rows {
+		reference := row.Item.Reference
+		n, known := place[reference]
+		if !known {
+			fault(-1, reference, "result", "the service reports an item %q that is not in the batch", reference)
+			r.Unmatched = append(r.Unmatched, row)
+			continue
+		}
+		result := &r.Results[n]
+		if result.Outcome != "" {
+			fault(n, reference, "result", "is reported more than once")
+			r.Unmatched = append(r.Unmatched, row)
+			continue
+		}
+		item := result.Item
+		if row.Item.Amount != (Money{}) && row.Item.Amount != item.Amount {
+			fault(n, reference, "amount", "is reported as %s, but was sent as %s", row.Item.Amount, item.Amount)
+		}
+		if row.Item.Account != "" && row.Item.Account != item.Account {
+			fault(n, reference, "account", "is reported as another account than was sent")
+		}
+		row.Item = item
+		*result = row
+	}
+	for n := range r.Results {
+		result := &r.Results[n]
+		if result.Outcome != "" {
+			continue
+		}
+		result.Outcome = OutcomePending
+		if b.State.Final() {
+			result.Outcome = OutcomeUnknown
+			fault(n, result.Item.Reference, "result", "is missing from the report")
+		}
+	}
+
+	r.Totals = make(map[Outcome]Total)
+	for _, result := range r.Results {
+		total := r.Totals[result.Outcome]
+		sum, err := Money{total.Amount.Minor, result.Item.Amount.Currency}.Add(result.Item.Amount)
+		if err != nil {
+			fault(-1, "", "totals", "the total of %s overflows", result.Outcome)
+		}
+		r.Totals[result.Outcome] = Total{Count: total.Count + 1, Amount: sum}
+	}
+	if len(faults) > 0 {
+		return r, &Error{Kind: ErrProtocol, Provider: b.Provider, Op: "Report",
+			Message: "the report does not match the batch", Fields: faults}
+	}
+	return r, nil
+}

@@ -1,0 +1,104 @@
+package batch_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+func TestNewReport(t *testing.T) {
+	a := batch.Item{Reference: "a", Account: "acc-a", Amount: gbp(100)}
+	b := batch.Item{Reference: "b", Account: "acc-b", Amount: gbp(250)}
+	row := func(reference string, outcome batch.Outcome, change ...func(*batch.Result)) batch.Result {
+		r := batch.Result{Item: batch.Item{Reference: reference}, Outcome: outcome}
+		for _, c := range change {
+			c(&r)
+		}
+		return r
+	}
+	claims := func(account string, amount batch.Money) func(*batch.Result) {
+		return func(r *batch.Result) { r.Item.Account, r.Item.Amount = account, amount }
+	}
+	total := func(n int, minor int64) batch.Total { return batch.Total{Count: n, Amount: gbp(minor)} }
+
+	for name, c := range map[string]struct {
+		state     batch.State
+		rows      []batch.Result
+		outcomes  []batch.Outcome // of a and b
+		totals    map[batch.Outcome]batch.Total
+		unmatched int
+		faults    []string
+	}{
+		"complete, in any order": {batch.StateDone,
+			[]batch.Result{row("b", batch.OutcomePaid, claims("acc-b", gbp(250))), row("a", batch.OutcomeFailed)},
+			[]batch.Outcome{batch.OutcomeFailed, batch.OutcomePaid},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 250), batch.OutcomeFailed: total(1, 100)}, 0, nil},
+		"not finished": {batch.StatePending, []batch.Result{row("a", batch.OutcomePaid)},
+			[]batch.Outcome{batch.OutcomePaid, batch.OutcomePending},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomePending: total(1, 250)}, 0, nil},
+		"one is missing": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid)},
+			[]batch.Outcome{batch.OutcomePaid, batch.OutcomeUnknown},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomeUnknown: total(1, 250)}, 0,
+			[]string{`item 1 ("b"): result: is missing from the report`}},
+		"nothing came": {batch.StateFailed, nil,
+			[]batch.Outcome{batch.OutcomeUnknown, batch.OutcomeUnknown},
+			map[batch.Outcome]batch.Total{batch.OutcomeUnknown: total(2, 350)}, 0,
+			[]string{`item 0 ("a"): result: is missing from the report`, `item 1 ("b"): result: is missing from the report`}},
+		"a stranger": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid), row("b", batch.OutcomePaid), row("c", batch.OutcomePaid)},
+			[]batch.Outcome{batch.OutcomePaid, batch.OutcomePaid},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(2, 350)}, 1,
+			[]string{`result: the service reports an item "c" that is not in the batch`}},
+		"twice": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid), row("b", batch.OutcomeFailed), row("b", batch.OutcomePaid)},
+			[]batch.Outcome{batch.OutcomePaid, batch.OutcomeFailed},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomeFailed: total(1, 250)}, 1,
+			[]string{`item 1 ("b"): result: is reported more than once`}},
+		"another amount and account": {batch.StateDone,
+			[]batch.Result{row("a", batch.OutcomePaid, claims("acc-x", gbp(101))), row("b", batch.OutcomePaid)},
+			[]batch.Outcome{batch.OutcomePaid, batch.OutcomePaid},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(2, 350)}, 0,
+			[]string{`item 0 ("a"): amount: is reported as 1.01 GBP, but was sent as 1.00 GBP`,
+				`item 0 ("a"): account: is reported as another account than was sent`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handle := batch.Batch{Provider: "test", Draft: draft(a, b), State: c.state}
+			got, err := batch.NewReport(handle, c.rows)
+
+			var outcomes []batch.Outcome
+			for n, result := range got.Results {
+				outcomes = append(outcomes, result.Outcome)
+				require.Equal(t, handle.Draft.Items[n], result.Item, "a result holds the item as it was sent")
+			}
+			require.Equal(t, c.outcomes, outcomes)
+			require.Empty(t, cmp.Diff(c.totals, got.Totals))
+			require.Len(t, got.Unmatched, c.unmatched)
+
+			var faults []string
+			var e *batch.Error
+			if errors.As(err, &e) {
+				require.Equal(t, batch.ErrProtocol, e.Kind)
+				for _, fault := range e.Fields {
+					faults = append(faults, fault.Error())
+				}
+			} else {
+				require.NoError(t, err)
+			}
+			require.Empty(t, cmp.Diff(c.faults, faults))
+		})
+	}
+}
+
+func TestNewReportRefusesATotalThatOverflows(t *testing.T) {
+	items := []batch.Item{{Reference: "a", Amount: gbp(math.MaxInt64)}, {Reference: "b", Amount: gbp(1)}}
+	_, err := batch.NewReport(batch.Batch{Draft: draft(items...)}, nil)
+	require.ErrorContains(t, err, "overflows")
+}
+
+func TestOutcomesAreACopy(t *testing.T) {
+	batch.Outcomes()[0] = "changed"
+	require.Equal(t, batch.OutcomePaid, batch.Outcomes()[0])
+}

@@ -1,0 +1,648 @@
+package batch_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+// teller is a service whose Submits follow a script, one word for each; the
+// last repeats. It applies a batch as often as it is told to: that no batch is
+// applied twice is up to Run.
+type teller struct {
+	mu      sync.Mutex
+	info    batch.Info
+	script  []string
+	absent  any            // what Poll says of a batch that was not applied: a State or an error
+	submits int            // calls of Submit
+	creates int            // calls of Create
+	applied map[string]int // by batch reference
+	polls   map[string]int // since it was applied
+	down    int            // so many polls fail first
+	create  error          // what Create fails with
+	during  func()         // called in Submit
+	drafts  []batch.Draft  // as submitted
+}
+
+func newTeller(script ...string) *teller {
+	return &teller{
+		info:    batch.Info{Name: "teller", Account: "test/1", Direction: batch.Collect, Interval: time.Second},
+		script:  script,
+		absent:  batch.StateUnknown,
+		applied: map[string]int{},
+		polls:   map[string]int{},
+	}
+}
+
+func (s *teller) Info() batch.Info { return s.info }
+
+func (s *teller) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.creates++
+	b := batch.Batch{Provider: "teller", Draft: d, State: batch.StateDraft}
+	if s.create != nil {
+		return b, s.create
+	}
+	b.ID = "id-" + d.Reference
+	return b, nil
+}
+
+func (s *teller) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	if err := s.info.RefuseSubmit("Submit", b); err != nil {
+		return b, err
+	}
+	s.mu.Lock()
+	word := s.script[min(s.submits, len(s.script)-1)]
+	s.submits++
+	s.drafts = append(s.drafts, b.Draft)
+	during := s.during
+	s.mu.Unlock()
+	if during != nil {
+		during()
+	}
+	apply := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.applied[b.Draft.Reference]++
+	}
+	fail := func(kind batch.Kind, err batch.Error) (batch.Batch, error) {
+		if kind == batch.ErrAmbiguous {
+			b.State = batch.StateUnknown
+		}
+		err.Kind, err.Provider, err.Op = kind, "teller", "Submit"
+		return b, &err
+	}
+	switch word {
+	case "ok":
+		apply()
+		if ctx.Err() != nil {
+			return fail(batch.ErrAmbiguous, batch.Error{Err: ctx.Err()})
+		}
+		b.State = batch.StatePending
+		return b, nil
+	case "applied and lost":
+		apply()
+		return fail(batch.ErrAmbiguous, batch.Error{})
+	case "lost":
+		return fail(batch.ErrAmbiguous, batch.Error{})
+	case "hang":
+		<-ctx.Done()
+		return fail(batch.ErrAmbiguous, batch.Error{Err: ctx.Err()})
+	case "guarded": // refuses if it was applied before
+		s.mu.Lock()
+		before := s.applied[b.Draft.Reference]
+		s.mu.Unlock()
+		if before > 0 {
+			return fail(batch.ErrConflict, batch.Error{Message: "not in draft"})
+		}
+		apply()
+		b.State = batch.StatePending
+		return b, nil
+	case "not sent":
+		return fail(batch.ErrUnavailable, batch.Error{})
+	case "throttled":
+		return fail(batch.ErrThrottled, batch.Error{RetryAfter: 5 * time.Second})
+	case "throttled for an hour":
+		return fail(batch.ErrThrottled, batch.Error{RetryAfter: time.Hour})
+	case "401":
+		return fail(batch.ErrAuth, batch.Error{Status: 401})
+	case "funds":
+		return fail(batch.ErrFunds, batch.Error{})
+	case "refused":
+		return fail(batch.ErrInvalid, batch.Error{Code: "B006"})
+	}
+	panic(word)
+}
+
+func (s *teller) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	if b.State.Final() {
+		return b, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down > 0 {
+		s.down--
+		return b, &batch.Error{Kind: batch.ErrUnavailable, Provider: "teller"}
+	}
+	ref := b.Draft.Reference
+	if s.applied[ref] == 0 {
+		switch absent := s.absent.(type) {
+		case batch.State:
+			b.State = absent
+			return b, nil
+		default:
+			return b, s.absent.(error)
+		}
+	}
+	s.polls[ref]++
+	if b.State = batch.StatePending; s.polls[ref] > 1 {
+		b.State = batch.StateDone
+	}
+	return b, nil
+}
+
+func (s *teller) Report(_ context.Context, b batch.Batch) (batch.Report, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var rows []batch.Result
+	for _, item := range b.Draft.Items {
+		for range s.applied[b.Draft.Reference] {
+			rows = append(rows, batch.Result{Item: item, Outcome: batch.OutcomePaid})
+		}
+	}
+	return batch.NewReport(b, rows)
+}
+
+func (s *teller) moved() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, times := range s.applied {
+		n += times
+	}
+	return n
+}
+
+func oneItem() batch.Draft {
+	return draft(batch.Item{Reference: "a", Account: "acc", Amount: gbp(100)})
+}
+
+// kinds writes a history in a line: "intent create create:ok submit#1 ...".
+func kinds(t *testing.T, j batch.Journal, reference string) string {
+	t.Helper()
+	history, err := j.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: reference})
+	require.NoError(t, err)
+	var words []string
+	for n, e := range history {
+		require.Equal(t, n+1, e.Seq)
+		word := string(e.Kind)
+		if e.Step != "" {
+			word = fmt.Sprintf("%s#%d", e.Step, e.Attempt)
+		}
+		if e.Kind == batch.EntryResult {
+			word += "=ok"
+			if e.Failure != nil {
+				word = strings.TrimSuffix(word, "ok") + string(e.Failure.Kind)
+			}
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+func TestRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		script  []string
+		change  func(*teller)
+		kind    batch.Kind // of the error
+		submits int
+		moved   int
+		history string
+	}{
+		"all goes well": {[]string{"ok"}, nil, "", 1, 1,
+			"intent create#1 create#1=ok submit#1 submit#1=ok done"},
+		"applied, and the reply is lost: a read is the witness": {[]string{"applied and lost"}, nil, "", 1, 1,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled done"},
+		"the witness answers only at the third try": {[]string{"applied and lost"}, func(s *teller) { s.down = 2 }, "", 1, 1,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled done"},
+		"lost, and the service does not know": {[]string{"lost", "ok"}, nil, batch.ErrAmbiguous, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
+		"lost, and the service does not find it": {[]string{"lost", "ok"}, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrNotFound} }, batch.ErrAmbiguous, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
+		"lost, and the service shows a draft, which is no proof without a guard": {[]string{"lost", "ok"}, func(s *teller) { s.absent = batch.StateDraft }, batch.ErrAmbiguous, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
+		"lost, and no read succeeds": {[]string{"lost", "ok"}, func(s *teller) { s.down = 1000; s.info.Guard = batch.GuardRefuses }, batch.ErrAmbiguous, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
+		"lost behind a guard: one more is harmless": {[]string{"lost", "ok"}, func(s *teller) { s.info.Guard = batch.GuardRefuses }, "", 2, 1,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=ok done"},
+		"lost four times behind a guard: enough": {[]string{"lost"}, func(s *teller) { s.info.Guard = batch.GuardRefuses }, batch.ErrAmbiguous, 4, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=ambiguous submit#3 submit#3=ambiguous submit#4 submit#4=ambiguous"},
+		"lost, then refused for funds: the first may still land": {[]string{"lost", "funds"}, func(s *teller) { s.info.Guard = batch.GuardRefuses; s.absent = batch.StateDraft }, batch.ErrAmbiguous, 4, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=funds submit#3 submit#3=funds submit#4 submit#4=funds"},
+		"never sent, then sent": {[]string{"not sent", "not sent", "ok"}, nil, "", 3, 1,
+			"intent create#1 create#1=ok submit#1 submit#1=unavailable submit#2 submit#2=unavailable submit#3 submit#3=ok done"},
+		"never sent at all": {[]string{"not sent"}, nil, batch.ErrUnavailable, 3, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=unavailable submit#2 submit#2=unavailable submit#3 submit#3=unavailable"},
+		"throttled for a moment": {[]string{"throttled", "ok"}, nil, "", 2, 1,
+			"intent create#1 create#1=ok submit#1 submit#1=throttled submit#2 submit#2=ok done"},
+		"throttled for long: the caller knows better": {[]string{"throttled for an hour", "ok"}, nil, batch.ErrThrottled, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=throttled"},
+		"the token expired under way": {[]string{"401", "ok"}, nil, "", 2, 1,
+			"intent create#1 create#1=ok submit#1 submit#1=auth submit#2 submit#2=ok done"},
+		"the credential is wrong": {[]string{"401"}, nil, batch.ErrAuth, 2, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=auth submit#2 submit#2=auth"},
+		"refused": {[]string{"refused", "ok"}, nil, batch.ErrInvalid, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=invalid"},
+		"no money": {[]string{"funds", "ok"}, nil, batch.ErrFunds, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=funds"},
+		"the service is silent": {[]string{"hang", "ok"}, nil, batch.ErrAmbiguous, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
+		"the draft is refused": {[]string{"ok"}, func(s *teller) { s.create = &batch.Error{Kind: batch.ErrInvalid} }, batch.ErrInvalid, 0, 0,
+			"intent create#1 create#1=invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				service, journal := newTeller(c.script...), batch.NewMemoryJournal()
+				if c.change != nil {
+					c.change(service)
+				}
+				report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: journal})
+				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+				require.Equal(t, c.submits, service.submits, "calls of Submit")
+				require.Equal(t, c.moved, service.moved(), "times that money moved")
+				require.Equal(t, c.history, kinds(t, journal, "run-1"))
+				require.Equal(t, "run-1", report.Batch.Draft.Reference, "the batch is there even beside an error")
+				if c.kind == "" {
+					require.Equal(t, batch.StateDone, report.Batch.State)
+					require.Equal(t, 1, report.Totals[batch.OutcomePaid].Count)
+				}
+				if c.kind == batch.ErrAmbiguous {
+					require.Equal(t, batch.StateUnknown, report.Batch.State)
+				}
+			})
+		})
+	}
+}
+
+func TestRunAgainOnlyAsksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, journal := newTeller("lost", "ok"), batch.NewMemoryJournal()
+		o := &batch.RunOptions{Journal: journal}
+		for range 3 {
+			_, err := batch.Run(t.Context(), service, oneItem(), o)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			_, err = batch.Resume(t.Context(), service, "run-1", o)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+		}
+		require.Equal(t, 1, service.submits, "an unclear submit is never sent again")
+
+		service.applied["run-1"]++ // it lands late, after all
+		report, err := batch.Resume(t.Context(), service, "run-1", o)
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Totals[batch.OutcomePaid].Count)
+		require.Equal(t, 1, service.submits)
+
+		report, err = batch.Run(t.Context(), service, oneItem(), o)
+		require.NoError(t, err, "a batch that is done is reported again")
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		require.Equal(t, 1, service.submits)
+	})
+}
+
+// The first submit is lost and lands late; the second is refused because of
+// it. The refusal is that of the second alone.
+func TestRunDoesNotTakeTheRefusalOfAResendForTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newTeller("lost", "guarded")
+		service.info.Guard = batch.GuardRefuses
+		service.during = func() {
+			if service.submits == 2 {
+				service.applied["run-1"]++ // the first one lands now
+			}
+		}
+		report, err := batch.Run(t.Context(), service, oneItem(), nil)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		require.Equal(t, 2, service.submits)
+		require.Equal(t, 1, service.moved())
+	})
+}
+
+func TestRunKeepsAReferenceForItsDraft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.NoError(t, err)
+
+		other := oneItem()
+		other.Items[0].Amount.Minor++
+		_, err = batch.Run(t.Context(), service, other, o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, `the reference "run-1" belongs to another draft`)
+		require.Equal(t, 1, service.submits)
+
+		again := oneItem()
+		again.Date = time.Time{}.UTC()
+		_, err = batch.Run(t.Context(), service, again, o)
+		require.NoError(t, err)
+	})
+}
+
+func TestRunTakesACorrectedDraftIfTheFirstWasRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.create = &batch.Error{Kind: batch.ErrInvalid}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+
+		service.create = nil
+		corrected := oneItem()
+		corrected.Items[0].Amount.Minor = 99
+		report, err := batch.Run(t.Context(), service, corrected, o)
+		require.NoError(t, err)
+		require.Equal(t, gbp(99), report.Totals[batch.OutcomePaid].Amount)
+	})
+}
+
+func TestRunRefusesABadDraftBeforeTheJournal(t *testing.T) {
+	service, journal := newTeller("ok"), batch.NewMemoryJournal()
+	d := oneItem()
+	d.Direction = batch.Pay
+	_, err := batch.Run(t.Context(), service, d, &batch.RunOptions{Journal: journal})
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.Zero(t, service.creates)
+	require.Empty(t, kinds(t, journal, "run-1"))
+}
+
+func TestRunByAHundredCallersSubmitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.during = func() { time.Sleep(time.Minute) } // fake: this is a synctest bubble
+		var wg sync.WaitGroup
+		for n := range 100 {
+			wg.Go(func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if n%10 == 9 {
+					time.AfterFunc(time.Second, cancel)
+				}
+				report, err := batch.Run(ctx, service, oneItem(), o)
+				switch {
+				case err == nil:
+					if report.Batch.State != batch.StateDone {
+						t.Errorf("caller %d got no final batch", n)
+					}
+				case n%10 == 9 && errors.Is(err, context.Canceled):
+				default:
+					t.Errorf("caller %d: %v", n, err)
+				}
+			})
+		}
+		wg.Wait()
+		require.Equal(t, 1, service.submits)
+		require.Equal(t, 1, service.moved())
+	})
+}
+
+func TestRunIsNotMadeAmbiguousByCtrlC(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		ctx, cancel := context.WithCancel(t.Context())
+		service.during = func() { cancel(); time.Sleep(time.Second) }
+		report, err := batch.Run(ctx, service, oneItem(), o)
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.Equal(t, batch.StatePending, report.Batch.State)
+
+		report, err = batch.Resume(t.Context(), service, "run-1", o)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		require.Equal(t, 1, service.submits)
+		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ok done", kinds(t, o.Journal, "run-1"))
+	})
+}
+
+func TestRunSendsNothingOnceItsContextHasEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	service := newTeller("ok")
+	_, err := batch.Run(ctx, service, oneItem(), nil)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.Zero(t, service.creates+service.submits)
+}
+
+func TestResumeOfAnUnknownReference(t *testing.T) {
+	_, err := batch.Resume(t.Context(), newTeller("ok"), "nobody", nil)
+	require.ErrorIs(t, err, batch.ErrNotFound)
+	require.ErrorContains(t, err, `"nobody"`)
+}
+
+func TestRunTellsWhatHappens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		service := newTeller("not sent", "applied and lost")
+		_, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Observe: func(e batch.Event) {
+			word := fmt.Sprintf("%s %q", e.Phase, e.Batch.State)
+			if e.Attempt > 0 {
+				word += fmt.Sprint(" #", e.Attempt)
+			}
+			if e.Err != nil {
+				word += " " + string(batch.KindOf(e.Err))
+			}
+			seen = append(seen, word)
+		}})
+		require.NoError(t, err)
+		want := []string{`create "draft"`, `submit "draft" #1 unavailable`, `submit "" #2 ambiguous`, `reconcile "pending"`, `wait "done"`, `report "done"`}
+		require.Empty(t, cmp.Diff(want, seen))
+	})
+}
+
+func TestRecoverReadsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := batch.NewMemoryJournal()
+		o := &batch.RunOptions{Journal: journal, ReconcileFor: time.Second}
+		run := func(reference, word string) {
+			d := oneItem()
+			d.Reference = reference
+			service := newTeller(word)
+			_, _ = batch.Run(t.Context(), service, d, o)
+		}
+		run("unclear", "lost")
+		run("landed", "lost")
+		run("refused", "refused")
+		run("finished", "ok")
+
+		service := newTeller("ok")
+		service.applied["landed"]++
+		got := map[string]string{}
+		for b, err := range batch.Recover(t.Context(), service, o) {
+			got[b.Draft.Reference] = string(b.State) + " " + string(batch.KindOf(err))
+		}
+		require.Equal(t, map[string]string{"unclear": " ambiguous", "landed": "pending ", "refused": "draft "}, got)
+		require.Zero(t, service.submits+service.creates)
+		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled", kinds(t, journal, "landed"),
+			"what a read has proved is written down")
+	})
+}
+
+func TestRunKeepsSecretsOutOfTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const secret = "https://files.test/batch.jsonl?signature=canary"
+		service, journal := newTeller("not sent", "not sent", "not sent", "ok"), batch.NewMemoryJournal()
+		service.info.Extra, service.info.SecretExtra = []string{"url"}, []string{"url"}
+		o := &batch.RunOptions{Journal: journal}
+		d := oneItem()
+		d.Extra = map[string]string{"url": secret}
+
+		_, err := batch.Run(t.Context(), service, d, o)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.Equal(t, secret, service.drafts[0].Extra["url"], "the service gets the secret")
+		history, err := journal.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"})
+		require.NoError(t, err)
+		text, err := json.Marshal(history)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "canary")
+
+		_, err = batch.Resume(t.Context(), service, "run-1", o)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.ErrorContains(t, err, "call Run with the draft again")
+		require.Equal(t, 3, service.submits)
+
+		_, err = batch.Run(t.Context(), service, d, o)
+		require.NoError(t, err)
+		require.Equal(t, secret, service.drafts[3].Extra["url"])
+		require.Equal(t, secret, d.Extra["url"], "the caller's draft is not touched")
+	})
+}
+
+// numbered is a teller that runs batches under numbers.
+type numbered struct{ *teller }
+
+func (n numbered) Number(d batch.Draft, next func(int64) (int64, error)) (batch.Draft, error) {
+	number, err := next(500)
+	if err != nil {
+		return d, err
+	}
+	d.Extra = map[string]string{"number": fmt.Sprint(number)}
+	return d, nil
+}
+
+func TestRunAllocatesANumberOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := numbered{newTeller("not sent", "not sent", "not sent", "ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		_, err = batch.Run(t.Context(), service, oneItem(), o)
+		require.NoError(t, err)
+		d := oneItem()
+		d.Reference = "run-2"
+		_, err = batch.Run(t.Context(), service, d, o)
+		require.NoError(t, err)
+
+		var numbers []string
+		for _, d := range service.drafts {
+			numbers = append(numbers, d.Extra["number"])
+		}
+		require.Equal(t, []string{"500", "500", "500", "500", "501"}, numbers)
+	})
+}
+
+// brokenJournal fails its nth Append: with the entry kept, or without. Then it
+// is poisoned, until it is opened anew.
+type brokenJournal struct {
+	batch.Journal
+	n    int
+	kept bool
+	dead bool
+}
+
+var errDisk = errors.New("the disk is full")
+
+func (j *brokenJournal) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
+	if j.dead {
+		return errDisk
+	}
+	if j.n--; j.n == 0 {
+		j.dead = true
+		if j.kept {
+			if err := j.Journal.Append(ctx, key, e); err != nil {
+				return err
+			}
+		}
+		return errDisk
+	}
+	return j.Journal.Append(ctx, key, e)
+}
+
+// Whatever the journal loses, and whatever the service does: money moves at
+// most once, a run that says it moved is right, and so is one that says it did
+// not.
+func TestRunOnAJournalThatFails(t *testing.T) {
+	scripts := [][]string{{"ok"}, {"applied and lost", "ok"}, {"lost", "ok"}, {"not sent", "ok"}, {"refused", "ok"}}
+	for _, script := range scripts {
+		for _, guard := range []batch.Guard{batch.GuardNone, batch.GuardRefuses} {
+			for n := 1; n <= 9; n++ {
+				for _, kept := range []bool{false, true} {
+					name := fmt.Sprintf("%s, guard %q, append %d, kept %v", strings.Join(script, " then "), guard, n, kept)
+					synctest.Test(t, func(t *testing.T) {
+						service := newTeller(script...)
+						service.info.Guard = guard
+						if guard == batch.GuardRefuses {
+							service.script = slices.Clone(script)
+							service.script[len(script)-1] = "guarded"
+						}
+						journal := batch.NewMemoryJournal()
+						o := &batch.RunOptions{Journal: &brokenJournal{Journal: journal, n: n, kept: kept}}
+						_, err := batch.Run(t.Context(), service, oneItem(), o)
+						first := service.moved()
+						switch kind := batch.KindOf(err); {
+						case err == nil || strings.Contains(err.Error(), "finished and reported"):
+							require.Equal(t, 1, first, "%s: it said that it moved", name)
+							require.Regexp(t, "submit#[0-9]=ok|reconciled", kinds(t, journal, "run-1"),
+								"%s: it said that it moved before that was written down", name)
+						case kind == batch.ErrAmbiguous:
+						default:
+							require.Zero(t, first, "%s: it said that it did not move: %v", name, err)
+						}
+
+						// The process starts again, with what the journal has.
+						o.Journal = journal
+						_, err = batch.Run(t.Context(), service, oneItem(), o)
+						require.LessOrEqual(t, service.moved(), 1, "%s: money moved twice", name)
+						if err == nil {
+							require.Equal(t, 1, service.moved(), name)
+						}
+						if first == 1 {
+							require.NoError(t, err, "%s: what has moved is found again", name)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+func TestRunDoesNotTryABrokenJournalAgain(t *testing.T) {
+	service := newTeller("ok")
+	_, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: batch.NewMemoryJournal(), n: 4}})
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.ErrorIs(t, err, errDisk)
+	require.ErrorContains(t, err, "the journal failed: not submitted")
+	require.Zero(t, service.submits)
+}
+
+// unlisted is a journal that cannot list.
+type unlisted struct{ batch.Journal }
+
+func (unlisted) Open(context.Context, string, string) iter.Seq2[batch.Key, error] {
+	return func(yield func(batch.Key, error) bool) { yield(batch.Key{}, errDisk) }
+}
+
+func (unlisted) History(context.Context, batch.Key) ([]batch.Entry, error) { return nil, errDisk }
+
+func TestAJournalThatCannotBeRead(t *testing.T) {
+	o := &batch.RunOptions{Journal: unlisted{batch.NewMemoryJournal()}}
+	for b, err := range batch.Recover(t.Context(), newTeller("ok"), o) {
+		require.Empty(t, b.Draft.Reference)
+		require.ErrorIs(t, err, errDisk)
+	}
+	service := newTeller("ok")
+	_, err := batch.Run(t.Context(), service, oneItem(), o)
+	require.ErrorIs(t, err, errDisk)
+	require.Zero(t, service.creates+service.submits)
+}
