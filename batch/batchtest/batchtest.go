@@ -1,0 +1,80 @@
+// Package batchtest proves that an implementation keeps the contracts of
+// package batch: [Run] the twelve laws of batch.Provider, [RunJournal] the
+// promises of batch.Journal. [Memory] is the reference provider, and a
+// stand-in for any other in tests.
+package batchtest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// A Subject is a provider under test, with the service behind it.
+type Subject struct {
+	Provider batch.Provider
+	Draft    func(items int) batch.Draft // valid for this provider, with references never used before
+	Secrets  []string                    // must never appear in errors or logs
+	Reopen   func() batch.Provider       // a second, cold instance, as another process would make
+	Log      func() string               // all that was logged so far; nil if the provider logs nothing
+	Sim      Sim                         // nil against a real sandbox: what needs faults is then skipped
+}
+
+// Sim is the service behind the provider, seen from its other side.
+type Sim interface {
+	Requests() int         // how many requests have arrived, of any kind
+	Submits() int          // how many requests that can move money have arrived
+	Moved() map[string]int // by item reference: how often money moved, or is bound to move
+	Break(f Fault)         // the next request that can move money meets f
+	Finish()               // everything that was submitted finishes now
+	Say(word string)       // every later status reply uses this native word
+	Settle()               // everything happens that can still happen late
+}
+
+// Fault is something that goes wrong with one request.
+type Fault = simkit.Scenario
+
+// The faults that a Sim must be able to play.
+const (
+	Refused        = simkit.Refused        // the service says no, in its own words, and does nothing
+	Unauthorized   = simkit.Unauthorized   // 401 in the service's own words
+	LostBefore     = simkit.LostBefore     // the connection breaks before anything happens
+	LostAfter      = simkit.LostAfter      // it happens and the connection breaks
+	SilentBefore   = simkit.SilentBefore   // nothing happens and no answer comes
+	SilentAfter    = simkit.SilentAfter    // it happens and no answer comes
+	ErrorBefore    = simkit.ErrorBefore    // 500, and nothing happened
+	ErrorAfter     = simkit.ErrorAfter     // 500, and it happened
+	GarbledAfter   = simkit.GarbledAfter   // it happens and the answer makes no sense
+	TruncatedAfter = simkit.TruncatedAfter // it happens and the answer breaks off
+	EchoedAfter    = simkit.EchoedAfter    // it happens and a 500 page repeats the whole request
+	LateAfter      = simkit.LateAfter      // the connection breaks, and an hour later it happens
+	Redirected     = simkit.Redirected     // 307 to another host
+	Unavailable    = simkit.Unavailable    // 503 with Retry-After, and nothing happened
+)
+
+var faults = []Fault{Refused, Unauthorized, LostBefore, LostAfter, SilentBefore, SilentAfter, ErrorBefore, ErrorAfter,
+	GarbledAfter, TruncatedAfter, EchoedAfter, LateAfter, Redirected, Unavailable}
+
+// Run proves the laws of batch.Provider, one subtest for each, and its optional
+// abilities. open gives a fresh subject every time.
+func Run(t *testing.T, open func(t *testing.T) Subject) {
+	for _, l := range laws {
+		t.Run(l.name, func(t *testing.T) {
+			if l.faults && open(t).Sim == nil {
+				t.Skip("this law needs a simulator that can play faults")
+			}
+			l.check(t, func() Subject { return open(t) })
+		})
+	}
+}
+
+// reporter is what a law needs of a *testing.T: mutants are tested with
+// another.
+type reporter interface {
+	Helper()
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}

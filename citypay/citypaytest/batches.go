@@ -1,0 +1,342 @@
+package citypaytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// The wire, written from CityPay's documentation and not from the client.
+
+type wireRow struct {
+	Account    string `json:"account_id"`
+	Amount     int64  `json:"amount"`
+	Identifier string `json:"identifier"`
+	Merchant   int64  `json:"merchantid"`
+}
+
+type wireResult struct {
+	Account    string `json:"account_id"`
+	Amount     int64  `json:"amount"`
+	AuthCode   string `json:"authcode"`
+	DateTime   string `json:"datetime"`
+	Identifier string `json:"identifier"`
+	MaskedPAN  string `json:"maskedpan"`
+	Merchant   int64  `json:"merchantid"`
+	Message    string `json:"message"`
+	Result     int    `json:"result"`
+	Code       string `json:"result_code"`
+	Scheme     string `json:"scheme"`
+	SchemeID   string `json:"scheme_id"`
+	SchemeLogo string `json:"scheme_logo"`
+	TransNo    int64  `json:"transno"`
+}
+
+// A run is one batch at the service.
+type run struct {
+	id      int64
+	date    string
+	account string
+	status  string
+	asked   int // status calls since the last step
+	rows    []wireRow
+	results []wireResult
+}
+
+var steps = []string{"INITIALISED", "QUEUED", "LOCKED", "COMPLETE"}
+
+func (b *run) final() bool { return !slices.Contains(steps[:3], b.status) }
+
+func (b *run) end(status string) {
+	if !b.final() {
+		b.status = status
+	}
+}
+
+func (s *Server) advance(b *run) {
+	if b.final() {
+		return
+	}
+	next := steps[slices.Index(steps, b.status)+1]
+	if next == "COMPLETE" {
+		s.charge(b, len(b.rows))
+	}
+	b.status = next
+}
+
+func (s *Server) finish(b *run) {
+	for !b.final() {
+		s.advance(b)
+	}
+}
+
+// charge decides and records the first n rows.
+func (s *Server) charge(b *run, n int) {
+	for _, row := range b.rows[:n] {
+		b.results = append(b.results, s.chargeRow(b, row))
+	}
+}
+
+func (s *Server) chargeRow(b *run, row wireRow) wireResult {
+	now := s.Clock.Now().UTC()
+	r := wireResult{Account: row.Account, Amount: row.Amount, DateTime: now.Format(time.RFC3339), Identifier: row.Identifier,
+		Merchant: row.Merchant, MaskedPAN: "400000******0002", Scheme: "Visa", SchemeID: "VI",
+		SchemeLogo: "https://cdn.citypay.com/img/cs/visa-logo.svg", TransNo: -1}
+	if slices.Contains(s.options.UnknownAccounts, row.Account) {
+		r.Result, r.Code, r.Message, r.MaskedPAN = 2, "P043", "Account not found", "N/A"
+		return r
+	}
+	if no, ok := triggers[row.Amount]; ok {
+		r.Result, r.Code, r.Message = no.result, no.code, no.message
+		return r
+	}
+	r.Result, r.Code, r.AuthCode, r.TransNo = 1, "001", "A12345", int64(len(s.Ledger.Effects())+1)
+	r.Message = "Accepted (TEST) A12345"
+	s.Ledger.Move(simkit.Effect{Batch: strconv.FormatInt(b.id, 10), Item: row.Identifier, Account: row.Account, Minor: row.Amount, At: now})
+	return r
+}
+
+type refusal struct {
+	result        int
+	code, message string
+}
+
+// triggers are the sandbox's amounts (documented).
+var triggers = map[int64]refusal{
+	3333: {0, "090", "Declined"}, 333: {0, "090", "Declined"},
+	3344: {0, "095", "Declined: AVS"}, 344: {0, "095", "Declined: AVS"},
+	3355: {0, "096", "Declined: AVS"}, 355: {0, "096", "Declined: AVS"},
+	3366: {0, "094", "Declined: CSC"}, 366: {0, "094", "Declined: CSC"},
+	3377: {0, "091", "Declined: fraud"}, 377: {0, "091", "Declined: fraud"},
+	4444: {4, "089", "Referred"}, 444: {4, "089", "Referred"},
+	6666: {20, "F006", "Upstream communication error"}, 666: {20, "F006", "Upstream communication error"},
+}
+
+func (s *Server) operations() []simkit.Operation {
+	op := func(name, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+		return simkit.Operation{Name: name, Method: http.MethodPost, Path: path, Serve: func(r simkit.Request) simkit.Reply {
+			if status := s.authorized(r.Request); status != 0 {
+				return simkit.Reply{Status: status}
+			}
+			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+				return simkit.Reply{Status: http.StatusBadRequest}
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return serve(r)
+		}}
+	}
+	return []simkit.Operation{
+		op("ProcessBatch", "/v6/batch/process", s.process),
+		op("BatchStatus", "/v6/batch/status", s.status),
+		op("RetrieveBatch", "/v6/batch/retrieve", s.retrieve),
+		op("Ping", "/v6/ping", s.ping),
+		op("CheckACL", "/v6/acl/check", s.checkACL),
+	}
+}
+
+// decode is strict: a misspelt field would otherwise be dropped in silence.
+func decode(body []byte, v any) bool {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	return d.Decode(v) == nil
+}
+
+func encode(status int, v any) simkit.Reply {
+	// The wire structs hold nothing that cannot be marshalled.
+	text, _ := json.Marshal(v)
+	return simkit.JSON(status, string(text))
+}
+
+func (s *Server) problem(code, message string) simkit.Reply {
+	return encode(http.StatusUnprocessableEntity, map[string]string{"code": code, "context": "4DLbFC1VnnW", "message": message,
+		"response_dt": s.Clock.Now().UTC().Format(time.RFC3339Nano)})
+}
+
+// refuse turns a batch away.
+func (s *Server) refuse(code, message string) simkit.Reply {
+	if s.options.RefuseAsInvalid {
+		return encode(http.StatusOK, map[string]any{"valid": false, "message": message})
+	}
+	return s.problem(code, message)
+}
+
+var (
+	accountID  = regexp.MustCompile(`^[a-zA-Z0-9._~-]{5,50}$`)
+	identifier = regexp.MustCompile(`^[ -~]{5,50}$`)
+)
+
+func (s *Server) process(r simkit.Request) simkit.Reply {
+	var in struct {
+		Date    string    `json:"batch_date"`
+		ID      int64     `json:"batch_id"`
+		Account string    `json:"client_account_id"`
+		Rows    []wireRow `json:"transactions"`
+	}
+	if !decode(r.Body, &in) {
+		return simkit.Reply{Status: http.StatusBadRequest}
+	}
+	if in.ID < 1 || in.ID > 99_999_999 {
+		return s.refuse("B004", "Invalid Batch Id")
+	}
+	if _, err := time.Parse(time.DateOnly, in.Date); err != nil {
+		return s.refuse("B007", "Batch date is invalid")
+	}
+	if len(in.Rows) == 0 {
+		return s.refuse("B005", "No transactions on batch")
+	}
+	if len(in.Rows) > s.options.MaxItems {
+		return s.refuse("B009", "Batch maximum number of transactions reached")
+	}
+	for n, row := range in.Rows {
+		bad := row.Amount < 1 || row.Amount > 999_999_999 || !accountID.MatchString(row.Account) ||
+			row.Identifier != "" && !identifier.MatchString(row.Identifier) ||
+			s.options.BadRowRefusesBatch && slices.Contains(s.options.UnknownAccounts, row.Account)
+		if bad {
+			return s.refuse("B006", fmt.Sprintf("Transaction invalid in batch: row %d", n))
+		}
+	}
+	account := in.Account
+	if account == "" {
+		account = s.options.ClientID
+	}
+	fresh := &run{id: in.ID, date: in.Date, account: account, status: steps[0], rows: in.Rows}
+	if old, used := s.batches[in.ID]; used {
+		switch s.options.Duplicate {
+		case DuplicateRefused:
+			return s.problem("B008", "Batch failed duplication checks")
+		case DuplicateInvalid:
+			return encode(http.StatusOK, map[string]any{"valid": false, "message": "Batch failed duplication checks"})
+		case DuplicateCharged:
+			fresh.rows = append(slices.Clone(old.rows), in.Rows...)
+		case DuplicateOverwrite:
+			for _, row := range old.rows {
+				s.accepted[row.Identifier]--
+			}
+		}
+	}
+	for _, row := range in.Rows {
+		s.accepted[row.Identifier]++
+	}
+	s.batches[in.ID] = fresh
+	return encode(http.StatusOK, map[string]any{"valid": true, "message": "Batch accepted"})
+}
+
+func (s *Server) status(r simkit.Request) simkit.Reply {
+	var in struct {
+		IDs     []int64 `json:"batch_id"`
+		Account string  `json:"client_account_id"`
+	}
+	if !decode(r.Body, &in) {
+		return simkit.Reply{Status: http.StatusBadRequest}
+	}
+	if len(in.IDs) == 0 {
+		return s.problem("B003", "No batch ids provided")
+	}
+	type row struct {
+		Date   string `json:"batch_date"`
+		ID     int64  `json:"batch_id"`
+		Status string `json:"batch_status"`
+	}
+	rows := []row{}
+	for _, id := range in.IDs {
+		b, ok := s.batches[id]
+		switch {
+		case ok:
+			if b.asked++; s.options.Autoplay > 0 && b.asked >= s.options.Autoplay {
+				b.asked = 0
+				s.advance(b)
+			}
+			rows = append(rows, row{b.date, id, b.status})
+		case s.options.Unseen == UnseenUnknown:
+			rows = append(rows, row{"", id, "UNKNOWN"})
+		case s.options.Unseen == UnseenError:
+			return s.problem("B002", "Batch does not exist")
+		}
+	}
+	if s.word != "" {
+		for n := range rows {
+			rows[n].Status = s.word
+		}
+	}
+	return encode(http.StatusOK, map[string]any{"batches": rows})
+}
+
+func (s *Server) retrieve(r simkit.Request) simkit.Reply {
+	var in struct {
+		ID      int64  `json:"batch_id"`
+		Account string `json:"client_account_id"`
+	}
+	if !decode(r.Body, &in) {
+		return simkit.Reply{Status: http.StatusBadRequest}
+	}
+	b, ok := s.batches[in.ID]
+	if !ok {
+		return s.problem("B002", "Batch does not exist")
+	}
+	results := b.results
+	if !b.final() {
+		switch s.options.EarlyReport {
+		case EarlyRefused:
+			return s.problem("B002", "Batch does not exist")
+		case EarlyPartial:
+			for _, row := range b.rows[:len(b.rows)/2] {
+				results = append(results, wireResult{Account: row.Account, Amount: row.Amount, Identifier: row.Identifier,
+					Merchant: row.Merchant, Message: "Not attempted", Result: 3, Code: "", TransNo: -1})
+			}
+		}
+	}
+	var total int64
+	if s.options.PaidTotal {
+		for _, result := range results {
+			if result.Result == 1 {
+				total += result.Amount
+			}
+		}
+	} else {
+		for _, row := range b.rows {
+			total += row.Amount
+		}
+	}
+	if results == nil {
+		results = []wireResult{}
+	}
+	return encode(http.StatusOK, map[string]any{"amount": total, "batch_date": b.date, "batch_id": b.id, "batch_status": b.status,
+		"client_account_id": b.account, "transactions": results})
+}
+
+func (s *Server) ping(r simkit.Request) simkit.Reply {
+	var in struct {
+		Identifier string `json:"identifier"`
+	}
+	if !decode(r.Body, &in) {
+		return simkit.Reply{Status: http.StatusBadRequest}
+	}
+	out := map[string]string{"code": "044", "context": "aspiu352908ns47n343598bads", "message": "Ping OK"}
+	if in.Identifier != "" {
+		out["identifier"] = in.Identifier
+	}
+	return encode(http.StatusOK, out)
+}
+
+func (s *Server) checkACL(r simkit.Request) simkit.Reply {
+	var in struct {
+		IP string `json:"ip"`
+	}
+	if !decode(r.Body, &in) {
+		return simkit.Reply{Status: http.StatusBadRequest}
+	}
+	if ip := net.ParseIP(in.IP); ip == nil || ip.To4() == nil {
+		return s.problem("P045", "Field invalid: ip")
+	}
+	return encode(http.StatusOK, map[string]any{"acl": "0.0.0.0/0", "cache": true, "ip": in.IP, "provider": "Cloud"})
+}

@@ -1,0 +1,201 @@
+// Package citypaytest is an in-process CityPay: for tests, for examples, and
+// for trying things out without an account. It checks what CityPay checks,
+// refuses what it refuses, and keeps a ledger of what money really moved.
+//
+// What is assumed rather than documented, each with an option that plays the
+// other answer:
+//
+//   - A second batch under a number that was used is refused with B008 as 422
+//     (Options.Duplicate).
+//   - Status says UNKNOWN of a number that it has never seen (Options.Unseen).
+//   - A batch is refused with 422, not with 200 and valid:false
+//     (Options.RefuseAsInvalid).
+//   - A row for an account that does not exist fails by itself
+//     (Options.BadRowRefusesBatch).
+//   - A report has no rows before the batch is complete (Options.EarlyReport).
+//   - The amount of a report is that of all rows (Options.PaidTotal).
+//   - Batches move on when they are asked for, not by the hour
+//     (Options.Autoplay).
+//
+// The amounts of CityPay's sandbox decide what becomes of a row: 3333 is
+// declined, 4444 referred, and so on (documented).
+package citypaytest
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/batchway/batchway-go/citypay"
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// Options is how the simulated CityPay behaves. The zero value is the likely
+// one.
+type Options struct {
+	ClientID    string        // empty means "PC600001"
+	LicenceKey  string        // empty means one of its own
+	KeyLifetime time.Duration // 0 means 20 minutes, as in the sandbox
+	MaxItems    int           // 0 means 10,000
+
+	Autoplay int  // a batch moves one step with every so many status calls; 0 means only by Advance and Finish
+	InMemory bool // no socket: for a testing/synctest bubble, reached by Config().HTTPClient
+
+	Duplicate          Duplicate
+	Unseen             Unseen
+	EarlyReport        EarlyReport
+	RefuseAsInvalid    bool     // refuse batches with 200 and valid:false
+	UnknownAccounts    []string // card-holder accounts that do not exist
+	BadRowRefusesBatch bool     // and a row for one refuses the whole batch
+	PaidTotal          bool     // a report's amount is that of the paid rows
+}
+
+// Duplicate is what happens to a second batch under one number.
+type Duplicate int
+
+// The answers to a second batch under one number.
+const (
+	DuplicateRefused   Duplicate = iota // 422 with B008
+	DuplicateInvalid                    // 200 with valid:false
+	DuplicateCharged                    // accepted, and charged again
+	DuplicateOverwrite                  // accepted instead of the first
+)
+
+// Unseen is what status says of a number that was never used.
+type Unseen int
+
+// The answers about a number that was never used.
+const (
+	UnseenUnknown Unseen = iota // a row with UNKNOWN
+	UnseenMissing               // no row
+	UnseenError                 // 422 with B002
+)
+
+// EarlyReport is what a report says before the batch is complete.
+type EarlyReport int
+
+// The answers to a report that is asked for too early.
+const (
+	EarlyEmpty   EarlyReport = iota // no rows
+	EarlyPartial                    // half of the rows
+	EarlyRefused                    // 422 with B002
+)
+
+// Server is the simulated CityPay.
+type Server struct {
+	simkit.Kit
+	http.Handler
+	URL string
+
+	options Options
+	server  *simkit.Server
+
+	mu       sync.Mutex
+	batches  map[int64]*run
+	accepted map[string]int // by identifier
+	word     string         // what status says of every batch, if set
+}
+
+// New starts a server. Close it.
+func New(o *Options) *Server {
+	s := &Server{batches: make(map[int64]*run), accepted: make(map[string]int)}
+	if o != nil {
+		s.options = *o
+	}
+	if s.options.ClientID == "" {
+		s.options.ClientID = "PC600001"
+	}
+	if s.options.LicenceKey == "" {
+		s.options.LicenceKey = "EXAMPLEKEY0000AB"
+	}
+	if s.options.KeyLifetime == 0 {
+		s.options.KeyLifetime = 20 * time.Minute
+	}
+	if s.options.MaxItems == 0 {
+		s.options.MaxItems = 10_000
+	}
+	s.Handler = s.Kit.Handler(s.operations(), func(simkit.Request) simkit.Reply {
+		return simkit.Reply{Status: http.StatusNotFound}
+	})
+	if s.options.InMemory {
+		s.server = simkit.ListenInMemory(s.Handler)
+	} else {
+		s.server = simkit.Listen(s.Handler)
+	}
+	s.URL = s.server.URL
+	return s
+}
+
+// Close stops the server.
+func (s *Server) Close() { s.server.Close() }
+
+// Config is the configuration of a client of this server.
+func (s *Server) Config() citypay.Config {
+	return citypay.Config{ClientID: s.options.ClientID, LicenceKey: s.options.LicenceKey, BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+}
+
+// Accepted counts, by identifier, how often a row was taken on: how often its
+// account is charged, or will be.
+func (s *Server) Accepted() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accepted := make(map[string]int, len(s.accepted))
+	for item, times := range s.accepted {
+		accepted[item] = times
+	}
+	return accepted
+}
+
+// Advance moves a batch one step on: INITIALISED, QUEUED, LOCKED, COMPLETE.
+func (s *Server) Advance(batchID int64) { s.with(batchID, s.advance) }
+
+// Finish completes a batch, and charges its rows.
+func (s *Server) Finish(batchID int64) { s.with(batchID, s.finish) }
+
+// FinishAll completes every batch.
+func (s *Server) FinishAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		s.finish(b)
+	}
+}
+
+// Cancel ends a batch as an administrator does, before any row is charged.
+func (s *Server) Cancel(batchID int64) {
+	s.with(batchID, func(b *run) { b.end("CANCELLED") })
+}
+
+// Fail ends a batch in ERROR_IN_PROCESSING, with the first half of its rows
+// charged.
+func (s *Server) Fail(batchID int64) {
+	s.with(batchID, func(b *run) {
+		if !b.final() {
+			s.charge(b, len(b.rows)/2)
+			b.end("ERROR_IN_PROCESSING")
+		}
+	})
+}
+
+// SayStatus makes every later status reply use this word; "" ends it.
+func (s *Server) SayStatus(word string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.word = word
+}
+
+// Break makes the next request that can move money meet the scenario.
+func (s *Server) Break(scenario simkit.Scenario) {
+	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"), simkit.Reply{Status: http.StatusUnauthorized})
+}
+
+func (s *Server) with(batchID int64, do func(*run)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.batches[batchID]
+	if !ok {
+		panic(fmt.Sprintf("citypaytest: there is no batch %d", batchID))
+	}
+	do(b)
+}

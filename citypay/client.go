@@ -1,0 +1,179 @@
+package citypay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// The hosts of CityPay (documented). Production is asked for by name.
+const (
+	Sandbox    = "https://sandbox.citypay.com" // all results are tests
+	Production = "https://api.citypay.com"     // real money
+)
+
+// Config is what a Client needs. Printed in any way, it shows no secret.
+type Config struct {
+	ClientID   string // your client id: "PC12345"
+	LicenceKey string // the secret that goes with it
+
+	BaseURL    string       // empty means Sandbox
+	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
+	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
+}
+
+// Format writes the configuration without the licence key.
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "citypay.Config{ClientID: %q, LicenceKey: [redacted], BaseURL: %q}", c.ClientID, c.BaseURL)
+}
+
+// LogValue is the configuration without the licence key.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// Client calls CityPay. It is safe for concurrent use.
+type Client struct {
+	config Config
+	rest   *rest.Client
+}
+
+// New checks the configuration. It does no I/O and reads no environment.
+func New(c Config) (*Client, error) {
+	var faults []batch.FieldError
+	for field, value := range map[string]string{"ClientID": c.ClientID, "LicenceKey": c.LicenceKey} {
+		if value == "" || strings.IndexFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
+			faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: "must be printable ASCII without spaces"})
+		}
+	}
+	if err := batch.Invalid(name, "New", faults); err != nil {
+		return nil, err
+	}
+	if c.BaseURL == "" {
+		c.BaseURL = Sandbox
+	}
+	client := &Client{config: c}
+	var err error
+	client.rest, err = rest.New(rest.Config{
+		Provider:   name,
+		BaseURL:    c.BaseURL,
+		HTTPClient: c.HTTPClient,
+		Logger:     c.Logger,
+		Authorize:  client.authorize,
+		Refusal:    refusal,
+		Secrets:    []string{c.LicenceKey},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// CloseIdleConnections closes the connections that no call is using.
+func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
+
+// ProcessBatch uploads a batch and starts it: money moves. It is sent at most
+// once. Success means that CityPay has answered valid; the batch is then
+// queued, and BatchStatus follows it.
+//
+// A definite refusal (valid:false, or an error of the B family) is ErrInvalid,
+// or ErrConflict for B008, "batch failed duplication checks". Everything that
+// leaves doubt is ErrAmbiguous: ask BatchStatus, and do not send it again.
+//
+//	POST /v6/batch/process
+func (c *Client) ProcessBatch(ctx context.Context, r ProcessBatchRequest) (*ProcessBatchResponse, error) {
+	var reply struct {
+		Valid   *bool  `json:"valid"`
+		Message string `json:"message"`
+	}
+	decode := rest.JSON(&reply)
+	err := c.call(ctx, opProcessBatch, r, 0, func(body reader) error {
+		if err := decode(body); err != nil {
+			return err
+		}
+		switch {
+		case reply.Valid == nil:
+			return errMissing("valid")
+		case !*reply.Valid:
+			return &batch.Error{Kind: batch.ErrInvalid, Message: reply.Message}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ProcessBatchResponse{Valid: true, Message: reply.Message}, nil
+}
+
+// BatchStatus reads the status of one or more batches. A number that CityPay
+// has never seen comes as a row with StatusUnknown, not at all, or as
+// ErrNotFound: which is not documented.
+//
+//	POST /v6/batch/status
+func (c *Client) BatchStatus(ctx context.Context, r CheckBatchStatus) (*CheckBatchStatusResponse, error) {
+	var reply CheckBatchStatusResponse
+	if err := c.call(ctx, opBatchStatus, r, 0, rest.JSON(&reply)); err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
+// RetrieveBatch reads the result of every transaction of a batch. What it says
+// of a batch that is not COMPLETE is not documented.
+//
+//	POST /v6/batch/retrieve
+func (c *Client) RetrieveBatch(ctx context.Context, r BatchReportRequest) (*BatchReport, error) {
+	var reply BatchReport
+	if err := c.call(ctx, opRetrieveBatch, r, maxReport, reply.decode); err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
+// maxReport allows for 10,000 rows of 3 KB, ten times what they have.
+const maxReport = 32 << 20
+
+// Ping checks credentials, clock and source address. The identifier is
+// optional, 4 to 50 characters, and echoed.
+//
+//	POST /v6/ping
+func (c *Client) Ping(ctx context.Context, identifier string) (*Acknowledgement, error) {
+	var reply Acknowledgement
+	decode := rest.JSON(&reply)
+	err := c.call(ctx, opPing, pingRequest{identifier}, 0, func(body reader) error {
+		if err := decode(body); err != nil {
+			return err
+		}
+		if reply.Code != "044" {
+			return fmt.Errorf("ping was answered with code %q, not 044", reply.Code)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
+// CheckACL checks an IPv4 address against your configured access lists.
+//
+//	POST /v6/acl/check
+func (c *Client) CheckACL(ctx context.Context, ip string) (*ACLCheck, error) {
+	var reply ACLCheck
+	if err := c.call(ctx, opCheckACL, aclRequest{ip}, 0, rest.JSON(&reply)); err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
+func (c *Client) call(ctx context.Context, op rest.Op, request any, maxReply int64, decode func(reader) error) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
+	}
+	return c.rest.Do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, Decode: decode})
+}

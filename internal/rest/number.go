@@ -1,0 +1,58 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+// Int is an integer as services write it: 50000, "50000", 3600.0 or 3.6e3.
+// A fraction, a text, null, and what does not fit 64 bits are errors; nothing
+// is rounded.
+type Int int64
+
+// UnmarshalJSON reads a number or a string that holds one.
+func (n *Int) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		var inner string
+		if err := json.Unmarshal(text, &inner); err != nil {
+			return err
+		}
+		text = []byte(inner)
+	}
+	value, err := parseInt(string(text))
+	if err != nil {
+		return err
+	}
+	*n = Int(value)
+	return nil
+}
+
+func parseInt(s string) (int64, error) {
+	if value, err := strconv.ParseInt(s, 10, 64); err == nil && s[0] != '+' {
+		return value, nil
+	}
+	fault := func(what string) (int64, error) { return 0, fmt.Errorf("%q %s", clean(s, nil), what) }
+	if s == "null" {
+		return 0, errors.New("a number is missing: it is null")
+	}
+	if len(s) > maxNumber || !json.Valid([]byte(s)) || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
+		return fault("is no number")
+	}
+	if _, exponent, ok := strings.Cut(strings.ToLower(s), "e"); ok && len(strings.TrimLeft(exponent, "+-0")) > 2 {
+		return fault("is out of range") // Before anybody computes what it is.
+	}
+	exact, ok := new(big.Rat).SetString(s)
+	switch {
+	case !ok:
+		return fault("is no number")
+	case !exact.IsInt():
+		return fault("is no whole number")
+	case !exact.Num().IsInt64():
+		return fault("is out of range")
+	}
+	return exact.Num().Int64(), nil
+}

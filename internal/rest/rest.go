@@ -1,0 +1,290 @@
+// Package rest makes one HTTP call at a time for the provider clients, and
+// decides what its outcome means for money.
+//
+// Whether a call may be repeated is a property of the operation, declared in
+// each provider's ops.go, and never of the HTTP method. Operations take one of
+// two paths: Repeatable ones go through go-retryablehttp, with its defaults
+// replaced; Once operations go through a transport that cannot resend.
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+// Safety says whether an operation may be sent more than once.
+type Safety int
+
+const (
+	// Once is the zero value, the careful one: sent at most once; an unclear
+	// fate is batch.ErrAmbiguous.
+	Once Safety = iota
+	// Repeatable is reading, or replacing a whole with the same whole.
+	Repeatable
+)
+
+// An Op is one operation of a service. Path may hold {name} places, which
+// Call.Params fill in order.
+type Op struct {
+	Name, Method, Path string
+	Safety             Safety
+}
+
+// Config describes one service and one credential.
+type Config struct {
+	Provider   string       // the name in errors
+	BaseURL    string       // https, or http on a loopback host; no userinfo, query or fragment
+	HTTPClient *http.Client // optional; only its Transport is used
+	Logger     *slog.Logger // optional; op, status, duration, attempt; never bodies, headers or URLs
+
+	// Authorize sets the credential headers. It is called for every attempt,
+	// last of all, and only for a request to BaseURL's host. Its error means
+	// that nothing was sent.
+	Authorize func(*http.Request) error
+	// Unauthorized, if set, hears that this request was answered 401, so that
+	// a token can be dropped; a Repeatable operation is then tried once more.
+	Unauthorized func(*http.Request)
+	// Refusal reads the service's own error reply (any status but 2xx) and
+	// returns what it means, or nil if the service did not write this: then a
+	// proxy spoke, and a Once operation is ambiguous. A Kind of ErrAmbiguous
+	// says that the service itself does not know.
+	Refusal func(status int, header http.Header, body []byte) *batch.Error
+	// ThrottleRejects: the service documents that a 429 was not processed.
+	ThrottleRejects bool
+	// Secrets never appear in an error, whatever a service echoes.
+	Secrets []string
+}
+
+// A Call is one use of an operation.
+type Call struct {
+	Op          Op
+	Params      []string // path parameters, checked and escaped
+	Query       url.Values
+	ContentType string
+	Body        []byte
+	MaxReply    int64 // bytes of the reply that are read at the most; 0 means 1 MiB
+
+	// Decode reads the body of a 2xx reply; nil ignores it. An error that is a
+	// *batch.Error is the service's own refusal; any other means that the
+	// reply makes no sense. It may be called again for another attempt.
+	Decode func(body io.Reader) error
+}
+
+// Client makes the calls of one provider client.
+type Client struct {
+	config Config
+	base   *url.URL
+	once   http.RoundTripper
+	reads  http.RoundTripper
+	budget atomic.Int64 // what failed reads may still spend on being repeated
+}
+
+// New checks the configuration. It does no I/O.
+func New(c Config) (*Client, error) {
+	invalid := func(field, message string) error {
+		return batch.Invalid(c.Provider, "New", []batch.FieldError{{Item: -1, Field: field, Message: message}})
+	}
+	base, err := url.Parse(c.BaseURL)
+	switch {
+	case err != nil || base.Host == "":
+		// The parse error would repeat the URL, which may hold a password.
+		return nil, invalid("BaseURL", "is no URL with a host")
+	case base.User != nil:
+		return nil, invalid("BaseURL", "must not hold a user name or password")
+	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
+		return nil, invalid("BaseURL", "must not hold a query or a fragment")
+	case base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())):
+		return nil, invalid("BaseURL", "must be https (http is for loopback hosts)")
+	}
+	base.Path = strings.TrimSuffix(base.Path, "/")
+	client := &Client{config: c, base: base, once: onceTransport(c.HTTPClient), reads: readTransport(c.HTTPClient)}
+	client.budget.Store(budgetLimit)
+	return client, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Host is the host that the client speaks to: "sandbox.citypay.com".
+func (c *Client) Host() string { return c.base.Host }
+
+// CloseIdleConnections closes the connections that no call is using.
+func (c *Client) CloseIdleConnections() {
+	for _, t := range []http.RoundTripper{c.once, c.reads} {
+		if t, ok := t.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
+	}
+}
+
+// Do makes one call. Every error is a *batch.Error.
+func (c *Client) Do(ctx context.Context, call Call) error {
+	target, err := c.target(call)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return c.fail(call.Op, batch.ErrUnavailable, "nothing was sent", err)
+	}
+	if call.Op.Safety == Once {
+		return c.sendOnce(ctx, call, target)
+	}
+	return c.sendRepeatable(ctx, call, target)
+}
+
+// sendOnce is the path of everything that must not be sent twice.
+func (c *Client) sendOnce(ctx context.Context, call Call, target string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	req, err := newRequest(ctx, call, target)
+	if err != nil {
+		return c.fail(call.Op, batch.ErrInvalid, "no request can be made of this", nil)
+	}
+	req.Close = true  // A connection of its own: no other request can break it.
+	req.GetBody = nil // Nobody below can send the body again.
+	a, err := c.attempt(c.once, req, call.Op, 1)
+	if err != nil {
+		return c.unauthorized(call.Op, err)
+	}
+	a.read(call, cancel)
+	return a.finish(call.Op)
+}
+
+// attempt authorizes and sends one request. Its error is that of Authorize.
+func (c *Client) attempt(transport http.RoundTripper, req *http.Request, op Op, number int) (*attempt, error) {
+	a := &attempt{client: c, safety: op.Safety, number: number, start: time.Now()}
+	if err := a.authorize(req); err != nil {
+		return nil, err
+	}
+	req = a.trace(req)
+	a.response, a.err = transport.RoundTrip(req)
+	if a.err == nil {
+		a.status = a.response.StatusCode
+		if a.status == http.StatusUnauthorized && c.config.Unauthorized != nil {
+			c.config.Unauthorized(req)
+		}
+	}
+	return a, nil
+}
+
+func newRequest(ctx context.Context, call Call, target string) (*http.Request, error) {
+	var body io.Reader
+	if call.Body != nil {
+		body = bytes.NewReader(call.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, call.Op.Method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	setHeaders(req.Header, call)
+	return req, nil
+}
+
+func setHeaders(h http.Header, call Call) {
+	h.Set("Accept", "application/json")
+	h.Set("User-Agent", "batchway-go")
+	if call.ContentType != "" {
+		h.Set("Content-Type", call.ContentType)
+	}
+}
+
+// target builds the URL of a call, on BaseURL's host and below its path.
+func (c *Client) target(call Call) (string, error) {
+	var path strings.Builder
+	rest, params := call.Op.Path, call.Params
+	for {
+		before, after, found := strings.Cut(rest, "{")
+		path.WriteString(before)
+		if !found {
+			break
+		}
+		name, tail, _ := strings.Cut(after, "}")
+		if len(params) == 0 || !plainSegment(params[0]) {
+			return "", batch.Invalid(c.config.Provider, call.Op.Name, []batch.FieldError{{Item: -1, Field: name,
+				Message: "cannot be part of a path: it must be 1 to 128 bytes without control characters and / \\ ? # %"}})
+		}
+		path.WriteString(url.PathEscape(params[0]))
+		rest, params = tail, params[1:]
+	}
+	target := c.base.Scheme + "://" + c.base.Host + c.base.EscapedPath() + path.String()
+	if len(call.Query) > 0 {
+		target += "?" + call.Query.Encode()
+	}
+	return target, nil
+}
+
+func plainSegment(s string) bool {
+	return s != "" && s != "." && s != ".." && len(s) <= 128 && utf8.ValidString(s) &&
+		!strings.ContainsAny(s, "/\\?#%") && strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
+}
+
+// fail returns an error of this client that no reply has caused.
+func (c *Client) fail(op Op, kind batch.Kind, message string, err error) *batch.Error {
+	return &batch.Error{Kind: kind, Provider: c.config.Provider, Op: op.Name, Message: message, Err: err}
+}
+
+// clean makes the words of a service, or of a cause, fit for an error: short,
+// on one line, and without any of the secrets.
+func clean(text string, secrets []string) string {
+	for _, secret := range secrets {
+		if len(secret) >= 4 { // Shorter ones would tear holes into ordinary words.
+			text = strings.ReplaceAll(text, secret, "[redacted]")
+		}
+	}
+	text = strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD"))
+	var s strings.Builder
+	n := 0
+	for _, r := range text {
+		if n++; n > 256 {
+			s.WriteString("...")
+			break
+		}
+		if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' || r >= 0x80 && r < 0xa0 {
+			fmt.Fprintf(&s, "\\x%02x", r)
+			continue
+		}
+		s.WriteRune(r)
+	}
+	return s.String()
+}
+
+// cleanCause returns err without what could leak: the URL that net/http puts
+// around it, and any text that holds a secret.
+func cleanCause(err error, secrets []string) error {
+	if err == nil {
+		return nil
+	}
+	var around *url.Error
+	if errors.As(err, &around) {
+		err = around.Err
+	}
+	text := err.Error()
+	if cleaned := clean(text, secrets); cleaned != text {
+		return redacted{cleaned, err}
+	}
+	return err
+}
+
+// redacted matches its cause, but does not repeat its words.
+type redacted struct {
+	text  string
+	cause error
+}
+
+func (r redacted) Error() string        { return r.text }
+func (r redacted) Is(target error) bool { return errors.Is(r.cause, target) }

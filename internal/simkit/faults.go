@@ -1,0 +1,220 @@
+package simkit
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A Fault is one thing that goes wrong, once or always.
+type Fault struct {
+	Op    string // the operation it hits; empty for any
+	Nth   int    // the nth call of it from now, counted from 1; 0 for every call
+	Phase Phase
+	Act   Act
+
+	Reply Reply         // for Answer
+	After int           // for Truncate, Stall and Drip: bytes of the reply that still arrive
+	Delay time.Duration // for Late: when the request is applied after all, on the kit's clock
+}
+
+// Phase is where in an exchange a Fault strikes.
+type Phase int
+
+const (
+	BeforeRead  Phase = iota // the headers have arrived, the body is not read
+	BeforeApply              // the request is read, nothing has happened
+	AfterApply               // it has happened, nothing is answered
+)
+
+// Act is what a Fault does.
+type Act int
+
+const (
+	Reset    Act = iota // resets the connection
+	Hang                // never answers, until the client or the server goes away
+	Answer              // answers Fault.Reply instead
+	Truncate            // announces the whole reply and closes after Fault.After bytes
+	Stall               // falls silent after Fault.After bytes
+	Drip                // one byte of the reply every ten seconds after Fault.After bytes
+	Late                // resets now, and applies the request Fault.Delay later (BeforeApply only)
+	Echo                // answers 500 with a page that repeats the request
+)
+
+// A Scenario is a Fault by name, for suites that do not know the service.
+type Scenario string
+
+const (
+	Refused        Scenario = "refused"          // the service says no, in its own words, and does nothing
+	Unauthorized   Scenario = "unauthorized"     // 401 in the service's own words
+	LostBefore     Scenario = "lost before"      // the connection breaks before anything happens
+	LostAfter      Scenario = "lost after"       // it happens and the connection breaks
+	SilentBefore   Scenario = "silent before"    // nothing happens and no answer comes
+	SilentAfter    Scenario = "silent after"     // it happens and no answer comes
+	ErrorBefore    Scenario = "error 500 before" // 500, and nothing happened
+	ErrorAfter     Scenario = "error 500 after"  // 500, and it happened
+	GarbledAfter   Scenario = "garbled after"    // it happens and the answer makes no sense
+	TruncatedAfter Scenario = "truncated after"  // it happens and the answer breaks off
+	EchoedAfter    Scenario = "echoed after"     // it happens and a 500 page repeats every request header and body
+	LateAfter      Scenario = "applied late"     // the connection breaks, and an hour later it happens
+	Redirected     Scenario = "redirected"       // 307 to another host
+	Unavailable    Scenario = "503 retry-after"  // 503 with Retry-After: 1, and nothing happened
+)
+
+// Break arranges that the next call of op meets s. refused is how this service
+// says no, and unauthorized how it answers 401.
+func (k *Kit) Break(op string, s Scenario, refused, unauthorized Reply) {
+	f := Fault{Op: op, Nth: 1, Phase: BeforeApply}
+	switch s {
+	case Refused:
+		f.Act, f.Reply = Answer, refused
+	case Unauthorized:
+		f.Act, f.Reply = Answer, unauthorized
+	case LostBefore:
+		f.Act = Reset
+	case LostAfter:
+		f.Phase, f.Act = AfterApply, Reset
+	case SilentBefore:
+		f.Act = Hang
+	case SilentAfter:
+		f.Phase, f.Act = AfterApply, Hang
+	case ErrorBefore:
+		f.Act, f.Reply = Answer, Reply{Status: http.StatusInternalServerError}
+	case ErrorAfter:
+		f.Phase, f.Act, f.Reply = AfterApply, Answer, Reply{Status: http.StatusInternalServerError}
+	case GarbledAfter:
+		f.Phase, f.Act, f.Reply = AfterApply, Answer, JSON(http.StatusOK, `{"garbled`)
+	case TruncatedAfter:
+		f.Phase, f.Act, f.After = AfterApply, Truncate, 5
+	case EchoedAfter:
+		f.Phase, f.Act = AfterApply, Echo
+	case LateAfter:
+		f.Act, f.Delay = Late, time.Hour
+	case Redirected:
+		f.Act, f.Reply = Answer, Reply{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://elsewhere.test/"}}}
+	case Unavailable:
+		f.Act, f.Reply = Answer, Reply{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}}
+	default:
+		panic("simkit: no scenario is called " + string(s))
+	}
+	k.Inject(f)
+}
+
+// Inject arranges a fault.
+func (k *Kit) Inject(f Fault) { k.faults.add(f) }
+
+// Heal forgets all faults that have not struck.
+func (k *Kit) Heal() { k.faults.clear() }
+
+type faults struct {
+	mu   sync.Mutex
+	list []*Fault
+}
+
+func (f *faults) add(fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = append(f.list, &fault)
+}
+
+func (f *faults) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = nil
+}
+
+// next counts a call of op and returns the fault that strikes it, or nil.
+func (f *faults) next(op string) *Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var strikes *Fault
+	kept := f.list[:0]
+	for _, fault := range f.list {
+		if fault.Op == "" || fault.Op == op {
+			if fault.Nth == 0 {
+				strikes = fault
+			} else if fault.Nth--; fault.Nth == 0 {
+				strikes = fault
+				continue
+			}
+		}
+		kept = append(kept, fault)
+	}
+	f.list = kept
+	return strikes
+}
+
+func (f *Fault) strikes(p Phase) bool { return f != nil && f.Phase == p }
+
+// play does to the reply what the fault is for.
+func (f *Fault) play(w http.ResponseWriter, r *http.Request, reply Reply) {
+	switch f.Act {
+	case Hang:
+		<-r.Context().Done()
+	case Answer:
+		send(w, f.Reply)
+	case Echo:
+		send(w, echo(r))
+	case Truncate, Stall, Drip:
+		f.cut(w, r, reply)
+	default:
+		reset(w)
+	}
+}
+
+// cut announces the whole reply and sends the beginning of it.
+func (f *Fault) cut(w http.ResponseWriter, r *http.Request, reply Reply) {
+	if reply.Header == nil {
+		reply.Header = http.Header{}
+	}
+	reply.Header.Set("Content-Length", strconv.Itoa(len(reply.Body)))
+	whole := reply.Body
+	rest := bytes.NewReader(whole[min(f.After, len(whole)):])
+	reply.Body = whole[:min(f.After, len(whole))]
+	send(w, reply)
+	flush(w)
+	switch f.Act {
+	case Truncate:
+		reset(w)
+	case Stall:
+		<-r.Context().Done()
+	case Drip:
+		tick := time.NewTicker(10 * time.Second)
+		defer tick.Stop()
+		for rest.Len() > 0 {
+			select {
+			case <-r.Context().Done():
+				return
+			case <-tick.C:
+				_, _ = io.CopyN(w, rest, 1)
+				flush(w)
+			}
+		}
+	}
+}
+
+func flush(w http.ResponseWriter) {
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// reset breaks the connection: with a RST where there is one to send.
+func reset(w http.ResponseWriter) {
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	conn, _, err := hijacker.Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}

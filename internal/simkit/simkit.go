@@ -1,0 +1,121 @@
+// Package simkit is what the simulators share: faults, a ledger, a clock, and
+// a request log. It knows no service.
+package simkit
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// A Kit is the part of a simulator that does not know which service it plays.
+// Simulators embed it. The zero value is ready.
+type Kit struct {
+	Clock  Clock  // the simulator's time
+	Ledger Ledger // what really happened
+	Log    Log    // what arrived
+	faults faults
+}
+
+// An Operation is one call of the simulated service. Serve is called with the
+// whole request read; it changes the simulator's state and returns the reply.
+// The kit plays the faults around it.
+type Operation struct {
+	Name, Method, Path string // Path as for http.ServeMux: /batches/{id}/submit
+	Serve              func(Request) Reply
+}
+
+// A Request is one request, wholly read.
+type Request struct {
+	*http.Request        // its Body is already read
+	Op            string // the operation's name
+	Body          []byte
+}
+
+// A Reply is what the service answers.
+type Reply struct {
+	Status int
+	Header http.Header // may be nil
+	Body   []byte
+}
+
+// JSON returns a reply with a JSON body.
+func JSON(status int, body string) Reply {
+	return Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(body)}
+}
+
+// maxRequest bounds what a client can make a simulator keep in memory.
+const maxRequest = 256 << 20
+
+// Handler serves the operations and plays the faults. A request for nothing
+// known goes to otherwise.
+func (k *Kit) Handler(ops []Operation, otherwise func(Request) Reply) http.Handler {
+	mux := http.NewServeMux()
+	for _, op := range ops {
+		mux.Handle(op.Method+" "+op.Path, k.handle(op.Name, op.Serve))
+	}
+	mux.Handle("/", k.handle("", otherwise))
+	return mux
+}
+
+func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.Clock.tick()
+		fault := k.faults.next(op)
+		if fault.strikes(BeforeRead) {
+			k.Log.add(op, r, nil, k.Clock.Now())
+			fault.play(w, r, Reply{})
+			return
+		}
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
+		if err != nil {
+			return // The client has gone.
+		}
+		for name := range r.Header {
+			// None of the services honours it, and with it net/http would
+			// send a request twice by itself.
+			if name == "Idempotency-Key" || name == "X-Idempotency-Key" {
+				k.Log.add("idempotency-key", r, body, k.Clock.Now())
+				send(w, JSON(http.StatusBadRequest, `{"message":"an idempotency key was sent"}`))
+				return
+			}
+		}
+		k.Log.add(op, r, body, k.Clock.Now())
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		request := Request{Request: r, Op: op, Body: body}
+		if fault.strikes(BeforeApply) {
+			if fault.Act == Late {
+				k.Clock.After(fault.Delay, func() { serve(request) })
+			}
+			fault.play(w, r, Reply{})
+			return
+		}
+		reply := serve(request)
+		if fault.strikes(AfterApply) {
+			fault.play(w, r, reply)
+			return
+		}
+		send(w, reply)
+	})
+}
+
+func send(w http.ResponseWriter, reply Reply) {
+	for name, values := range reply.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(reply.Status)
+	_, _ = w.Write(reply.Body)
+}
+
+// echo is a page that repeats the request: what a careless proxy does.
+func echo(r *http.Request) Reply {
+	var page strings.Builder
+	page.WriteString("<html><body><h1>500</h1><pre>")
+	_ = r.Header.Write(&page)
+	if body, err := io.ReadAll(r.Body); err == nil {
+		page.Write(body)
+	}
+	page.WriteString("</pre></body></html>")
+	return Reply{Status: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte(page.String())}
+}
