@@ -10,6 +10,7 @@ import (
 // provider.
 type Direction string
 
+// The directions.
 const (
 	Collect Direction = "collect" // from the item's account to you
 	Pay     Direction = "pay"     // from you to the item's account
@@ -52,6 +53,7 @@ type Item struct {
 // the last three are final.
 type State string
 
+// The states.
 const (
 	StateUnknown   State = ""          // maybe submitted, or a word this version does not know
 	StateDraft     State = "draft"     // no money can move until Submit

@@ -14,6 +14,7 @@ import (
 // now or later, except that a failed Create may leave a draft behind.
 type Kind string
 
+// The kinds of errors, and what each promises.
 const (
 	ErrInvalid     Kind = "invalid"     // the request is wrong; fix it
 	ErrAuth        Kind = "auth"        // credentials missing, wrong or not allowed

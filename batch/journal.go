@@ -67,6 +67,7 @@ type Key struct {
 // EntryKind says what an Entry records.
 type EntryKind string
 
+// The kinds of entries.
 const (
 	EntryIntent     EntryKind = "intent"     // what is wanted; nothing has been sent
 	EntryAttempt    EntryKind = "attempt"    // a step is about to be sent
@@ -78,6 +79,7 @@ const (
 // Step is a call that changes something at the service.
 type Step string
 
+// The steps.
 const (
 	StepCreate Step = "create" // moves no money
 	StepSubmit Step = "submit" // moves money

@@ -87,6 +87,7 @@ type Info struct {
 // batch. Run resends after an unclear outcome only behind a guard.
 type Guard string
 
+// The guards.
 const (
 	GuardNone    Guard = ""        // none is documented: an unclear submit is never sent again
 	GuardRefuses Guard = "refuses" // whichever of two submits arrives second is refused

@@ -8,6 +8,7 @@ import (
 // Outcome is what became of one item.
 type Outcome string
 
+// The outcomes.
 const (
 	OutcomePaid     Outcome = "paid"     // the money moved, or the record was loaded
 	OutcomeFailed   Outcome = "failed"   // the service tried and the money did not move

@@ -35,6 +35,7 @@ type Event struct {
 // Phase is a part of a run.
 type Phase string
 
+// The phases of a run.
 const (
 	PhaseCreate    Phase = "create"    // a draft was made
 	PhaseSubmit    Phase = "submit"    // a Submit has returned

@@ -128,7 +128,8 @@ func TestWatchHonoursItsContextWhileWaiting(t *testing.T) {
 func TestWatchStopsWhenItsReaderDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &scripted{info: batch.Info{Interval: time.Minute}, script: []any{batch.StatePending}}
-		for range batch.Watch(t.Context(), p, batch.Batch{}, nil) {
+		for _, err := range batch.Watch(t.Context(), p, batch.Batch{}, nil) {
+			require.NoError(t, err)
 			break
 		}
 		require.Equal(t, 1, p.polls)

@@ -30,7 +30,7 @@ type Config struct {
 
 // Format writes the configuration without the licence key.
 func (c Config) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "citypay.Config{ClientID: %q, LicenceKey: [redacted], BaseURL: %q}", c.ClientID, c.BaseURL)
+	_, _ = fmt.Fprintf(f, "citypay.Config{ClientID: %q, LicenceKey: [redacted], BaseURL: %q}", c.ClientID, c.BaseURL)
 }
 
 // LogValue is the configuration without the licence key.

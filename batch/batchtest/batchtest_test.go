@@ -228,7 +228,7 @@ var mutants = []struct {
 			}
 			defer busy.Unlock()
 			for range 1000 {
-				_ = m.Memory.Requests() // long enough for the others to come
+				_ = m.Requests() // long enough for the others to come
 			}
 			return m.Memory.Create(ctx, d)
 		}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/batchway/batchway-go/batch"
 )
@@ -109,7 +110,7 @@ func openFile(path string) (db *bbolt.DB, err error) {
 	}()
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("journal %s: another process has it open: stop that one, or share a journal on a database", path)
 	case err != nil:
 		return nil, damaged(path, err)

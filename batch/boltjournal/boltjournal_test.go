@@ -1,7 +1,6 @@
 package boltjournal_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchtest"
@@ -135,7 +135,7 @@ func TestAFailedWritePoisonsTheJournal(t *testing.T) {
 	require.Error(t, first)
 	second := j.Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt})
 	require.ErrorContains(t, second, "must be opened anew")
-	require.True(t, errors.Is(second, bbolt.ErrDatabaseNotOpen))
+	require.ErrorIs(t, second, bolterrors.ErrDatabaseNotOpen)
 	_, err := j.Next(t.Context(), "ids", 1)
 	require.ErrorContains(t, err, "must be opened anew")
 }

@@ -80,7 +80,7 @@ func (a *attempt) trace(req *http.Request) *http.Request {
 // read reads the reply, if there is one, and decodes it. cancel ends the
 // request's context: what makes a silent body return.
 func (a *attempt) read(call Call, cancel context.CancelCauseFunc) {
-	a.exchange.connecting, a.exchange.connected = a.wanted.Load(), a.had.Load()
+	a.connecting, a.connected = a.wanted.Load(), a.had.Load()
 	a.throttles = a.client.config.ThrottleRejects
 	if a.response == nil {
 		return

@@ -172,7 +172,7 @@ func (c *Client) attempt(transport http.RoundTripper, req *http.Request, op Op, 
 		return nil, err
 	}
 	req = a.trace(req)
-	a.response, a.err = transport.RoundTrip(req)
+	a.response, a.err = transport.RoundTrip(req) //nolint:bodyclose // attempt.read closes it.
 	if a.err == nil {
 		a.status = a.response.StatusCode
 		if a.status == http.StatusUnauthorized && c.config.Unauthorized != nil {

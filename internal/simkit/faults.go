@@ -25,6 +25,7 @@ type Fault struct {
 // Phase is where in an exchange a Fault strikes.
 type Phase int
 
+// The phases of an exchange.
 const (
 	BeforeRead  Phase = iota // the headers have arrived, the body is not read
 	BeforeApply              // the request is read, nothing has happened
@@ -34,6 +35,7 @@ const (
 // Act is what a Fault does.
 type Act int
 
+// What can go wrong.
 const (
 	Reset    Act = iota // resets the connection
 	Hang                // never answers, until the client or the server goes away
@@ -48,6 +50,7 @@ const (
 // A Scenario is a Fault by name, for suites that do not know the service.
 type Scenario string
 
+// The scenarios.
 const (
 	Refused        Scenario = "refused"          // the service says no, in its own words, and does nothing
 	Unauthorized   Scenario = "unauthorized"     // 401 in the service's own words

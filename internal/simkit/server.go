@@ -20,7 +20,7 @@ type Server struct {
 // Listen serves h on a loopback socket of its own. It panics if there is no
 // loopback interface: a simulator without one is of no use.
 func Listen(h http.Handler) *Server {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic("simkit: " + err.Error())
 	}

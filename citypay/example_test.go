@@ -1,0 +1,40 @@
+package citypay_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/citypay"
+	"github.com/batchway/batchway-go/citypay/citypaytest"
+)
+
+func Example() {
+	server := citypaytest.New(&citypaytest.Options{Autoplay: 1}) // or your own citypay.Config
+	defer server.Close()
+	client, err := citypay.New(server.Config())
+	if err != nil {
+		panic(err)
+	}
+	provider, err := citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
+	if err != nil {
+		panic(err)
+	}
+	report, err := batch.Run(context.Background(), provider, batch.Draft{
+		Reference: "2026", Direction: batch.Collect,
+		Items: []batch.Item{
+			{Reference: "inv-1", Account: "customer-ada", Amount: batch.Money{Minor: 7801, Currency: "GBP"}},
+			{Reference: "inv-2", Account: "customer-ben", Amount: batch.Money{Minor: 3333, Currency: "GBP"}},
+		},
+	}, &batch.RunOptions{Watch: batch.WatchOptions{Interval: 10 * time.Millisecond}})
+	if err != nil {
+		panic(err) // batch.ErrAmbiguous: do not send it again, see below
+	}
+	for _, result := range report.Results {
+		fmt.Println(result.Item.Reference, result.Item.Amount, result.Outcome, result.Message)
+	}
+	// Output:
+	// inv-1 78.01 GBP paid Accepted (TEST) A12345
+	// inv-2 33.33 GBP failed Declined
+}

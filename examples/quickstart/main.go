@@ -1,0 +1,187 @@
+// Quickstart runs a batch from a CSV file through a payment service, from
+// start to end: it creates it, submits it, waits for it, and prints what
+// became of every item.
+//
+//	go run ./examples/quickstart
+//
+// talks to a simulator inside the program; no account is needed. With the
+// environment variables of a provider set, it talks to that provider's
+// sandbox. It refuses to talk to production.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// A service is one of the providers that quickstart can run.
+type service struct {
+	name      string
+	variables []string // the environment that the sandbox needs; all or none
+	sample    []byte   // what is run without -file
+	// simulated opens the provider on a simulator inside this program.
+	simulated func() (opened, error)
+	// sandbox opens the provider on the host that the environment names.
+	sandbox func(getenv func(string) string) (opened, error)
+}
+
+// opened is a provider, and where it is.
+type opened struct {
+	provider batch.Provider
+	host     string
+	close    func()
+}
+
+var services = []service{cityPay}
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	var names []string
+	for _, s := range services {
+		names = append(names, s.name)
+	}
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	name := flags.String("provider", names[0], "the service: "+strings.Join(names, ", "))
+	file := flags.String("file", "", "a CSV file of reference,account,amount,currency; the default is a sample")
+	reference := flags.String("reference", "1", "your reference of this batch, never used before")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	n := slices.Index(names, *name)
+	if n < 0 {
+		return fmt.Errorf("there is no provider %q: choose one of %s", *name, strings.Join(names, ", "))
+	}
+	s := services[n]
+
+	source, text := "the sample", s.sample
+	if *file != "" {
+		var err error
+		if text, err = os.ReadFile(*file); err != nil {
+			return err
+		}
+		source = *file
+	}
+	items, err := readItems(bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("%s cannot be sent:\n%w", source, err)
+	}
+
+	o, simulated, err := open(s, getenv)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	var watch batch.WatchOptions
+	if simulated {
+		fmt.Fprintf(stdout, "Running %d items of %s through a simulated %s.\n", len(items), source, s.name)
+		watch.Interval, watch.MaxInterval = 200*time.Millisecond, time.Second
+	} else {
+		fmt.Fprintf(stdout, "Running %d items of %s through %s at %s.\n", len(items), source, s.name, o.host)
+	}
+
+	draft := batch.Draft{Reference: *reference, Direction: o.provider.Info().Direction, Items: items}
+	report, err := batch.Run(ctx, o.provider, draft, &batch.RunOptions{
+		Watch:   watch,
+		Observe: func(e batch.Event) { progress(stdout, e) },
+	})
+	if errors.Is(err, batch.ErrAmbiguous) {
+		return fmt.Errorf("%w\nThe batch may have been submitted: do not send it again before you have asked the service", err)
+	}
+	if len(report.Results) > 0 {
+		printReport(stdout, report)
+	}
+	return err
+}
+
+// open opens the sandbox if its environment is complete, and the simulator if
+// there is none of it. Anything between is a mistake, not a wish.
+func open(s service, getenv func(string) string) (opened, bool, error) {
+	var missing []string
+	for _, variable := range s.variables {
+		if getenv(variable) == "" {
+			missing = append(missing, variable)
+		}
+	}
+	switch len(missing) {
+	case len(s.variables):
+		o, err := s.simulated()
+		return o, true, err
+	case 0:
+		o, err := s.sandbox(getenv)
+		return o, false, err
+	}
+	return opened{}, false, fmt.Errorf("for the sandbox of %s, set %s as well; for the simulator, set none of %s",
+		s.name, strings.Join(missing, ", "), strings.Join(s.variables, ", "))
+}
+
+// refuseProduction keeps an example from moving real money.
+func refuseProduction(baseURL string, production ...string) error {
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return errors.New("the base URL is no URL")
+	}
+	for _, p := range production {
+		if host, err := url.Parse(p); err == nil && strings.EqualFold(u.Hostname(), host.Hostname()) {
+			return fmt.Errorf("%s is production, where real money moves: examples run against sandboxes only", u.Hostname())
+		}
+	}
+	return nil
+}
+
+// progress prints a line for everything that happens.
+func progress(w io.Writer, e batch.Event) {
+	line := fmt.Sprintf("%-9s  %s", e.Phase, e.Batch.State)
+	if e.Batch.State == batch.StateUnknown {
+		line += "unknown"
+	}
+	if e.Batch.Native != "" {
+		line += " (" + e.Batch.Native + ")"
+	}
+	if e.Err != nil {
+		line += "  " + e.Err.Error()
+	}
+	fmt.Fprintln(w, line)
+}
+
+func printReport(stdout io.Writer, r batch.Report) {
+	fmt.Fprintln(stdout)
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "REFERENCE\tACCOUNT\tAMOUNT\tOUTCOME\tCODE\tMESSAGE")
+	for _, result := range r.Results {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", result.Item.Reference, result.Item.Account, result.Item.Amount,
+			result.Outcome, result.Code, result.Message)
+	}
+	_ = w.Flush()
+	fmt.Fprintln(stdout)
+	for _, outcome := range batch.Outcomes() {
+		if total, ok := r.Totals[outcome]; ok {
+			fmt.Fprintf(stdout, "%d %s, %s\n", total.Count, outcome, total.Amount)
+		}
+	}
+}
