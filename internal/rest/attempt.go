@@ -37,6 +37,7 @@ type attempt struct {
 	start       time.Time
 	secrets     []string // those of the client, and what Authorize has set
 	response    *http.Response
+	location    string      // where a redirect would go
 	wanted, had atomic.Bool // a connection, as the transport reports
 	exchange
 }
@@ -160,8 +161,8 @@ func (a *attempt) error(op Op, v verdict) *batch.Error {
 		h := a.response.Header
 		e.RetryAfter = retryAfter(h.Get("Retry-After"), time.Now())
 		e.RequestID = clean(first(h.Get("X-Request-Id"), h.Get("Request-Id")), a.secrets)
-		if location := h.Get("Location"); a.status >= 300 && a.status <= 399 && location != "" {
-			e.Message = "redirects are not followed; this one goes to " + clean(whereTo(a.response, location), a.secrets)
+		if a.status >= 300 && a.status <= 399 && a.location != "" {
+			e.Message = "redirects are not followed; this one goes to " + clean(whereTo(a.location), a.secrets)
 		}
 	}
 	if r := a.refusal; r != nil {
@@ -202,7 +203,7 @@ func (a *attempt) context() context.Context {
 }
 
 // whereTo names the target of a redirect by scheme and host alone.
-func whereTo(r *http.Response, location string) string {
+func whereTo(location string) string {
 	target, err := url.Parse(location)
 	if err != nil {
 		return "nowhere"

@@ -22,6 +22,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hashicorp/go-retryablehttp"
+
 	"github.com/batchway/batchway-go/batch"
 )
 
@@ -90,6 +92,7 @@ type Client struct {
 	once   http.RoundTripper
 	reads  http.RoundTripper
 	budget atomic.Int64 // what failed reads may still spend on being repeated
+	noWait bool         // for tests on real sockets, where time is real
 }
 
 // New checks the configuration. It does no I/O.
@@ -108,6 +111,11 @@ func New(c Config) (*Client, error) {
 		return nil, invalid("BaseURL", "must not hold a query or a fragment")
 	case base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())):
 		return nil, invalid("BaseURL", "must be https (http is for loopback hosts)")
+	}
+	if c.HTTPClient != nil {
+		if _, retries := c.HTTPClient.Transport.(*retryablehttp.RoundTripper); retries {
+			return nil, invalid("HTTPClient", "must not retry: it would send what must be sent once again")
+		}
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	client := &Client{config: c, base: base, once: onceTransport(c.HTTPClient), reads: readTransport(c.HTTPClient)}
@@ -175,6 +183,9 @@ func (c *Client) attempt(transport http.RoundTripper, req *http.Request, op Op, 
 	a.response, a.err = transport.RoundTrip(req) //nolint:bodyclose // attempt.read closes it.
 	if a.err == nil {
 		a.status = a.response.StatusCode
+		// Nobody above may follow it, or repeat it in an error.
+		a.location = a.response.Header.Get("Location")
+		a.response.Header.Del("Location")
 		if a.status == http.StatusUnauthorized && c.config.Unauthorized != nil {
 			c.config.Unauthorized(req)
 		}

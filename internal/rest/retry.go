@@ -137,6 +137,9 @@ func (r *repeated) check(ctx context.Context, _ *http.Response, err error) (bool
 		}
 		r.wait = max(r.wait, asked)
 	}
+	if r.client.noWait {
+		r.wait = 0
+	}
 	if deadline, ok := ctx.Deadline(); ok && time.Now().Add(r.wait).After(deadline) {
 		return false, nil
 	}

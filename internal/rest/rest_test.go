@@ -1,0 +1,576 @@
+package rest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	opPay  = Op{Name: "Pay", Method: http.MethodPost, Path: "/pay", Safety: Once}
+	opRead = Op{Name: "Read", Method: http.MethodPost, Path: "/read", Safety: Repeatable}
+)
+
+// withWaits is the URL of tests in a synctest bubble: reads wait there before
+// they are repeated.
+const withWaits = "https://waits.test"
+
+const canary = "canary-secret-8842"
+
+// theirs reads the error replies of the service that these tests play.
+func theirs(_ int, header http.Header, body []byte) *batch.Error {
+	if header.Get("Content-Type") != "application/json" {
+		return nil
+	}
+	return &batch.Error{Kind: batch.ErrInvalid, Code: "E1", Message: string(body)}
+}
+
+func newClient(t testing.TB, url string, change ...func(*Config)) *Client {
+	t.Helper()
+	c := Config{Provider: "test", BaseURL: url, Refusal: theirs, Secrets: []string{canary},
+		Authorize: func(r *http.Request) error { r.Header.Set("X-Api-Key", canary); return nil }}
+	for _, f := range change {
+		f(&c)
+	}
+	client, err := New(c)
+	require.NoError(t, err)
+	client.noWait = url != withWaits
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// decodeOK wants {"ok":true}; {"ok":false} is the service's no.
+func decodeOK(body io.Reader) error {
+	var reply struct {
+		OK      *bool  `json:"ok"`
+		Message string `json:"message"`
+	}
+	if err := JSON(&reply)(body); err != nil {
+		return err
+	}
+	switch {
+	case reply.OK == nil:
+		return errors.New("the reply has no ok")
+	case !*reply.OK:
+		return &batch.Error{Kind: batch.ErrConflict, Message: reply.Message}
+	}
+	return nil
+}
+
+// raw is a server on a real socket that answers every request with exactly
+// these bytes and then does what last says.
+type raw struct {
+	url      string
+	requests atomic.Int64
+	bodies   chan string
+}
+
+const (
+	closeIt = "close"
+	resetIt = "reset"
+	holdIt  = "hold"
+)
+
+func serveRaw(t testing.TB, answer func(n int) (reply, last string)) *raw {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &raw{url: "http://" + listener.Addr().String(), bodies: make(chan string, 100)}
+	ended := make(chan struct{})
+	done := make(chan struct{})
+	t.Cleanup(func() { close(ended); _ = listener.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				in := bufio.NewReader(conn)
+				for {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					body, _ := io.ReadAll(r.Body)
+					n := int(s.requests.Add(1))
+					s.bodies <- string(body)
+					reply, last := answer(n)
+					_, _ = io.WriteString(conn, reply)
+					switch last {
+					case resetIt:
+						_ = conn.(*net.TCPConn).SetLinger(0)
+						return
+					case closeIt:
+						return
+					case holdIt:
+						<-ended
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return s
+}
+
+func always(reply, last string) func(int) (string, string) {
+	return func(int) (string, string) { return reply, last }
+}
+
+func reply(status, header, body string) string {
+	return fmt.Sprintf("HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s", status, header, len(body), body)
+}
+
+const asJSON = "Content-Type: application/json\r\n"
+
+// What each broken or hostile reply means, for a request that can move money
+// and for a read. The number of requests that arrive is as much a result as
+// the kind of the error.
+func TestReplies(t *testing.T) {
+	good := reply("200 OK", asJSON, `{"ok":true}`)
+	for name, c := range map[string]struct {
+		reply, last string
+		once        batch.Kind
+		read        batch.Kind
+		reads       int // requests of a read
+		says        string
+	}{
+		"200":                                    {good, "", "", "", 1, ""},
+		"row 11: reset before any byte":          {"", resetIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"closed before any byte":                 {"", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, "EOF"},
+		"row 13: reset in the body":              {strings.TrimSuffix(good, "ue}"), resetIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"row 14: longer length than body":        {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
+		"row 15: chunks without an end":          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
+		"row 16: two lengths":                    {"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Length: 5\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 19: 101":                            {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
+		"row 20: 204":                            {"HTTP/1.1 204 No Content\r\n\r\n", "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
+		"row 21: 201 and a good body":            {reply("201 Created", asJSON, `{"ok":true}`), "", "", "", 1, ""},
+		"row 22: 301 to the same host":           {reply("301 Moved", "Location: /elsewhere\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "redirects are not followed"},
+		"row 23: 302 to another host":            {reply("302 Found", "Location: https://evil.test/x?token=1\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "https://evil.test"},
+		"row 24: 307":                            {reply("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "http://127.0.0.1:1"},
+		"row 25: 303":                            {reply("303 See Other", "Location: /read\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
+		"row 26: 400 by the service":             {reply("400 Bad Request", asJSON, `{"why":"x"}`), "", batch.ErrInvalid, batch.ErrInvalid, 1, "why"},
+		"row 27: 400 by a firewall":              {reply("400 Bad Request", "Content-Type: text/html\r\n", "<html>"), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
+		"row 33: 413 by the service":             {reply("413 Too Large", asJSON, `{}`), "", batch.ErrInvalid, batch.ErrInvalid, 1, ""},
+		"row 39: 500 with two megabytes of HTML": {reply("500 Oops", "Content-Type: text/html\r\n", strings.Repeat("<p>"+canary, 100_000)), closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 42: 599":                            {reply("599 Odd", "", ""), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 42: 999":                            {reply("999 Odd", "", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
+		"row 42: 000":                            {reply("000 Odd", "", ""), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 43: a login page":                   {reply("200 OK", "Content-Type: text/html\r\n", "<html>"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "something other than the service"},
+		"row 44: JSON as text/plain":             {reply("200 OK", "Content-Type: text/plain\r\n", `{"ok":true}`), "", "", "", 1, ""},
+		"row 44: XML":                            {reply("200 OK", "Content-Type: text/xml\r\n", `<ok/>`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "text/xml"},
+		"row 45: gzip that nobody asked for":     {reply("200 OK", asJSON+"Content-Encoding: gzip\r\n", `{"ok":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "gzip"},
+		"row 48: larger than allowed":            {reply("200 OK", asJSON, `{"ok":true,"x":"`+strings.Repeat("y", 2<<20)+`"}`), closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"row 49: an empty body":                  {reply("200 OK", asJSON, ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
+		"row 50: null":                           {reply("200 OK", asJSON, "null"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "no ok"},
+		"row 50: a list":                         {reply("200 OK", asJSON, "[]"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"row 52: trailing data":                  {reply("200 OK", asJSON, `{"ok":true}{"ok":false}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "more after"},
+		"row 53: a key twice":                    {reply("200 OK", asJSON, `{"ok":false,"ok":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "twice"},
+		"row 54: a key in two cases":             {reply("200 OK", asJSON, `{"ok":false,"OK":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "twice"},
+		"row 56: a definite no in a 200":         {reply("200 OK", asJSON, `{"ok":false,"message":"because"}`), "", batch.ErrConflict, batch.ErrConflict, 1, "because"},
+		"headers without end":                    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20), closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"no HTTP at all":                         {"SSH-2.0-OpenSSH\r\n", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, op := range []Op{opPay, opRead} {
+				want, requests := c.once, 1
+				if op.Safety == Repeatable {
+					want, requests = c.read, c.reads
+				}
+				s := serveRaw(t, always(c.reply, c.last))
+				client := newClient(t, s.url)
+				err := client.Do(t.Context(), Call{Op: op, Body: []byte(`{"n":1}`), Decode: decodeOK})
+				require.Equal(t, want, batch.KindOf(err), "%s: %v", op.Name, err)
+				require.Equal(t, requests, int(s.requests.Load()), "requests of %s that arrived (%v)", op.Name, err)
+				if c.says != "" {
+					require.ErrorContains(t, err, c.says)
+				}
+				if err != nil {
+					require.NotContains(t, err.Error(), canary)
+					require.Less(t, len(err.Error()), 1000)
+				}
+				for range requests {
+					require.Equal(t, `{"n":1}`, <-s.bodies, "every attempt has the same body")
+				}
+			}
+		})
+	}
+}
+
+func TestNothingIsSent(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := "http://" + free.Addr().String()
+	require.NoError(t, free.Close())
+	quiet := log.New(io.Discard, "", 0)
+	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tls.Config.ErrorLog = quiet
+	tls.StartTLS()
+	t.Cleanup(tls.Close)
+	talksPlain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(talksPlain.Close)
+	plain := serveRaw(t, always("HTTP/1.1 400 Bad Request\r\n\r\n", closeIt))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+
+	for name, c := range map[string]struct {
+		url    string
+		ctx    context.Context
+		change func(*Config)
+		kind   batch.Kind
+		is     error
+	}{
+		"row 1: the context has ended":    {plain.url, ended, nil, batch.ErrUnavailable, context.Canceled},
+		"row 8: connection refused":       {nobody, nil, nil, batch.ErrUnavailable, nil},
+		"row 9: an unknown authority":     {tls.URL, nil, nil, batch.ErrUnavailable, nil},
+		"row 10: plain HTTP behind https": {strings.Replace(talksPlain.URL, "http:", "https:", 1), nil, nil, batch.ErrUnavailable, nil},
+		"no credential":                   {plain.url, nil, func(c *Config) { c.Authorize = func(*http.Request) error { return io.EOF } }, batch.ErrUnavailable, nil},
+		"a credential that is refused":    {plain.url, nil, func(c *Config) { c.Authorize = func(*http.Request) error { return &batch.Error{Kind: batch.ErrAuth} } }, batch.ErrAuth, nil},
+		"a credential in doubt is no doubt": {plain.url, nil, func(c *Config) {
+			c.Authorize = func(*http.Request) error { return &batch.Error{Kind: batch.ErrAmbiguous} }
+		}, batch.ErrUnavailable, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, op := range []Op{opPay, opRead} {
+				change := c.change
+				if change == nil {
+					change = func(*Config) {}
+				}
+				ctx := c.ctx
+				if ctx == nil {
+					ctx = t.Context()
+				}
+				err := newClient(t, c.url, change).Do(ctx, Call{Op: op, Decode: decodeOK})
+				require.Equal(t, c.kind, batch.KindOf(err), "%s: %v", op.Name, err)
+				if c.is != nil {
+					require.ErrorIs(t, err, c.is)
+				}
+				require.NotContains(t, err.Error(), c.url, "an error names no URL")
+			}
+			require.Zero(t, plain.requests.Load(), "nothing has arrived")
+		})
+	}
+}
+
+// A transport that reports nothing about connections proves nothing, whatever
+// its error says.
+func TestASilentTransportIsAmbiguous(t *testing.T) {
+	calls := 0
+	silent := roundTrip(func(*http.Request) (*http.Response, error) {
+		calls++
+		return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	})
+	err := newClient(t, "https://service.test", func(c *Config) { c.HTTPClient = &http.Client{Transport: silent} }).
+		Do(t.Context(), Call{Op: opPay, Decode: decodeOK})
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.Equal(t, 1, calls)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestContextEndsUnderWay(t *testing.T) {
+	t.Run("row 3: while dialling", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		client := newClient(t, "https://service.test", func(c *Config) {
+			c.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				cancel()
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}}}
+		})
+		err := client.Do(ctx, Call{Op: opPay, Decode: decodeOK})
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+	t.Run("row 4: after the body was written", func(t *testing.T) {
+		s := serveRaw(t, always("", holdIt))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-s.bodies; cancel() }()
+		err := newClient(t, s.url).Do(ctx, Call{Op: opPay, Body: []byte("x"), Decode: decodeOK})
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+	t.Run("row 4: while the reply arrives", func(t *testing.T) {
+		s := serveRaw(t, always("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", holdIt))
+		ctx, cancel := context.WithCancel(t.Context())
+		err := newClient(t, s.url).Do(ctx, Call{Op: opPay, Decode: func(r io.Reader) error {
+			cancel()
+			return decodeOK(r)
+		}})
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+	t.Run("row 5: while a read waits to be repeated", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client := newClient(t, withWaits, func(c *Config) {
+				c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					return answer(r, 503, "Retry-After", "15"), nil
+				})}
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			time.AfterFunc(time.Second, cancel)
+			start := time.Now()
+			err := client.Do(ctx, Call{Op: opRead, Decode: decodeOK})
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, err, batch.ErrUnavailable)
+			require.Equal(t, time.Second, time.Since(start))
+		})
+	})
+}
+
+func answer(r *http.Request, status int, header ...string) *http.Response {
+	h := http.Header{}
+	for i := 0; i < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(`{"ok":true}`)), Request: r}
+}
+
+// Every phase of a silent service ends, and says which it was.
+func TestSilenceEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		script func(conn net.Conn) // the service
+		after  time.Duration
+		says   string
+	}{
+		"row 17: 100-continue, then nothing": {func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }, 2 * time.Minute, "timeout"},
+		"no header":                          {func(net.Conn) {}, 2 * time.Minute, "timeout"},
+		"no body":                            {func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n") }, 15 * time.Second, "stopped arriving"},
+		"row 47: a body of one byte each 10 s, then nothing": {func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+			for range 6 {
+				time.Sleep(10 * time.Second)
+				_, _ = io.WriteString(conn, " ")
+			}
+		}, 75 * time.Second, "stopped arriving"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := newClient(t, "http://localhost", func(config *Config) {
+					config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+						here, there := net.Pipe()
+						go func() {
+							_, _ = http.ReadRequest(bufio.NewReader(there))
+							c.script(there)
+							_, _ = io.Copy(io.Discard, there)
+						}()
+						return here, nil
+					}}}
+				})
+				start := time.Now()
+				err := client.Do(t.Context(), Call{Op: opPay, Decode: decodeOK})
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+				require.ErrorContains(t, err, c.says)
+				require.Equal(t, c.after, time.Since(start))
+			})
+		})
+	}
+}
+
+func TestReadsAreRepeated(t *testing.T) {
+	for name, c := range map[string]struct {
+		statuses []int // the last repeats
+		header   []string
+		kind     batch.Kind
+		attempts int
+		least    time.Duration
+		most     time.Duration
+	}{
+		"once is enough":                    {[]int{200}, nil, "", 1, 0, 0},
+		"at the third try":                  {[]int{500, 502, 200}, nil, "", 3, 0, 1500 * time.Millisecond},
+		"never":                             {[]int{503}, nil, batch.ErrUnavailable, 3, 0, 1500 * time.Millisecond},
+		"throttled":                         {[]int{429, 200}, []string{"Retry-After", "7"}, "", 2, 7 * time.Second, 7 * time.Second},
+		"throttled for ever":                {[]int{429}, nil, batch.ErrThrottled, 3, 0, 1500 * time.Millisecond},
+		"row 36: an absurd Retry-After":     {[]int{503}, []string{"Retry-After", "99999999999999999999"}, batch.ErrUnavailable, 1, 0, 0},
+		"a long Retry-After":                {[]int{503}, []string{"Retry-After", "21"}, batch.ErrUnavailable, 1, 0, 0},
+		"row 37: a negative Retry-After":    {[]int{503, 200}, []string{"Retry-After", "-1"}, "", 2, 0, 500 * time.Millisecond},
+		"row 37: a Retry-After of words":    {[]int{503, 200}, []string{"Retry-After", "abc"}, "", 2, 0, 500 * time.Millisecond},
+		"row 38: a date that has passed":    {[]int{503, 200}, []string{"Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"}, "", 2, 0, 500 * time.Millisecond},
+		"row 38: a date to come (synctest)": {[]int{503, 200}, []string{"Retry-After", "Sat, 01 Jan 2000 00:00:10 GMT"}, "", 2, 10 * time.Second, 10 * time.Second},
+		"row 38: asctime":                   {[]int{503, 200}, []string{"Retry-After", "Sat Jan  1 00:00:10 2000"}, "", 2, 10 * time.Second, 10 * time.Second},
+		"row 38: RFC 850":                   {[]int{503, 200}, []string{"Retry-After", "Saturday, 01-Jan-00 00:00:10 GMT"}, "", 2, 10 * time.Second, 10 * time.Second},
+		"row 38: the year 9999":             {[]int{503}, []string{"Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"}, batch.ErrUnavailable, 1, 0, 0},
+		"401 without anything to renew":     {[]int{401, 200}, nil, batch.ErrAuth, 1, 0, 0},
+		"425":                               {[]int{425, 200}, nil, "", 2, 0, 500 * time.Millisecond},
+		"404":                               {[]int{404, 200}, nil, batch.ErrProtocol, 1, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				client := newClient(t, withWaits, func(config *Config) {
+					config.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+						status := c.statuses[min(calls, len(c.statuses)-1)]
+						calls++
+						return answer(r, status, c.header...), nil
+					})}
+				})
+				start := time.Now()
+				err := client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK})
+				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+				require.Equal(t, c.attempts, calls)
+				require.GreaterOrEqual(t, time.Since(start), c.least)
+				require.LessOrEqual(t, time.Since(start), c.most)
+				var e *batch.Error
+				if errors.As(err, &e) && len(c.header) > 0 {
+					require.NotZero(t, e.RetryAfter)
+					require.LessOrEqual(t, e.RetryAfter, 24*time.Hour)
+				}
+			})
+		})
+	}
+}
+
+func TestA401RenewsTheCredentialOfAReadOnce(t *testing.T) {
+	for _, op := range []Op{opRead, opPay} {
+		calls, renewed, token := 0, 0, "old"
+		client := newClient(t, "https://service.test", func(c *Config) {
+			c.Authorize = func(r *http.Request) error { r.Header.Set("Authorization", "Bearer "+token); return nil }
+			c.Unauthorized = func(r *http.Request) {
+				require.Equal(t, "Bearer "+token, r.Header.Get("Authorization"))
+				renewed++
+				token = "new"
+			}
+			c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				calls++
+				if r.Header.Get("Authorization") == "Bearer new" {
+					return answer(r, 200), nil
+				}
+				return answer(r, 401), nil
+			})}
+		})
+		err := client.Do(t.Context(), Call{Op: op, Decode: decodeOK})
+		require.Equal(t, 1, renewed)
+		if op.Safety == Repeatable {
+			require.NoError(t, err)
+			require.Equal(t, 2, calls)
+			continue
+		}
+		require.ErrorIs(t, err, batch.ErrAuth)
+		require.Equal(t, 1, calls, "what moves money is not repeated, not even after a 401")
+	}
+}
+
+func TestTheBudgetOfRetriesRunsOut(t *testing.T) {
+	calls := 0
+	client := newClient(t, "https://service.test", func(c *Config) {
+		c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) { calls++; return answer(r, 500), nil })}
+	})
+	for range 200 {
+		require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK}), batch.ErrUnavailable)
+	}
+	require.Equal(t, 200+budgetLimit/budgetCost, calls)
+}
+
+func TestNewRefusesABadBaseURL(t *testing.T) {
+	for url, fault := range map[string]string{
+		"":                                   "no URL",
+		"service.test":                       "no URL",
+		"http://service.test":                "must be https",
+		"ftp://localhost":                    "must be https",
+		"https://user:" + canary + "@x.test": "user name",
+		"https://x.test/?key=" + canary:      "query",
+		"https://x.test/#" + canary:          "fragment",
+		"https://x.test:" + canary:           "no URL",
+	} {
+		_, err := New(Config{Provider: "test", BaseURL: url})
+		require.ErrorIs(t, err, batch.ErrInvalid, url)
+		require.ErrorContains(t, err, fault, url)
+		require.NotContains(t, err.Error(), canary)
+	}
+	for _, url := range []string{"https://x.test", "https://x.test/za/pay/", "http://127.0.0.1:80", "http://[::1]:1", "http://localhost"} {
+		_, err := New(Config{Provider: "test", BaseURL: url})
+		require.NoError(t, err, url)
+	}
+}
+
+func TestPathsStayBelowTheBaseURL(t *testing.T) {
+	op := Op{Name: "Get", Method: http.MethodGet, Path: "/batches/{id}/payments/{payment}", Safety: Repeatable}
+	var got string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.RequestURI
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	}))
+	defer s.Close()
+	client := newClient(t, s.URL+"/za/pay/")
+	require.NoError(t, client.Do(t.Context(), Call{Op: op, Params: []string{"a b:c", "é"}, Query: map[string][]string{"q": {"x&y=1"}}, Decode: decodeOK}))
+	require.Equal(t, "/za/pay/batches/a%20b:c/payments/%C3%A9?q=x%26y%3D1", got)
+
+	got = ""
+	for _, bad := range []string{"", ".", "..", "../x", "a/b", `a\b`, "a?b", "a#b", "%2e%2e", "a\x00", "a\r\nb", "a\x7f", "\xff", strings.Repeat("x", 129)} {
+		err := client.Do(t.Context(), Call{Op: op, Params: []string{"ok", bad}, Decode: decodeOK})
+		require.ErrorIs(t, err, batch.ErrInvalid, "%q", bad)
+		require.ErrorContains(t, err, "payment: cannot be part of a path")
+	}
+	require.ErrorIs(t, client.Do(t.Context(), Call{Op: op, Params: []string{"only one"}, Decode: decodeOK}), batch.ErrInvalid)
+	require.Empty(t, got, "nothing was sent")
+}
+
+func TestNoCredentialLeaks(t *testing.T) {
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Request-Id", "id "+r.Header.Get("X-Api-Key"))
+		w.Header().Set("Location", "https://"+r.Header.Get("Authorization")+".test/")
+		w.WriteHeader(map[string]int{"/pay": 422, "/read": 302}[r.URL.Path])
+		_ = r.Header.Write(w)
+	}))
+	defer echo.Close()
+	var logged bytes.Buffer
+	client := newClient(t, echo.URL, func(c *Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c.Authorize = func(r *http.Request) error {
+			r.Header.Set("X-Api-Key", canary)
+			r.Header.Set("Authorization", "Bearer token-of-this-attempt")
+			return nil
+		}
+	})
+	for _, op := range []Op{opPay, opRead} {
+		err := client.Do(t.Context(), Call{Op: op, Decode: decodeOK})
+		require.Error(t, err)
+		for _, text := range []string{fmt.Sprintf("%v %+v %#v", err, err, err), logged.String()} {
+			require.NotContains(t, text, canary)
+			require.NotContains(t, text, "token-of-this-attempt")
+			require.NotContains(t, text, echo.URL)
+		}
+	}
+	require.Contains(t, logged.String(), "op=Pay attempt=1 status=422")
+
+	cause := errors.New("broken by " + canary)
+	broken := newClient(t, "https://service.test", func(c *Config) {
+		c.HTTPClient = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, cause })}
+	})
+	err := broken.Do(t.Context(), Call{Op: opPay, Decode: decodeOK})
+	require.ErrorIs(t, err, cause)
+	require.NotContains(t, fmt.Sprintf("%v %+v", err, err), canary)
+}
+
+func TestWordsOfAServiceAreMadeFit(t *testing.T) {
+	require.Equal(t, `a\x0ab\x1b[31m`, clean("a\nb\x1b[31m", nil))
+	require.Equal(t, "x\uFFFDy", clean("x\xffy", nil))
+	require.Equal(t, strings.Repeat("é", 256)+"...", clean(strings.Repeat("é", 300), nil))
+	require.Equal(t, "key [redacted]!", clean("key "+canary+"!", []string{canary, "", "ke"}))
+}
