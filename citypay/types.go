@@ -223,6 +223,7 @@ func (b *BatchReport) decodeRows(d *json.Decoder) error {
 	if err := expect(d, '['); err != nil {
 		return err
 	}
+	b.Transactions = []TransactionResult{}
 	for n := 0; d.More(); n++ {
 		b.Transactions = append(b.Transactions, TransactionResult{Result: unset})
 		row := &b.Transactions[n]
@@ -277,7 +278,7 @@ func kindOf(code string) batch.Kind {
 	switch {
 	case code == "B001":
 		return batch.ErrUnavailable // batch processing is unavailable
-	case code == "B002":
+	case code == "B002", code == "D101":
 		return batch.ErrNotFound
 	case code == "B008":
 		return batch.ErrConflict // failed duplication checks

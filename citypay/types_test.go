@@ -1,0 +1,265 @@
+package citypay
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+type sampleFile map[string]struct {
+	Status      int             `json:"status"`
+	ContentType string          `json:"content_type"`
+	Body        json.RawMessage `json:"body"`
+}
+
+func readSamples(t testing.TB) sampleFile {
+	text, err := os.ReadFile("testdata/samples.json")
+	require.NoError(t, err)
+	var all sampleFile
+	require.NoError(t, json.Unmarshal(text, &all))
+	return all
+}
+
+// meaning is JSON without the fields that say nothing.
+func meaning(t *testing.T, text []byte) any {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	require.NoError(t, d.Decode(&v))
+	var strip func(any) any
+	strip = func(v any) any {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				if v[key] = strip(inner); inner == "" || inner == false || inner == json.Number("0") && key != "result" {
+					delete(v, key)
+				}
+			}
+		case []any:
+			for n := range v {
+				v[n] = strip(v[n])
+			}
+		}
+		return v
+	}
+	return strip(v)
+}
+
+// Every documented sample decodes, and encodes to what it was.
+func TestDocumentedSamples(t *testing.T) {
+	all := readSamples(t)
+	through := func(v any) func([]byte) (any, error) {
+		return func(text []byte) (any, error) {
+			d := json.NewDecoder(bytes.NewReader(text))
+			d.DisallowUnknownFields() // A field that no type has would be lost.
+			return v, d.Decode(v)
+		}
+	}
+	report := func(text []byte) (any, error) {
+		var r BatchReport
+		return &r, r.decode(bytes.NewReader(text))
+	}
+	for name, decode := range map[string]func([]byte) (any, error){
+		"batch_process.request":                       through(new(ProcessBatchRequest)),
+		"batch_process_multi.request":                 through(new(ProcessBatchRequest)),
+		"batch_process_minimal.request":               through(new(ProcessBatchRequest)),
+		"batch_process.response":                      through(new(ProcessBatchResponse)),
+		"batch_process_invalid.response":              through(new(ProcessBatchResponse)),
+		"batch_status.request":                        through(new(CheckBatchStatus)),
+		"batch_status.response":                       through(new(CheckBatchStatusResponse)),
+		"batch_status_all_values.response":            through(new(CheckBatchStatusResponse)),
+		"batch_status_unknown.response":               through(new(CheckBatchStatusResponse)),
+		"batch_status_empty.response":                 through(new(CheckBatchStatusResponse)),
+		"batch_retrieve.request":                      through(new(BatchReportRequest)),
+		"batch_retrieve.response":                     report,
+		"batch_retrieve_mixed_sandbox.response":       report,
+		"batch_retrieve_queued.response":              report,
+		"batch_retrieve_error_in_processing.response": report,
+		"ping.request":                                through(new(pingRequest)),
+		"ping.response":                               through(new(Acknowledgement)),
+		"acl_check.request":                           through(new(aclRequest)),
+		"acl_check.response":                          through(new(ACLCheck)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Contains(t, all, name)
+			text := all[name].Body
+			v, err := decode(text)
+			require.NoError(t, err)
+			again, err := json.Marshal(v)
+			require.NoError(t, err)
+			want, got := meaning(t, text), meaning(t, again)
+			if list, ok := want.(map[string]any)["batches"].([]any); ok && len(list) == 0 {
+				delete(want.(map[string]any), "batches")
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the sample lost something on its way through (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDocumentedErrors(t *testing.T) {
+	kinds := map[string]batch.Kind{"400": batch.ErrInvalid, "401": batch.ErrAuth, "403": batch.ErrAuth, "B001": batch.ErrUnavailable,
+		"B002": batch.ErrNotFound, "B003": batch.ErrInvalid, "B004": batch.ErrInvalid, "B005": batch.ErrInvalid, "B006": batch.ErrInvalid,
+		"B007": batch.ErrInvalid, "B008": batch.ErrConflict, "B009": batch.ErrInvalid, "D049": batch.ErrInvalid, "D101": batch.ErrNotFound,
+		"F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid, "S008": batch.ErrAuth, "T001": batch.ErrInvalid}
+	for name, s := range readSamples(t) {
+		if !strings.HasPrefix(name, "error_") {
+			continue
+		}
+		body := []byte(s.Body)
+		if string(body) == "null" {
+			body = nil
+		}
+		got := refusal(s.Status, http.Header{"Content-Type": {s.ContentType}}, body)
+		if s.Status == 500 {
+			require.Nil(t, got, "nobody knows who wrote an empty 500")
+			continue
+		}
+		require.NotNil(t, got, name)
+		code := got.Code
+		if code == "" {
+			code = name[len("error_"):len("error_400")]
+		}
+		want, known := kinds[code]
+		require.True(t, known, code)
+		require.Equal(t, want, got.Kind, name)
+		if s.Status == 422 {
+			require.NotEmpty(t, got.Message)
+			require.Equal(t, "4DLbFC1VnnW", got.RequestID)
+		}
+	}
+}
+
+func TestRefusalsThatCityPayDidNotWrite(t *testing.T) {
+	for name, c := range map[string]struct {
+		status     int
+		kind, body string
+	}{
+		"a firewall's page":      {400, "text/html", "<html>"},
+		"a page as plain text":   {400, "text/plain", "<html>"},
+		"a 404":                  {404, "text/html", "Not found"},
+		"a 422 of somebody else": {422, "text/plain", "Unprocessable"},
+		"a 422 cut short":        {422, "application/json", `{"code":"B006"`},
+		"a 422 with a key twice": {422, "application/json", `{"code":"B006","Code":"B008"}`},
+		"a list":                 {422, "application/json", `[]`},
+	} {
+		require.Nil(t, refusal(c.status, http.Header{"Content-Type": {c.kind}}, []byte(c.body)), name)
+	}
+}
+
+func TestAClockThatIsOff(t *testing.T) {
+	at := func(d time.Duration) http.Header {
+		return http.Header{"Date": {time.Now().Add(d).UTC().Format(http.TimeFormat)}}
+	}
+	require.Contains(t, refusal(403, at(-10*time.Minute), nil).Message, "this clock is off by 10m")
+	require.Contains(t, refusal(403, at(10*time.Minute), nil).Message, "this clock is off by -")
+	require.NotContains(t, refusal(403, at(0), nil).Message, "this clock")
+	require.NotContains(t, refusal(403, http.Header{"Date": {"yesterday"}}, nil).Message, "this clock")
+	require.Contains(t, refusal(403, nil, nil).Message, "the key, the clock or the source address")
+}
+
+func TestAPIKeyVectors(t *testing.T) {
+	text, err := os.ReadFile("testdata/auth_key_vectors.json")
+	require.NoError(t, err)
+	var file struct {
+		Vectors []struct {
+			ClientID   string `json:"client_id"`
+			LicenceKey string `json:"licence_key"`
+			Nonce      string `json:"nonce_hex"`
+			Minute     string `json:"utc_minute"`
+			Key        string `json:"cp_api_key"`
+		} `json:"vectors"`
+	}
+	require.NoError(t, json.Unmarshal(text, &file))
+	require.Len(t, file.Vectors, 6)
+	for _, v := range file.Vectors {
+		minute, err := time.Parse("200601021504", v.Minute)
+		require.NoError(t, err)
+		var nonce [16]byte
+		_, err = hex.Decode(nonce[:], []byte(v.Nonce))
+		require.NoError(t, err)
+		elsewhere := time.FixedZone("elsewhere", 5*3600+30*60)
+		require.Equal(t, v.Key, apiKey(v.ClientID, v.LicenceKey, nonce, minute.Add(59*time.Second).In(elsewhere)))
+	}
+}
+
+func TestEveryKeyIsNew(t *testing.T) {
+	client, err := New(Config{ClientID: "PC1", LicenceKey: "key"})
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for range 10_000 {
+		r := &http.Request{Header: http.Header{}}
+		require.NoError(t, client.authorize(r))
+		key := r.Header.Get("cp-api-key")
+		require.False(t, seen[key])
+		seen[key] = true
+	}
+}
+
+// FuzzDecodeReport: no reply panics, and none is believed without its parts.
+func FuzzDecodeReport(f *testing.F) {
+	for name, s := range readSamples(f) {
+		if strings.HasPrefix(name, "batch_retrieve") && strings.HasSuffix(name, ".response") {
+			f.Add([]byte(s.Body))
+		}
+	}
+	f.Add([]byte(`{"batch_id":1,"batch_status":"COMPLETE","transactions":[null]}`))
+	f.Add([]byte(`{"batch_id":1,"batch_status":"complete","transactions":[{"identifier":"x","result":"1"}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var r BatchReport
+		if err := r.decode(bytes.NewReader(text)); err != nil {
+			require.Equal(t, BatchReport{}, r, "nothing of a bad report is kept")
+			return
+		}
+		for _, row := range r.Transactions {
+			if row.Identifier == "" || row.Result == unset && !bytes.Contains(text, []byte("-1")) {
+				t.Fatalf("a row without its parts: %+v", row)
+			}
+		}
+		if state(r.BatchStatus).Final() && r.BatchStatus != StatusComplete && r.BatchStatus != StatusCancelled && r.BatchStatus != StatusErrorInProcessing {
+			t.Fatalf("%q was taken for final", r.BatchStatus)
+		}
+		again, err := json.Marshal(r)
+		require.NoError(t, err)
+		var second BatchReport
+		if r.Transactions == nil {
+			return
+		}
+		require.NoError(t, second.decode(bytes.NewReader(again)))
+		require.Equal(t, r, second)
+	})
+}
+
+// FuzzDecodeStatus: only the exact words are final.
+func FuzzDecodeStatus(f *testing.F) {
+	for name, s := range readSamples(f) {
+		if strings.HasPrefix(name, "batch_status") && strings.HasSuffix(name, ".response") {
+			f.Add([]byte(s.Body), int64(35))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte, id int64) {
+		var r CheckBatchStatusResponse
+		if json.Unmarshal(text, &r) != nil {
+			return
+		}
+		statuses, err := pick(r.Batches, []int64{id})
+		if err != nil {
+			return
+		}
+		if s := state(statuses[id]); s.Final() && !bytes.Contains(text, []byte(statuses[id])) && !bytes.Contains(text, []byte(`\u`)) {
+			t.Fatalf("%q was read out of %q", statuses[id], text)
+		}
+	})
+}
