@@ -16,6 +16,7 @@ import (
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
+	"github.com/batchway/batchway-go/internal/rest"
 )
 
 const host = "https://citypay.test"
@@ -176,4 +177,31 @@ func TestPingTellsWhatIsWrong(t *testing.T) {
 	server.Clock.Advance(-2 * 60 * 60 * 1e9)
 	_, err = client.Ping(t.Context(), "")
 	require.ErrorIs(t, err, batch.ErrAuth, "a clock that is two hours ahead")
+}
+
+// The table of operations is the audit: each one is answered by the simulator
+// under its method and path, and one of them moves money.
+func TestOperations(t *testing.T) {
+	server := citypaytest.New(nil)
+	t.Cleanup(server.Close)
+	client, err := citypay.New(server.Config())
+	require.NoError(t, err)
+	defer client.CloseIdleConnections()
+	once := 0
+	for _, op := range citypay.Operations {
+		if op.Safety == rest.Once {
+			once++
+			require.Equal(t, "ProcessBatch", op.Name)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+op.Path, http.NoBody)
+		require.NoError(t, err)
+		plain := server.Config().HTTPClient
+		reply, err := plain.Do(req)
+		require.NoError(t, err)
+		_ = reply.Body.Close()
+		plain.CloseIdleConnections()
+		require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method, op.Path, op.Name)
+	}
+	require.Equal(t, 1, once, "operations that move money")
+	require.Len(t, citypay.Operations, 5)
 }

@@ -1,6 +1,7 @@
 package citypay
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,7 +172,8 @@ const unset Result = -1
 // decode reads a report row by row: it may be of many megabytes.
 func (b *BatchReport) decode(body io.Reader) error {
 	var fresh BatchReport
-	d := json.NewDecoder(rest.Strict(body))
+	// Large reads: json.Decoder alone would take the network in sips of 512 bytes.
+	d := json.NewDecoder(bufio.NewReaderSize(rest.Strict(body), 64<<10))
 	if err := expect(d, '{'); err != nil {
 		return err
 	}

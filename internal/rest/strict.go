@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ type strict struct {
 	levels []level
 	key    []byte // the key that is being read; nil in any other string
 	isKey  bool
-	plain  bool // the key has only ASCII, and no escapes
+	plain  bool // the key has no escapes, and only ASCII
 }
 
 // A level is an open object or array.
@@ -125,34 +126,18 @@ func (s *strict) start(p []byte) (int, error) {
 
 func (s *strict) scan(p []byte) error {
 	for i := 0; i < len(p); i++ {
-		c := p[i]
 		if s.inString {
-			// Most bytes of most replies are passed over here.
-			from := i
-			for !s.escaped && c != '"' && c != '\\' {
-				if s.isKey && c >= utf8.RuneSelf {
-					s.plain = false
-				}
-				if i++; i == len(p) {
-					break
-				}
-				c = p[i]
+			n, err := s.scanString(p[i:])
+			if err != nil {
+				return err
 			}
-			if s.isKey {
-				s.key = append(s.key, p[from:i]...)
-			}
-			if s.token += i - from; s.token > maxString {
-				return fmt.Errorf("the reply holds a string of more than %d bytes", maxString)
-			}
-			if i == len(p) {
+			if i += n; i == len(p) {
 				return nil
 			}
-			switch {
-			case s.escaped:
-				s.escaped = false
-			case c == '\\':
-				s.escaped, s.plain = true, false
-			default: // the closing quote
+		}
+		switch c := p[i]; class[c] {
+		case quote:
+			if s.inString { // the closing one
 				s.inString, s.token = false, 0
 				if s.isKey {
 					if err := s.endKey(); err != nil {
@@ -161,33 +146,25 @@ func (s *strict) scan(p []byte) error {
 				}
 				continue
 			}
-			s.token++
-			if s.isKey {
-				s.key = append(s.key, c)
-			}
-			continue
-		}
-		switch c {
-		case '"':
 			s.inString, s.token = true, 0
 			s.isKey = len(s.levels) > 0 && s.levels[len(s.levels)-1].wantKey
 			s.key, s.plain = s.key[:0], true
-		case '{', '[':
+		case begin:
 			if len(s.levels) == maxDepth {
 				return fmt.Errorf("the reply is nested deeper than %d", maxDepth)
 			}
 			s.open(c == '{')
-		case '}', ']':
+		case end:
 			if len(s.levels) > 0 {
 				s.levels = s.levels[:len(s.levels)-1]
 			}
 			s.token = 0
-		case ',':
+		case comma:
 			if n := len(s.levels); n > 0 {
 				s.levels[n-1].wantKey = s.levels[n-1].object
 			}
 			s.token = 0
-		case ':', ' ', '\t', '\r', '\n':
+		case space:
 			s.token = 0
 		default:
 			if s.token++; s.token > maxNumber {
@@ -197,6 +174,51 @@ func (s *strict) scan(p []byte) error {
 	}
 	return nil
 }
+
+// scanString passes over what is inside a string, up to its closing quote or
+// the end of p, and returns how far that is.
+func (s *strict) scanString(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if s.escaped {
+			s.escaped = false
+			n++
+			continue
+		}
+		// Most strings have neither an escape nor their end in another buffer.
+		length := bytes.IndexByte(p[n:], '"')
+		if length < 0 {
+			length = len(p) - n
+		}
+		if escape := bytes.IndexByte(p[n:n+length], '\\'); escape >= 0 {
+			s.escaped, s.plain = true, false
+			n += escape + 1
+			continue
+		}
+		n += length
+		break
+	}
+	if s.isKey {
+		s.key = append(s.key, p[:n]...)
+	}
+	if s.token += n; s.token > maxString {
+		return n, fmt.Errorf("the reply holds a string of more than %d bytes", maxString)
+	}
+	return n, nil
+}
+
+// What a byte outside of a string is.
+const (
+	other = iota // of a number or a literal
+	space        // or a colon
+	quote
+	begin
+	end
+	comma
+)
+
+var class = [256]uint8{' ': space, '\t': space, '\r': space, '\n': space, ':': space,
+	'"': quote, '{': begin, '[': begin, '}': end, ']': end, ',': comma}
 
 // open begins an object or array, reusing what an earlier one of this depth
 // has allocated.
@@ -251,15 +273,17 @@ func (s *strict) endKey() error {
 func (s *strict) foldedHash() uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211
 	hash := uint64(offset)
-	if s.plain {
-		for _, c := range s.key {
-			if 'a' <= c && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-			hash = (hash ^ uint64(c)) * prime
+	for _, c := range s.key {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
 		}
+		s.plain = s.plain && c < utf8.RuneSelf
+		hash = (hash ^ uint64(c)) * prime
+	}
+	if s.plain {
 		return hash
 	}
+	hash = offset
 	text := string(s.key)
 	if unquoted := ""; json.Unmarshal([]byte(`"`+text+`"`), &unquoted) == nil {
 		text = unquoted

@@ -157,7 +157,10 @@ func (f *Fault) strikes(p Phase) bool { return f != nil && f.Phase == p }
 func (f *Fault) play(w http.ResponseWriter, r *http.Request, reply Reply) {
 	switch f.Act {
 	case Hang:
-		<-r.Context().Done()
+		// Net/http notices that the client has gone only once the body is read.
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			<-r.Context().Done()
+		}
 	case Answer:
 		send(w, f.Reply)
 	case Echo:

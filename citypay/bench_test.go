@@ -1,0 +1,196 @@
+package citypay_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/citypay"
+)
+
+// Every benchmark has its floor beside it: net/http and encoding/json with
+// plain structs, the same payload, and the same server in the same run.
+
+// canned is a server that reads what it gets and answers fixed bytes.
+func canned(b *testing.B, reply []byte) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(reply)
+	}))
+	b.Cleanup(s.Close)
+	return s.URL
+}
+
+func benchClient(b *testing.B, url string) *citypay.Client {
+	client, err := citypay.New(citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB", BaseURL: url})
+	require.NoError(b, err)
+	b.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// floor makes one call as anybody would write it.
+func floor(b *testing.B, client *http.Client, url string, in, out any) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	reply, err := client.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = reply.Body.Close() }()
+	if err := json.NewDecoder(reply.Body).Decode(out); err != nil {
+		b.Fatal(err)
+	}
+}
+
+var sizes = []int{100, 10_000, 100_000}
+
+func processRequest(rows int) citypay.ProcessBatchRequest {
+	r := citypay.ProcessBatchRequest{BatchDate: "2026-01-02", BatchID: 35, ClientAccountID: "AC1"}
+	for n := range rows {
+		r.Transactions = append(r.Transactions, citypay.BatchTransaction{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
+			Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n), MerchantID: 11223344})
+	}
+	return r
+}
+
+func BenchmarkProcess(b *testing.B) {
+	for _, rows := range sizes {
+		request := processRequest(rows)
+		url := canned(b, []byte(`{"message":"Approved 044332","valid":true}`))
+		b.Run(fmt.Sprintf("%d/floor", rows), func(b *testing.B) {
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			b.ReportAllocs()
+			for b.Loop() {
+				var out citypay.ProcessBatchResponse
+				floor(b, client, url, request, &out)
+			}
+		})
+		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
+			client := benchClient(b, url)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := client.ProcessBatch(b.Context(), request); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func reportReply(b *testing.B, rows int) []byte {
+	r := citypay.BatchReport{Amount: int64(rows) * 19995, BatchDate: "2026-01-02", BatchID: 35, BatchStatus: citypay.StatusComplete, ClientAccountID: "AC1"}
+	for n := range rows {
+		r.Transactions = append(r.Transactions, citypay.TransactionResult{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
+			AuthCode: "001245A", DateTime: "2020-01-02T18:32:28Z", Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n),
+			MaskedPAN: "4***********0002", MerchantID: 11223344, Message: "Approved 044332", Result: 1, ResultCode: "000", Scheme: "Visa",
+			TransNo: int64(n + 1)})
+	}
+	text, err := json.Marshal(r)
+	require.NoError(b, err)
+	return text
+}
+
+// plainReport has the fields of a report and no methods.
+type plainReport struct {
+	Amount          int64      `json:"amount"`
+	BatchDate       string     `json:"batch_date"`
+	BatchID         int64      `json:"batch_id"`
+	BatchStatus     string     `json:"batch_status"`
+	ClientAccountID string     `json:"client_account_id"`
+	Transactions    []plainRow `json:"transactions"`
+}
+
+type plainRow struct {
+	AccountID  string `json:"account_id"`
+	Amount     int64  `json:"amount"`
+	AuthCode   string `json:"authcode"`
+	DateTime   string `json:"datetime"`
+	Identifier string `json:"identifier"`
+	MaskedPAN  string `json:"maskedpan"`
+	MerchantID int64  `json:"merchantid"`
+	Message    string `json:"message"`
+	Result     int    `json:"result"`
+	ResultCode string `json:"result_code"`
+	Scheme     string `json:"scheme"`
+	SchemeID   string `json:"scheme_id"`
+	SchemeLogo string `json:"scheme_logo"`
+	TransNo    int64  `json:"transno"`
+}
+
+func BenchmarkRetrieve(b *testing.B) {
+	for _, rows := range sizes {
+		url := canned(b, reportReply(b, rows))
+		request := citypay.BatchReportRequest{BatchID: 35}
+		b.Run(fmt.Sprintf("%d/floor", rows), func(b *testing.B) {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			b.ReportAllocs()
+			for b.Loop() {
+				var out plainReport
+				floor(b, client, url, request, &out)
+			}
+		})
+		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
+			client := benchClient(b, url)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := client.RetrieveBatch(b.Context(), request); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%d/provider", rows), func(b *testing.B) {
+			p, err := citypay.NewProvider(benchClient(b, url), citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
+			require.NoError(b, err)
+			handle := batch.Batch{Provider: "citypay", ID: "35", State: batch.StateDone, Draft: batch.Draft{Reference: "35", Direction: batch.Collect}}
+			for _, row := range processRequest(rows).Transactions {
+				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: row.Identifier, Account: row.AccountID,
+					Amount: batch.Money{Minor: row.Amount, Currency: "GBP"}})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Report(b.Context(), handle); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkStatus(b *testing.B) {
+	url := canned(b, []byte(`{"batches":[{"batch_date":"2020-01-02","batch_id":35,"batch_status":"COMPLETE"}]}`))
+	request := citypay.CheckBatchStatus{BatchIDs: []int64{35}}
+	b.Run("floor", func(b *testing.B) {
+		client := &http.Client{Transport: &http.Transport{}}
+		defer client.CloseIdleConnections()
+		b.ReportAllocs()
+		for b.Loop() {
+			var out citypay.CheckBatchStatusResponse
+			floor(b, client, url, request, &out)
+		}
+	})
+	b.Run("client", func(b *testing.B) {
+		client := benchClient(b, url)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := client.BatchStatus(b.Context(), request); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

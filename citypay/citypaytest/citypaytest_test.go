@@ -1,0 +1,297 @@
+package citypaytest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/batchway/batchway-go/citypay/citypaytest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sign computes a key from the documentation, not from the client's code.
+func sign(clientID, licenceKey string, at time.Time) string {
+	nonce := []byte("jklmnopqrstuvwxy")
+	stamp, _ := hex.DecodeString(at.UTC().Format("200601021504"))
+	mac := hmac.New(sha256.New, []byte(licenceKey))
+	mac.Write(append(append([]byte(clientID), nonce...), stamp...))
+	return base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%s:%X:%s", clientID, nonce, mac.Sum(nil))))
+}
+
+func send(t *testing.T, s *citypaytest.Server, path, key, kind, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.URL+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", kind)
+	if key != "" {
+		req.Header.Set("cp-api-key", key)
+	}
+	client := s.Config().HTTPClient
+	defer client.CloseIdleConnections()
+	r, err := client.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = r.Body.Close() }()
+	text, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	return r.StatusCode, string(text)
+}
+
+func post(t *testing.T, s *citypaytest.Server, path, body string) (int, string) {
+	t.Helper()
+	return send(t, s, path, sign("PC600001", "EXAMPLEKEY0000AB", time.Now()), "application/json", body)
+}
+
+func start(t *testing.T, o *citypaytest.Options) *citypaytest.Server {
+	s := citypaytest.New(o)
+	t.Cleanup(s.Close)
+	return s
+}
+
+const rows = `{"batch_date":"2020-01-02","batch_id":35,"transactions":[{"account_id":"account-1","amount":100,"identifier":"item-1","merchantid":1},{"account_id":"account-2","amount":3333,"identifier":"item-2","merchantid":1}]}`
+
+// What CityPay documents is what this server understands and says.
+func TestDocumentedSamples(t *testing.T) {
+	text, err := os.ReadFile("../testdata/samples.json")
+	require.NoError(t, err)
+	var all map[string]struct {
+		Path   string          `json:"path"`
+		Status int             `json:"status"`
+		Body   json.RawMessage `json:"body"`
+	}
+	require.NoError(t, json.Unmarshal(text, &all))
+	compact := func(name string) string {
+		var b bytes.Buffer
+		require.NoError(t, json.Compact(&b, all[name].Body))
+		return b.String()
+	}
+
+	s := start(t, nil)
+	for _, name := range []string{"batch_process", "batch_status", "batch_retrieve", "ping", "acl_check"} {
+		request, reply := all[name+".request"], all[name+".response"]
+		if name == "batch_retrieve" {
+			s.Finish(35)
+		}
+		status, body := post(t, s, request.Path, compact(name+".request"))
+		require.Equal(t, reply.Status, status, "%s: %s", name, body)
+		require.Equal(t, fields(t, compact(name+".response")), fields(t, body), "the fields of %s", name)
+	}
+	for _, name := range []string{"batch_process_multi", "batch_process_minimal"} {
+		status, body := post(t, s, "/v6/batch/process", compact(name+".request"))
+		require.Equal(t, 200, status, "%s: %s", name, body)
+	}
+	_, body := post(t, s, "/v6/batch/process", `{"batch_date":"2020-01-02","batch_id":1,"transactions":[]}`)
+	require.Equal(t, fields(t, compact("error_422_B005_no_transactions.error")), fields(t, body), "the fields of an error")
+}
+
+// fields lists the paths of all fields of a JSON text.
+func fields(t *testing.T, text string) []string {
+	var v any
+	require.NoError(t, json.Unmarshal([]byte(text), &v), text)
+	seen := map[string]bool{}
+	var walk func(string, any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				walk(path+"."+key, inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(path+"[]", inner)
+			}
+		default:
+			seen[fmt.Sprintf("%s %T", path, v)] = true
+		}
+	}
+	walk("", v)
+	var paths []string
+	for path := range seen {
+		paths = append(paths, path)
+	}
+	sort.Strings(paths)
+	return paths
+}
+
+func TestKeys(t *testing.T) {
+	s := start(t, nil)
+	now := time.Now()
+	good := sign("PC600001", "EXAMPLEKEY0000AB", now)
+	raw, err := base64.StdEncoding.DecodeString(good)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		key    string
+		status int
+	}{
+		"good":                    {good, 200},
+		"20 minutes old":          {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(-20*time.Minute)), 200},
+		"22 minutes old":          {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(-22*time.Minute)), 403},
+		"from the future":         {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(2*time.Minute)), 403},
+		"missing":                 {"", 401},
+		"of another client":       {sign("PC600002", "EXAMPLEKEY0000AB", now), 403},
+		"with another licence":    {sign("PC600001", "EXAMPLEKEY0000AC", now), 403},
+		"no base64":               {"***", 403},
+		"with a lower-case nonce": {base64.StdEncoding.EncodeToString(append(append([]byte("PC600001:"), bytes.ToLower(raw[9:41])...), raw[41:]...)), 403},
+		"cut short":               {base64.StdEncoding.EncodeToString(raw[:20]), 403},
+		"with a nonce of no hex":  {base64.StdEncoding.EncodeToString([]byte("PC600001:" + strings.Repeat("Z", 32) + ":x")), 403},
+	} {
+		status, _ := send(t, s, "/v6/ping", c.key, "application/json", "{}")
+		require.Equal(t, c.status, status, name)
+	}
+	short := start(t, &citypaytest.Options{KeyLifetime: 5 * time.Minute})
+	short.Clock.Advance(7 * time.Minute)
+	status, _ := post(t, short, "/v6/ping", "{}")
+	require.Equal(t, 403, status, "in production a key lives five minutes")
+}
+
+func TestRefusals(t *testing.T) {
+	s := start(t, &citypaytest.Options{MaxItems: 2})
+	row := `{"account_id":"account-1","amount":100,"identifier":"item-1","merchantid":1}`
+	batch := func(id, date, rows string) string {
+		return fmt.Sprintf(`{"batch_date":%q,"batch_id":%s,"transactions":[%s]}`, date, id, rows)
+	}
+	for body, code := range map[string]string{
+		batch("0", "2020-01-02", row):                                           "B004",
+		batch("100000000", "2020-01-02", row):                                   "B004",
+		batch("1", "2020-01-02", ""):                                            "B005",
+		batch("1", "2020-01-02", strings.Replace(row, "100", "0", 1)):           "B006",
+		batch("1", "2020-01-02", strings.Replace(row, "account-1", "a/b/c", 1)): "B006",
+		batch("1", "2020-01-02", strings.Replace(row, "item-1", "abc", 1)):      "B006",
+		batch("1", "02/01/2020", row):                                           "B007",
+		batch("1", "2020-01-02", row+","+row+","+row):                           "B009",
+	} {
+		status, text := post(t, s, "/v6/batch/process", body)
+		require.Equal(t, 422, status, body)
+		require.Contains(t, text, code, body)
+	}
+	for _, body := range []string{"", "[]", `{"batch_id":"x"}`, `{"batch_ids":[1]}`} {
+		status, _ := post(t, s, "/v6/batch/process", body)
+		require.Equal(t, 400, status, body)
+	}
+	status, _ := send(t, s, "/v6/ping", sign("PC600001", "EXAMPLEKEY0000AB", time.Now()), "text/plain", "{}")
+	require.Equal(t, 400, status, "another content type")
+	_, text := post(t, s, "/v6/batch/status", `{"batch_id":[]}`)
+	require.Contains(t, text, "B003")
+	_, text = post(t, s, "/v6/batch/retrieve", `{"batch_id":1}`)
+	require.Contains(t, text, "B002")
+	_, text = post(t, s, "/v6/acl/check", `{"ip":"::1"}`)
+	require.Contains(t, text, "P045")
+	status, _ = post(t, s, "/v6/nothing", "{}")
+	require.Equal(t, 404, status)
+	require.Empty(t, s.Accepted())
+}
+
+func TestTheOtherAnswers(t *testing.T) {
+	t.Run("a duplicate is not valid", func(t *testing.T) {
+		s := start(t, &citypaytest.Options{Duplicate: citypaytest.DuplicateInvalid})
+		post(t, s, "/v6/batch/process", rows)
+		status, text := post(t, s, "/v6/batch/process", rows)
+		require.Equal(t, 200, status)
+		require.Contains(t, text, `"valid":false`)
+		require.Equal(t, 1, s.Accepted()["item-1"])
+	})
+	t.Run("a duplicate is charged again", func(t *testing.T) {
+		s := start(t, &citypaytest.Options{Duplicate: citypaytest.DuplicateCharged})
+		post(t, s, "/v6/batch/process", rows)
+		post(t, s, "/v6/batch/process", rows)
+		require.Equal(t, 2, s.Accepted()["item-1"])
+		s.FinishAll()
+		require.Equal(t, map[string]int{"item-1": 2}, s.Ledger.Moved(), "item-2 is declined by its amount")
+	})
+	t.Run("a duplicate replaces the first", func(t *testing.T) {
+		s := start(t, &citypaytest.Options{Duplicate: citypaytest.DuplicateOverwrite})
+		post(t, s, "/v6/batch/process", rows)
+		post(t, s, "/v6/batch/process", rows)
+		require.Equal(t, 1, s.Accepted()["item-1"])
+		s.FinishAll()
+		require.Equal(t, map[string]int{"item-1": 1}, s.Ledger.Moved())
+	})
+	t.Run("a duplicate is refused", func(t *testing.T) {
+		s := start(t, nil)
+		post(t, s, "/v6/batch/process", rows)
+		status, text := post(t, s, "/v6/batch/process", rows)
+		require.Equal(t, 422, status)
+		require.Contains(t, text, "B008")
+	})
+	t.Run("refusals come as 200", func(t *testing.T) {
+		s := start(t, &citypaytest.Options{RefuseAsInvalid: true})
+		status, text := post(t, s, "/v6/batch/process", `{"batch_date":"2020-01-02","batch_id":1,"transactions":[]}`)
+		require.Equal(t, 200, status)
+		require.Contains(t, text, `"valid":false`)
+	})
+	t.Run("one bad row refuses the batch", func(t *testing.T) {
+		s := start(t, &citypaytest.Options{UnknownAccounts: []string{"account-2"}, BadRowRefusesBatch: true})
+		_, text := post(t, s, "/v6/batch/process", rows)
+		require.Contains(t, text, "B006")
+	})
+	t.Run("unseen", func(t *testing.T) {
+		for unseen, want := range map[citypaytest.Unseen]string{citypaytest.UnseenUnknown: "UNKNOWN", citypaytest.UnseenMissing: `"batches":[]`, citypaytest.UnseenError: "B002"} {
+			_, text := post(t, start(t, &citypaytest.Options{Unseen: unseen}), "/v6/batch/status", `{"batch_id":[35]}`)
+			require.Contains(t, text, want)
+		}
+	})
+	t.Run("an early report", func(t *testing.T) {
+		for early, want := range map[citypaytest.EarlyReport]string{citypaytest.EarlyEmpty: `"transactions":[]`, citypaytest.EarlyPartial: `"identifier":"item-1"`, citypaytest.EarlyRefused: "B002"} {
+			s := start(t, &citypaytest.Options{EarlyReport: early})
+			post(t, s, "/v6/batch/process", rows)
+			_, text := post(t, s, "/v6/batch/retrieve", `{"batch_id":35}`)
+			require.Contains(t, text, want)
+			require.NotContains(t, text, "item-2")
+		}
+	})
+	t.Run("the amount of what was paid", func(t *testing.T) {
+		for paid, want := range map[bool]string{false: `"amount":3433,`, true: `"amount":100,`} {
+			s := start(t, &citypaytest.Options{PaidTotal: paid})
+			post(t, s, "/v6/batch/process", rows)
+			s.FinishAll()
+			_, text := post(t, s, "/v6/batch/retrieve", `{"batch_id":35}`)
+			require.Contains(t, text, want)
+		}
+	})
+}
+
+func TestABatchMovesOn(t *testing.T) {
+	s := start(t, &citypaytest.Options{Autoplay: 2})
+	post(t, s, "/v6/batch/process", rows)
+	var words []string
+	for range 8 {
+		_, text := post(t, s, "/v6/batch/status", `{"batch_id":[35]}`)
+		for _, word := range []string{"INITIALISED", "QUEUED", "LOCKED", "COMPLETE"} {
+			if strings.Contains(text, word) {
+				words = append(words, word)
+			}
+		}
+		if len(words) < 6 {
+			require.Empty(t, s.Ledger.Moved(), "nothing is charged before the batch is complete")
+		}
+	}
+	require.Equal(t, []string{"INITIALISED", "QUEUED", "QUEUED", "LOCKED", "LOCKED", "COMPLETE", "COMPLETE", "COMPLETE"}, words)
+	require.Equal(t, map[string]int{"item-1": 1}, s.Ledger.Moved())
+
+	s.SayStatus("WORD")
+	_, text := post(t, s, "/v6/batch/status", `{"batch_id":[35]}`)
+	require.Contains(t, text, `"WORD"`)
+
+	other := start(t, nil)
+	post(t, other, "/v6/batch/process", rows)
+	other.Advance(35)
+	other.Cancel(35)
+	other.Finish(35)
+	require.Empty(t, other.Ledger.Moved(), "what is cancelled stays so")
+	require.Panics(t, func() { other.Finish(36) })
+}

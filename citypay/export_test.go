@@ -1,0 +1,6 @@
+package citypay
+
+import "github.com/batchway/batchway-go/internal/rest"
+
+// Operations is the whole table, for the test that audits it.
+var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opPing, opCheckACL}

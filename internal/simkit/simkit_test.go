@@ -1,0 +1,253 @@
+package simkit
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// counter is a service with one operation, which counts.
+type counter struct {
+	Kit
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counter) served() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+func (c *counter) handler() http.Handler {
+	return c.Handler([]Operation{{Name: "Add", Method: http.MethodPost, Path: "/add/{id}", Serve: func(r Request) Reply {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.n++
+		return JSON(http.StatusOK, `{"id":"`+r.PathValue("id")+`","got":"`+string(r.Body)+`"}`)
+	}}}, func(Request) Reply { return Reply{Status: http.StatusNotFound} })
+}
+
+func call(ctx context.Context, s *Server, header ...string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/add/7", strings.NewReader("body"))
+	if err != nil {
+		return 0, "", err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := s.HTTPClient()
+	defer client.CloseIdleConnections()
+	r, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = r.Body.Close() }()
+	text, err := io.ReadAll(r.Body)
+	return r.StatusCode, string(text), err
+}
+
+// Each act in each phase: what the client sees, and whether it happened.
+func TestFaults(t *testing.T) {
+	const whole = `{"id":"7","got":"body"}`
+	teapot := Reply{Status: http.StatusTeapot, Body: []byte("no")}
+	for name, c := range map[string]struct {
+		fault  Fault
+		status int
+		body   string
+		fails  bool
+		served int
+	}{
+		"none":                       {Fault{Op: "Other", Act: Reset}, 200, whole, false, 1},
+		"the second call":            {Fault{Op: "Add", Nth: 2, Act: Reset}, 200, whole, false, 1},
+		"reset before it is read":    {Fault{Op: "Add", Phase: BeforeRead, Act: Reset}, 0, "", true, 0},
+		"reset before it happens":    {Fault{Op: "Add", Phase: BeforeApply, Act: Reset}, 0, "", true, 0},
+		"reset after it happened":    {Fault{Op: "Add", Phase: AfterApply, Act: Reset}, 0, "", true, 1},
+		"any operation":              {Fault{Phase: AfterApply, Act: Reset}, 0, "", true, 1},
+		"silence before it is read":  {Fault{Op: "Add", Phase: BeforeRead, Act: Hang}, 0, "", true, 0},
+		"silence before it happens":  {Fault{Op: "Add", Phase: BeforeApply, Act: Hang}, 0, "", true, 0},
+		"silence after it happened":  {Fault{Op: "Add", Phase: AfterApply, Act: Hang}, 0, "", true, 1},
+		"another answer before":      {Fault{Op: "Add", Phase: BeforeApply, Act: Answer, Reply: teapot}, 418, "no", false, 0},
+		"another answer after":       {Fault{Op: "Add", Phase: AfterApply, Act: Answer, Reply: teapot}, 418, "no", false, 1},
+		"cut":                        {Fault{Op: "Add", Phase: AfterApply, Act: Truncate, After: 5}, 200, whole[:5], true, 1},
+		"cut after nothing":          {Fault{Op: "Add", Phase: AfterApply, Act: Truncate}, 200, "", true, 1},
+		"stalled":                    {Fault{Op: "Add", Phase: AfterApply, Act: Stall, After: 5}, 200, whole[:5], true, 1},
+		"drop by drop, for too long": {Fault{Op: "Add", Phase: AfterApply, Act: Drip, After: 5}, 200, whole[:5+5], true, 1},
+		"echo":                       {Fault{Op: "Add", Phase: AfterApply, Act: Echo}, 500, "canary", false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				service := new(counter)
+				service.Inject(c.fault)
+				server := ListenInMemory(service.handler())
+				defer server.Close()
+				ctx, cancel := context.WithTimeout(t.Context(), 59*time.Second)
+				defer cancel()
+				status, body, err := call(ctx, server, "X-Secret", "canary")
+				require.Equal(t, c.fails, err != nil, "%v", err)
+				require.Equal(t, c.status, status)
+				if c.fault.Act == Echo {
+					require.Contains(t, body, c.body)
+				} else {
+					require.Equal(t, c.body, body)
+				}
+				require.Equal(t, c.served, service.served())
+				require.Equal(t, 1, service.Log.Count("Add"))
+			})
+		})
+	}
+}
+
+// On a socket a reset is a reset.
+func TestResetOnASocket(t *testing.T) {
+	service := new(counter)
+	service.Inject(Fault{Op: "Add", Nth: 1, Phase: AfterApply, Act: Reset})
+	server := Listen(service.handler())
+	defer server.Close()
+	_, _, err := call(t.Context(), server)
+	require.ErrorContains(t, err, "reset")
+	status, _, err := call(t.Context(), server)
+	require.NoError(t, err)
+	require.Equal(t, 200, status)
+	require.Equal(t, 2, service.served())
+}
+
+func TestLateIsAppliedWhenItsTimeHasCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := new(counter)
+		service.Break("Add", LateAfter, Reply{}, Reply{})
+		server := ListenInMemory(service.handler())
+		defer server.Close()
+		_, _, err := call(t.Context(), server)
+		require.Error(t, err)
+		require.Zero(t, service.served())
+		service.Clock.Advance(59 * time.Minute)
+		require.Zero(t, service.served())
+		time.Sleep(2 * time.Minute) // of the bubble; the clock follows it
+		_, _, err = call(t.Context(), server)
+		require.NoError(t, err)
+		require.Equal(t, 2, service.served())
+	})
+}
+
+func TestScenarios(t *testing.T) {
+	for scenario, want := range map[Scenario]struct{ status, served int }{
+		Refused: {422, 0}, Unauthorized: {401, 0}, LostBefore: {0, 0}, LostAfter: {0, 1}, ErrorBefore: {500, 0}, ErrorAfter: {500, 1},
+		GarbledAfter: {200, 1}, TruncatedAfter: {200, 1}, EchoedAfter: {500, 1}, LateAfter: {0, 0}, Redirected: {307, 0}, Unavailable: {503, 0},
+		SilentBefore: {0, 0}, SilentAfter: {0, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			service := new(counter)
+			service.Break("Add", scenario, Reply{Status: 422}, Reply{Status: 401})
+			server := ListenInMemory(service.handler())
+			defer server.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			client := server.HTTPClient()
+			client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/add/7", nil)
+			require.NoError(t, err)
+			status := 0
+			if r, err := client.Do(req); err == nil {
+				status = r.StatusCode
+				_ = r.Body.Close()
+			}
+			client.CloseIdleConnections()
+			require.Equal(t, want.status, status, scenario)
+			require.Equal(t, want.served, service.served(), scenario)
+		})
+	}
+	require.Panics(t, func() { new(Kit).Break("Add", "nonsense", Reply{}, Reply{}) })
+}
+
+func TestHealForgets(t *testing.T) {
+	service := new(counter)
+	service.Inject(Fault{Act: Reset})
+	service.Heal()
+	server := Listen(service.handler())
+	defer server.Close()
+	_, _, err := call(t.Context(), server)
+	require.NoError(t, err)
+}
+
+func TestIdempotencyKeysAreTurnedAway(t *testing.T) {
+	service := new(counter)
+	server := Listen(service.handler())
+	defer server.Close()
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		status, _, err := call(t.Context(), server, name, "x")
+		require.NoError(t, err)
+		require.Equal(t, 400, status)
+	}
+	require.Zero(t, service.served())
+	require.Equal(t, 2, service.Log.Count("idempotency-key"))
+}
+
+func TestTheClockDoesThingsInOrder(t *testing.T) {
+	var c Clock
+	var done []string
+	note := func(s string) func() { return func() { done = append(done, s) } }
+	c.After(3*time.Hour, note("third"))
+	c.After(time.Hour, note("first"))
+	c.After(2*time.Hour, func() {
+		note("second")()
+		c.After(0, note("and what it asked for"))
+	})
+	before := c.Now()
+	c.Advance(30 * time.Minute)
+	require.Empty(t, done)
+	c.Advance(2 * time.Hour)
+	require.Equal(t, []string{"first", "second", "and what it asked for"}, done)
+	c.Advance(time.Hour)
+	require.Equal(t, "third", done[3])
+	require.GreaterOrEqual(t, c.Now().Sub(before), 210*time.Minute)
+}
+
+func TestTheLedgerCounts(t *testing.T) {
+	var l Ledger
+	l.Move(Effect{Item: "a", Minor: 1})
+	l.Move(Effect{Item: "b", Minor: 2})
+	l.Move(Effect{Item: "a", Minor: 1})
+	require.Equal(t, map[string]int{"a": 2, "b": 1}, l.Moved())
+	require.Len(t, l.Effects(), 3)
+}
+
+func TestTheLogIsBounded(t *testing.T) {
+	var l Log
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/x?y=1", nil)
+	require.NoError(t, err)
+	for range 2 * entriesKept {
+		l.add("Op", r, make([]byte, 2), time.Now())
+	}
+	require.Equal(t, 2*entriesKept, l.Count("Op"))
+	require.LessOrEqual(t, len(l.Requests("")), entriesKept)
+	l.add("Big", r, make([]byte, 2*bodyKept), time.Now())
+	require.Len(t, l.Requests("Big")[0].Body, bodyKept)
+	require.Equal(t, "y=1", l.Requests("Big")[0].Query)
+}
+
+func TestCloseEndsWhatHangs(t *testing.T) {
+	service := new(counter)
+	service.Inject(Fault{Act: Hang, Phase: BeforeApply})
+	server := Listen(service.handler())
+	done := make(chan error)
+	go func() {
+		_, _, err := call(context.Background(), server)
+		done <- err
+	}()
+	for service.Log.Count("Add") == 0 {
+		continue
+	}
+	server.Close()
+	require.Error(t, <-done)
+}
