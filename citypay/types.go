@@ -173,7 +173,7 @@ const unset Result = -1
 func (b *BatchReport) decode(body io.Reader) error {
 	var fresh BatchReport
 	// Large reads: json.Decoder alone would take the network in sips of 512 bytes.
-	d := json.NewDecoder(bufio.NewReaderSize(rest.Strict(body), 64<<10))
+	d := json.NewDecoder(bufio.NewReaderSize(rest.Strict(body), 16<<10))
 	if err := expect(d, '{'); err != nil {
 		return err
 	}
