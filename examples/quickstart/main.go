@@ -55,7 +55,7 @@ type opened struct {
 	close    func()
 }
 
-var services = []service{cityPay}
+var services = []service{cityPay, centraPay}
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	var names []string

@@ -1,0 +1,201 @@
+// Package centrapaytest is an in-process Centrapay: for tests, for examples,
+// and for trying things out without an account. It fetches the file of every
+// batch over HTTP, as Centrapay does, checks every record, and keeps a ledger
+// of what was really loaded.
+//
+// What is assumed rather than documented, each with an option that plays the
+// other answer:
+//
+//   - The file is fetched while the batch is created, and once
+//     (Options.FetchLate, Options.FetchTwice).
+//   - The number of records is called count, as in the documented samples
+//     (Options.CountName), and counts those with errors too
+//     (Options.CountExcludesErrors).
+//   - The index of an error counts from 0 (Options.IndexFrom1), and the
+//     record's external id is beside it (Options.NoExternalID).
+//   - All errors are listed (Options.MaxErrors).
+//   - The batch belongs to the account that was asked for
+//     (Options.OtherAccount).
+//   - A file in which one line cannot be parsed ends in error as a whole, with
+//     nothing loaded (Options.SkipBadLines makes it an error of the record).
+//   - An asset can be read under any word for its type.
+//   - Batches move on when they are asked for, not by the minute
+//     (Options.Autoplay).
+//
+// INVALID_BARCODE_LENGTH is the one documented word for a bad record; the
+// others are made up. A farmlands record with the account number 000000000 or
+// 000000404 fails with INVALID_ACCOUNT_NUMBER or ACCOUNT_NOT_FOUND, so that
+// failures can be tried out.
+package centrapaytest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/batchway/batchway-go/centrapay"
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// Options is how the simulated Centrapay behaves. The zero value is the likely
+// one.
+type Options struct {
+	APIKey    string // empty means one of its own
+	AccountID string // empty means "C4QnjXvj8At6SMsEN4LRi9"
+	Live      bool   // the account is a live one, and so must its batches be
+
+	Autoplay int  // a batch moves one step with every so many reads; 0 means only by Advance and Finish
+	InMemory bool // no socket: for a testing/synctest bubble, reached by Config().HTTPClient
+
+	RequestsPerMinute int           // more are answered 429; 0 means any number
+	MaxFile           int64         // bytes of the largest file; 0 means 64 MiB
+	FetchTimeout      time.Duration // how long fetching a file may take; 0 means 10 seconds
+
+	FetchLate           bool      // the file is fetched with the first step, not with the create
+	FetchTwice          bool      // and once more
+	CountName           CountName // what the number of records is called
+	CountExcludesErrors bool      // and does not hold those with errors
+	IndexFrom1          bool      // errors count records from 1
+	NoExternalID        bool      // errors have only the index
+	MaxErrors           int       // so many errors are listed at the most; 0 means all
+	OtherAccount        bool      // replies name another account, as the documented samples do
+	SkipBadLines        bool      // a line that cannot be parsed is an error of its record
+}
+
+// CountName is what a reply calls the number of records.
+type CountName int
+
+// The names of the number of records.
+const (
+	CountIsCount      CountName = iota // as in the documented samples
+	CountIsTotalCount                  // as in the documented table
+	CountIsBoth
+)
+
+// Server is the simulated Centrapay.
+type Server struct {
+	simkit.Kit
+	http.Handler
+	URL string
+
+	options Options
+	server  *simkit.Server
+	files   files
+
+	mu       sync.Mutex
+	batches  map[string]*run
+	assets   map[string]asset // by external id
+	accepted map[string]int   // by external id
+	word     string           // what every batch says that its status is, if set
+	recent   []time.Time      // of the requests of the last minute
+}
+
+// New starts a server. Close it.
+func New(o *Options) *Server {
+	s := &Server{batches: make(map[string]*run), assets: make(map[string]asset), accepted: make(map[string]int)}
+	if o != nil {
+		s.options = *o
+	}
+	if s.options.APIKey == "" {
+		s.options.APIKey = "example-key-kXeGHHiLEcJAJDxM"
+	}
+	if s.options.AccountID == "" {
+		s.options.AccountID = "C4QnjXvj8At6SMsEN4LRi9"
+	}
+	if s.options.MaxFile == 0 {
+		s.options.MaxFile = 64 << 20
+	}
+	if s.options.FetchTimeout == 0 {
+		s.options.FetchTimeout = 10 * time.Second
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.Kit.Handler(s.operations(), func(r simkit.Request) simkit.Reply {
+		return problem(http.StatusNotFound, "Not Found", "Not Found")
+	}))
+	mux.Handle("GET /files/{token}", &s.files) // Not the API, so not in the log.
+	s.Handler = mux
+	if s.options.InMemory {
+		s.server = simkit.ListenInMemory(s.Handler)
+	} else {
+		s.server = simkit.Listen(s.Handler)
+	}
+	s.URL = s.server.URL
+	return s
+}
+
+// Close stops the server.
+func (s *Server) Close() { s.server.Close() }
+
+// Config is the configuration of a client of this server. Its limit of
+// requests is out of the way.
+func (s *Server) Config() centrapay.Config {
+	return centrapay.Config{APIKey: s.options.APIKey, Live: s.options.Live, RequestsPerMinute: 1_000_000,
+		BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+}
+
+// ProviderConfig is the configuration of a provider for this server: files are
+// uploaded to it as well.
+func (s *Server) ProviderConfig() centrapay.ProviderConfig {
+	return centrapay.ProviderConfig{AccountID: s.options.AccountID, Currency: "NZD", Upload: s.Upload}
+}
+
+// Accepted counts, by external id, how often a record was taken from a file:
+// how often it is loaded, or will be.
+func (s *Server) Accepted() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.accepted)
+}
+
+// FetchAll fetches the files of all batches that have not been fetched.
+func (s *Server) FetchAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		s.fetch(b)
+	}
+}
+
+// Advance moves a batch one step on: created, copied, chunked, complete; or
+// from created to error if its file cannot be read.
+func (s *Server) Advance(batchID string) { s.with(batchID, s.advance) }
+
+// Finish completes a batch, and loads its records.
+func (s *Server) Finish(batchID string) { s.with(batchID, s.finish) }
+
+// FinishAll completes every batch.
+func (s *Server) FinishAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		s.finish(b)
+	}
+}
+
+// SayStatus makes every later reply about a batch use this word; "" ends it.
+func (s *Server) SayStatus(word string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.word = word
+}
+
+// Break makes the next request that can load records meet the scenario.
+func (s *Server) Break(scenario simkit.Scenario) {
+	s.Kit.Break("CreateBatch", scenario, problem(http.StatusForbidden, "Forbidden", "LIVENESS_MISMATCH"),
+		problem(http.StatusUnauthorized, "Unauthorized", "Missing authentication"))
+}
+
+func (s *Server) with(batchID string, do func(*run)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.batches[batchID]
+	if !ok {
+		panic(fmt.Sprintf("centrapaytest: there is no batch %q", batchID))
+	}
+	do(b)
+}
+
+func newID() string { return rand.Text()[:22] }

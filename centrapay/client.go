@@ -1,0 +1,337 @@
+package centrapay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"golang.org/x/time/rate"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// Service is the one host of Centrapay (documented), for tests and for live
+// data: the credentials and Config.Live decide.
+const Service = "https://service.centrapay.com"
+
+// Config is what a Client needs. Printed in any way, it shows no secret.
+type Config struct {
+	APIKey string // belongs to one account, and does not expire
+	Live   bool   // batches are tests unless this is set
+
+	RequestsPerMinute int // 0 means the documented default of 200 for each calling account
+
+	BaseURL    string       // empty means Service
+	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
+	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
+}
+
+// Format writes the configuration without the API key.
+func (c Config) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "centrapay.Config{APIKey: [redacted], Live: %t, BaseURL: %q}", c.Live, c.BaseURL)
+}
+
+// LogValue is the configuration without the API key.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// Client calls Centrapay. It is safe for concurrent use, and all its calls
+// share one limit of requests per minute: use one client for one account.
+type Client struct {
+	config  Config
+	rest    *rest.Client
+	limiter *rate.Limiter
+}
+
+// New checks the configuration. It does no I/O and reads no environment.
+func New(c Config) (*Client, error) {
+	var faults []batch.FieldError
+	if c.APIKey == "" || strings.IndexFunc(c.APIKey, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "APIKey", Message: "must be printable ASCII without spaces"})
+	}
+	if c.RequestsPerMinute < 0 {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "RequestsPerMinute", Message: "is negative"})
+	}
+	if err := batch.Invalid(name, "New", faults); err != nil {
+		return nil, err
+	}
+	if c.BaseURL == "" {
+		c.BaseURL = Service
+	}
+	if c.RequestsPerMinute == 0 {
+		c.RequestsPerMinute = 200
+	}
+	client := &Client{config: c, limiter: newLimiter(c.RequestsPerMinute)}
+	var err error
+	client.rest, err = rest.New(rest.Config{
+		Provider:        name,
+		BaseURL:         c.BaseURL,
+		HTTPClient:      c.HTTPClient,
+		Logger:          c.Logger,
+		Authorize:       client.authorize,
+		Refusal:         refusal,
+		ThrottleRejects: true, // The service tells callers to wait and repeat (documented).
+		Secrets:         []string{c.APIKey},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// CloseIdleConnections closes the connections that no call is using.
+func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
+
+// CreateBatch has the service fetch a file and load its records: it creates
+// the batch and starts it. It is sent at most once.
+//
+// LIVENESS_MISMATCH, the account being a test account and the batch not or the
+// reverse, is ErrInvalid. Everything that leaves doubt is ErrAmbiguous, also a
+// reply that names another type, URL or test flag than was sent; the batch is
+// then returned beside the error if the reply had one. There is no way to look
+// for a batch without its id.
+//
+//	POST /api/batches
+func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error) {
+	var faults []batch.FieldError
+	for _, f := range []batch.FieldError{
+		{Field: "type", Message: emptyFault(r.Type)},
+		{Field: "url", Message: urlFault(string(r.URL))},
+		{Field: "accountId", Message: emptyFault(r.AccountID)},
+	} {
+		if f.Item = -1; f.Message != "" {
+			faults = append(faults, f)
+		}
+	}
+	if err := batch.Invalid(name, opCreateBatch.Name, faults); err != nil {
+		return nil, err
+	}
+	body, err := marshal(struct {
+		BatchRequest
+		Test bool `json:"test"` // always sent, though optional: a default could change
+	}{r, !c.config.Live})
+	if err != nil {
+		return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: opCreateBatch.Name, Err: err}
+	}
+
+	var created *Batch
+	err = c.rest.Do(ctx, rest.Call{Op: opCreateBatch, ContentType: "application/json", Body: body, MaxReply: maxBatch,
+		Decode: func(body io.Reader) error {
+			if err := rest.JSON(&created)(body); err != nil {
+				return err
+			}
+			return c.echoes(created, r.Type, string(r.URL))
+		}})
+	return created, withoutURL(err, string(r.URL))
+}
+
+// GetBatch reads a batch. An id that the service does not know, or that
+// belongs to another account, is ErrNotFound: it answers 403 to both.
+//
+//	GET /api/batches/{batchId}
+func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
+	if !batchID.MatchString(id) {
+		return nil, batch.Invalid(name, opGetBatch.Name, []batch.FieldError{{Item: -1, Field: "batchId", Message: "must be letters and digits"}})
+	}
+	var reply *Batch
+	err := c.get(ctx, opGetBatch, []string{id}, maxBatch, func(body io.Reader) error {
+		if err := rest.JSON(&reply)(body); err != nil {
+			return err
+		}
+		if reply == nil || reply.ID != id {
+			return errors.New("the reply is about another batch")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// maxBatch allows for a batch of 160,000 records, all of which are wrong.
+const maxBatch = 64 << 20
+
+// GetAccount reads an account: among other things whether it is a test
+// account, which its batches must be, too.
+//
+//	GET /api/accounts/{accountId}
+func (c *Client) GetAccount(ctx context.Context, id string) (*Account, error) {
+	var reply struct {
+		Account
+		Test *bool `json:"test"`
+	}
+	err := c.get(ctx, opGetAccount, []string{id}, 0, func(body io.Reader) error {
+		if err := rest.JSON(&reply)(body); err != nil {
+			return err
+		}
+		if reply.ID != id {
+			return errors.New("the reply is about another account")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	reply.Account.Test = reply.Test != nil && *reply.Test
+	return &reply.Account, nil
+}
+
+// GetAssetByExternalID reads one asset by the id that it had in a file: a
+// witness that a record has arrived. The type of a farmlands asset is not
+// documented.
+//
+//	GET /api/assets/{assetType}/external-id/{externalId}
+func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID string) (*Asset, error) {
+	var reply Asset
+	err := c.get(ctx, opGetAsset, []string{assetType, externalID}, 0, func(body io.Reader) error {
+		if err := rest.JSON(&reply)(body); err != nil {
+			return err
+		}
+		if reply.ID == "" {
+			return errors.New("the asset has no id")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
+// get makes a read. To reads, a plain 403 means that there is no such thing
+// here: a missing or wrong key is 401.
+func (c *Client) get(ctx context.Context, op rest.Op, params []string, maxReply int64, decode func(io.Reader) error) error {
+	err := c.rest.Do(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, Decode: decode})
+	var e *batch.Error
+	if errors.As(err, &e) && e.Status == http.StatusForbidden && e.Kind == batch.ErrAuth {
+		e.Kind = batch.ErrNotFound
+		e.Message = strings.TrimPrefix(e.Message+"; to this service it is the same whether it is missing or not allowed", "; ")
+	}
+	return withoutURL(err, "")
+}
+
+// echoes holds the service's batch against what was asked for. The account may
+// differ: it does in the documented samples.
+func (c *Client) echoes(b *Batch, batchType, fileURL string) error {
+	switch {
+	case b == nil:
+		return errors.New("the reply holds no batch")
+	case b.Type != batchType:
+		return errors.New("the batch is of another type than was asked for")
+	case string(b.URL) != fileURL:
+		return errors.New("the batch is of another file than was asked for")
+	case b.Test == c.config.Live:
+		return fmt.Errorf("the batch has test:%t, which is not what was asked for", b.Test)
+	}
+	return nil
+}
+
+func emptyFault(s string) string {
+	if s == "" {
+		return "is empty"
+	}
+	return ""
+}
+
+// marshal leaves the & of a URL as it is.
+func marshal(v any) ([]byte, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
+}
+
+var word = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
+
+// refusal reads the service's error reply, or returns nil if it is none.
+func refusal(status int, _ http.Header, body []byte) *batch.Error {
+	var reply struct {
+		StatusCode rest.Int `json:"statusCode"`
+		Error      string   `json:"error"`
+		Message    string   `json:"message"` // a word for a broken rule, prose for a wrong request
+		Reason     string   `json:"reason"`  // for people
+	}
+	if err := rest.JSON(&reply)(bytes.NewReader(body)); err != nil || int(reply.StatusCode) != status || reply.Message == "" {
+		return nil
+	}
+	e := &batch.Error{Message: reply.Message}
+	if word.MatchString(reply.Message) {
+		e.Code, e.Message = reply.Message, reply.Reason
+	} else if reply.Reason != "" {
+		e.Message += ": " + reply.Reason
+	}
+	switch status {
+	case http.StatusBadRequest:
+		e.Kind = batch.ErrInvalid
+	case http.StatusUnauthorized:
+		e.Kind = batch.ErrAuth
+	case http.StatusForbidden:
+		switch {
+		case e.Code == "LIVENESS_MISMATCH":
+			e.Kind = batch.ErrInvalid
+			e.Message = strings.TrimPrefix(e.Message+"; either the account or the batch is for tests: see Config.Live", "; ")
+		case e.Code != "":
+			e.Kind = batch.ErrConflict
+		default:
+			e.Kind = batch.ErrAuth
+		}
+	case http.StatusNotFound:
+		e.Kind = batch.ErrNotFound
+	case http.StatusTooManyRequests:
+		e.Kind = batch.ErrThrottled
+	}
+	return e
+}
+
+var anyURL = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)(?:[^\s"'<>/?#@]*@)?([^\s"'<>/?#@]*)[/?#][^\s"'<>]*`)
+
+// withoutURL leaves nothing but the host of any URL in the words of an error,
+// and drops all words of a text that repeats a piece of the secret URL.
+func withoutURL(err error, secret string) error {
+	var e *batch.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	clean := *e
+	clean.Code, clean.Message = redact(e.Code, secret), redact(e.Message, secret)
+	if e.Err != nil {
+		if text := redact(e.Err.Error(), secret); text != e.Err.Error() {
+			clean.Err = redacted{text, e.Err}
+		}
+	}
+	return &clean
+}
+
+func redact(text, secret string) string {
+	text = anyURL.ReplaceAllString(text, "$1$2/[redacted]")
+	_, secret, _ = strings.Cut(secret, "://")
+	_, secret, _ = strings.Cut(secret, "/") // The host is no secret.
+	const piece = 12                        // bytes that nobody writes by chance
+	for _, form := range []string{secret, url.QueryEscape(secret), strings.ReplaceAll(secret, "&", `\u0026`)} {
+		for i := 0; i+piece <= len(form); i++ {
+			if strings.Contains(text, form[i:i+piece]) {
+				return "[redacted: the words repeat the URL of the file]"
+			}
+		}
+	}
+	return text
+}
+
+// redacted matches its cause, but does not repeat its words.
+type redacted struct {
+	text  string
+	cause error
+}
+
+func (r redacted) Error() string        { return r.text }
+func (r redacted) Is(target error) bool { return errors.Is(r.cause, target) }

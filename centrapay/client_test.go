@@ -1,0 +1,562 @@
+package centrapay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/h2non/gock.v1"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// A sample is one file of testdata.
+type sample struct {
+	Operation  string            `json:"operation"`
+	Provenance string            `json:"provenance"`
+	Status     int               `json:"status"`
+	Method     string            `json:"method"`
+	Path       string            `json:"path"`
+	Headers    map[string]string `json:"headers"`
+	Body       json.RawMessage   `json:"body"`
+}
+
+func readSample(t testing.TB, file string) sample {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", file))
+	require.NoError(t, err)
+	var s sample
+	require.NoError(t, json.Unmarshal(text, &s))
+	require.NotEmpty(t, s.Provenance, "a sample without provenance proves nothing")
+	return s
+}
+
+const testHost = "https://centrapay.test"
+
+func newClient(t testing.TB, c Config) *Client {
+	t.Helper()
+	if c.APIKey == "" {
+		c.APIKey = "canary-key-5f1c"
+	}
+	if c.BaseURL == "" {
+		c.BaseURL = testHost
+	}
+	client, err := New(c)
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// answers is a service that always says the same.
+type answers struct {
+	status   int
+	header   http.Header
+	body     string
+	requests []*http.Request
+	bodies   []string
+}
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := ""
+	if r.Body != nil {
+		text, _ := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		body = string(text)
+	}
+	a.requests, a.bodies = append(a.requests, r), append(a.bodies, body)
+	header := a.header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set("Content-Type", "application/json")
+	return &http.Response{StatusCode: a.status, Header: header, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(strings.NewReader(a.body)), ContentLength: int64(len(a.body))}, nil
+}
+
+func (a *answers) client(t testing.TB) *Client {
+	return newClient(t, Config{HTTPClient: &http.Client{Transport: a}})
+}
+
+var request = BatchRequest{Type: TypeFarmlandsExternalAsset, URL: "https://azurebuckets.com/1234", AccountID: "C4QnjXvj8At6SMsEN4LRi9"}
+
+func TestOperations(t *testing.T) {
+	var once []string
+	for _, op := range Operations {
+		if op.Safety == rest.Once {
+			once = append(once, op.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"CreateBatch"}, once); diff != "" {
+		t.Errorf("exactly the calls that load records must be sent once (-want +got):\n%s", diff)
+	}
+}
+
+// native sets gock up for one client, and makes sure that nothing else happens.
+func native(t *testing.T) *Client {
+	t.Setenv("GOCK", "sequential") // Makes t.Parallel panic: gock is global.
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	h := &http.Client{Transport: transport}
+	gock.DisableNetworking()
+	gock.InterceptClient(h)
+	t.Cleanup(func() {
+		if !gock.IsDone() || gock.HasUnmatchedRequest() {
+			t.Errorf("%d calls were expected and not made, %d made and not expected", len(gock.Pending()), len(gock.GetUnmatchedRequests()))
+		}
+		gock.RestoreClient(h)
+		gock.OffAll()
+		transport.CloseIdleConnections()
+	})
+	return newClient(t, Config{HTTPClient: h})
+}
+
+func TestCreateBatchShape(t *testing.T) {
+	want, reply := readSample(t, "batches_create.request.json"), readSample(t, "batches_create.response.json")
+	client := native(t)
+	var sent []byte
+	gock.New(testHost).Post("^/api/batches$").
+		MatchHeader("X-Api-Key", "^canary-key-5f1c$").MatchHeader("Content-Type", "^application/json$").
+		AddMatcher(func(r *http.Request, _ *gock.Request) (bool, error) {
+			var err error
+			sent, err = io.ReadAll(r.Body)
+			return true, err
+		}).
+		Reply(reply.Status).SetHeader("Content-Type", "application/json").BodyString(string(reply.Body))
+	got, err := client.CreateBatch(t.Context(), request)
+	require.NoError(t, err)
+	require.Equal(t, want.Method+" "+want.Path, opCreateBatch.Method+" "+opCreateBatch.Path)
+	sameJSON(t, "the request", want.Body, sent)
+	if diff := cmp.Diff(&Batch{ID: "AVH5uG4gRLYK6YR8JyrViN", AccountID: "1mdj7bj95gjo92r0ux6wfy69gj3h77", Status: StatusCreated,
+		Type: TypeFarmlandsExternalAsset, URL: "https://azurebuckets.com/1234", Test: true, Count: "0", ErrorCount: "0", Errors: []RecordError{}}, got); diff != "" {
+		t.Errorf("the documented reply is read otherwise (-want +got):\n%s", diff)
+	}
+}
+
+func TestGetBatchShape(t *testing.T) {
+	want, reply := readSample(t, "batches_get.request.json"), readSample(t, "batches_get.response.json")
+	client := native(t)
+	gock.New(testHost).Get("^"+want.Path+"$").MatchHeader("X-Api-Key", "^canary-key-5f1c$").
+		Reply(reply.Status).SetHeader("Content-Type", "application/json").BodyString(string(reply.Body))
+	got, err := client.GetBatch(t.Context(), "AVH5uG4gRLYK6YR8JyrViN")
+	require.NoError(t, err)
+	require.Equal(t, []RecordError{{ExternalID: "69d64d80-f9bd-4057-bc5b-1c55685d995b", Index: "1954", Message: "INVALID_BARCODE_LENGTH"}}, got.Errors)
+	require.Equal(t, BigNumber("160000"), got.Count)
+	require.False(t, got.ErrorsCutShort())
+}
+
+func TestOtherReadsShape(t *testing.T) {
+	client := native(t)
+	gock.New(testHost).Get("^/api/accounts/mc_1$").Reply(200).SetHeader("Content-Type", "application/json").
+		BodyString(`{"id":"mc_1","name":"Cafe","test":true,"more":{"a":1}}`)
+	account, err := client.GetAccount(t.Context(), "mc_1")
+	require.NoError(t, err)
+	require.Equal(t, &Account{ID: "mc_1", Name: "Cafe", Test: true}, account)
+
+	gock.New(testHost).Get("^/api/assets/a.b/external-id/x y$").Reply(200).SetHeader("Content-Type", "application/json").
+		BodyString(`{"id":"A1","availableBalance":"90071992547409930000","currency":"NZD"}`)
+	asset, err := client.GetAssetByExternalID(t.Context(), "a.b", "x y")
+	require.NoError(t, err)
+	require.Equal(t, &Asset{ID: "A1", AvailableBalance: "90071992547409930000", Currency: "NZD"}, asset)
+}
+
+// sameJSON compares what JSON says, exactly: numbers by their digits.
+func sameJSON(t testing.TB, what string, want, got []byte) {
+	t.Helper()
+	decode := func(text []byte) any {
+		var v any
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber()
+		require.NoError(t, d.Decode(&v), "%s: %s", what, text)
+		return v
+	}
+	if diff := cmp.Diff(decode(want), decode(got)); diff != "" {
+		t.Errorf("%s differs from the sample (-want +got):\n%s", what, diff)
+	}
+}
+
+// TestSamples decodes every documented batch and encodes it again.
+func TestSamples(t *testing.T) {
+	files, err := filepath.Glob("testdata/batches_*.response.json")
+	require.NoError(t, err)
+	require.Len(t, files, 6)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			s := readSample(t, filepath.Base(file))
+			var b Batch
+			require.NoError(t, rest.JSON(&b)(bytes.NewReader(s.Body)))
+			again, err := marshal(b)
+			require.NoError(t, err)
+			// The one that says totalCount says count afterwards.
+			sameJSON(t, "the batch", bytes.ReplaceAll(s.Body, []byte("totalCount"), []byte("count")), again)
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for file, want := range map[string]struct {
+		read, create batch.Kind
+		code         string
+		message      string
+	}{
+		"error_400.json":                   {batch.ErrInvalid, batch.ErrInvalid, "", "amount is required"},
+		"error_401.json":                   {batch.ErrAuth, batch.ErrAuth, "", "Missing authentication"},
+		"error_403_forbidden.json":         {batch.ErrNotFound, batch.ErrAuth, "", "Forbidden"},
+		"error_403_liveness_mismatch.json": {batch.ErrInvalid, batch.ErrInvalid, "LIVENESS_MISMATCH", "Config.Live"},
+		"error_403_reason.json":            {batch.ErrConflict, batch.ErrConflict, "ERROR_MESSAGE", "A more detailed description of the reason for the error"},
+		"error_404_route.json":             {batch.ErrNotFound, batch.ErrNotFound, "", "Not Found"},
+		"error_429.json":                   {batch.ErrThrottled, batch.ErrThrottled, "RATE_LIMIT_EXCEEDED", ""},
+	} {
+		t.Run(file, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // A 429 is waited for.
+				s := readSample(t, file)
+				service := &answers{status: s.Status, body: string(s.Body), header: http.Header{}}
+				for k, v := range s.Headers {
+					service.header.Set(k, v)
+				}
+				check := func(err error, kind batch.Kind) {
+					t.Helper()
+					var e *batch.Error
+					require.ErrorAs(t, err, &e)
+					require.Equal(t, kind, e.Kind)
+					require.Equal(t, s.Status, e.Status)
+					require.Equal(t, want.code, e.Code)
+					require.Contains(t, e.Message, want.message)
+					if s.Status == 429 {
+						require.Equal(t, 7*time.Second, e.RetryAfter)
+					}
+				}
+				client := service.client(t)
+				_, err := client.CreateBatch(t.Context(), request)
+				check(err, want.create)
+				require.Len(t, service.requests, 1, "a create is sent once, whatever the reply")
+				_, err = client.GetBatch(t.Context(), "A1")
+				check(err, want.read)
+			})
+		})
+	}
+}
+
+// TestReplies holds a create and a read against replies that must not be
+// believed (rows 66 to 70 of the bad replies, and the shapes that are none).
+func TestReplies(t *testing.T) {
+	good := `{"id":"A1","accountId":"x","status":"complete","type":"farmlands-external-asset","url":"https://azurebuckets.com/1234","test":true,"count":"2","errorCount":"0","errors":[]}`
+	change := func(from, to string) string {
+		require.Contains(t, good, from)
+		return strings.Replace(good, from, to, 1)
+	}
+	for name, c := range map[string]struct {
+		body         string
+		read, create batch.Kind
+	}{
+		"good":                          {good, "", ""},
+		"unknown fields":                {change(`"count"`, `"more":{"a":[null]},"count"`), "", ""},
+		"row 66: counts disagree":       {change(`"count":"2"`, `"count":"160000","totalCount":"16"`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"both counts agree":             {change(`"count":"2"`, `"count":"2","totalCount":"2"`), "", ""},
+		"only totalCount":               {change(`"count"`, `"totalCount"`), "", ""},
+		"a bare count":                  {change(`"count":"2"`, `"count":2`), "", ""},
+		"count of an exponent":          {change(`"count":"2"`, `"count":2e0`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"count is null":                 {change(`"count":"2"`, `"count":null`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"count is negative":             {change(`"count":"2"`, `"count":"-2"`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"count is a fraction":           {change(`"count":"2"`, `"count":"2.5"`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"count overflows":               {change(`"count":"2"`, `"count":"99999999999999999999"`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"row 69: errorCount missing":    {change(`"errorCount":"0",`, ``), batch.ErrProtocol, batch.ErrAmbiguous},
+		"no errors list":                {change(`,"errors":[]`, ``), "", ""},
+		"row 68: null among the errors": {change(`"errors":[]`, `"errors":[null]`), "", ""},
+		"row 70: another type":          {change(`farmlands`, `farmland`), "", batch.ErrAmbiguous},
+		"row 70: another url":           {change(`1234`, `1235`), "", batch.ErrAmbiguous},
+		"row 70: another test flag":     {change(`"test":true`, `"test":false`), "", batch.ErrAmbiguous},
+		"row 70: another account":       {change(`"accountId":"x"`, `"accountId":"y"`), "", ""},
+		"no test flag":                  {change(`"test":true,`, ``), batch.ErrProtocol, batch.ErrAmbiguous},
+		"no status":                     {change(`"status":"complete",`, ``), batch.ErrProtocol, batch.ErrAmbiguous},
+		"another id":                    {change(`"A1"`, `"A2"`), batch.ErrProtocol, ""},
+		"an id that is a path":          {change(`"A1"`, `"../A1"`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"a key twice":                   {change(`"status":"complete"`, `"status":"complete","status":"error"`), batch.ErrProtocol, batch.ErrAmbiguous},
+		"null":                          {`null`, batch.ErrProtocol, batch.ErrAmbiguous},
+		"a list":                        {`[]`, batch.ErrProtocol, batch.ErrAmbiguous},
+		"an empty object":               {`{}`, batch.ErrProtocol, batch.ErrAmbiguous},
+		"nothing":                       {``, batch.ErrProtocol, batch.ErrAmbiguous},
+		"two objects":                   {good + good, batch.ErrProtocol, batch.ErrAmbiguous},
+		"cut short":                     {good[:len(good)-1], batch.ErrProtocol, batch.ErrAmbiguous},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // Reads are repeated.
+				service := &answers{status: 200, body: c.body}
+				client := service.client(t)
+				_, err := client.CreateBatch(t.Context(), request)
+				require.Equal(t, c.create, batch.KindOf(err), "create: %v", err)
+				require.Len(t, service.requests, 1)
+				got, err := client.GetBatch(t.Context(), "A1")
+				require.Equal(t, c.read, batch.KindOf(err), "read: %v", err)
+				require.Equal(t, err != nil, got == nil)
+			})
+		})
+	}
+}
+
+func TestBadArguments(t *testing.T) {
+	service := &answers{status: 200}
+	client := service.client(t)
+	_, err := client.CreateBatch(t.Context(), BatchRequest{URL: "ftp://canary.test/x"})
+	var e *batch.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, batch.ErrInvalid, e.Kind)
+	require.Len(t, e.Fields, 3, "all faults are named at once: %v", err)
+	for _, id := range []string{"", "..", "../x", "%2e%2e", "a?b", "a#b", "a\x00", "a\r\nX-Evil: 1", strings.Repeat("a", 10<<10)} {
+		_, err := client.GetBatch(t.Context(), id)
+		require.ErrorIs(t, err, batch.ErrInvalid, "%.20q", id)
+		if id != "a\x00" && len(id) > 0 && !strings.ContainsAny(id, "/?#%.\r") && len(id) < 100 {
+			continue
+		}
+		_, err = client.GetAccount(t.Context(), id)
+		require.ErrorIs(t, err, batch.ErrInvalid, "%.20q", id)
+		_, err = client.GetAssetByExternalID(t.Context(), "farmlands", id)
+		require.ErrorIs(t, err, batch.ErrInvalid, "%.20q", id)
+	}
+	require.Empty(t, service.requests, "bad input must be refused before any request")
+}
+
+func TestURLs(t *testing.T) {
+	for u, ok := range map[string]bool{
+		"https://bucket.test/a?sig=1&x=%20":                true,
+		"http://127.0.0.1:8080/a":                          true,
+		"http://[::1]/a":                                   true,
+		"http://localhost/a":                               true,
+		"HTTPS://bucket.test/a":                            true,
+		"":                                                 false,
+		"http://bucket.test/a":                             false,
+		"http://127.0.0.1.evil.test/a":                     false,
+		"https://user:pass@bucket.test/a":                  false,
+		"https://user@bucket.test/a":                       false,
+		"https://bucket.test/a#b":                          false,
+		"https://bucket.test/a#":                           false,
+		"https://bucket.test/a b":                          false,
+		"https://bucket.test/a\n":                          false,
+		"https://bucket.test/\x7f":                         false,
+		"https://bücket.test/a":                            false,
+		"https:///a":                                       false,
+		"https://:443/a":                                   false,
+		"//bucket.test/a":                                  false,
+		"file:///etc/passwd":                               false,
+		"data:,x":                                          false,
+		"https://b.test/" + strings.Repeat("a", maxURL):    false,
+		"https://b.test/" + strings.Repeat("a", maxURL-15): true,
+	} {
+		if fault := urlFault(u); (fault == "") != ok {
+			t.Errorf("the URL %.60q is judged %q", u, fault)
+		}
+	}
+}
+
+// TestURLIsSecret has services repeat the URL in every way that they might.
+func TestURLIsSecret(t *testing.T) {
+	const path = "canary-path-9c1e7"
+	const query = "sig=canary%2Fquery&se=2026-11-21T00%3A00%3A00Z"
+	secret := FileURL("https://bucket.test/" + path + "?" + query)
+	r := request
+	r.URL = secret
+	log := new(bytes.Buffer)
+	for name, words := range map[string]string{
+		"the URL":        "cannot fetch " + string(secret),
+		"its path":       "cannot fetch /" + path,
+		"its query":      "no such file: " + query,
+		"a piece":        "signature " + query[:16] + "...",
+		"in JSON":        `cannot fetch https:\/\/bucket.test\/` + path,
+		"a nested error": `{"url":"` + string(secret) + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, status := range []int{400, 403, 500, 200} {
+				text, err := json.Marshal(map[string]any{"statusCode": status, "message": words, "reason": words})
+				require.NoError(t, err)
+				client := newClient(t, Config{HTTPClient: &http.Client{Transport: &answers{status: status, body: string(text)}},
+					Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+				_, err = client.CreateBatch(t.Context(), r)
+				require.Error(t, err)
+				all := fmt.Sprintf("%v %+v %#v %s %v", err, err, err, log, errors.Unwrap(err))
+				for _, canary := range []string{path, "canary%2Fquery", "sig=canary"} {
+					require.NotContains(t, all, canary)
+				}
+			}
+		})
+	}
+	b := Batch{ID: "A1", URL: secret, Errors: []RecordError{}}
+	slog.New(slog.NewJSONHandler(log, nil)).Info("x", "batch", b, "request", r, "url", secret)
+	all := fmt.Sprintf("%v %+v %#v %s %q %v %+v %#v %s", b, b, b, secret, secret, r, &r, r, log)
+	require.NotContains(t, all, "canary")
+	text, err := json.Marshal(r)
+	require.NoError(t, err)
+	require.Contains(t, string(text), path, "on the wire it must be whole")
+}
+
+func TestConfigIsRedacted(t *testing.T) {
+	c := Config{APIKey: "canary-key-5f1c", BaseURL: testHost}
+	client := newClient(t, c)
+	log := new(bytes.Buffer)
+	slog.New(slog.NewTextHandler(log, nil)).Info("x", "config", c, "pointer", &c)
+	slog.New(slog.NewJSONHandler(log, nil)).Info("x", "config", c, "pointer", &c)
+	all := fmt.Sprintf("%v %+v %#v %s %q %x %d %v %+v %#v %s", c, c, c, c, c, c, c, &c, &c, &c, log)
+	require.NotContains(t, all, "canary")
+	require.NotContains(t, all, fmt.Sprintf("%x", "canary"))
+	require.Contains(t, all, testHost)
+	_ = client
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no key":            {},
+		"a key with CRLF":   {APIKey: "canary\r\nX: y"},
+		"a key with spaces": {APIKey: "canary key"},
+		"plain http":        {APIKey: "canary", BaseURL: "http://centrapay.test"},
+		"userinfo":          {APIKey: "canary", BaseURL: "https://u:canary@centrapay.test"},
+		"a negative limit":  {APIKey: "canary", RequestsPerMinute: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(c)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			require.NotContains(t, err.Error(), "canary")
+		})
+	}
+}
+
+// TestLimit counts, for every minute, how many requests have gone out in it.
+func TestLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+			times = append(times, time.Now())
+			return (&answers{status: 200, body: `{"id":"A1","test":true}`}).RoundTrip(r)
+		})
+		client := newClient(t, Config{HTTPClient: &http.Client{Transport: transport}})
+		start := time.Now()
+		for range 500 {
+			_, err := client.GetAccount(t.Context(), "A1")
+			require.NoError(t, err)
+		}
+		for n := range times {
+			in := 0
+			for _, later := range times[n:] {
+				if later.Sub(times[n]) < time.Minute {
+					in++
+				}
+			}
+			require.LessOrEqual(t, in, 200, "requests in the minute after request %d", n)
+		}
+		require.Less(t, time.Since(start), 3*time.Minute, "the limit must not waste what is allowed")
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		sent := len(times)
+		_, err := client.CreateBatch(ctx, request)
+		require.ErrorIs(t, err, batch.ErrThrottled)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		ended, end := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, end)
+		_, err = client.CreateBatch(ended, request)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Len(t, times, sent, "nothing may be sent without its turn")
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestRetryAfter is rows 35 and 36: a create that is throttled has had no
+// effect, and it is for the caller to wait.
+func TestRetryAfter(t *testing.T) {
+	body := string(readSample(t, "error_429.json").Body)
+	for value, want := range map[string]time.Duration{"5": 5 * time.Second, "-1": 0, "abc": 0, "": 0} {
+		service := &answers{status: 429, body: body, header: http.Header{"Retry-After": {value}}}
+		_, err := service.client(t).CreateBatch(t.Context(), request)
+		var e *batch.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, batch.ErrThrottled, e.Kind)
+		require.Equal(t, want, e.RetryAfter, "Retry-After: %q", value)
+		require.Len(t, service.requests, 1)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		service := &answers{status: 429, body: body, header: http.Header{"Retry-After": {"99999999999"}}}
+		start := time.Now()
+		_, err := service.client(t).GetBatch(t.Context(), "A1")
+		require.ErrorIs(t, err, batch.ErrThrottled)
+		require.Zero(t, time.Since(start), "nobody waits three thousand years")
+		_, err = service.client(t).CreateBatch(t.Context(), request)
+		var e *batch.Error
+		require.ErrorAs(t, err, &e)
+		require.Positive(t, e.RetryAfter, "no overflow")
+	})
+}
+
+func TestBigNumber(t *testing.T) {
+	for text, want := range map[string]string{
+		`"0"`: "0", `"160000"`: "160000", `160000`: "160000", `"-1.50"`: "-1.50",
+		`"90071992547409930000.01"`: "90071992547409930000.01",
+		`""`:                        "error", `"1e9"`: "error", `1e9`: "error", `"01"`: "error", `"+1"`: "error", `"NaN"`: "error", `true`: "error", `{}`: "error",
+		`"` + strings.Repeat("9", 100) + `"`: "error",
+	} {
+		var n BigNumber
+		err := json.Unmarshal([]byte(text), &n)
+		if got := string(n); want == "error" && err == nil || want != "error" && got != want {
+			t.Errorf("%.40s was read as %q, %v", text, got, err)
+		}
+	}
+}
+
+// FuzzBatch: what a reply holds never panics, and what is taken for a finished
+// batch says so exactly, with its counts.
+func FuzzBatch(f *testing.F) {
+	files, _ := filepath.Glob("testdata/batches_*.response.json")
+	for _, file := range files {
+		f.Add([]byte(readSample(f, filepath.Base(file)).Body))
+	}
+	f.Add([]byte(`{"id":"A","status":"complete","test":true,"count":"1","errorCount":1,"errors":[null,{"index":-1}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var b Batch
+		if rest.JSON(&b)(bytes.NewReader(text)) != nil {
+			return
+		}
+		if s := state(b.Status); s == batch.StateDone && (b.Status != "complete" || b.Count == "" || b.ErrorCount == "") {
+			t.Errorf("%q, count %q, errors %q was taken for finished", b.Status, b.Count, b.ErrorCount)
+		}
+		again, err := marshal(b)
+		if err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		var c Batch
+		if err := rest.JSON(&c)(bytes.NewReader(again)); err != nil {
+			t.Fatalf("what was written cannot be read: %v\n%s", err, again)
+		}
+		if diff := cmp.Diff(b, c, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("reading what was written changes it (-first +second):\n%s", diff)
+		}
+	})
+}
+
+// FuzzRefusal: no reply makes the client believe in a success, or panic.
+func FuzzRefusal(f *testing.F) {
+	files, _ := filepath.Glob("testdata/error_*.json")
+	for _, file := range files {
+		s := readSample(f, filepath.Base(file))
+		f.Add(s.Status, []byte(s.Body))
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		e := refusal(status, nil, body)
+		if e != nil && e.Message == "" && e.Code == "" {
+			t.Errorf("a refusal without a word was recognised in %q", body)
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package centrapay_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchtest"
+	"github.com/batchway/batchway-go/centrapay"
+	"github.com/batchway/batchway-go/centrapay/centrapaytest"
+)
+
+// sim is the simulator as the suite sees it.
+type sim struct{ *centrapaytest.Server }
+
+func (s sim) Requests() int   { return s.Log.Count("") }
+func (s sim) Submits() int    { return s.Log.Count("CreateBatch") }
+func (s sim) Finish()         { s.FinishAll() }
+func (s sim) Say(word string) { s.SayStatus(word) }
+
+// Moved fetches first: a batch that is created is bound to be.
+func (s sim) Moved() map[string]int {
+	s.FetchAll()
+	return s.Accepted()
+}
+
+func (s sim) Settle() {
+	s.Clock.Advance(30 * 24 * time.Hour)
+	s.FetchAll()
+}
+
+var references atomic.Int64
+
+func newDraft(items int) batch.Draft {
+	n := references.Add(1)
+	d := batch.Draft{Reference: fmt.Sprint("load-", n), Direction: batch.Load}
+	for i := range items {
+		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i), Account: fmt.Sprintf("%09d", i+1),
+			Amount: batch.Money{Minor: int64(1000 + i), Currency: "NZD"}})
+	}
+	return d
+}
+
+func newProvider(t testing.TB, c centrapay.Config, o centrapay.ProviderConfig) *centrapay.Provider {
+	t.Helper()
+	client, err := centrapay.New(c)
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	p, err := centrapay.NewProvider(client, o)
+	require.NoError(t, err)
+	return p
+}
+
+func newServer(t testing.TB, o *centrapaytest.Options) *centrapaytest.Server {
+	t.Helper()
+	server := centrapaytest.New(o)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// newGate returns a gate that is served on a socket of its own.
+func newGate(t testing.TB) *centrapay.FileGate {
+	t.Helper()
+	host := httptest.NewUnstartedServer(nil)
+	gate, err := centrapay.NewFileGate(t.TempDir(), "http://"+host.Listener.Addr().String())
+	require.NoError(t, err)
+	host.Config.Handler = gate
+	host.Start()
+	t.Cleanup(host.Close)
+	return gate
+}
+
+// buffer is a log that may be written while it is read.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// TestConformance runs the suite under every answer to every open question.
+func TestConformance(t *testing.T) {
+	for name, c := range map[string]struct {
+		service centrapaytest.Options
+		gate    bool
+		index   centrapay.ErrorIndex
+	}{
+		"the likely answers":                 {},
+		"the file is fetched late":           {service: centrapaytest.Options{FetchLate: true}},
+		"the file is fetched twice":          {service: centrapaytest.Options{FetchTwice: true}},
+		"the count is totalCount":            {service: centrapaytest.Options{CountName: centrapaytest.CountIsTotalCount}},
+		"there are both counts":              {service: centrapaytest.Options{CountName: centrapaytest.CountIsBoth}},
+		"the count excludes errors":          {service: centrapaytest.Options{CountExcludesErrors: true}},
+		"the index counts from 1":            {service: centrapaytest.Options{IndexFrom1: true}, index: centrapay.ErrorIndexFrom1},
+		"errors have no external id":         {service: centrapaytest.Options{NoExternalID: true}, index: centrapay.ErrorIndexFrom0},
+		"the list of errors is capped":       {service: centrapaytest.Options{MaxErrors: 1}},
+		"replies name another account":       {service: centrapaytest.Options{OtherAccount: true}},
+		"the account is live":                {service: centrapaytest.Options{Live: true}},
+		"batches move on when asked":         {service: centrapaytest.Options{Autoplay: 1}},
+		"behind a gate":                      {gate: true},
+		"behind a gate, fetched late":        {gate: true, service: centrapaytest.Options{FetchLate: true}},
+		"behind a gate, fetched late, twice": {gate: true, service: centrapaytest.Options{FetchLate: true, FetchTwice: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			batchtest.Run(t, func(t *testing.T) batchtest.Subject {
+				server := newServer(t, &c.service)
+				log := new(buffer)
+				config := server.Config()
+				config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				o := server.ProviderConfig()
+				o.ErrorIndex = c.index
+				if c.gate {
+					o.Upload, o.Gate = nil, newGate(t)
+				}
+				return batchtest.Subject{
+					Provider: newProvider(t, config, o),
+					Draft:    newDraft,
+					Secrets:  []string{config.APIKey},
+					Reopen:   func() batch.Provider { return newProvider(t, config, o) },
+					Log:      log.String,
+					Sim:      sim{server},
+				}
+			})
+		})
+	}
+}
+
+// TestLive runs what needs no faults against Centrapay, with a test account.
+// Where the files are hosted is for the environment to say: a directory that a
+// web server shows to the world under a URL.
+func TestLive(t *testing.T) {
+	key, account := os.Getenv("CENTRAPAY_API_KEY"), os.Getenv("CENTRAPAY_ACCOUNT_ID")
+	dir, public := os.Getenv("CENTRAPAY_GATE_DIR"), os.Getenv("CENTRAPAY_GATE_URL")
+	if key == "" || account == "" || dir == "" || public == "" {
+		t.Skip("set CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID, CENTRAPAY_GATE_DIR and CENTRAPAY_GATE_URL to run against a test account")
+	}
+	gate, err := centrapay.NewFileGate(dir, public)
+	require.NoError(t, err)
+	references.Store(time.Now().Unix())
+	batchtest.Run(t, func(t *testing.T) batchtest.Subject {
+		config := centrapay.Config{APIKey: key}
+		o := centrapay.ProviderConfig{AccountID: account, Currency: "NZD", Gate: gate}
+		return batchtest.Subject{
+			Provider: newProvider(t, config, o),
+			Draft:    newDraft,
+			Secrets:  []string{key},
+			Reopen:   func() batch.Provider { return newProvider(t, config, o) },
+		}
+	})
+}

@@ -1,0 +1,593 @@
+package centrapay
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+const name = "centrapay"
+
+// The abilities of the provider: the service can neither find, list nor cancel
+// a batch.
+var _ batch.Provider = (*Provider)(nil)
+
+// ProviderConfig is what a Draft cannot say.
+type ProviderConfig struct {
+	AccountID string // the account that owns the batches; required
+	Currency  string // of the balances, in cents: an ISO 4217 code with two decimals; required
+
+	// Type is the type of the batches; empty means TypeFarmlandsExternalAsset.
+	Type string
+	// Record makes the record of an item. It must always make the same of the
+	// same item. Nil means a FarmlandsAsset with ExternalID = Item.Reference,
+	// AccountNumber = Item.Account, and AvailableBalance = Item.Amount; for
+	// other types it is required.
+	Record func(batch.Item) (Record, error)
+	// ItemExtra lists the keys of Item.Extra that Record understands.
+	ItemExtra []string
+
+	// Upload stores a file where the service can fetch it, and returns the URL:
+	// https, and best pre-signed. It must read the file to its end. Create
+	// calls it, with a name such as "gold-7.jsonl", unless Draft.Extra["url"]
+	// names a file that is already there.
+	Upload func(ctx context.Context, name string, file io.Reader) (string, error)
+	// Gate takes the place of Upload and makes every create decidable: see
+	// Provider.Submit. Create stores the file there, unless Draft.Extra["file"]
+	// names one that is already stored, by its handle.
+	Gate Gate
+
+	// ErrorIndex says how the service counts records in its errors, which is
+	// not documented. Until you have seen it, an error is matched to its item
+	// by the external id alone.
+	ErrorIndex ErrorIndex
+}
+
+// ErrorIndex says which number an error gives to the first record of a file.
+type ErrorIndex int
+
+// The ways to count.
+const (
+	ErrorIndexUnknown ErrorIndex = iota // never trusted without an external id that agrees
+	ErrorIndexFrom0
+	ErrorIndexFrom1
+)
+
+// Provider is Centrapay as a batch.Provider. It keeps no state.
+type Provider struct {
+	client *Client
+	config ProviderConfig
+	info   batch.Info
+}
+
+// NewProvider checks the configuration. It does no I/O.
+func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
+	var faults []batch.FieldError
+	fault := func(field, message string) {
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: message})
+	}
+	if !batchID.MatchString(o.AccountID) {
+		fault("AccountID", "must be letters and digits")
+	}
+	if exponent, known := batch.Exponent(o.Currency); !known || exponent != 2 {
+		fault("Currency", "must be an ISO 4217 code with two decimals")
+	}
+	if o.Type == "" {
+		o.Type = TypeFarmlandsExternalAsset
+	}
+	if o.Record == nil {
+		o.Record = farmlandsRecord
+		if o.Type != TypeFarmlandsExternalAsset {
+			fault("Record", "is required for type "+o.Type)
+		}
+	}
+	if o.Gate != nil && o.Upload != nil {
+		fault("Gate", "takes the place of Upload: set one of them")
+	}
+	if o.ErrorIndex < ErrorIndexUnknown || o.ErrorIndex > ErrorIndexFrom1 {
+		fault("ErrorIndex", "is none of the constants")
+	}
+	if err := batch.Invalid(name, "NewProvider", faults); err != nil {
+		return nil, err
+	}
+	environment := "test"
+	if c.config.Live {
+		environment = "live"
+	}
+	info := batch.Info{
+		Name:        name,
+		Account:     c.rest.Host() + "/" + o.AccountID + "/" + environment,
+		Direction:   batch.Load,
+		Interval:    5 * time.Second,
+		Currency:    o.Currency,
+		Extra:       []string{extraURL},
+		SecretExtra: []string{extraURL},
+		ItemExtra:   o.ItemExtra,
+	}
+	if o.Gate != nil {
+		// At most one URL of a file is ever served, so of two submits one has
+		// an effect at the most.
+		info.Extra, info.SecretExtra, info.Guard = []string{extraFile}, nil, batch.GuardRefuses
+	}
+	return &Provider{client: c, config: o, info: info}, nil
+}
+
+func farmlandsRecord(item batch.Item) (Record, error) {
+	return FarmlandsAsset{ExternalID: item.Reference, AccountNumber: item.Account, AvailableBalance: &item.Amount.Minor}, nil
+}
+
+// Info returns the facts about this provider.
+func (p *Provider) Info() batch.Info { return p.info }
+
+// The keys of Draft.Extra that name the file of the batch.
+const (
+	extraURL  = "url"  // without a Gate: where it is, a secret
+	extraFile = "file" // with a Gate: its handle, no secret
+)
+
+// Create checks the draft, writes its file and hands it to Upload or to the
+// Gate, unless Extra names one that is already there; then the items say what
+// it holds. It makes no call to Centrapay, and nothing is loaded.
+//
+// Without a Gate, the returned Batch holds the URL of the file in
+// Draft.Extra["url"], and is as secret as that. Journals of package batch keep
+// a digest of it; whoever stores a Batch by other means must guard it.
+func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	const op = "Create"
+	d = d.Clone()
+	b := batch.Batch{Provider: name, Draft: d, State: batch.StateDraft, UpdatedAt: time.Now()}
+	faults := p.faults(d)
+	key, store := extraURL, p.config.Upload
+	if p.config.Gate != nil {
+		key, store = extraFile, p.config.Gate.Store
+	}
+	if _, there := d.Extra[key]; there {
+		return b, batch.Invalid(name, op, faults)
+	}
+	if store == nil {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "extra",
+			Message: "has no \"url\" of a file, and ProviderConfig has neither Upload nor Gate"})
+	}
+	if err := batch.Invalid(name, op, faults); err != nil {
+		return b, err
+	}
+	file, err := p.upload(ctx, d, store)
+	if err != nil {
+		return b, err
+	}
+	if b.Draft.Extra == nil {
+		b.Draft.Extra = make(map[string]string)
+	}
+	b.Draft.Extra[key] = file
+	return b, nil
+}
+
+// faults lists what Centrapay could not accept.
+func (p *Provider) faults(d batch.Draft) []batch.FieldError {
+	faults := p.info.Faults(d)
+	if !d.Date.IsZero() {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "date", Message: "must be zero: Centrapay starts a batch at once"})
+	}
+	if url, ok := d.Extra[extraURL]; ok {
+		if message := urlFault(url); message != "" {
+			faults = append(faults, batch.FieldError{Item: -1, Field: "url", Message: message})
+		}
+	}
+	owner := make(map[string]int, len(d.Items))
+	for n, item := range d.Items {
+		fault := func(field, message string) {
+			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: field, Message: message})
+		}
+		record, err := p.record(item)
+		if err != nil {
+			fault("record", err.Error())
+			continue
+		}
+		if item.Reference == "" || item.Account == "" || item.Amount.Minor < 0 {
+			continue // Already said in the words of an item.
+		}
+		record.faults(fault)
+		if id := record.externalID(); id != "" {
+			if earlier, taken := owner[id]; taken && item.Reference != d.Items[earlier].Reference {
+				fault("externalId", fmt.Sprintf("is also that of item %d", earlier))
+			}
+			owner[id] = n
+		}
+	}
+	return faults
+}
+
+// record makes the record of an item, and refuses one of another type.
+func (p *Provider) record(item batch.Item) (Record, error) {
+	record, err := p.config.Record(item)
+	switch {
+	case err != nil:
+		return nil, err
+	case record == nil:
+		return nil, errors.New("ProviderConfig.Record made none")
+	case record.BatchType() != p.config.Type:
+		return nil, fmt.Errorf("is of type %s, but the batch is of type %s", record.BatchType(), p.config.Type)
+	}
+	return record, nil
+}
+
+// upload streams the file of a draft without faults to store.
+func (p *Provider) upload(ctx context.Context, d batch.Draft, store func(context.Context, string, io.Reader) (string, error)) (string, error) {
+	fail := func(message string, err error) error {
+		return withoutURL(&batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: "Create", Message: message, Err: err}, "")
+	}
+	extension := ".jsonl"
+	if p.config.Type == TypeBusinessOnboard {
+		extension = ".csv"
+	}
+	file, w := io.Pipe()
+	encoded := make(chan error, 1)
+	go func() {
+		_, err := Encode(w, p.records(d.Items))
+		_ = w.CloseWithError(err) // Nil makes it an EOF.
+		encoded <- err
+	}()
+	stored, err := store(ctx, d.Reference+extension, file)
+	_ = file.Close()
+	unread := <-encoded
+	switch {
+	case err != nil:
+		return "", fail("the upload has failed", err)
+	case unread != nil:
+		return "", fail("the upload did not read the file to its end", nil)
+	}
+	if message := urlFault(stored); p.config.Gate == nil && message != "" {
+		return "", fail("the URL that Upload has returned "+message, nil)
+	}
+	return stored, nil
+}
+
+func (p *Provider) records(items []batch.Item) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for _, item := range items {
+			if record, err := p.record(item); err != nil || !yield(record) {
+				return
+			}
+		}
+	}
+}
+
+// Submit creates the batch at Centrapay, which starts it: records are loaded.
+//
+// Without a Gate, a create whose reply was lost stays ErrAmbiguous: Centrapay
+// cannot be asked for a batch without its id. Find out at the host of the file
+// whether anybody has fetched it, or ask Centrapay's support, with the time,
+// the account and the type in the error.
+//
+// With a Gate, Submit opens a new URL of the file, which revokes all earlier
+// ones, and revokes it after an unclear create. If nobody has fetched the
+// file, nothing was loaded and nothing will be: the error is ErrUnavailable,
+// and the batch is still a draft. If somebody has, it is ErrAmbiguous with Code
+// "SERVED": the batch was started, must not be sent again, and only Centrapay's
+// support can say its id. Submitting it again after all, in any process, is
+// ErrConflict, and nothing is sent. A ctx that ends after the request was sent
+// leaves the batch ErrAmbiguous and the URL open; batch.Run then tries again,
+// which is safe.
+func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	const op = "Submit"
+	if err := p.info.RefuseSubmit(op, b); err != nil {
+		return b, err
+	}
+	// The handle may have been stored and edited since Create.
+	if err := batch.Invalid(name, op, p.faults(b.Draft)); err != nil {
+		return b, err
+	}
+	url, err := p.open(ctx, op, b.Draft)
+	if err != nil {
+		return b, err
+	}
+	sent := time.Now()
+	created, err := p.client.CreateBatch(ctx, BatchRequest{Type: p.config.Type, URL: FileURL(url), AccountID: p.config.AccountID})
+	if err == nil {
+		return seen(b, created), nil
+	}
+	if !errors.Is(err, batch.ErrAmbiguous) {
+		return b, err
+	}
+	var cause *batch.Error
+	errors.As(err, &cause)
+	unclear := *cause
+	if p.config.Gate != nil && ctx.Err() == nil {
+		switch revoked, failed := p.config.Gate.Revoke(ctx, url); {
+		case failed != nil:
+			unclear.Message = join(unclear.Message, "the URL could not be revoked either")
+			unclear.Err = redacted{redact(errors.Join(unclear.Err, failed).Error(), url), unclear.Err}
+		case revoked:
+			unclear.Kind = batch.ErrUnavailable
+			unclear.Message = join(unclear.Message, "the URL is revoked and was never fetched, so nothing was loaded and nothing will be")
+			return b, &unclear
+		default:
+			unclear.Code = "SERVED"
+			unclear.Message = join(unclear.Message, "the file was fetched, so the batch has been started")
+		}
+	}
+	dossier := fmt.Sprintf("type %s, account %s, test:%t, %d items, sent at %s", p.config.Type, p.config.AccountID,
+		!p.client.config.Live, len(b.Draft.Items), sent.UTC().Format(time.RFC3339))
+	b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
+	if created == nil {
+		dossier += "; only Centrapay's support can say its id"
+	} else {
+		dossier += ", answered with the id " + created.ID // Of another batch, perhaps: b does not get it.
+	}
+	unclear.Message = join(unclear.Message, dossier)
+	return b, &unclear
+}
+
+// open returns the URL under which the service is to fetch the file.
+func (p *Provider) open(ctx context.Context, op string, d batch.Draft) (string, error) {
+	missing := func(field string) error {
+		return batch.Invalid(name, op, []batch.FieldError{{Item: -1, Field: field, Message: "is missing: Create sets it"}})
+	}
+	if p.config.Gate == nil {
+		url, ok := d.Extra[extraURL]
+		if !ok {
+			return "", missing(extraURL)
+		}
+		return url, nil
+	}
+	handle, ok := d.Extra[extraFile]
+	if !ok {
+		return "", missing(extraFile)
+	}
+	url, err := p.config.Gate.Open(ctx, handle)
+	var known *batch.Error
+	switch {
+	case errors.As(err, &known) && known.Kind != batch.ErrAmbiguous:
+		return "", withoutURL(err, "")
+	case err != nil:
+		return "", withoutURL(&batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op,
+			Message: "nothing was sent: the gate has failed", Err: err}, "")
+	}
+	return url, nil
+}
+
+func join(message, more string) string {
+	if message == "" {
+		return more
+	}
+	return message + "; " + more
+}
+
+// Poll reads the status of the batch. A draft is only here, and is returned as
+// it is. A batch that may have been submitted but has no id cannot be asked
+// for: ErrUnsupported.
+func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	if err := p.info.Refuse("Poll", b); err != nil {
+		return b, err
+	}
+	if b.State.Final() || b.ID == "" && b.State == batch.StateDraft {
+		return b, nil
+	}
+	reply, err := p.get(ctx, "Poll", b)
+	if err != nil {
+		return b, err
+	}
+	return seen(b, reply), nil
+}
+
+// get reads the batch at the service and makes sure that it is b.
+func (p *Provider) get(ctx context.Context, op string, b batch.Batch) (*Batch, error) {
+	if b.ID == "" {
+		return nil, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op,
+			Message: "the batch has no id, and Centrapay can look for a batch in no other way"}
+	}
+	reply, err := p.client.GetBatch(ctx, b.ID)
+	if err != nil {
+		return nil, withoutURL(err, b.Draft.Extra[extraURL])
+	}
+	url := b.Draft.Extra[extraURL]
+	if _, known := b.Draft.Extra[extraURL]; !known || url == digest(string(reply.URL)) {
+		url = string(reply.URL) // A gate's URL is not kept, and of others a journal keeps the digest.
+	}
+	if err := p.client.echoes(reply, p.config.Type, url); err != nil {
+		return nil, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the batch with this id is not this batch", Err: err}
+	}
+	return reply, nil
+}
+
+// digest is what a journal of package batch keeps of a secret.
+func digest(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// seen returns b as Centrapay has it.
+func seen(b batch.Batch, reply *Batch) batch.Batch {
+	b.ID = reply.ID
+	b.State, b.Native, b.UpdatedAt = state(reply.Status), string(reply.Status), time.Now()
+	return b
+}
+
+// state maps Centrapay's words. Any other, however similar, is StateUnknown.
+func state(status Status) batch.State {
+	switch status {
+	case StatusCreated, StatusCopied, StatusChunked:
+		return batch.StatePending
+	case StatusComplete:
+		return batch.StateDone
+	case StatusError:
+		return batch.StateFailed
+	}
+	return batch.StateUnknown
+}
+
+// Report reads the errors of the batch. Centrapay itemises nothing else, so
+// an item counts as loaded only if the batch is complete, the service has
+// counted as many records as the batch has items, and every error that it
+// counts is listed and belongs to an item. If anything is short, those of
+// which it says nothing are OutcomeUnknown, and an ErrProtocol beside the
+// report says what is short.
+func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
+	if err := p.info.Refuse("Report", b); err != nil {
+		return batch.Report{Batch: b}, err
+	}
+	if b.ID == "" && b.State == batch.StateDraft {
+		return batch.NewReport(b, nil)
+	}
+	reply, err := p.get(ctx, "Report", b)
+	if err != nil {
+		return batch.Report{Batch: b}, err
+	}
+	if !b.State.Final() {
+		b = seen(b, reply)
+	}
+	rows, faults := p.rows(b, reply)
+	report, err := batch.NewReport(b, rows)
+	if len(faults) == 0 {
+		return report, err
+	}
+	e := &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Report", Message: "the report does not match the batch"}
+	var mismatch *batch.Error
+	if errors.As(err, &mismatch) {
+		faults = append(faults, mismatch.Fields...)
+	}
+	e.Fields = faults
+	return report, e
+}
+
+// rows translates what the reply says into a row for every item of which it
+// says something, and lists what does not add up.
+func (p *Provider) rows(b batch.Batch, reply *Batch) ([]batch.Result, []batch.FieldError) {
+	var faults []batch.FieldError
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+	items := b.Draft.Items
+	failed := p.match(items, reply.Errors, fault)
+	if !b.State.Final() {
+		faults = nil // A list that is still growing proves nothing either way.
+	}
+
+	if b.State.Final() && state(reply.Status) != b.State {
+		fault("status", "is %q now, but the batch was %q before", clip(string(reply.Status)), b.State)
+	}
+	count, _ := reply.Count.Int64() // Checked by the decoder, where the batch is complete.
+	errorCount, _ := reply.ErrorCount.Int64()
+	rest := batch.OutcomePending
+	switch b.State {
+	case batch.StateDone:
+		if count != int64(len(items)) {
+			fault("count", "the service has counted %d records, and the batch has %d", count, len(items))
+		}
+		if errorCount != int64(len(reply.Errors)) {
+			fault("errorCount", "the service counts %d errors and lists %d", errorCount, len(reply.Errors))
+		}
+		rest = batch.OutcomePaid
+		if len(faults) > 0 {
+			rest = batch.OutcomeUnknown
+		}
+	case batch.StateFailed:
+		// The file could not be read, which prevents processing (documented).
+		rest = batch.OutcomeFailed
+		if count != 0 {
+			rest = batch.OutcomeUnknown
+			fault("count", "the service says that the file could not be read, and has counted %d records", count)
+		}
+	}
+
+	rows := make([]batch.Result, 0, len(items))
+	for n, item := range items {
+		row := batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: rest}
+		if errs := failed[n]; len(errs) > 0 {
+			row.Outcome, row.Native = batch.OutcomeFailed, errs
+			if words := messages(errs); word.MatchString(words) {
+				row.Code = words
+			} else {
+				row.Message = words
+			}
+		} else if rest == batch.OutcomeFailed {
+			row.Code = string(reply.Status)
+		}
+		rows = append(rows, row)
+	}
+	return rows, faults
+}
+
+func messages(errs []RecordError) string {
+	words := make([]string, len(errs))
+	for i, e := range errs {
+		words[i] = clip(redact(e.Message, ""))
+	}
+	return strings.Join(words, "; ")
+}
+
+// match finds the item of every error: by its external id, with which the
+// index must agree, counted from 0 or from 1 but in the same way for all. The
+// index alone is trusted only if ErrorIndex says how it counts.
+func (p *Provider) match(items []batch.Item, errs []RecordError, fault func(field, format string, args ...any)) map[int][]RecordError {
+	if len(errs) == 0 {
+		return nil
+	}
+	place := make(map[string]int, len(items))
+	for n, item := range items {
+		if record, err := p.record(item); err == nil && record.externalID() != "" {
+			place[record.externalID()] = n
+		}
+	}
+	from := map[int64]bool{0: true, 1: true} // what the first record's index can still be
+	switch p.config.ErrorIndex {
+	case ErrorIndexFrom0:
+		delete(from, 1)
+	case ErrorIndexFrom1:
+		delete(from, 0)
+	}
+	failed := make(map[int][]RecordError)
+	for i, e := range errs {
+		field := fmt.Sprintf("errors[%d]", i)
+		n, known := place[e.ExternalID]
+		if e.ExternalID != "" && !known {
+			fault(field, "is about %q, which is no item of the batch", clip(e.ExternalID))
+			continue
+		}
+		index, err := e.Index.Int64()
+		switch {
+		case e.Index != "" && err != nil:
+			fault(field, "has an index that is no integer")
+			continue
+		case known && e.Index != "":
+			for first := range from {
+				if index != int64(n)+first {
+					delete(from, first)
+				}
+			}
+			if len(from) == 0 {
+				fault(field, "names item %d by its id, and index %d", n, index)
+				continue
+			}
+		case !known && (e.Index == "" || p.config.ErrorIndex == ErrorIndexUnknown):
+			fault(field, "names no item")
+			continue
+		case !known:
+			if p.config.ErrorIndex == ErrorIndexFrom1 {
+				index--
+			}
+			if index < 0 || index >= int64(len(items)) {
+				fault(field, "has an index outside the file")
+				continue
+			}
+			n = int(index)
+		}
+		failed[n] = append(failed[n], e)
+	}
+	return failed
+}
+
+func clip(s string) string {
+	if len(s) > 256 {
+		return s[:256] + "..."
+	}
+	return s
+}

@@ -1,0 +1,854 @@
+package centrapay_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/centrapay"
+	"github.com/batchway/batchway-go/centrapay/centrapaytest"
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// TestOperationsAtSimulator makes every native call once: the simulator must
+// have seen the method and the path of the table, under the same name.
+func TestOperationsAtSimulator(t *testing.T) {
+	server := newServer(t, nil)
+	client, err := centrapay.New(server.Config())
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	u, err := server.Upload(t.Context(), "a.jsonl", strings.NewReader(`{"externalId":"asset-1","availableBalance":"5"}`))
+	require.NoError(t, err)
+	account := server.ProviderConfig().AccountID
+	b, err := client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: centrapay.TypeFarmlandsExternalAsset, URL: centrapay.FileURL(u), AccountID: account})
+	require.NoError(t, err)
+	server.FinishAll()
+	_, err = client.GetBatch(t.Context(), b.ID)
+	require.NoError(t, err)
+	a, err := client.GetAccount(t.Context(), account)
+	require.NoError(t, err)
+	require.True(t, a.Test)
+	asset, err := client.GetAssetByExternalID(t.Context(), "farmlands", "asset-1")
+	require.NoError(t, err)
+	require.Equal(t, centrapay.BigNumber("5"), asset.AvailableBalance)
+
+	for _, op := range centrapay.Operations {
+		seen := server.Log.Requests(op.Name)
+		require.Len(t, seen, 1, op.Name)
+		pattern := "^" + regexp.MustCompile(`\{\w+\}`).ReplaceAllString(op.Path, "[^/]+") + "$"
+		require.Regexp(t, pattern, seen[0].Path)
+		require.Equal(t, op.Method, seen[0].Method)
+	}
+	require.Equal(t, len(centrapay.Operations), server.Log.Count(""))
+
+	for _, missing := range []error{
+		second(client.GetBatch(t.Context(), "none")), second(client.GetAccount(t.Context(), "none")), second(client.GetAssetByExternalID(t.Context(), "x", "none")),
+	} {
+		require.ErrorIs(t, missing, batch.ErrNotFound)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestSimulatorSaysTheSamples plays the documented exchange: the replies must
+// have the same fields with the same kinds of values as the samples.
+func TestSimulatorSaysTheSamples(t *testing.T) {
+	server := newServer(t, nil)
+	u, err := server.Upload(t.Context(), "", strings.NewReader(
+		`{"externalId":"a","contacts":[{"externalId":"c","cards":[{"externalId":"d","barcode":"1234"}]}]}`+"\n"))
+	require.NoError(t, err)
+	call := func(method, path, key, body string) (int, map[string]any) {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("X-Api-Key", key)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		var v map[string]any
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &v))
+		return w.Code, v
+	}
+	sample := func(file string) (int, map[string]any) {
+		text, err := os.ReadFile(filepath.Join("testdata", file))
+		require.NoError(t, err)
+		var s struct {
+			Status int
+			Body   map[string]any
+		}
+		require.NoError(t, json.Unmarshal(text, &s))
+		return s.Status, s.Body
+	}
+	key, account := server.Config().APIKey, server.ProviderConfig().AccountID
+	_, request := sample("batches_create.request.json")
+	request["url"], request["accountId"] = u, account
+	text, err := json.Marshal(request)
+	require.NoError(t, err)
+	same := func(file string, gotStatus int, got map[string]any) {
+		t.Helper()
+		status, want := sample(file)
+		require.Equal(t, status, gotStatus, file)
+		for _, field := range []string{"id", "accountId", "url", "count"} { // Differ from one batch to the next.
+			if want[field] != nil && got[field] != nil {
+				require.IsType(t, want[field], got[field], "%s: %s", file, field)
+				want[field] = got[field]
+			}
+		}
+		if list, ok := want["errors"].([]any); ok && len(list) == 1 {
+			maps.Copy(list[0].(map[string]any), map[string]any{"externalId": "a", "index": "0"})
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: the simulator says something else (-sample +simulator):\n%s", file, diff)
+		}
+	}
+	status, created := call("POST", "/api/batches", key, string(text))
+	same("batches_create.response.json", status, created)
+	path := "/api/batches/" + created["id"].(string)
+	for _, file := range []string{"batches_get_copied.response.json", "batches_get_chunked.response.json", "batches_get.response.json"} {
+		server.Advance(created["id"].(string))
+		status, got := call("GET", path, key, "")
+		same(file, status, got)
+	}
+	status, got := call("GET", path, "wrong", "")
+	same("error_401.json", status, got)
+	status, got = call("GET", "/api/batches/none", key, "")
+	same("error_403_forbidden.json", status, got)
+	status, got = call("GET", "/api/none", key, "")
+	same("error_404_route.json", status, got)
+	status, got = call("POST", "/api/batches", key, strings.Replace(string(text), `"test":true`, `"test":false`, 1))
+	same("error_403_liveness_mismatch.json", status, got)
+	request["url"] = server.URL + "/files/none"
+	text, err = json.Marshal(request)
+	require.NoError(t, err)
+	_, broken := call("POST", "/api/batches", key, string(text))
+	server.Advance(broken["id"].(string))
+	status, got = call("GET", "/api/batches/"+broken["id"].(string), key, "")
+	same("batches_get_error.response.json", status, got)
+
+	total := newServer(t, &centrapaytest.Options{CountName: centrapaytest.CountIsTotalCount})
+	p := newProvider(t, total.Config(), total.ProviderConfig())
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	_, err = p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	require.Empty(t, total.Ledger.Moved(), "nothing is loaded before the batch is complete")
+}
+
+// TestDocumentedFiles uploads every documented record file: the simulator must
+// take all of its records.
+func TestDocumentedFiles(t *testing.T) {
+	for file, want := range map[string]struct {
+		batchType string
+		n         int
+	}{
+		"farmlands-external-asset.jsonl": {centrapay.TypeFarmlandsExternalAsset, 3},
+		"ticketek-ticket.jsonl":          {centrapay.TypeTicketekTicket, 2},
+		"business-onboard.csv":           {centrapay.TypeBusinessOnboard, 1},
+		"verifone-terminal-status.jsonl": {centrapay.TypeVerifoneTerminalStatus, 1},
+	} {
+		t.Run(file, func(t *testing.T) {
+			server := newServer(t, nil)
+			client, err := centrapay.New(server.Config())
+			require.NoError(t, err)
+			t.Cleanup(client.CloseIdleConnections)
+			f, err := os.Open(filepath.Join("testdata", file))
+			require.NoError(t, err)
+			defer func() { _ = f.Close() }()
+			u, err := server.Upload(t.Context(), file, f)
+			require.NoError(t, err)
+			b, err := client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: want.batchType, URL: centrapay.FileURL(u), AccountID: server.ProviderConfig().AccountID})
+			require.NoError(t, err)
+			server.FinishAll()
+			b, err = client.GetBatch(t.Context(), b.ID)
+			require.NoError(t, err)
+			require.Equal(t, []any{centrapay.StatusComplete, centrapay.BigNumber(fmt.Sprint(want.n)), centrapay.BigNumber("0")}, []any{b.Status, b.Count, b.ErrorCount})
+			require.Len(t, server.Ledger.Effects(), want.n)
+		})
+	}
+}
+
+// TestOtherTypes loads items as records of the other types.
+func TestOtherTypes(t *testing.T) {
+	for batchType, record := range map[string]func(batch.Item) (centrapay.Record, error){
+		centrapay.TypeTicketekTicket: func(i batch.Item) (centrapay.Record, error) {
+			return centrapay.TicketekTicket{BarcodeClear: i.Reference, Quantity: 1, PriceTypeCode: "J", ProductID: i.Extra["product"], OrderID: "1,2", PriceTypeName: "x"}, nil
+		},
+		centrapay.TypeBusinessOnboard: func(i batch.Item) (centrapay.Record, error) {
+			return &centrapay.Business{CompanyName: "Café, Ltd", ContactName: `"J"`, PrimaryContactEmail: "a@b", ExternalBusinessID: i.Reference, CategoryCode: "4121",
+				SettlementAccountNumber: i.Account, AssetProgramID: "ap", MerchantName: "x", MerchantCountry: "NZ", MerchantType: "e-commerce",
+				ExternalMerchantID: "1", SalesChannelID: "sc", DeviceID: i.Extra["product"]}, nil
+		},
+		centrapay.TypeVerifoneTerminalStatus: func(i batch.Item) (centrapay.Record, error) {
+			return centrapay.TerminalStatus{DeviceID: i.Reference, Status: "active", ConfigVersion: "20220214.1"}, nil
+		},
+	} {
+		t.Run(batchType, func(t *testing.T) {
+			server := newServer(t, nil)
+			o := server.ProviderConfig()
+			o.Type, o.Record, o.ItemExtra = batchType, record, []string{"product"}
+			p := newProvider(t, server.Config(), o)
+			d := newDraft(3)
+			for n := range d.Items {
+				d.Items[n].Extra = map[string]string{"product": "P1"}
+			}
+			b, err := p.Create(t.Context(), d)
+			require.NoError(t, err)
+			b, err = p.Submit(t.Context(), b)
+			require.NoError(t, err)
+			server.FinishAll()
+			b, err = p.Poll(t.Context(), b)
+			require.NoError(t, err)
+			r, err := p.Report(t.Context(), b)
+			require.NoError(t, err)
+			require.Equal(t, 3, r.Totals[batch.OutcomePaid].Count)
+			for _, item := range d.Items {
+				require.Equal(t, 1, server.Ledger.Moved()[item.Reference])
+			}
+		})
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	server := newServer(t, nil)
+	calls := 0
+	good := server.ProviderConfig()
+	upload := good.Upload
+	good.Upload = func(ctx context.Context, name string, file io.Reader) (string, error) {
+		calls++
+		return upload(ctx, name, file)
+	}
+	none := good
+	none.Upload = nil
+	gated := none
+	gated.Gate = newGate(t)
+	ticket := good
+	ticket.Type = centrapay.TypeTicketekTicket
+	ticket.Record = func(i batch.Item) (centrapay.Record, error) {
+		switch i.Reference[len(i.Reference)-1] {
+		case '0':
+			return nil, errors.New("cannot be made")
+		case '1':
+			return nil, nil
+		case '2':
+			return centrapay.FarmlandsAsset{}, nil
+		}
+		return centrapay.TicketekTicket{}, nil
+	}
+	twins := good
+	twins.Record = func(batch.Item) (centrapay.Record, error) { return centrapay.FarmlandsAsset{ExternalID: "twin"}, nil }
+	for name, c := range map[string]struct {
+		config centrapay.ProviderConfig
+		change func(*batch.Draft)
+		want   []string
+	}{
+		"a date":                         {good, func(d *batch.Draft) { d.Date = time.Now() }, []string{"date: must be zero"}},
+		"another currency":               {good, func(d *batch.Draft) { d.Items[1].Amount.Currency = "AUD" }, []string{"item 1", "currency"}},
+		"a reference that is not UTF-8":  {good, func(d *batch.Draft) { d.Items[1].Reference = "\xff" }, []string{"item 1", "externalId: is not UTF-8"}},
+		"an account that is not UTF-8":   {good, func(d *batch.Draft) { d.Items[1].Account = "\xff" }, []string{"item 1", "accountNumber: is not UTF-8"}},
+		"an unknown key of an item":      {good, func(d *batch.Draft) { d.Items[1].Extra = map[string]string{"x": "y"} }, []string{"item 1", `"x"`}},
+		"a URL that is not https":        {good, func(d *batch.Draft) { d.Extra = map[string]string{"url": "http://canary.test/canary"} }, []string{"url: must be https"}},
+		"a URL with a password":          {good, func(d *batch.Draft) { d.Extra = map[string]string{"url": "https://a:canary@b.test/"} }, []string{"url: must not hold"}},
+		"a handle without a gate":        {good, func(d *batch.Draft) { d.Extra = map[string]string{"file": "x"} }, []string{`"file"`}},
+		"a URL with a gate":              {gated, func(d *batch.Draft) { d.Extra = map[string]string{"url": "https://b.test/canary"} }, []string{`"url"`}},
+		"nowhere to upload":              {none, func(*batch.Draft) {}, []string{"neither Upload nor Gate"}},
+		"records that cannot be made":    {ticket, func(*batch.Draft) {}, []string{"item 0", "cannot be made", "item 1", "made none", "item 2", "is of type farmlands-external-asset", "barcodeClear", "quantity"}},
+		"two records of one external id": {twins, func(*batch.Draft) {}, []string{"item 1", "externalId: is also that of item 0"}},
+		"everything at once":             {none, func(d *batch.Draft) { d.Date, d.Reference, d.Items[0].Account = time.Now(), "", "" }, []string{"date", "reference", "account", "Upload"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t, server.Config(), c.config)
+			d := newDraft(4)
+			c.change(&d)
+			_, err := p.Create(t.Context(), d)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			require.NotContains(t, err.Error(), "canary")
+			for _, want := range c.want {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+	require.Zero(t, calls, "nothing may be uploaded of a draft that is refused")
+	require.Zero(t, server.Log.Count(""))
+}
+
+func TestNewProviderRefuses(t *testing.T) {
+	client, err := centrapay.New(centrapay.Config{APIKey: "k"})
+	require.NoError(t, err)
+	var e *batch.Error
+	_, err = centrapay.NewProvider(client, centrapay.ProviderConfig{Currency: "JPY", Type: "x", ErrorIndex: 7,
+		Gate: newGate(t), Upload: func(context.Context, string, io.Reader) (string, error) { return "", nil }})
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, batch.ErrInvalid, e.Kind)
+	require.Len(t, e.Fields, 5, "all faults at once: %v", err)
+}
+
+func TestUploads(t *testing.T) {
+	server := newServer(t, nil)
+	create := func(upload func(context.Context, string, io.Reader) (string, error)) (batch.Batch, error) {
+		o := server.ProviderConfig()
+		o.Upload = upload
+		return newProvider(t, server.Config(), o).Create(t.Context(), newDraft(20_000))
+	}
+	var name, content string
+	b, err := create(func(_ context.Context, n string, file io.Reader) (string, error) {
+		text, err := io.ReadAll(file)
+		name, content = n, string(text)
+		return "https://bucket.test/a?sig=1", err
+	})
+	require.NoError(t, err)
+	require.Equal(t, b.Draft.Reference+".jsonl", name)
+	require.Equal(t, 20_000, strings.Count(content, "\n"))
+	first, _, _ := strings.Cut(content, "\n")
+	require.Equal(t, fmt.Sprintf(`{"externalId":%q,"accountNumber":"000000001","availableBalance":"1000"}`, b.Draft.Items[0].Reference), first)
+	require.Equal(t, "https://bucket.test/a?sig=1", b.Draft.Extra["url"])
+
+	for name, upload := range map[string]func(context.Context, string, io.Reader) (string, error){
+		"that reads nothing": func(context.Context, string, io.Reader) (string, error) { return "https://bucket.test/a", nil },
+		"that reads half": func(_ context.Context, _ string, file io.Reader) (string, error) {
+			_, err := io.CopyN(io.Discard, file, 100_000)
+			return "https://bucket.test/a", err
+		},
+		"that returns a bad URL": func(_ context.Context, _ string, file io.Reader) (string, error) {
+			_, err := io.Copy(io.Discard, file)
+			return "http://bucket.test/canary", err
+		},
+		"that fails with the URL in its error": func(_ context.Context, _ string, file io.Reader) (string, error) {
+			_, _ = io.Copy(io.Discard, file)
+			return "", &url.Error{Op: "Put", URL: "https://bucket.test/a?sig=canary", Err: io.ErrUnexpectedEOF}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := create(upload)
+			require.ErrorIs(t, err, batch.ErrUnavailable)
+			require.NotContains(t, fmt.Sprintf("%v %+v", err, err), "canary")
+			require.Empty(t, b.Draft.Extra)
+			require.Equal(t, batch.StateDraft, b.State)
+		})
+	}
+	require.Zero(t, server.Log.Count(""))
+}
+
+func TestHostedFile(t *testing.T) {
+	server := newServer(t, nil)
+	d := newDraft(1)
+	u, err := server.Upload(t.Context(), "", strings.NewReader(fmt.Sprintf(`{"externalId":%q,"availableBalance":"1000"}`, d.Items[0].Reference)))
+	require.NoError(t, err)
+	d.Extra = map[string]string{"url": u}
+	o := server.ProviderConfig()
+	o.Upload = nil
+	p := newProvider(t, server.Config(), o)
+	r, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}, Observe: func(batch.Event) { server.FinishAll() }})
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Totals[batch.OutcomePaid].Count)
+}
+
+// a service that answers every read with one text.
+func says(t *testing.T, reply string, o centrapay.ProviderConfig) *centrapay.Provider {
+	t.Helper()
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(reply)), Request: r}, nil
+	})
+	o.AccountID, o.Currency = "A", "NZD"
+	return newProvider(t, centrapay.Config{APIKey: "key", HTTPClient: &http.Client{Transport: transport}}, o)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestReport(t *testing.T) {
+	const paid, failed, unknown, pending = batch.OutcomePaid, batch.OutcomeFailed, batch.OutcomeUnknown, batch.OutcomePending
+	of := func(outcomes ...batch.Outcome) []batch.Outcome { return outcomes }
+	for name, c := range map[string]struct {
+		status, count, errorCount, errors string
+		index                             centrapay.ErrorIndex
+		before                            batch.State // pending if empty
+		want                              []batch.Outcome
+		fault                             string // "" for none
+	}{
+		"all good":                     {status: "complete", count: "3", errorCount: "0", want: of(paid, paid, paid)},
+		"one failed, counted from 0":   {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"one failed, counted from 1":   {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"2","message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"an id and no index":           {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"two errors of one record":     {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"b","message":"BAD_X"},{"externalId":"b","message":"BAD_Y"}`, want: of(paid, failed, paid)},
+		"a record is not counted":      {status: "complete", count: "2", errorCount: "0", want: of(unknown, unknown, unknown), fault: "has counted 2 records"},
+		"a record too many":            {status: "complete", count: "4", errorCount: "0", want: of(unknown, unknown, unknown), fault: "has counted 4 records"},
+		"the count excludes errors":    {status: "complete", count: "2", errorCount: "1", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "has counted 2 records"},
+		"row 67: errors not listed":    {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "counts 2 errors and lists 1"},
+		"more errors than counted":     {status: "complete", count: "3", errorCount: "0", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "counts 0 errors and lists 1"},
+		"row 68: null in the list":     {status: "complete", count: "3", errorCount: "1", errors: `null`, want: of(unknown, unknown, unknown), fault: "names no item"},
+		"an error of nobody":           {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"z","index":"1","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: `is about "z"`},
+		"only an index":                {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "names no item"},
+		"only an index, seen from 0":   {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(paid, failed, paid)},
+		"only an index, seen from 1":   {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(failed, paid, paid)},
+		"index 0 but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"index":"0","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, unknown), fault: "outside the file"},
+		"row 68: index -1":             {status: "complete", count: "3", errorCount: "1", errors: `{"index":"-1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: "outside the file"},
+		"row 68: index 1e9":            {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1000000000","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: "outside the file"},
+		"an index of a fraction":       {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1.5","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "no integer"},
+		"an index of another item":     {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"a","index":"2","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "names item 0 by its id, and index 2"},
+		"from 0 and from 1 in one":     {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"a","index":"0","message":"BAD_X"},{"externalId":"b","index":"2","message":"BAD_X"}`, want: of(failed, unknown, unknown), fault: "names item 1 by its id, and index 2"},
+		"from 0, but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, unknown), fault: "and index 1"},
+		"the file was not read":        {status: "error", count: "0", errorCount: "0", want: of(failed, failed, failed)},
+		"not read, without counts":     {status: "error", want: of(failed, failed, failed)},
+		"not read, but counted":        {status: "error", count: "2", errorCount: "0", want: of(unknown, unknown, unknown), fault: "has counted 2 records"},
+		"still working":                {status: "chunked", count: "1", errorCount: "0", want: of(pending, pending, pending)},
+		"still working, with an error": {status: "chunked", count: "1", errorCount: "1", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(pending, failed, pending)},
+		"done, and now chunked":        {before: batch.StateDone, status: "chunked", count: "3", errorCount: "0", want: of(unknown, unknown, unknown), fault: `is "chunked" now`},
+		"a word that nobody knows":     {status: "Complete", count: "3", errorCount: "0", want: of(pending, pending, pending)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			counts := ""
+			if c.count != "" {
+				counts = fmt.Sprintf(`"count":%q,"errorCount":%q,`, c.count, c.errorCount)
+			}
+			p := says(t, fmt.Sprintf(`{"id":"B1","status":%q,"type":"farmlands-external-asset","url":"https://b.test/f","test":true,%s"errors":[%s]}`,
+				c.status, counts, c.errors), centrapay.ProviderConfig{ErrorIndex: c.index})
+			b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending, Draft: batch.Draft{Reference: "r", Direction: batch.Load, Extra: map[string]string{"url": "https://b.test/f"}}}
+			if c.before != "" {
+				b.State = c.before
+			}
+			for _, reference := range []string{"a", "b", "c"} {
+				b.Draft.Items = append(b.Draft.Items, batch.Item{Reference: reference, Account: "1", Amount: batch.Money{Minor: 1, Currency: "NZD"}})
+			}
+			r, err := p.Report(t.Context(), b)
+			var got []batch.Outcome
+			for _, result := range r.Results {
+				got = append(got, result.Outcome)
+				if result.Outcome == failed && c.status != "error" && !strings.Contains(result.Code+result.Message, "BAD_X") {
+					t.Errorf("item %q failed without the service's word: %q %q", result.Item.Reference, result.Code, result.Message)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the items have other outcomes (-want +got):\n%s", diff)
+			}
+			if c.fault == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, batch.ErrProtocol)
+				require.ErrorContains(t, err, c.fault)
+			}
+		})
+	}
+}
+
+// TestReportAgainstSimulator: with one bad record, under every answer, no item
+// is called loaded that was not.
+func TestReportAgainstSimulator(t *testing.T) {
+	for name, o := range map[string]centrapaytest.Options{
+		"likely": {}, "capped": {MaxErrors: 1}, "counts without errors": {CountExcludesErrors: true}, "from 1": {IndexFrom1: true},
+		"no id": {NoExternalID: true}, "total": {CountName: centrapaytest.CountIsTotalCount},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t, &o)
+			p := newProvider(t, server.Config(), server.ProviderConfig())
+			d := newDraft(5)
+			d.Items[1].Account, d.Items[3].Account = "000000000", "000000404"
+			b, err := p.Create(t.Context(), d)
+			require.NoError(t, err)
+			b, err = p.Submit(t.Context(), b)
+			require.NoError(t, err)
+			server.FinishAll()
+			b, err = p.Poll(t.Context(), b)
+			require.NoError(t, err)
+			r, err := p.Report(t.Context(), b)
+			known := name == "likely" || name == "from 1" || name == "total"
+			require.Equal(t, known, err == nil, "%v", err)
+			loaded := server.Ledger.Moved()
+			for _, result := range r.Results {
+				n := loaded[result.Item.Reference]
+				if result.Outcome == batch.OutcomePaid && n != 1 || result.Outcome == batch.OutcomeFailed && n != 0 || known && result.Outcome == batch.OutcomeUnknown {
+					t.Errorf("item %q is %s, and was loaded %d times", result.Item.Reference, result.Outcome, n)
+				}
+			}
+		})
+	}
+}
+
+// TestPollHoldsTheBatchAgainstTheDraft: an id that leads elsewhere is noticed.
+func TestPollHoldsTheBatchAgainstTheDraft(t *testing.T) {
+	const reply = `{"id":"B1","status":"complete","type":"farmlands-external-asset","url":"https://b.test/canary-path-of-file","test":true,"count":"1","errorCount":"0"}`
+	b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Load, Extra: map[string]string{"url": "https://b.test/canary-path-of-file"}}}
+	p := says(t, reply, centrapay.ProviderConfig{})
+	read, err := p.Poll(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, read.State)
+	for name, other := range map[string]string{
+		"type": strings.Replace(reply, "farmlands", "f", 1), "url": strings.Replace(reply, "canary", "canary2", 1), "test": strings.Replace(reply, `"test":true`, `"test":false`, 1),
+	} {
+		read, err := says(t, other, centrapay.ProviderConfig{}).Poll(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol, name)
+		require.NotContains(t, err.Error(), "canary")
+		require.Equal(t, b, read)
+	}
+	b.ID, b.State = "", batch.StateUnknown
+	_, err = p.Poll(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrUnsupported)
+	_, err = p.Report(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrUnsupported)
+	_, err = batch.Reconcile(t.Context(), p, b)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+}
+
+// TestAmbiguousCreate: without a gate, the error holds all that a person needs
+// to find out, and no secret.
+func TestAmbiguousCreate(t *testing.T) {
+	server := newServer(t, nil)
+	p := newProvider(t, server.Config(), server.ProviderConfig())
+	b, err := p.Create(t.Context(), newDraft(2))
+	require.NoError(t, err)
+	server.Break(simkit.LostAfter)
+	after, err := p.Submit(t.Context(), b)
+	var e *batch.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, batch.ErrAmbiguous, e.Kind)
+	require.Equal(t, batch.StateUnknown, after.State)
+	for _, part := range []string{"type farmlands-external-asset", "account C4QnjXvj8At6SMsEN4LRi9", "test:true", "2 items", "sent at 2", "support"} {
+		require.ErrorContains(t, err, part)
+	}
+	require.NotContains(t, err.Error(), "signature")
+}
+
+// TestSubmitRefuses: a handle that was edited since Create, or that comes from
+// a journal without its secret, is refused before anything is sent.
+func TestSubmitRefuses(t *testing.T) {
+	server := newServer(t, nil)
+	p := newProvider(t, server.Config(), server.ProviderConfig())
+	o := server.ProviderConfig()
+	o.Upload, o.Gate = nil, newGate(t)
+	gated := newProvider(t, server.Config(), o)
+	for name, c := range map[string]struct {
+		p      *centrapay.Provider
+		change func(*batch.Batch)
+		want   string
+	}{
+		"a negative amount":      {p, func(b *batch.Batch) { b.Draft.Items[0].Amount.Minor = -1 }, "amount: is negative"},
+		"no URL":                 {p, func(b *batch.Batch) { b.Draft.Extra = nil }, "url: is missing"},
+		"the digest of a URL":    {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "sha256:00" }, "url: is no URL"},
+		"plain http":             {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "http://b.test/canary" }, "url: must be https"},
+		"no handle":              {gated, func(b *batch.Batch) { b.Draft.Extra = nil }, "file: is missing"},
+		"a handle of no file":    {gated, func(b *batch.Batch) { b.Draft.Extra["file"] = "../../etc/passwd" }, "there is no such file"},
+		"a URL in place of that": {gated, func(b *batch.Batch) { b.Draft.Extra = map[string]string{"url": "https://b.test/canary"} }, `"url"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := c.p.Create(t.Context(), newDraft(1))
+			require.NoError(t, err)
+			c.change(&b)
+			after, err := c.p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "canary")
+			require.Equal(t, b, after)
+		})
+	}
+	require.Zero(t, server.Log.Count(""))
+}
+
+// TestForeignReply: the id in a reply that does not fit the request is named in
+// the error, and not taken for that of the batch.
+func TestForeignReply(t *testing.T) {
+	const reply = `{"id":"B1","status":"created","type":"farmlands-external-asset","url":"https://b.test/f","test":true,"count":"0","errorCount":"0"}`
+	for name, other := range map[string]string{
+		"it is of another file": strings.Replace(reply, "/f", "/g", 1),
+		"it is of another type": strings.Replace(reply, "farm", "f", 1),
+		"it is live":            strings.Replace(reply, "true", "false", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDraft(1)
+			d.Extra = map[string]string{"url": "https://b.test/f"}
+			p := says(t, other, centrapay.ProviderConfig{})
+			b, err := p.Create(t.Context(), d)
+			require.NoError(t, err)
+			after, err := p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			require.ErrorContains(t, err, "answered with the id B1")
+			require.Equal(t, []any{batch.StateUnknown, ""}, []any{after.State, after.ID})
+		})
+	}
+}
+
+// TestGate is what a gate is for: a create whose reply is lost is decided.
+func TestGate(t *testing.T) {
+	for name, c := range map[string]struct {
+		options centrapaytest.Options
+		fault   simkit.Scenario
+		want    batch.Kind
+	}{
+		"lost before":                {centrapaytest.Options{}, simkit.LostBefore, batch.ErrUnavailable},
+		"lost after the fetch":       {centrapaytest.Options{}, simkit.LostAfter, batch.ErrAmbiguous},
+		"lost before the fetch":      {centrapaytest.Options{FetchLate: true}, simkit.LostAfter, batch.ErrUnavailable},
+		"500 after the fetch":        {centrapaytest.Options{}, simkit.ErrorAfter, batch.ErrAmbiguous},
+		"500 before":                 {centrapaytest.Options{}, simkit.ErrorBefore, batch.ErrUnavailable},
+		"garbled, fetched":           {centrapaytest.Options{}, simkit.GarbledAfter, batch.ErrAmbiguous},
+		"garbled, not fetched":       {centrapaytest.Options{FetchLate: true}, simkit.GarbledAfter, batch.ErrUnavailable},
+		"created an hour later":      {centrapaytest.Options{}, simkit.LateAfter, batch.ErrUnavailable},
+		"refused, and said so":       {centrapaytest.Options{}, simkit.Refused, batch.ErrInvalid},
+		"redirected to another host": {centrapaytest.Options{}, simkit.Redirected, batch.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t, &c.options)
+			o := server.ProviderConfig()
+			o.Upload, o.Gate = nil, newGate(t)
+			p := newProvider(t, server.Config(), o)
+			b, err := p.Create(t.Context(), newDraft(2))
+			require.NoError(t, err)
+			server.Break(c.fault)
+			after, err := p.Submit(t.Context(), b)
+			var e *batch.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, c.want, e.Kind, "%v", err)
+			// The stale handle is tried again, as careless code does.
+			again, second := p.Submit(t.Context(), b)
+			server.Clock.Advance(24 * time.Hour)
+			server.FinishAll()
+			if c.want == batch.ErrAmbiguous {
+				require.Equal(t, "SERVED", e.Code)
+				require.ErrorContains(t, err, "support")
+				require.Equal(t, batch.StateUnknown, after.State)
+				require.ErrorIs(t, second, batch.ErrConflict)
+			} else {
+				require.Equal(t, batch.StateDraft, after.State)
+				require.NoError(t, second)
+				again, err = p.Poll(t.Context(), again)
+				require.NoError(t, err)
+				require.Equal(t, batch.StateDone, again.State)
+			}
+			for _, item := range b.Draft.Items {
+				require.Equal(t, 1, server.Ledger.Moved()[item.Reference], "loaded exactly once, whatever was lost")
+			}
+		})
+	}
+}
+
+// brokenGate fails where it is told to.
+type brokenGate struct {
+	centrapay.Gate
+	open, revoke error
+}
+
+func (g brokenGate) Open(ctx context.Context, handle string) (string, error) {
+	if g.open != nil {
+		return "", g.open
+	}
+	return g.Gate.Open(ctx, handle)
+}
+
+func (g brokenGate) Revoke(context.Context, string) (bool, error) { return false, g.revoke }
+
+func TestBrokenGate(t *testing.T) {
+	server := newServer(t, nil)
+	o := server.ProviderConfig()
+	o.Upload, o.Gate = nil, newGate(t)
+	b, err := newProvider(t, server.Config(), o).Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	disk := errors.New("disk: https://files.test/canary-in-the-path")
+
+	o.Gate = brokenGate{o.Gate, disk, nil}
+	after, err := newProvider(t, server.Config(), o).Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.ErrorIs(t, err, disk)
+	require.NotContains(t, err.Error(), "canary")
+	require.Equal(t, batch.StateDraft, after.State)
+	require.Zero(t, server.Log.Count("CreateBatch"))
+
+	o.Gate = brokenGate{o.Gate.(brokenGate).Gate, nil, disk}
+	server.Break(simkit.LostBefore)
+	after, err = newProvider(t, server.Config(), o).Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrAmbiguous, "what cannot be revoked stays in doubt")
+	require.ErrorContains(t, err, "could not be revoked")
+	require.NotContains(t, err.Error(), "canary")
+	require.Equal(t, batch.StateUnknown, after.State)
+}
+
+// impatient gives up on a Submit once its request has arrived.
+type impatient struct {
+	*centrapay.Provider
+	arrived func() bool
+}
+
+func (p impatient) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for !p.arrived() {
+			runtime.Gosched()
+		}
+		cancel()
+	}()
+	return p.Provider.Submit(ctx, b)
+}
+
+// TestRunSurvivesCrash kills Run between the create and its result, and runs
+// again with the same journal: with a gate, everything is loaded exactly once.
+func TestRunSurvivesCrash(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  simkit.Scenario
+		loaded int
+		ends   bool
+	}{
+		"the create never arrived":       {simkit.SilentBefore, 1, true},
+		"the create arrived and fetched": {simkit.SilentAfter, 1, false}, // The id is lost for good.
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t, nil)
+			o := server.ProviderConfig()
+			o.Upload, o.Gate = nil, newGate(t)
+			journal, d := batch.NewMemoryJournal(), newDraft(2)
+			server.Break(c.fault)
+			p := impatient{newProvider(t, server.Config(), o), func() bool {
+				return server.Log.Count("CreateBatch") > 0 && (c.fault == simkit.SilentBefore || len(server.Accepted()) > 0)
+			}}
+			_, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Journal: journal, ReconcileFor: time.Nanosecond})
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+
+			for key, err := range journal.Open(t.Context(), "centrapay", p.Info().Account) {
+				require.NoError(t, err)
+				history, err := journal.History(t.Context(), key)
+				require.NoError(t, err)
+				text, err := json.Marshal(history)
+				require.NoError(t, err)
+				require.NotContains(t, string(text), "http:", "a URL is in the journal")
+			}
+			synctest.Test(t, func(t *testing.T) { // The pauses between reads are not waited for.
+				options := &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: time.Second}, Observe: func(e batch.Event) {
+					if e.Phase == batch.PhaseSubmit {
+						server.FinishAll()
+					}
+				}}
+				client, err := centrapay.New(server.Config())
+				require.NoError(t, err)
+				p, err := centrapay.NewProvider(client, o)
+				require.NoError(t, err)
+				r, err := batch.Resume(t.Context(), p, d.Reference, options)
+				client.CloseIdleConnections()
+				if c.ends {
+					require.NoError(t, err)
+					require.Equal(t, 2, r.Totals[batch.OutcomePaid].Count)
+				} else {
+					require.ErrorIs(t, err, batch.ErrAmbiguous)
+				}
+			})
+			server.FinishAll()
+			for _, item := range d.Items {
+				require.Equal(t, c.loaded, server.Ledger.Moved()[item.Reference])
+			}
+		})
+	}
+}
+
+// TestJournalKeepsNoURL runs without a gate: the URL is a secret, and what the
+// journal keeps of it is enough to go on with.
+func TestJournalKeepsNoURL(t *testing.T) {
+	server := newServer(t, nil)
+	journal, d := batch.NewMemoryJournal(), newDraft(1)
+	p := newProvider(t, server.Config(), server.ProviderConfig())
+	ended, cancel := context.WithCancel(t.Context())
+	_, err := batch.Run(ended, p, d, &batch.RunOptions{Journal: journal, Observe: func(e batch.Event) {
+		if e.Phase == batch.PhaseSubmit {
+			cancel()
+		}
+	}})
+	require.ErrorIs(t, err, context.Canceled)
+	history, err := journal.History(t.Context(), batch.Key{Provider: "centrapay", Account: p.Info().Account, Reference: d.Reference})
+	require.NoError(t, err)
+	text, err := json.Marshal(history)
+	require.NoError(t, err)
+	require.NotContains(t, string(text), "/files/")
+	require.NotContains(t, string(text), "signature")
+	server.FinishAll()
+	r, err := batch.Resume(t.Context(), p, d.Reference, &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Totals[batch.OutcomePaid].Count)
+}
+
+// TestLiveness: a test batch for a live account is refused, and not ambiguous.
+func TestLiveness(t *testing.T) {
+	server := newServer(t, &centrapaytest.Options{Live: true})
+	config := server.Config()
+	config.Live = false
+	p := newProvider(t, config, server.ProviderConfig())
+	require.Equal(t, "test", p.Info().Account[strings.LastIndex(p.Info().Account, "/")+1:])
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	after, err := p.Submit(t.Context(), b)
+	var e *batch.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, []any{batch.ErrInvalid, "LIVENESS_MISMATCH", 403}, []any{e.Kind, e.Code, e.Status})
+	require.Equal(t, batch.StateDraft, after.State)
+}
+
+// TestThrottled: Run waits as long as it is told to, and tries again (row 35).
+func TestThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := centrapaytest.New(&centrapaytest.Options{InMemory: true, RequestsPerMinute: 1, Autoplay: 1})
+		defer server.Close()
+		client, err := centrapay.New(server.Config())
+		require.NoError(t, err)
+		defer client.CloseIdleConnections()
+		_, err = client.GetAccount(t.Context(), server.ProviderConfig().AccountID)
+		require.NoError(t, err)
+		time.Sleep(55 * time.Second)
+		p, err := centrapay.NewProvider(client, server.ProviderConfig())
+		require.NoError(t, err)
+		b, err := p.Create(t.Context(), newDraft(1))
+		require.NoError(t, err)
+		after, err := p.Submit(t.Context(), b)
+		var e *batch.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, []any{batch.ErrThrottled, 5 * time.Second, batch.StateDraft}, []any{e.Kind, e.RetryAfter, after.State})
+		start := time.Now()
+		d := newDraft(1)
+		_, _ = batch.Run(t.Context(), p, d, &batch.RunOptions{Observe: func(e batch.Event) {
+			if e.Phase == batch.PhaseSubmit && e.Err == nil {
+				require.Equal(t, 5*time.Second, time.Since(start))
+			}
+		}})
+		require.Equal(t, 1, server.Accepted()[d.Items[0].Reference])
+	})
+}
+
+// TestFilesAreBounded: the simulator ends a batch whose file it cannot take.
+func TestFilesAreBounded(t *testing.T) {
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(slices.Repeat([]byte("x"), 1<<16)); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(endless.Close)
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.Close)
+	server := newServer(t, &centrapaytest.Options{MaxFile: 1 << 20, FetchTimeout: 50 * time.Millisecond})
+	p := newProvider(t, server.Config(), server.ProviderConfig())
+	for _, u := range []string{endless.URL, silent.URL, "http://127.0.0.1:1/refused", server.URL + "/files/none"} {
+		d := newDraft(1)
+		d.Extra = map[string]string{"url": u}
+		b, err := p.Create(t.Context(), d)
+		require.NoError(t, err)
+		b, err = p.Submit(t.Context(), b)
+		require.NoError(t, err)
+		server.FinishAll()
+		b, err = p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateFailed, b.State)
+		r, err := p.Report(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.OutcomeFailed, r.Results[0].Outcome)
+	}
+}
