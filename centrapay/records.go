@@ -204,13 +204,15 @@ func (c *FarmlandsContact) faults(report func(field, message string)) {
 		default:
 			field("status", "must be active, inactive or archived")
 		}
-		if _, offset := card.Expiry.Zone(); offset != 0 {
+		if card.Expiry.Location() != time.UTC {
 			field("expiry", "must be in UTC")
-		} else if year := card.Expiry.Year(); year > 9999 {
+		} else if !card.Expiry.Before(year10000) {
 			field("expiry", "is beyond the year 9999")
 		}
 	}
 }
+
+var year10000 = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (t TicketekTicket) faults(report func(field, message string)) {
 	required(report, "barcodeClear", t.BarcodeClear)
