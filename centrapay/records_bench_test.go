@@ -58,8 +58,8 @@ func BenchmarkEncode(b *testing.B) {
 	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 }
 
-// BenchmarkEncodingJSON is the floor: the same structs, unchecked, as anybody
-// would write it.
+// BenchmarkEncodingJSON is the floor: the same structs, unchecked, and as fast
+// as encoding/json can be made to write them.
 func BenchmarkEncodingJSON(b *testing.B) {
 	var size counter
 	b.ReportAllocs()
@@ -67,8 +67,9 @@ func BenchmarkEncodingJSON(b *testing.B) {
 		size.n = 0
 		w := bufio.NewWriterSize(&size, 64<<10)
 		e := json.NewEncoder(w)
-		for record := range million(benchRecords) {
-			if err := e.Encode(record); err != nil {
+		var record FarmlandsAsset // One variable for all: a fresh one would be an allocation for each.
+		for record = range million(benchRecords) {
+			if err := e.Encode(&record); err != nil {
 				b.Fatal(err)
 			}
 		}
