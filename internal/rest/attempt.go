@@ -87,17 +87,21 @@ func (a *attempt) read(call Call, cancel context.CancelCauseFunc) {
 		return
 	}
 	defer func() { _ = a.response.Body.Close() }()
+	if call.Reply != nil {
+		*call.Reply = Reply{a.status, a.response.Header}
+	}
+	a.welcome = a.status >= 200 && a.status <= 299 || call.Welcome != nil && call.Welcome(a.status)
 	limit := call.MaxReply
 	if limit <= 0 {
 		limit = defaultMaxReply
 	}
-	if a.status < 200 || a.status > 299 {
+	if !a.welcome {
 		limit = maxErrorReply
 	}
 	idle := time.AfterFunc(bodyIdle, func() { cancel(errIdle) })
 	defer idle.Stop()
 	body := &bodyReader{body: a.response.Body, left: limit, idle: idle}
-	if a.status >= 200 && a.status <= 299 {
+	if a.welcome {
 		a.decode(call, body)
 	} else {
 		a.readRefusal(body)

@@ -29,7 +29,8 @@ type exchange struct {
 	status     int          // 0 if there is no reply
 	refusal    *batch.Error // what the service's own error reply means; nil if it did not write it
 	throttles  bool         // the service documents that a 429 was not processed
-	decoded    decoding     // of a 2xx reply
+	welcome    bool         // the status is 2xx, or another whose body is an answer
+	decoded    decoding     // of a welcome reply
 }
 
 // decoding is what reading a 2xx reply came to.
@@ -79,7 +80,7 @@ func judge(x exchange) verdict {
 	case status == 0:
 		return verdict{unknown, batch.ErrUnavailable, again}
 
-	case status >= 200 && status <= 299:
+	case x.welcome:
 		switch x.decoded {
 		case positive:
 			return verdict{accepted, "", no}

@@ -25,7 +25,7 @@ func TestClassify(t *testing.T) {
 	connected := func(err error) exchange { return exchange{connecting: true, connected: true, err: err} }
 	status := func(code int) exchange { return exchange{connecting: true, connected: true, status: code} }
 	refused := func(code int) exchange { x := status(code); x.refusal = theirs; return x }
-	ok := func(d decoding) exchange { x := status(200); x.decoded = d; return x }
+	ok := func(d decoding) exchange { x := status(200); x.welcome, x.decoded = true, d; return x }
 	const again = true
 
 	for name, c := range map[string]struct {
@@ -122,7 +122,7 @@ func FuzzClassify(f *testing.F) {
 	f.Add(0, uint8(5), uint8(0), uint8(0), true, false, false, false)
 	f.Fuzz(func(t *testing.T, status int, cause, kind, decoded uint8, connecting, connected, hasRefusal, throttles bool) {
 		x := exchange{connecting: connecting, connected: connected, err: causes[int(cause)%len(causes)], status: status,
-			throttles: throttles, decoded: decoding(decoded % 3)}
+			throttles: throttles, decoded: decoding(decoded % 3), welcome: status >= 200 && status <= 299}
 		if hasRefusal {
 			x.refusal = &batch.Error{Kind: kinds[int(kind)%len(kinds)]}
 		}

@@ -23,7 +23,7 @@ func (n *Int) UnmarshalJSON(text []byte) error {
 		}
 		text = []byte(inner)
 	}
-	value, err := parseInt(string(text))
+	value, err := Decimal(string(text), 0)
 	if err != nil {
 		return err
 	}
@@ -31,8 +31,11 @@ func (n *Int) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func parseInt(s string) (int64, error) {
-	if value, err := strconv.ParseInt(s, 10, 64); err == nil && s[0] != '+' {
+// Decimal reads a number in the notation of JSON, exactly, as an integer of
+// 10^-places units: "10.1" with 2 places is 1010. More places than that are an
+// error unless they are zeros.
+func Decimal(s string, places int) (int64, error) {
+	if value, err := strconv.ParseInt(s, 10, 64); err == nil && places == 0 && s[0] != '+' {
 		return value, nil
 	}
 	fault := func(what string) (int64, error) { return 0, fmt.Errorf("%q %s", clean(s, nil), what) }
@@ -46,11 +49,15 @@ func parseInt(s string) (int64, error) {
 		return fault("is out of range") // Before anybody computes what it is.
 	}
 	exact, ok := new(big.Rat).SetString(s)
-	switch {
-	case !ok:
+	if !ok {
 		return fault("is no number")
-	case !exact.IsInt():
+	}
+	exact.Mul(exact, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil)))
+	switch {
+	case !exact.IsInt() && places == 0:
 		return fault("is no whole number")
+	case !exact.IsInt():
+		return fault(fmt.Sprintf("has more than %d decimal places", places))
 	case !exact.Num().IsInt64():
 		return fault("is out of range")
 	}

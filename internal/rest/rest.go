@@ -79,10 +79,22 @@ type Call struct {
 	Body        []byte
 	MaxReply    int64 // bytes of the reply that are read at the most; 0 means 1 MiB
 
+	// Welcome, if set, names statuses beside 2xx whose body is for Decode: an
+	// answer, not an error.
+	Welcome func(status int) bool
+	// Reply, if set, receives the status and header of every reply.
+	Reply *Reply
+
 	// Decode reads the body of a 2xx reply; nil ignores it. An error that is a
 	// *batch.Error is the service's own refusal; any other means that the
 	// reply makes no sense. It may be called again for another attempt.
 	Decode func(body io.Reader) error
+}
+
+// A Reply is what came before the body.
+type Reply struct {
+	Status int
+	Header http.Header
 }
 
 // Client makes the calls of one provider client.
