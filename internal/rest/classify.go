@@ -53,6 +53,9 @@ type verdict struct {
 // side of unknown.
 func classify(safety Safety, x exchange) verdict {
 	v := judge(x)
+	if x.refusal != nil && x.refusal.Kind == batch.ErrAuth && safety == Repeatable {
+		return verdict{rejected, batch.ErrAuth, false} // Whatever the status: no other attempt will be believed.
+	}
 	if v.outcome == rejected && x.refusal != nil && x.refusal.Kind != "" {
 		v.kind = x.refusal.Kind
 		if v.kind == batch.ErrAmbiguous {

@@ -149,3 +149,11 @@ func FuzzClassify(f *testing.F) {
 		}
 	})
 }
+
+// A service that says that the credential is wrong is believed, whatever the
+// status, where nothing could have happened.
+func TestARefusedCredentialEndsARead(t *testing.T) {
+	x := exchange{connecting: true, connected: true, status: 500, refusal: &batch.Error{Kind: batch.ErrAuth}}
+	require.Equal(t, verdict{rejected, batch.ErrAuth, false}, classify(Repeatable, x))
+	require.Equal(t, verdict{unknown, batch.ErrAmbiguous, false}, classify(Once, x))
+}
