@@ -284,15 +284,21 @@ func (r *run) intend(ctx context.Context, s standing) (*Entry, error) {
 	return &r.history[len(r.history)-1], nil
 }
 
-// create makes the draft at the service, or adopts the one that an earlier
-// attempt under this key has made.
+// create makes the draft at the service. One that an earlier attempt under
+// this key has left, and of which nobody knows what it holds or will hold, is
+// cancelled first; where that cannot be done it is adopted, and what it holds
+// is compared with d before Submit.
 func (r *run) create(ctx context.Context, s standing, d Draft) (Batch, error) {
 	b := r.unsent()
 	if s.creating {
 		if found, err := Find(ctx, r.p, r.key.Reference); err == nil && found.State == StateDraft && found.ID != "" {
-			// What it holds is compared with the draft before Submit.
 			found.Draft = d
-			return found, r.created(ctx, found, s.creates, nil)
+			if _, cancels := As[Canceler](r.p); !cancels {
+				return found, r.created(ctx, found, s.creates, nil)
+			}
+			if _, err := Cancel(ctx, r.p, found); err != nil {
+				return b, err
+			}
 		}
 	}
 	if err := ctx.Err(); err != nil {

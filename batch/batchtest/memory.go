@@ -96,7 +96,7 @@ func (m *Memory) Create(ctx context.Context, d batch.Draft) (batch.Batch, error)
 	defer m.mu.Unlock()
 	m.requests++
 	for _, a := range m.batches {
-		if a.draft.Reference == d.Reference {
+		if a.draft.Reference == d.Reference && a.state != batch.StateCancelled {
 			return b, m.fail("Create", batch.ErrConflict, errors.New("the reference is taken"))
 		}
 	}
@@ -254,13 +254,13 @@ func (m *Memory) Report(ctx context.Context, b batch.Batch) (batch.Report, error
 	return batch.NewReport(b, rows)
 }
 
-// Find finds a batch by its reference.
+// Find finds the newest batch of a reference.
 func (m *Memory) Find(_ context.Context, reference string) (batch.Batch, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.requests++
-	for id, a := range m.batches {
-		if a.draft.Reference == reference {
+	for _, id := range slices.Backward(m.order) {
+		if a := m.batches[id]; a.draft.Reference == reference {
 			return m.handle(id, a), nil
 		}
 	}
