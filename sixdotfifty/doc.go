@@ -1,0 +1,58 @@
+// Package sixdotfifty pays mobile numbers at 6DOT50 with its PAY API, and
+// collects from members with its Redemptions API.
+//
+// [Client] is the native client of PAY: one method for each endpoint, in
+// 6DOT50's words. [Provider] is the same as a [batch.Provider]: it pays, from
+// a prefunded float account. [RedemptionsClient] is the native client of
+// Redemptions, which has no batches.
+//
+// # Units
+//
+// The two APIs write money differently, and the same digits are a hundred
+// times more in one than in the other. PAY has decimal numbers of major units
+// ([Amount]); Redemptions has strings of cents ([Cents]). The types cannot be
+// mixed up. Currencies are 6DOT50's own, such as DZAR, the Digital Rand. The
+// unit of PAY's account balances is not documented ([Balance]).
+//
+// # Authentication
+//
+// A key and a secret, different for each API and environment, give a token for
+// 15 minutes. The clients fetch and renew it by themselves, once for all
+// callers. The base URL of PAY is not public: ask 6DOT50.
+//
+// # A batch
+//
+// A batch is a draft at the service until it is submitted, and immutable
+// after. Create makes it with the reference as its external id, adds the
+// payments, and reads them back; Submit compares everything once more and
+// submits. The service refuses a second submit, and a second batch of one
+// external id, so with batch.Run and a journal a batch is paid exactly once.
+//
+//   - Item.Account is the mobile number: 8 to 15 digits with the country code,
+//     no plus, no leading zero. The same number twice is paid twice.
+//   - Item.Reference is the payment's external id.
+//   - Item.Extra may hold "firstname" and "lastname"; Draft.Extra "name", the
+//     batch's friendly name (its reference if absent).
+//   - OPEN means that members are paid and somebody else has yet to join: up to
+//     60 days. CLOSED means that nothing is open any more, not that all are
+//     paid: payments that nobody claimed are OutcomeReturned.
+//
+// A draft whose staging failed is withdrawn, and never touched again. Its
+// external id may stay taken, so the next Create under the same reference
+// makes "reference.2", and so on; Find knows them all.
+//
+// # Open questions
+//
+// These are not documented. The code takes the careful side of each, and the
+// simulator in sixdotfiftytest plays both.
+//
+//   - The body of a 400. Anything but HTML is taken for the service's own. A
+//     submit that is refused while a read shows the batch still in draft, with
+//     all its payments, is ErrFunds: lack of money is the only reason
+//     documented.
+//   - Whether the list of payments of a batch is cut at 1,000 and can be paged.
+//     Both are coped with: what cannot be read in full is never submitted.
+//   - Whether a filter by external id matches exactly: results are compared.
+//   - Whether a cancelled batch frees its external id: assumed not.
+//   - What GET /members/{msisdn}/exists answers: see Client.MemberExists.
+package sixdotfifty

@@ -1,0 +1,22 @@
+package sixdotfifty
+
+import (
+	"net/http"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// PayOperations and RedemptionsOperations are the whole tables, for the test
+// that audits them.
+var (
+	PayOperations = []rest.Op{opGetToken, opListAccounts, opCreateBatch, opListBatches, opGetBatch, opUpdateBatch, opBatchStatusCodes,
+		opAddPayments, opListPayments, opSubmitBatch, opCancelBatch, opGetPayment, opDeletePayment, opPaymentStatusCodes, opMemberExists}
+	RedemptionsOperations = []rest.Op{opRedemptionsListAccounts, opRedemptionsListTransactions, opRedemptionsInitiatePayment,
+		opRedemptionsGetPayment, opRedemptionsListPayments}
+)
+
+// Refusal is how an error reply is read.
+func Refusal(status int, contentType string, body []byte) *batch.Error {
+	return refusal(status, http.Header{"Content-Type": {contentType}}, body)
+}

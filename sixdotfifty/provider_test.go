@@ -1,0 +1,627 @@
+package sixdotfifty_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/sixdotfifty"
+	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
+)
+
+func start(t *testing.T, o *sixdotfiftytest.Options) (*sixdotfiftytest.Server, *sixdotfifty.Client, *sixdotfifty.Provider) {
+	t.Helper()
+	server := sixdotfiftytest.New(o)
+	t.Cleanup(server.Close)
+	client := newClient(t, server.Config())
+	p, err := sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{})
+	require.NoError(t, err)
+	return server, client, p
+}
+
+func faultsOf(t *testing.T, err error) []string {
+	t.Helper()
+	var e *batch.Error
+	require.ErrorAs(t, err, &e)
+	var faults []string
+	for _, fault := range e.Fields {
+		faults = append(faults, fault.Error())
+	}
+	return faults
+}
+
+func create(t *testing.T, p *sixdotfifty.Provider, d batch.Draft) batch.Batch {
+	t.Helper()
+	b, err := p.Create(t.Context(), d)
+	require.NoError(t, err)
+	return b
+}
+
+func reply(status int, body string) simkit.Fault {
+	return simkit.Fault{Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(status, body)}
+}
+
+// on is f for one operation.
+func on(op string, f simkit.Fault) simkit.Fault { f.Op = op; return f }
+
+// What 6DOT50 could not accept is refused here, all at once, and nothing is
+// sent.
+func TestBadDrafts(t *testing.T) {
+	server, _, p := start(t, nil)
+	item := func(reference, account string, minor int64, currency string) batch.Item {
+		return batch.Item{Reference: reference, Account: account, Amount: batch.Money{Minor: minor, Currency: currency}}
+	}
+	good := item("item-1", "27820000001", 100, "DZAR")
+	for name, c := range map[string]struct {
+		change func(*batch.Draft)
+		want   []string
+	}{
+		"no items":           {func(d *batch.Draft) { d.Items = nil }, []string{"items: there are none"}},
+		"repeated reference": {func(d *batch.Draft) { d.Items = append(d.Items, good) }, []string{`item 1 ("item-1"): reference: is also that of item 0`}},
+		"mobile numbers": {func(d *batch.Draft) {
+			d.Items = []batch.Item{item("0", "+27821231234", 1, "DZAR"), item("1", "0821231234", 1, "DZAR"), item("2", "2782123", 1, "DZAR"),
+				item("3", "2782123123456789", 1, "DZAR"), item("4", "27 82 123 1234", 1, "DZAR"), item("5", "", 1, "DZAR"), item("6", "27821231234", 1, "DZAR")}
+		}, []string{`item 5 ("5"): account: is empty`, `item 0 ("0"): account: ` + noNumber, `item 1 ("1"): account: ` + noNumber,
+			`item 2 ("2"): account: ` + noNumber, `item 3 ("3"): account: ` + noNumber, `item 4 ("4"): account: ` + noNumber}},
+		"amounts": {func(d *batch.Draft) {
+			d.Items = []batch.Item{item("0", "27820000001", 0, "DZAR"), item("1", "27820000001", -5, "DZAR")}
+		}, []string{`item 0 ("0"): amount: must be more than zero`, `item 1 ("1"): amount: is negative`}},
+		"currency":    {func(d *batch.Draft) { d.Items[0].Amount.Currency = "ZAR" }, []string{`item 0 ("item-1"): currency: is "ZAR", and sixdotfifty takes only DZAR here`}},
+		"date":        {func(d *batch.Draft) { d.Date = time.Now() }, []string{"date: must be zero: 6DOT50 pays when a batch is submitted"}},
+		"extra":       {func(d *batch.Draft) { d.Items[0].Extra = map[string]string{"referralMsisdn": "1"} }, []string{`item 0 ("item-1"): extra: sixdotfifty does not know the key "referralMsisdn"`}},
+		"a reference": {func(d *batch.Draft) { d.Reference = "run.2" }, []string{"reference: must be 1 to 64 letters, digits, '_' or '-'"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := batch.Draft{Reference: "run", Direction: batch.Pay, Items: []batch.Item{good}}
+			c.change(&d)
+			_, err := p.Create(t.Context(), d)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			if diff := cmp.Diff(c.want, faultsOf(t, err)); diff != "" {
+				t.Errorf("the faults are not as wanted (-want +got):\n%s", diff)
+			}
+		})
+	}
+	require.Zero(t, server.Log.Count(""), "nothing is sent")
+
+	_, err := batch.ParseMoney("10.005", "DZAR")
+	require.Error(t, err, "row 62: more than two decimals are never rounded")
+	_, err = sixdotfifty.NewProvider(newClient(t, server.Config()), sixdotfifty.ProviderConfig{Currency: "JPY"})
+	require.ErrorContains(t, err, "Currency: must have two decimals")
+}
+
+const noNumber = "must be a mobile number: 8 to 15 digits with the country code, no plus and no leading zero"
+
+// The same number twice is legal, paid twice, and reported twice.
+func TestOneNumberTwice(t *testing.T) {
+	server, _, p := start(t, nil)
+	d := newDraft(3)
+	d.Items[2].Account = d.Items[0].Account
+	d.Extra = map[string]string{"name": "Twice"}
+	d.Items[0].Extra = map[string]string{"firstname": "Ada", "lastname": "L"}
+	report, err := batch.Run(t.Context(), p, d, nil)
+	require.NoError(t, err)
+	require.Len(t, report.Results, 3)
+	for _, r := range report.Results {
+		require.Equal(t, batch.OutcomePaid, r.Outcome)
+	}
+	require.Len(t, server.Ledger.Effects(), 3)
+	require.Contains(t, string(server.Log.Requests("CreateBatch")[0].Body), `"name":"Twice"`)
+	require.Contains(t, string(server.Log.Requests("AddPayments")[0].Body), `"firstname":"Ada","lastname":"L"`)
+}
+
+// Row 32: a 409 is decided by looking.
+func TestRow32ConflictOnCreate(t *testing.T) {
+	server, client, p := start(t, nil)
+	server.Inject(on("CreateBatch", reply(409, `"conflict"`)))
+	_, err := p.Create(t.Context(), newDraft(1))
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.Zero(t, server.Log.Count("AddPayments"))
+
+	// Somebody else makes one between our look and our call.
+	d := newDraft(1)
+	look, err := sixdotfifty.NewProvider(racing(t, server, func() {
+		_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
+		require.NoError(t, err)
+	}), sixdotfifty.ProviderConfig{})
+	require.NoError(t, err)
+	_, err = look.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict, "row 102: a first create that is told that its id is taken adopts nothing")
+	require.ErrorContains(t, err, "somebody else has made a batch")
+	require.Zero(t, server.Log.Count("AddPayments"))
+	require.Zero(t, server.Log.Count("CancelBatch"), "and leaves theirs alone")
+}
+
+// racing returns a client before whose first POST of a batch something else
+// happens.
+func racing(t *testing.T, server *sixdotfiftytest.Server, first func()) *sixdotfifty.Client {
+	config := server.Config()
+	inner := config.HTTPClient.Transport
+	t.Cleanup(config.HTTPClient.CloseIdleConnections)
+	config.HTTPClient = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/batches") && first != nil {
+			do := first
+			first = nil
+			do()
+		}
+		return inner.RoundTrip(r)
+	})}
+	return newClient(t, config)
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Row 71: a filter that matches more than was asked for is filtered again.
+func TestRow71PrefixMatches(t *testing.T) {
+	_, _, p := start(t, &sixdotfiftytest.Options{FilterPrefix: true})
+	long := newDraft(1)
+	long.Reference = "run-77-b"
+	create(t, p, long)
+	_, err := p.Find(t.Context(), "run-77")
+	require.ErrorIs(t, err, batch.ErrNotFound)
+	short := newDraft(1)
+	short.Reference = "run-77"
+	b := create(t, p, short)
+	found, err := p.Find(t.Context(), "run-77")
+	require.NoError(t, err)
+	require.Equal(t, b.ID, found.ID)
+}
+
+// Row 72: two batches of one external id are a hard stop.
+func TestRow72TwoBatchesOfOneExternalID(t *testing.T) {
+	server, _, p := start(t, nil)
+	two := `[{"id":"1","externalId":"run","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"},{"id":"2","externalId":"run","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39"}]`
+	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, two)})
+	_, err := p.Find(t.Context(), "run")
+	require.ErrorIs(t, err, batch.ErrConflict)
+	d := newDraft(1)
+	d.Reference = "run"
+	_, err = p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Zero(t, server.Log.Count("CreateBatch"))
+}
+
+// Row 73: a batch that is not the one that was asked for is looked up, and
+// never filled unseen.
+func TestRow73AnotherBatchIsAnswered(t *testing.T) {
+	for name, body := range map[string]string{
+		"another external id": `{"id":"9","name":"x","externalId":"another","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"}`,
+		"no external id":      `{"id":"9","name":"x","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"}`,
+		"an id of zeros":      `{"id":"00000000-0000-0000-0000-000000000000","name":"x","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"}`,
+		"another status":      `{"id":"9","name":"x","externalId":"%s","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39"}`,
+		"null":                `null`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, _, p := start(t, nil)
+			d := newDraft(2)
+			body := strings.Replace(body, "%s", d.Reference, 1)
+			server.Inject(on("CreateBatch", reply(200, body)))
+			_, err := p.Create(t.Context(), d)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			require.Zero(t, server.Log.Count("AddPayments"))
+
+			d = newDraft(2)
+			f := on("CreateBatch", reply(200, strings.Replace(body, "%s", d.Reference, 1)))
+			f.Phase = simkit.AfterApply
+			server.Inject(f)
+			b := create(t, p, d)
+			require.NotEqual(t, "9", b.ID, "the one that is there is ours")
+			_, err = p.Submit(t.Context(), b)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// Row 74: what differs from the draft is never submitted.
+func TestRow74TheSeal(t *testing.T) {
+	ctx := t.Context()
+	add := func(c *sixdotfifty.Client, b batch.Batch, reference, account string, hundredths int64) error {
+		_, err := c.AddPayments(ctx, b.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: account, Amount: sixdotfifty.Amount(hundredths), ExternalID: reference}}})
+		return err
+	}
+	remove := func(c *sixdotfifty.Client, b batch.Batch, n int) error {
+		payments, err := c.ListPayments(ctx, b.ID)
+		if err != nil {
+			return err
+		}
+		_, err = c.DeletePayment(ctx, payments[n].ID)
+		return err
+	}
+	for name, c := range map[string]struct {
+		change func(*sixdotfifty.Client, batch.Batch) error
+		want   []string // with 0 and 1 for the references of the items
+	}{
+		"one is missing": {func(c *sixdotfifty.Client, b batch.Batch) error { return remove(c, b, 1) },
+			[]string{`item 1 ("1"): payment: is not at the service`, "summary: has 1 payments of 100.75 in all at the service, and the batch has 2 of 201.51"}},
+		"one is doubled": {func(c *sixdotfifty.Client, b batch.Batch) error { return add(c, b, "", "27820000000", 10075) },
+			[]string{`payment: the service has "", which is not in the batch`, "summary: has 3 payments of 302.26 in all at the service, and the batch has 2 of 201.51"}},
+		"one cent off": {func(c *sixdotfifty.Client, b batch.Batch) error {
+			if err := remove(c, b, 0); err != nil {
+				return err
+			}
+			return add(c, b, b.Draft.Items[0].Reference, "27820000000", 10076)
+		}, []string{`item 0 ("0"): amount: is 100.76 at the service, and 100.75 here`, "summary: has 2 payments of 201.52 in all at the service, and the batch has 2 of 201.51"}},
+		"another number": {func(c *sixdotfifty.Client, b batch.Batch) error {
+			if err := remove(c, b, 0); err != nil {
+				return err
+			}
+			return add(c, b, b.Draft.Items[0].Reference, "27820000009", 10075)
+		}, []string{`item 0 ("0"): account: is another mobile number at the service`}},
+		"another external id": {func(c *sixdotfifty.Client, b batch.Batch) error {
+			_, err := c.UpdateBatch(ctx, b.ID, sixdotfifty.BatchRequest{ExternalID: "another"})
+			return err
+		}, nil},
+		"it was cancelled":                   {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.CancelBatch(ctx, b.ID); return err }, nil},
+		"row 103: somebody has submitted it": {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.SubmitBatch(ctx, b.ID); return err }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, client, p := start(t, nil)
+			b := create(t, p, newDraft(2))
+			require.NoError(t, c.change(client, b))
+			before := server.Log.Count("SubmitBatch")
+			after, err := p.Submit(ctx, b)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			require.Equal(t, batch.StateDraft, after.State)
+			require.Equal(t, before, server.Log.Count("SubmitBatch"), "nothing is submitted")
+			var got []string
+			for _, fault := range faultsOf(t, err) {
+				for n, item := range b.Draft.Items {
+					fault = strings.ReplaceAll(fault, item.Reference, fmt.Sprint(n))
+				}
+				got = append(got, fault)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the differences are not as wanted (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Row 75: a refusal that leaves the draft intact is a lack of money, whatever
+// its words.
+func TestRow75InsufficientFunds(t *testing.T) {
+	for _, form := range []sixdotfiftytest.Errors{sixdotfiftytest.ErrorsText, sixdotfiftytest.ErrorsString, sixdotfiftytest.ErrorsModel} {
+		server, _, p := start(t, &sixdotfiftytest.Options{Float: 20000, Errors: form})
+		b := create(t, p, newDraft(2))
+		b, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrFunds)
+		require.ErrorContains(t, err, "Insufficient funds")
+		require.Equal(t, batch.StateDraft, b.State)
+		require.Empty(t, server.Ledger.Effects())
+		server.TopUp(10000)
+		b, err = p.Submit(t.Context(), b)
+		require.NoError(t, err, "after a top-up the same draft can be submitted")
+		require.Equal(t, batch.StateDone, b.State)
+	}
+}
+
+// Row 76: a 200 that still says DRAFT is no acceptance.
+func TestRow76SubmitAnswersDraft(t *testing.T) {
+	for _, body := range []string{`{"id":"%s","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"}`, `{"id":"%s","statusCode":"PAID"}`,
+		`{"id":"another","statusCode":"OPEN"}`, `{"statusCode":"OPEN"}`, `null`, `{}`, `[]`} {
+		server, _, p := start(t, nil)
+		b := create(t, p, newDraft(1))
+		server.Inject(on("SubmitBatch", reply(200, strings.Replace(body, "%s", b.ID, 1))))
+		b, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrAmbiguous, body)
+		require.Equal(t, batch.StateUnknown, b.State)
+	}
+}
+
+// Row 77: a batch that was submitted does not become a draft again.
+func TestRow77AStaleRead(t *testing.T) {
+	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
+	b := create(t, p, newDraft(1))
+	b, err := p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StatePending, b.State)
+	server.SayStatus("DRAFT")
+	for range 2 {
+		b, err = p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.StatePending, b.State)
+		require.Equal(t, "OPEN", b.Native)
+	}
+	report, err := p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StatePending, report.Batch.State)
+	many, err := p.PollAll(t.Context(), []batch.Batch{b, b})
+	require.NoError(t, err)
+	require.Equal(t, batch.StatePending, many[0].State)
+}
+
+// OPEN is not finished, and CLOSED is not paid.
+func TestTheEnds(t *testing.T) {
+	server, client, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000001", "27820000002"}})
+	ctx := t.Context()
+	b := create(t, p, newDraft(3))
+	b, err := p.Submit(ctx, b)
+	require.NoError(t, err)
+	outcomes := func(want ...batch.Outcome) {
+		t.Helper()
+		report, err := p.Report(ctx, b)
+		require.NoError(t, err)
+		var got []batch.Outcome
+		for _, r := range report.Results {
+			got = append(got, r.Outcome)
+		}
+		require.Equal(t, want, got)
+		b = report.Batch
+	}
+	outcomes(batch.OutcomePaid, batch.OutcomePending, batch.OutcomePending)
+	require.Equal(t, batch.StatePending, b.State)
+	server.Clock.Advance(59 * 24 * time.Hour)
+	server.Join("27820000001")
+	outcomes(batch.OutcomePaid, batch.OutcomePaid, batch.OutcomePending)
+	require.Equal(t, batch.StatePending, b.State)
+	server.Clock.Advance(2 * 24 * time.Hour)
+	outcomes(batch.OutcomePaid, batch.OutcomePaid, batch.OutcomeReturned)
+	require.Equal(t, batch.StateDone, b.State)
+	require.Equal(t, "CLOSED", b.Native)
+
+	cancelled := create(t, p, newDraft(2))
+	cancelled, err = p.Cancel(ctx, cancelled)
+	require.NoError(t, err)
+	b = cancelled
+	outcomes(batch.OutcomeSkipped, batch.OutcomeSkipped)
+	at, err := client.GetBatch(ctx, b.ID)
+	require.NoError(t, err)
+	require.Equal(t, sixdotfifty.Amount(20151), at.Summary.CancelledAmount)
+	require.Zero(t, at.Summary.PendingAmount())
+}
+
+func TestAbilities(t *testing.T) {
+	server, _, p := start(t, nil)
+	ctx := t.Context()
+	b := create(t, p, newDraft(2))
+
+	edited, err := batch.SetItems(ctx, p, b, newDraft(3).Items)
+	require.NoError(t, err)
+	require.Len(t, edited.Draft.Items, 3)
+	require.Len(t, b.Draft.Items, 2, "the argument is left alone")
+	_, err = p.Submit(ctx, b)
+	require.ErrorIs(t, err, batch.ErrConflict, "the old list is no longer what the service has")
+	_, err = batch.SetItems(ctx, p, edited, nil)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	server.Inject(simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	_, err = batch.SetItems(ctx, p, edited, newDraft(1).Items)
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.ErrorContains(t, err, "what the draft holds now is not known")
+
+	submitted, err := p.Submit(ctx, edited)
+	require.NoError(t, err)
+	_, err = batch.Cancel(ctx, p, submitted)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, "CLOSED")
+	_, err = batch.SetItems(ctx, p, submitted, edited.Draft.Items)
+	require.ErrorIs(t, err, batch.ErrConflict)
+
+	// What a cancel has done decides, not what became of its reply.
+	second := create(t, p, newDraft(1))
+	server.Inject(simkit.Fault{Op: "CancelBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+	second, err = batch.Cancel(ctx, p, second)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateCancelled, second.State)
+
+	var listed []string
+	for found, err := range batch.List(ctx, p) {
+		require.NoError(t, err)
+		listed = append(listed, found.Draft.Reference+" "+string(found.State))
+	}
+	require.Equal(t, []string{second.Draft.Reference + " cancelled", b.Draft.Reference + " done"}, listed)
+
+	found, err := batch.Find(ctx, p, b.Draft.Reference)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, found.State)
+	_, err = batch.Find(ctx, p, "never-made")
+	require.ErrorIs(t, err, batch.ErrNotFound)
+
+	polled, err := p.PollAll(ctx, []batch.Batch{submitted, second, create(t, p, newDraft(1))})
+	require.NoError(t, err)
+	require.Equal(t, []batch.State{batch.StateDone, batch.StateCancelled, batch.StateDraft}, []batch.State{polled[0].State, polled[1].State, polled[2].State})
+}
+
+func TestPollAllReadsOpenBatchesInOneList(t *testing.T) {
+	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
+	var open []batch.Batch
+	for range 20 {
+		b, err := p.Submit(t.Context(), create(t, p, newDraft(1)))
+		require.NoError(t, err)
+		open = append(open, b)
+	}
+	before := server.Log.Count("")
+	_, err := p.PollAll(t.Context(), open)
+	require.NoError(t, err)
+	require.Equal(t, 1, server.Log.Count("")-before)
+}
+
+// Row 106: payments that arrive late reach a draft that is withdrawn.
+func TestRow106LatePayments(t *testing.T) {
+	server, _, p := start(t, nil)
+	d := newDraft(3)
+	server.Inject(simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	_, err := batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.ErrorContains(t, err, "the draft is withdrawn")
+	server.Clock.Advance(time.Minute) // The late call lands.
+	report, err := batch.Run(t.Context(), p, d, o)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, report.Batch.State)
+	for _, item := range d.Items {
+		require.Equal(t, 1, server.Accepted()[item.Reference])
+	}
+	found, err := p.Find(t.Context(), d.Reference)
+	require.NoError(t, err)
+	require.Equal(t, report.Batch.ID, found.ID, "the newest draft of a reference is its batch")
+	require.Equal(t, d.Reference, found.Draft.Reference)
+}
+
+// The same, with payments that are in after all: nothing is withdrawn.
+func TestPaymentsWhoseReplyIsLost(t *testing.T) {
+	server, _, p := start(t, nil)
+	server.Inject(simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+	_, err := batch.Run(t.Context(), p, newDraft(3), nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, server.Log.Count("CreateBatch"))
+	require.Len(t, server.Ledger.Effects(), 3)
+}
+
+// A draft that cannot be withdrawn is named in the error, and so is what it is.
+func TestADraftThatCannotBeWithdrawn(t *testing.T) {
+	server, _, p := start(t, nil)
+	server.Inject(on("AddPayments", reply(400, `"payment 0: msisdn is not valid"`)))
+	server.Inject(simkit.Fault{Op: "CancelBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	d := newDraft(1)
+	b, err := p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.ErrorContains(t, err, "do not submit it")
+	require.ErrorContains(t, err, "msisdn is not valid")
+	require.NotEmpty(t, b.ID)
+	_, err = p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict, "its reference is taken until somebody cancels it")
+	require.ErrorContains(t, err, b.ID)
+}
+
+// Where external ids of payments are never freed, a second draft of the same
+// items is refused: clearly, and with nothing paid.
+func TestExternalIDsOfPaymentsThatStay(t *testing.T) {
+	server, _, p := start(t, &sixdotfiftytest.Options{PaymentIDsStay: true})
+	d := newDraft(1)
+	_, err := p.Cancel(t.Context(), create(t, p, d))
+	require.NoError(t, err)
+	_, err = p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.ErrorContains(t, err, "externalId must be unique")
+	require.ErrorContains(t, err, "the draft is withdrawn")
+	require.Empty(t, server.Ledger.Effects())
+}
+
+// run is what a test of Run in a bubble works with.
+type run struct {
+	server *sixdotfiftytest.Server
+	p      *sixdotfifty.Provider
+	o      *batch.RunOptions
+	events []string
+}
+
+func bubble(t *testing.T, o sixdotfiftytest.Options, f func(*testing.T, *run)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		o.InMemory = true
+		server := sixdotfiftytest.New(&o)
+		defer server.Close()
+		client := newClient(t, server.Config())
+		defer client.CloseIdleConnections()
+		p, err := sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{})
+		require.NoError(t, err)
+		r := &run{server: server, p: p}
+		r.o = &batch.RunOptions{Journal: batch.NewMemoryJournal(), Observe: func(e batch.Event) {
+			r.events = append(r.events, fmt.Sprint(e.Phase, " ", e.Batch.State, " ", batch.KindOf(e.Err)))
+		}}
+		f(t, r)
+	})
+}
+
+// Row 101: a second attempt that is refused because the first has landed is a
+// success, and only a read says so.
+func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
+	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
+		r.server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 11 * time.Second})
+		d := newDraft(2)
+		report, err := batch.Run(t.Context(), r.p, d, r.o)
+		require.NoError(t, err, "%v", r.events)
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1}, r.server.Accepted())
+	})
+}
+
+// Row 105: a late apply that lands after the second attempt was accepted is
+// refused by the service.
+func TestRow105ALateApplyAfterTheSecond(t *testing.T) {
+	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
+		r.server.Break(simkit.LateAfter) // an hour later
+		d := newDraft(2)
+		report, err := batch.Run(t.Context(), r.p, d, r.o)
+		require.NoError(t, err, "%v", r.events)
+		require.Equal(t, 2, r.server.Log.Count("SubmitBatch"))
+		r.server.Clock.Advance(2 * time.Hour)
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1}, r.server.Accepted())
+	})
+}
+
+// Row 107: a refusal of the second attempt does not answer for the first.
+func TestRow107RefusedBetweenLostAndLanded(t *testing.T) {
+	bubble(t, sixdotfiftytest.Options{Float: 15000}, func(t *testing.T, r *run) {
+		r.server.Break(simkit.LateAfter)
+		d := newDraft(2)
+		_, err := batch.Run(t.Context(), r.p, d, r.o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous, "never refused: the first may still land")
+		require.Greater(t, r.server.Log.Count("SubmitBatch"), 1)
+		require.Empty(t, r.server.Accepted())
+		r.server.TopUp(10000)
+		r.server.Clock.Advance(2 * time.Hour) // The first one lands.
+		report, err := batch.Resume(t.Context(), r.p, d.Reference, r.o)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1}, r.server.Accepted())
+	})
+}
+
+// A draft that a crash has left half filled is withdrawn before another is
+// made.
+func TestADraftThatACrashHasLeft(t *testing.T) {
+	server, _, p := start(t, nil)
+	d := newDraft(3)
+	journal := batch.NewMemoryJournal()
+	o := &batch.RunOptions{Journal: journal}
+	crash := &crashing{Journal: journal}
+	require.Panics(t, func() { _, _ = batch.Run(t.Context(), p, d, &batch.RunOptions{Journal: crash}) })
+	report, err := batch.Run(t.Context(), p, d, o)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, report.Batch.State)
+	require.Equal(t, 1, server.Log.Count("CancelBatch"))
+	require.Equal(t, 2, server.Log.Count("CreateBatch"))
+	require.Equal(t, 1, server.Log.Count("SubmitBatch"))
+}
+
+// crashing dies instead of writing down what came of Create.
+type crashing struct{ batch.Journal }
+
+func (c *crashing) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
+	if e.Kind == batch.EntryResult {
+		panic("crash")
+	}
+	return c.Journal.Append(ctx, key, e)
+}
+
+// Row 104: nothing is changed about a batch that is submitted, or may be.
+func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
+	server, _, p := start(t, nil)
+	b := create(t, p, newDraft(1))
+	server.Break(simkit.LostBefore)
+	b, err := p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	before := server.Log.Count("")
+	_, err = p.SetItems(t.Context(), b, newDraft(1).Items)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	_, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, before, server.Log.Count(""), "refused here, with no request")
+	// A cancel that the service confirms is proof that the submit has not
+	// landed and never will: only a draft can be cancelled, and for good.
+	b, err = p.Cancel(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateCancelled, b.State)
+}

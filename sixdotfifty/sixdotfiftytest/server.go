@@ -1,0 +1,297 @@
+// Package sixdotfiftytest is an in-process 6DOT50, PAY and Redemptions: for
+// tests, for examples, and for trying things out without an account. It checks
+// what 6DOT50 checks, refuses what it refuses, and keeps a ledger of what money
+// really moved.
+//
+// What is assumed rather than documented, each with an option that plays the
+// other answer:
+//
+//   - A failed getToken is 200 with success:false (Options.TokenRefusal).
+//   - A new token leaves the older ones valid (Options.OneToken).
+//   - The body of an error is plain text (Options.Errors).
+//   - The payments of a batch come whole, whatever paging is asked for
+//     (Options.Payments).
+//   - A filter by external id matches exactly (Options.FilterPrefix).
+//   - A cancelled batch keeps its external id (Options.CancelFreesID).
+//   - The external id of a payment is unique in its batch
+//     (Options.PaymentIDsStay).
+//   - Adding payments answers a summary (Options.Added).
+//   - A submit answers with the payments (Options.SubmitWithoutPayments).
+//   - Balances are numbers (Options.StringBalances), and times read back have
+//     no zone (Options.ZonedTimes).
+//   - Whether somebody is a member is answered by true or false
+//     (Options.MissingMembers).
+package sixdotfiftytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/sixdotfifty"
+)
+
+// Options is how the simulated 6DOT50 behaves. The zero value is the likely
+// one.
+type Options struct {
+	Key, Secret   string        // of both APIs; empty means some of its own
+	NonMembers    []string      // mobile numbers that have not joined; all others have
+	Float         int64         // hundredths that can be paid out; 0 means 1,000,000.00
+	ClaimWindow   time.Duration // how long a non-member may take; 0 means 60 days
+	TokenLifetime time.Duration // 0 means 15 minutes
+	Autoplay      int           // one who is waited for joins with every so many reads of a batch; 0 means only by Join and FinishAll
+	InMemory      bool          // no socket: for a testing/synctest bubble, reached by Config().HTTPClient
+
+	TokenRefusal          int // status of a failed getToken; 0 means 200
+	OneToken              bool
+	Errors                Errors
+	Payments              Payments
+	FilterPrefix          bool
+	CancelFreesID         bool
+	PaymentIDsStay        bool // external ids of payments are unique for ever, also after they were removed
+	Added                 Added
+	SubmitWithoutPayments bool
+	StringBalances        bool
+	ZonedTimes            bool
+	MissingMembers        bool // 404 for somebody who is not a member
+}
+
+// Errors is the form of an error's body.
+type Errors int
+
+// The forms of an error's body.
+const (
+	ErrorsText   Errors = iota // plain text
+	ErrorsString               // a JSON string
+	ErrorsModel                // the model that Redemptions documents
+)
+
+// Payments is how the payments of a batch are listed.
+type Payments int
+
+// The ways to list payments.
+const (
+	PaymentsWhole Payments = iota // all of them, paging is ignored
+	PaymentsCut                   // the first 1,000, paging is ignored
+	PaymentsPaged                 // skip and take are honoured
+)
+
+// Added is what adding payments answers.
+type Added int
+
+// The answers to adding payments.
+const (
+	AddedSummary  Added = iota // the summary of the batch
+	AddedPayments              // the payments that were added
+	AddedNothing               // an empty body
+)
+
+// Server is the simulated 6DOT50.
+type Server struct {
+	simkit.Kit
+	http.Handler
+	URL string
+
+	options Options
+	server  *simkit.Server
+
+	mu       sync.Mutex
+	tokens   map[string]time.Time // when each expires, "pay" or "redemptions" before it
+	issued   int
+	outside  map[string]bool // mobile numbers that are not members
+	batches  []*run          // oldest first
+	float    int64
+	taken    map[string]bool // external ids of payments, where they stay
+	accepted map[string]int  // by external id
+	word     string          // the status of every batch, if set
+	merchant merchant
+}
+
+// New starts a server. Close it.
+func New(o *Options) *Server {
+	s := &Server{tokens: make(map[string]time.Time), outside: make(map[string]bool), taken: make(map[string]bool), accepted: make(map[string]int)}
+	if o != nil {
+		s.options = *o
+	}
+	if s.options.Key == "" {
+		s.options.Key, s.options.Secret = "11111111-2222-3333-4444-555555555555", "a-secret-of-the-simulator"
+	}
+	if s.options.ClaimWindow == 0 {
+		s.options.ClaimWindow = 60 * 24 * time.Hour
+	}
+	if s.options.TokenLifetime == 0 {
+		s.options.TokenLifetime = 15 * time.Minute
+	}
+	if s.options.TokenRefusal == 0 {
+		s.options.TokenRefusal = http.StatusOK
+	}
+	if s.float = s.options.Float; s.float == 0 {
+		s.float = 1_000_000_00
+	}
+	for _, msisdn := range s.options.NonMembers {
+		s.outside[msisdn] = true
+	}
+	s.Handler = s.Kit.Handler(append(s.pay(), s.redemptions()...), func(simkit.Request) simkit.Reply {
+		return simkit.Reply{Status: http.StatusNotFound}
+	})
+	if s.options.InMemory {
+		s.server = simkit.ListenInMemory(s.Handler)
+	} else {
+		s.server = simkit.Listen(s.Handler)
+	}
+	s.URL = s.server.URL
+	return s
+}
+
+// Close stops the server.
+func (s *Server) Close() { s.server.Close() }
+
+// Config is the configuration of a client of PAY.
+func (s *Server) Config() sixdotfifty.Config {
+	return sixdotfifty.Config{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL + "/pay", HTTPClient: s.server.HTTPClient()}
+}
+
+// RedemptionsConfig is the configuration of a client of Redemptions.
+func (s *Server) RedemptionsConfig() sixdotfifty.RedemptionsConfig {
+	return sixdotfifty.RedemptionsConfig{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL + "/redemptions", HTTPClient: s.server.HTTPClient()}
+}
+
+// Accepted counts, by external id, how often a payment was submitted: how
+// often it was paid, or will be once its receiver joins.
+func (s *Server) Accepted() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accepted := make(map[string]int, len(s.accepted))
+	for item, times := range s.accepted {
+		accepted[item] = times
+	}
+	return accepted
+}
+
+// Join makes the owner of a mobile number a member: what waits for them is
+// paid.
+func (s *Server) Join(msisdn string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.outside, msisdn)
+	for _, b := range s.batches {
+		s.settle(b)
+	}
+}
+
+// FinishAll makes everybody a member, so that every open batch closes.
+func (s *Server) FinishAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.outside)
+	for _, b := range s.batches {
+		s.settle(b)
+	}
+}
+
+// TopUp adds to the float, in hundredths.
+func (s *Server) TopUp(hundredths int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.float += hundredths
+}
+
+// SayStatus makes every later reply about a batch use this word; "" ends it.
+func (s *Server) SayStatus(word string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.word = word
+}
+
+// RevokeTokens makes every token that was given out so far invalid.
+func (s *Server) RevokeTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.tokens)
+}
+
+// Break makes the next request that can move money meet the scenario.
+func (s *Server) Break(scenario simkit.Scenario) {
+	s.Kit.Break("SubmitBatch", scenario, s.problem(http.StatusBadRequest, "Insufficient funds"), s.problem(http.StatusUnauthorized, "Unauthorized"))
+}
+
+// operation is one call of an API, behind its token.
+func (s *Server) operation(api, name, method, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+	return simkit.Operation{Name: name, Method: method, Path: "/" + api + path, Serve: func(r simkit.Request) simkit.Reply {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		expires, known := s.tokens[api+" "+token]
+		if !bearer || !known || !s.Clock.Now().Before(expires) {
+			return s.problem(http.StatusUnauthorized, "Unauthorized")
+		}
+		if len(r.Body) > 0 && !isJSON(r) {
+			return s.problem(http.StatusBadRequest, "The media type must be application/json")
+		}
+		return serve(r)
+	}}
+}
+
+func isJSON(r simkit.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
+}
+
+// getToken is the same in both APIs, except for its name.
+func (s *Server) getToken(api, name string) simkit.Operation {
+	return simkit.Operation{Name: name, Method: http.MethodPost, Path: "/" + api + "/authentication/getToken", Serve: func(r simkit.Request) simkit.Reply {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var in struct {
+			Key    string `json:"key"`
+			Secret string `json:"secret"`
+		}
+		if !isJSON(r) || !decode(r.Body, &in) {
+			return s.problem(http.StatusBadRequest, "Invalid request")
+		}
+		if in.Key != s.options.Key || in.Secret != s.options.Secret {
+			return encode(s.options.TokenRefusal, map[string]any{"success": false})
+		}
+		if s.options.OneToken {
+			clear(s.tokens)
+		}
+		now := s.Clock.Now()
+		s.issued++
+		token := fmt.Sprintf("token-of-the-simulator-%d", s.issued)
+		s.tokens[api+" "+token] = now.Add(s.options.TokenLifetime)
+		reply := encode(http.StatusOK, map[string]any{"success": true, "token": token,
+			"expiresAt": now.Add(s.options.TokenLifetime).UTC().Format("2006-01-02T15:04:05.999Z")})
+		reply.Header.Set("Date", now.UTC().Format(http.TimeFormat))
+		return reply
+	}}
+}
+
+// problem is an error in the words of the service.
+func (s *Server) problem(status int, message string) simkit.Reply {
+	switch s.options.Errors {
+	case ErrorsString:
+		return encode(status, message)
+	case ErrorsModel:
+		return encode(status, map[string]any{"statusCode": status, "errorCode": "0", "message": message, "validationErrors": []any{}})
+	}
+	return simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(message)}
+}
+
+// decode is strict: a misspelt field would otherwise be dropped in silence.
+func decode(body []byte, v any) bool {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	return d.Decode(v) == nil
+}
+
+func encode(status int, v any) simkit.Reply {
+	// What is encoded here can always be.
+	text, _ := json.Marshal(v)
+	return simkit.JSON(status, string(text))
+}

@@ -1,0 +1,226 @@
+package sixdotfifty
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// Amount is an amount of PAY, in hundredths of the major unit: 10050 is
+// 100.50. On the wire it is a JSON number of major units with up to two
+// decimals. It is not Cents, the amount of Redemptions.
+type Amount int64
+
+// String writes the amount in major units: "100.50".
+func (a Amount) String() string { return batch.FormatDecimal(int64(a), 2) }
+
+// MarshalJSON writes exact digits, as few as it takes: 250, 5.5, 100.75.
+func (a Amount) MarshalJSON() ([]byte, error) {
+	return []byte(strings.TrimSuffix(strings.TrimRight(a.String(), "0"), ".")), nil
+}
+
+// UnmarshalJSON reads a number exactly. More than two decimals are an error.
+func (a *Amount) UnmarshalJSON(text []byte) error {
+	n, err := rest.Decimal(string(text), 2)
+	if err != nil {
+		return err
+	}
+	*a = Amount(n)
+	return nil
+}
+
+// Balance is the balance of a PAY account, as the service writes it. Its unit
+// is not documented: do not compare it with an Amount.
+type Balance string
+
+var balance = regexp.MustCompile(`^-?[0-9]{1,18}(\.[0-9]{1,6})?$`)
+
+// UnmarshalJSON reads a number or a string: the documentation has both.
+func (b *Balance) UnmarshalJSON(text []byte) error {
+	digits := string(text)
+	if len(text) > 0 && text[0] == '"' {
+		if err := json.Unmarshal(text, &digits); err != nil {
+			return err
+		}
+	}
+	if !balance.MatchString(digits) {
+		return fmt.Errorf("%.40q is no balance", digits)
+	}
+	*b = Balance(digits)
+	return nil
+}
+
+// Time is a time in UTC. The service writes it with and without a zone, and
+// with up to seven digits of a second.
+type Time struct{ time.Time }
+
+// UnmarshalJSON reads a time; one without a zone is in UTC.
+func (t *Time) UnmarshalJSON(text []byte) error {
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	parsed, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		if parsed, err = time.Parse("2006-01-02T15:04:05", s); err != nil {
+			return fmt.Errorf("%.40q is no time", s)
+		}
+	}
+	t.Time = parsed.UTC()
+	return nil
+}
+
+// Account is a PAY account.
+type Account struct {
+	ID               string  `json:"id"`
+	Name             string  `json:"name"`
+	ShortName        string  `json:"shortName"` // identifies deposits
+	CreatedAt        Time    `json:"createdAt"`
+	Active           bool    `json:"active"` // an inactive account cannot pay
+	Balance          Balance `json:"balance"`
+	AvailableBalance Balance `json:"availableBalance"`
+	CurrencyCode     string  `json:"currencyCode"` // DZAR
+}
+
+// BatchRequest names a batch. In an update, what is empty is not sent.
+type BatchRequest struct {
+	Name       string `json:"name,omitempty"`
+	ExternalID string `json:"externalId,omitempty"` // yours, unique across all your batches
+}
+
+// BatchStatus is 6DOT50's word for where a batch stands. The list is open.
+type BatchStatus string
+
+// The documented words.
+const (
+	BatchDraft     BatchStatus = "DRAFT"     // nothing is paid
+	BatchOpen      BatchStatus = "OPEN"      // members are paid; at least one payment waits for a non-member
+	BatchClosed    BatchStatus = "CLOSED"    // every payment is settled or was reversed; final
+	BatchCancelled BatchStatus = "CANCELLED" // withdrawn while it was a draft; final
+)
+
+// Batch is a batch of payments.
+type Batch struct {
+	ID         string        `json:"id"`
+	Name       string        `json:"name"`
+	ExternalID string        `json:"externalId,omitempty"`
+	StatusCode BatchStatus   `json:"statusCode"`
+	CreatedAt  Time          `json:"createdAt"`
+	Summary    *BatchSummary `json:"summary,omitempty"`  // absent after create and update
+	Payments   []Payment     `json:"payments,omitempty"` // after a submit; the name of the field is inferred
+}
+
+func (b *Batch) check() error {
+	if strings.Trim(b.ID, "0-") == "" || b.StatusCode == "" { // An id of zeros is none.
+		return errors.New("the batch has no id or no status")
+	}
+	return nil
+}
+
+// BatchSummary adds up the payments of a batch.
+type BatchSummary struct {
+	PaymentsAmount  Amount `json:"paymentsAmount"`
+	PaymentsCount   int    `json:"paymentsCount"`
+	ReferralsAmount Amount `json:"referralsAmount"`
+	SettledAmount   Amount `json:"settledAmount"`
+	SettledCount    int    `json:"settledCount"`
+	CancelledAmount Amount `json:"cancelledAmount"`
+	CancelledCount  int    `json:"cancelledCount"`
+}
+
+// PendingAmount is what is neither settled nor cancelled. (The service's own
+// formula forgets what was cancelled.)
+func (s BatchSummary) PendingAmount() Amount {
+	return s.PaymentsAmount - s.SettledAmount - s.CancelledAmount
+}
+
+// ListBatchesOptions filters ListBatches.
+type ListBatchesOptions struct {
+	StatusCode BatchStatus
+	ExternalID string // whether it must match exactly is not documented: compare
+}
+
+// AddPaymentsRequest adds payments to a draft.
+type AddPaymentsRequest struct {
+	ClearExisting bool         `json:"clearExisting"` // remove all payments of the batch first
+	Payments      []NewPayment `json:"payments"`
+}
+
+// NewPayment is a payment to add.
+type NewPayment struct {
+	MSISDN         string `json:"msisdn"` // country code and number, digits only: "27821231234"
+	Amount         Amount `json:"amount"`
+	FirstName      string `json:"firstname,omitempty"`
+	LastName       string `json:"lastname,omitempty"`
+	ExternalID     string `json:"externalId,omitempty"`     // yours; unique among what is not documented
+	ReferralAmount Amount `json:"referralAmount,omitempty"` // ignored unless enabled for the account
+	ReferralMSISDN string `json:"referralMsisdn,omitempty"`
+}
+
+// PaymentStatus is 6DOT50's word for where a payment stands. The list is open.
+type PaymentStatus string
+
+// The documented words. There is none for a payment that failed.
+const (
+	PaymentDraft     PaymentStatus = "DRAFT"     // its batch is not submitted
+	PaymentPending   PaymentStatus = "PENDING"   // waits for a non-member
+	PaymentSettled   PaymentStatus = "SETTLED"   // paid
+	PaymentCancelled PaymentStatus = "CANCELLED" // its batch was cancelled, or nobody claimed it
+	PaymentDeleted   PaymentStatus = "DELETED"   // removed from a draft
+)
+
+// Payment is one payment of a batch.
+type Payment struct {
+	ID             string        `json:"id"`
+	BatchID        string        `json:"batchId"`
+	MSISDN         string        `json:"msisdn"`
+	Amount         Amount        `json:"amount"`
+	FirstName      string        `json:"firstname,omitempty"`
+	LastName       string        `json:"lastname,omitempty"`
+	ExternalID     string        `json:"externalId,omitempty"`
+	StatusCode     PaymentStatus `json:"statusCode"`
+	SettledAt      *Time         `json:"settledAt,omitempty"`
+	IsMember       bool          `json:"isMember"`
+	ReferralAmount Amount        `json:"referralAmount,omitempty"`
+	ReferralMSISDN string        `json:"referralMsisdn,omitempty"`
+	CreatedAt      Time          `json:"createdAt"`
+}
+
+// UnmarshalJSON refuses a payment without what makes it one: nothing of it may
+// be taken for zero.
+func (p *Payment) UnmarshalJSON(text []byte) error {
+	type plain Payment
+	wire := struct {
+		*plain
+		Amount *Amount `json:"amount"`
+	}{plain: (*plain)(p)}
+	if err := json.Unmarshal(text, &wire); err != nil {
+		return err
+	}
+	if p.ID == "" || p.StatusCode == "" || wire.Amount == nil {
+		return errors.New("a payment has no id, no status or no amount")
+	}
+	p.Amount = *wire.Amount
+	return nil
+}
+
+// StatusCode explains one status.
+type StatusCode struct {
+	Code        string `json:"code"`
+	Description string `json:"description"`
+}
+
+// UndocumentedReply is a reply of which nothing is documented, as it came.
+type UndocumentedReply struct {
+	Status int
+	Body   []byte
+}
+
+// msisdn is a mobile number as the service takes it.
+var msisdn = regexp.MustCompile(`^[1-9][0-9]{7,14}$`)
