@@ -55,7 +55,7 @@ type opened struct {
 	close    func()
 }
 
-var services = []service{cityPay, centraPay}
+var services = []service{cityPay, centraPay, sixDotFifty}
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	var names []string

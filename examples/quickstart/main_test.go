@@ -88,11 +88,15 @@ func TestAnIncompleteEnvironmentIsAMistake(t *testing.T) {
 }
 
 func TestProductionIsRefused(t *testing.T) {
-	environment := map[string]string{"CITYPAY_CLIENT_ID": "PC1", "CITYPAY_LICENCE_KEY": "canary", "CITYPAY_MERCHANT_ID": "1",
-		"CITYPAY_BASE_URL": "https://API.citypay.com:443/"}
-	err := run(t.Context(), nil, func(name string) string { return environment[name] }, new(bytes.Buffer))
-	require.ErrorContains(t, err, "is production")
-	require.NotContains(t, err.Error(), "canary")
+	for name, environment := range map[string]map[string]string{
+		"citypay": {"CITYPAY_CLIENT_ID": "PC1", "CITYPAY_LICENCE_KEY": "canary", "CITYPAY_MERCHANT_ID": "1",
+			"CITYPAY_BASE_URL": "https://API.citypay.com:443/"},
+		"sixdotfifty": {"SIXDOTFIFTY_KEY": "key", "SIXDOTFIFTY_SECRET": "canary", "SIXDOTFIFTY_BASE_URL": "https://api.6dot50.com/za/pay"},
+	} {
+		err := run(t.Context(), []string{"-provider", name}, func(name string) string { return environment[name] }, new(bytes.Buffer))
+		require.ErrorContains(t, err, "is production")
+		require.NotContains(t, err.Error(), "canary")
+	}
 }
 
 func TestMistakesInTheFlags(t *testing.T) {
