@@ -73,7 +73,8 @@ const (
 	EntryAttempt    EntryKind = "attempt"    // a step is about to be sent
 	EntryResult     EntryKind = "result"     // how that attempt ended
 	EntryReconciled EntryKind = "reconciled" // what a read said about unclear attempts
-	EntryDone       EntryKind = "done"       // final, and reported without a difference
+	EntryDecision   EntryKind = "decision"   // a person says that the unclear attempts had no effect
+	EntryDone       EntryKind = "done"       // final and reported without a difference, or abandoned
 )
 
 // Step is a call that changes something at the service.
@@ -96,6 +97,20 @@ type Entry struct {
 	Attempt     int       `json:"attempt,omitempty"`     // 1, 2, 3... within the step
 	Batch       *Batch    `json:"batch,omitempty"`       // as it was known then
 	Failure     *Failure  `json:"failure,omitempty"`     // in a result: nil means success
+	Decision    *Decision `json:"decision,omitempty"`    // the person's word that this entry rests on
+}
+
+// known refuses a history with entries that this version does not know: what
+// they mean may decide about money.
+func known(history []Entry) error {
+	for _, e := range history {
+		switch e.Kind {
+		case EntryIntent, EntryAttempt, EntryResult, EntryReconciled, EntryDecision, EntryDone:
+		default:
+			return fmt.Errorf("entry %d is of the kind %q, which a newer version has written: update this one", e.Seq, e.Kind)
+		}
+	}
+	return nil
 }
 
 // A Failure is an Error as a journal keeps it.

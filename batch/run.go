@@ -161,6 +161,10 @@ func (r *run) submit(ctx context.Context) (Batch, error) {
 	defer unlock()
 
 	s := stand(r.history)
+	if a := s.abandoned; a != nil {
+		return r.unsent(), &Error{Kind: ErrConflict, Provider: r.info.Name, Op: "Run",
+			Message: fmt.Sprintf("the reference %q was abandoned by %s (%s): use another", r.key.Reference, a.Operator, a.Reason)}
+	}
 	if s.intent, err = r.intend(ctx, s); err != nil {
 		return r.unsent(), err
 	}
@@ -247,8 +251,7 @@ func repeatable(err error, tries int) (time.Duration, bool) {
 func (r *run) intend(ctx context.Context, s standing) (*Entry, error) {
 	if r.draft == nil {
 		if s.intent == nil {
-			return nil, &Error{Kind: ErrNotFound, Provider: r.info.Name, Op: "Resume",
-				Message: fmt.Sprintf("the journal does not know the reference %q", r.key.Reference)}
+			return nil, r.unknownReference("Resume")
 		}
 		return s.intent, nil
 	}
@@ -316,9 +319,7 @@ func (r *run) create(ctx context.Context, s standing, d Draft) (Batch, error) {
 }
 
 func (r *run) created(ctx context.Context, b Batch, attempt int, err error) error {
-	kept := b
-	kept.Draft = r.info.withoutSecrets(b.Draft)
-	e := Entry{Kind: EntryResult, Step: StepCreate, Attempt: attempt, Batch: &kept, Failure: failure(err)}
+	e := Entry{Kind: EntryResult, Step: StepCreate, Attempt: attempt, Batch: r.kept(b), Failure: failure(err)}
 	if err := r.append(ctx, e); err != nil {
 		return r.journalFailed("Run", ErrUnavailable, "a draft was made, and no money can move", err)
 	}
@@ -338,9 +339,7 @@ func (r *run) attempt(ctx context.Context, b Batch, n int) (Batch, error) {
 	after, err := r.p.Submit(detached, b)
 	r.observe(Event{Phase: PhaseSubmit, Attempt: n, Batch: after, Err: err})
 
-	kept := after
-	kept.Draft = r.info.withoutSecrets(after.Draft)
-	e := Entry{Kind: EntryResult, Step: StepSubmit, Attempt: n, Batch: &kept, Failure: failure(err)}
+	e := Entry{Kind: EntryResult, Step: StepSubmit, Attempt: n, Batch: r.kept(after), Failure: failure(err)}
 	if failed := r.append(ctx, e); failed != nil {
 		if err == nil || KindOf(err) == ErrAmbiguous {
 			return after, r.journalFailed("Run", ErrAmbiguous, "submitted, but the result could not be written down", failed)
@@ -387,12 +386,16 @@ func (r *run) reconcile(ctx context.Context, b Batch, s standing) (read Batch, a
 }
 
 func (r *run) reconciled(ctx context.Context, b Batch) error {
-	kept := b
-	kept.Draft = r.info.withoutSecrets(b.Draft)
-	if err := r.append(ctx, Entry{Kind: EntryReconciled, Batch: &kept}); err != nil {
+	if err := r.append(ctx, Entry{Kind: EntryReconciled, Batch: r.kept(b)}); err != nil {
 		return r.journalFailed("Run", ErrAmbiguous, "submitted, but that could not be written down", err)
 	}
 	return nil
+}
+
+// kept is b as the journal may keep it.
+func (r *run) kept(b Batch) *Batch {
+	b.Draft = r.info.withoutSecrets(b.Draft)
+	return &b
 }
 
 func (r *run) wait(ctx context.Context, b Batch) (Batch, error) {
@@ -427,9 +430,7 @@ func (r *run) done(ctx context.Context, b Batch) error {
 	if stand(r.history).done {
 		return nil
 	}
-	kept := b
-	kept.Draft = r.info.withoutSecrets(b.Draft)
-	if err := r.append(ctx, Entry{Kind: EntryDone, Batch: &kept}); err != nil {
+	if err := r.append(ctx, Entry{Kind: EntryDone, Batch: r.kept(b)}); err != nil {
 		return r.journalFailed("Run", ErrUnavailable, "finished and reported, but that could not be written down", err)
 	}
 	return nil
@@ -472,7 +473,10 @@ func (r *run) begin(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, r.journalFailed("Run", ErrUnavailable, "nothing was sent", err)
 	}
-	if r.history, err = r.journal.History(ctx, r.key); err != nil {
+	if r.history, err = r.journal.History(ctx, r.key); err == nil {
+		err = known(r.history)
+	}
+	if err != nil {
 		unlock()
 		return nil, r.journalFailed("Run", ErrUnavailable, "nothing was sent", err)
 	}
@@ -527,6 +531,7 @@ type standing struct {
 	submitted bool
 	touched   bool // the service may know something under this key
 	done      bool
+	abandoned *Decision
 }
 
 func stand(history []Entry) standing {
@@ -561,8 +566,11 @@ func stand(history []Entry) standing {
 			}
 		case EntryReconciled:
 			s.batch, s.open, s.submitted = e.Batch, 0, true
+		case EntryDecision:
+			// Only Resend is recorded by itself.
+			s.open, s.unclear, s.creating = 0, nil, false
 		case EntryDone:
-			s.batch, s.done = e.Batch, true
+			s.batch, s.done, s.abandoned = e.Batch, true, e.Decision
 		}
 	}
 	return s

@@ -108,6 +108,8 @@ func journalKeepsEverything(t *testing.T, s JournalSubject) {
 		{Seq: 1, Kind: batch.EntryIntent, At: b.UpdatedAt, Fingerprint: "sha256:00", Draft: &d},
 		{Seq: 2, Kind: batch.EntryResult, At: b.UpdatedAt, Step: batch.StepSubmit, Attempt: 3, Batch: &b,
 			Failure: &batch.Failure{Kind: batch.ErrAmbiguous, Op: "O", Status: 502, Code: "c", Message: "m", RequestID: "r"}},
+		{Seq: 3, Kind: batch.EntryDecision, At: b.UpdatedAt,
+			Decision: &batch.Decision{Verdict: batch.Adopt, BatchID: "i", Operator: "o", Reason: "w", At: b.UpdatedAt}},
 	}
 	for _, e := range want {
 		if err := s.Journal.Append(t.Context(), s.key("run"), e); err != nil {
@@ -124,8 +126,8 @@ func journalKeepsEverything(t *testing.T, s JournalSubject) {
 func plain(history []batch.Entry) []any {
 	var out []any
 	for _, e := range history {
-		d, b, f := e.Draft, e.Batch, e.Failure
-		e.Draft, e.Batch, e.Failure = nil, nil, nil
+		d, b, f, word := e.Draft, e.Batch, e.Failure, e.Decision
+		e.Draft, e.Batch, e.Failure, e.Decision = nil, nil, nil, nil
 		out = append(out, e)
 		if d != nil {
 			out = append(out, *d)
@@ -135,6 +137,9 @@ func plain(history []batch.Entry) []any {
 		}
 		if f != nil {
 			out = append(out, *f)
+		}
+		if word != nil {
+			out = append(out, *word)
 		}
 	}
 	return out
