@@ -1,0 +1,526 @@
+package snapbill
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// Production is SnapBill's only documented host. Real accounts are debited
+// there: there is no known sandbox.
+const Production = "https://api.snapbill.com/v1"
+
+// Config is what a Client needs. Printed in any way, it shows no secret.
+type Config struct {
+	Username string // of a staff login
+	Password string
+
+	BaseURL    string       // required: Production, or a simulator
+	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
+	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
+}
+
+// Format writes the configuration without the password.
+func (c Config) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "snapbill.Config{Username: %q, Password: [redacted], BaseURL: %q}", c.Username, c.BaseURL)
+}
+
+// LogValue is the configuration without the password.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// Client calls SnapBill's API. It is safe for concurrent use.
+//
+// An object is addressed by its number in the account, "1500", or by its xid,
+// "Clw:Xc"; logins that see several accounts need the latter.
+type Client struct {
+	rest     *rest.Client
+	username string
+}
+
+// New checks the configuration. It does no I/O and reads no environment.
+func New(c Config) (*Client, error) {
+	var faults []batch.FieldError
+	for _, f := range []struct{ field, value string }{{"Username", c.Username}, {"Password", c.Password}} {
+		if f.value == "" || strings.IndexFunc(f.value, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
+			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: "is empty, or holds control characters"})
+		}
+	}
+	if strings.Contains(c.Username, ":") {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "Username", Message: "must not hold a colon"})
+	}
+	if c.BaseURL == "" {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "BaseURL", Message: "is required: there is no sandbox, so name snapbill.Production or a simulator"})
+	}
+	if err := batch.Invalid(name, "New", faults); err != nil {
+		return nil, err
+	}
+	client, err := rest.New(rest.Config{
+		Provider:   name,
+		BaseURL:    c.BaseURL,
+		HTTPClient: c.HTTPClient,
+		Logger:     c.Logger,
+		Authorize:  basic(c.Username, c.Password),
+		Refusal:    refusal,
+		Secrets:    []string{c.Password},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{client, c.Username}, nil
+}
+
+// CloseIdleConnections closes the connections that no call is using.
+func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
+
+// GetBatch reads a batch.
+//
+//	POST /batch/{id}/get
+func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
+	return get[Batch](ctx, c, opGetBatch, "batch", id)
+}
+
+// ListBatches reads the batches of the account, page by page, in no documented
+// order. A row that the filter excludes is ErrProtocol: the service may have
+// ignored the filter.
+//
+//	POST /batch/list
+func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
+	form := url.Values{}
+	set(form, "submit_date", string(o.SubmitDate))
+	for _, state := range o.States {
+		form.Add("state[]", string(state))
+	}
+	set(form, "payment_method", o.PaymentMethod)
+	accounts := make([]string, len(o.Accounts))
+	for n, account := range o.Accounts {
+		accounts[n] = strconv.Itoa(account)
+	}
+	set(form, "account", strings.Join(accounts, ","))
+	return list(ctx, c, opListBatches, "batch", form, func(b *Batch) error {
+		switch {
+		case len(o.States) > 0 && !slices.Contains(o.States, b.State):
+			return ignored("state", string(b.State))
+		case o.SubmitDate != "" && b.SubmitDate != o.SubmitDate:
+			return ignored("submit_date", string(b.SubmitDate))
+		case o.PaymentMethod != "" && (b.PaymentMethod == nil || b.PaymentMethod.Code != o.PaymentMethod):
+			return ignored("payment_method", "another")
+		}
+		return nil
+	})
+}
+
+// AddBatch makes a batch. It debits nobody before it is submitted; but whether
+// it begins empty or with everybody who is due, and whether the account submits
+// batches by itself, is not documented. It is sent at most once; after an
+// ErrAmbiguous, list the batches.
+//
+// Beside an ErrProtocol the batch is returned: it is there, but not as asked.
+//
+//	POST /batch/add
+func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
+	form := url.Values{}
+	set(form, "payment_method_code", a.PaymentMethodCode)
+	set(form, "action_date", string(a.ActionDate))
+	made, err := call[Batch](ctx, c, opAddBatch, "batch", nil, form, true)
+	if err != nil {
+		return nil, err
+	}
+	var w wishes
+	w.compare("action_date", string(a.ActionDate), string(made.ActionDate))
+	if made.PaymentMethod != nil {
+		w.compare("payment_method_code", a.PaymentMethodCode, made.PaymentMethod.Code)
+	}
+	return made, w.err(opAddBatch.Name)
+}
+
+// UpdateBatch changes a batch, by the call that is documented. Whether it
+// honours a state is not known: on clients it does not. See SetBatchState.
+//
+// With State BatchSubmit, money moves: it is sent at most once. Success means
+// that the service was seen to have the batch in state submit or beyond.
+// ErrUnsupported means that it accepted the call, answered that the batch is
+// where it was, and said so again when it was asked: nothing was submitted.
+// Everything that leaves doubt is ErrAmbiguous: read the batch, and do not
+// submit it again.
+//
+//	POST /batch/{id}/update
+func (c *Client) UpdateBatch(ctx context.Context, id string, u UpdateBatch) (*Batch, error) {
+	return c.changeBatch(ctx, opUpdateBatch, id, u)
+}
+
+// SetBatchState changes the state of a batch, by the call that SnapBill's own
+// clients use and no documentation mentions. All else is as for UpdateBatch.
+//
+//	POST /batch/{id}/set_state
+func (c *Client) SetBatchState(ctx context.Context, id string, state BatchState) (*Batch, error) {
+	return c.changeBatch(ctx, opSetBatchState, id, UpdateBatch{State: state})
+}
+
+func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u UpdateBatch) (*Batch, error) {
+	if u.State != "" && u.State != BatchSubmit && u.State != BatchDead {
+		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "state",
+			Message: fmt.Sprintf("is %q, which only the system sets: it can be submit or dead", u.State)}})
+	}
+	if u.State == "" && u.ActionDate == "" {
+		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "state", Message: "is empty: nothing would change"}})
+	}
+	form := url.Values{}
+	set(form, "action_date", string(u.ActionDate))
+	set(form, "state", string(u.State))
+	replied, err := call[Batch](ctx, c, op, "batch", []string{id}, form, false)
+	if err != nil {
+		return nil, err
+	}
+	if replied != nil && !addresses(id, replied.ID, replied.XID) {
+		replied = nil // Another's: as good as none.
+	}
+	// Accepted is not applied: only what is read afterwards counts.
+	b, err := c.GetBatch(ctx, id)
+	if err != nil {
+		return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name, Message: "the call was accepted, but what it did cannot be read", Err: err}
+	}
+	var w wishes
+	w.compare("action_date", string(u.ActionDate), string(b.ActionDate))
+	switch {
+	case u.State == "" || b.State == u.State || u.State == BatchSubmit && b.State.atTheBank():
+		return b, w.err(op.Name)
+	case replied != nil && replied.State == b.State:
+		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name,
+			Message: fmt.Sprintf("the service accepted the call and ignored the state: the batch is still %s; there is another call for it", b.State)}
+	}
+	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
+		Message: fmt.Sprintf("the call was accepted, and the batch is %s", b.State)}
+}
+
+// GetPayment reads a payment.
+//
+//	POST /payment/{id}/get
+func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
+	return get[Payment](ctx, c, opGetPayment, "payment", id)
+}
+
+// ListPayments reads payments, page by page, in no documented order. A row
+// that the filter excludes is ErrProtocol.
+//
+//	POST /payment/list
+func (c *Client) ListPayments(ctx context.Context, o ListPaymentsOptions) iter.Seq2[Payment, error] {
+	form := url.Values{}
+	setNumber(form, "client_id", o.ClientID)
+	setNumber(form, "batch_id", o.BatchID)
+	set(form, "state", string(o.State))
+	return list(ctx, c, opListPayments, "payment", form, func(p *Payment) error {
+		switch {
+		case o.BatchID != 0 && (p.Batch == nil || p.Batch.ID != o.BatchID):
+			return ignored("batch_id", "another")
+		case o.ClientID != 0 && (p.Client == nil || p.Client.ID != o.ClientID):
+			return ignored("client_id", "another")
+		case o.State != "" && p.State != o.State:
+			return ignored("state", string(p.State))
+		}
+		return nil
+	})
+}
+
+// GetClient reads a client.
+//
+//	POST /client/{id}/get
+func (c *Client) GetClient(ctx context.Context, id string) (*Customer, error) {
+	return get[Customer](ctx, c, opGetClient, "client", id)
+}
+
+// ListClients reads the clients of the account, page by page. How the filters
+// match is not documented: compare what comes.
+//
+//	POST /client/list
+func (c *Client) ListClients(ctx context.Context, o ListClientsOptions) iter.Seq2[Customer, error] {
+	form := url.Values{}
+	set(form, "email", o.Email)
+	set(form, "query", o.Query)
+	return list(ctx, c, opListClients, "client", form, anything[Customer])
+}
+
+// AddClient adds a client. It is sent at most once; choose a Number, to find
+// the client again after an ErrAmbiguous.
+//
+// Beside an ErrProtocol the client is returned: it is there, but not as asked.
+//
+//	POST /client/add
+func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, error) {
+	if f.FirstName == "" && f.Surname == "" && f.Company == "" {
+		return nil, batch.Invalid(name, opAddClient.Name, []batch.FieldError{{Item: -1, Field: "firstname", Message: "or surname or company is required"}})
+	}
+	made, err := call[Customer](ctx, c, opAddClient, "client", nil, f.form(), true)
+	if err != nil {
+		return nil, err
+	}
+	return made, f.compare(opAddClient.Name, made)
+}
+
+// UpdateClient changes a client. It is sent at most once. A field that the
+// service has ignored is ErrProtocol, beside the client as it is now.
+//
+//	POST /client/{id}/update
+func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) (*Customer, error) {
+	if len(f.form()) == 0 {
+		return nil, batch.Invalid(name, opUpdateClient.Name, []batch.FieldError{{Item: -1, Field: "fields", Message: "are all empty: nothing would change"}})
+	}
+	updated, err := call[Customer](ctx, c, opUpdateClient, "client", []string{id}, f.form(), false)
+	if err == nil && updated == nil {
+		updated, err = c.GetClient(ctx, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return updated, f.compare(opUpdateClient.Name, updated)
+}
+
+func (f CustomerFields) form() url.Values {
+	form := url.Values{}
+	for field, value := range map[string]string{"number": f.Number, "firstname": f.FirstName, "surname": f.Surname, "company": f.Company,
+		"email": f.Email, "cell": f.Cell, "country_code": f.CountryCode, "currency_code": f.CurrencyCode,
+		"payment_method_code": f.PaymentMethodCode, "discount": f.Discount, "state": f.State} {
+		set(form, field, value)
+	}
+	for field, value := range f.Data {
+		form.Set("data-"+field, value)
+	}
+	return form
+}
+
+func (f CustomerFields) compare(op string, c *Customer) error {
+	var w wishes
+	w.compare("number", f.Number, c.Number)
+	w.compare("firstname", f.FirstName, string(c.FirstName))
+	w.compare("surname", f.Surname, string(c.Surname))
+	w.compare("company", f.Company, string(c.Company))
+	w.compare("email", f.Email, string(c.Email))
+	w.compare("cell", f.Cell, string(c.Cell))
+	if c.Country != nil {
+		w.compare("country_code", f.CountryCode, c.Country.Code)
+	}
+	if c.Currency != nil {
+		w.compare("currency_code", f.CurrencyCode, c.Currency.Code)
+	}
+	if c.PaymentMethod != nil {
+		w.compare("payment_method_code", f.PaymentMethodCode, c.PaymentMethod.Code)
+	}
+	w.compare("state", f.State, c.State)
+	for field, value := range f.Data {
+		w.compare("data-"+field, value, string(c.Data[field]))
+	}
+	return w.err(op)
+}
+
+// AddInvoice adds an invoice to a client. It is sent at most once.
+//
+// Beside an ErrProtocol the invoice is returned: it is there, but not as
+// asked. The real service ignores Date: a due date decides on which batch an
+// invoice goes, so read it.
+//
+//	POST /client/{id}/add_invoice
+func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) (*Invoice, error) {
+	form := url.Values{}
+	set(form, "date", string(a.Date))
+	set(form, "type", a.Type)
+	set(form, "state", a.State)
+	set(form, "po_number", a.PONumber)
+	set(form, "discount", a.Discount)
+	var faults []batch.FieldError
+	for n, line := range a.Lines {
+		form.Set(fmt.Sprintf("description[%d]", n), line.Description)
+		for field, value := range map[string]string{"unit_cost": line.UnitCost, "quantity": line.Quantity} {
+			form.Set(fmt.Sprintf("%s[%d]", field, n), value)
+			if _, err := batch.ParseDecimal(value, 2); err != nil {
+				faults = append(faults, batch.FieldError{Item: n, Field: field, Message: "is no decimal with up to two places"})
+			}
+		}
+	}
+	if len(a.Lines) == 0 {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "lines", Message: "there are none"})
+	}
+	if err := batch.Invalid(name, opAddInvoice.Name, faults); err != nil {
+		return nil, err
+	}
+	made, err := call[Invoice](ctx, c, opAddInvoice, "invoice", []string{clientID}, form, true)
+	if err != nil {
+		return nil, err
+	}
+	var w wishes
+	w.compare("date", string(a.Date), string(made.DueDate))
+	w.compare("type", a.Type, made.Type)
+	w.compare("state", a.State, made.State)
+	w.compare("po_number", a.PONumber, string(made.PONumber))
+	w.compare("lines", strconv.Itoa(len(a.Lines)), strconv.Itoa(len(made.Lines)))
+	return made, w.err(opAddInvoice.Name)
+}
+
+// GenerateInvoice makes the invoice of what is due for a client, and returns
+// nil where nothing is. It is sent at most once.
+//
+//	POST /client/{id}/generate_invoice
+func (c *Client) GenerateInvoice(ctx context.Context, clientID string) (*Invoice, error) {
+	return call[Invoice](ctx, c, opGenerateInvoice, "invoice", []string{clientID}, url.Values{}, false)
+}
+
+// GetInvoice reads an invoice.
+//
+//	POST /invoice/{id}/get
+func (c *Client) GetInvoice(ctx context.Context, id string) (*Invoice, error) {
+	return get[Invoice](ctx, c, opGetInvoice, "invoice", id)
+}
+
+// ListInvoices reads the invoices of a client, or of all of them for 0.
+//
+//	POST /invoice/list
+func (c *Client) ListInvoices(ctx context.Context, clientID Int) iter.Seq2[Invoice, error] {
+	form := url.Values{}
+	setNumber(form, "client_id", clientID)
+	return list(ctx, c, opListInvoices, "invoice", form, func(i *Invoice) error {
+		if clientID != 0 && (i.Client == nil || i.Client.ID != clientID) {
+			return ignored("client_id", "another")
+		}
+		return nil
+	})
+}
+
+// GetPaymentMethod reads a way to be paid, by its code.
+//
+//	POST /payment_method/{code}/get
+func (c *Client) GetPaymentMethod(ctx context.Context, code string) (*PaymentMethod, error) {
+	return call[PaymentMethod](ctx, c, opGetPaymentMethod, "payment_method", []string{code}, url.Values{}, true)
+}
+
+// ListPaymentMethods reads the ways to be paid that are enabled.
+//
+//	POST /payment_method/list
+func (c *Client) ListPaymentMethods(ctx context.Context) iter.Seq2[PaymentMethod, error] {
+	return list(ctx, c, opListPaymentMethods, "payment_method", url.Values{}, anything[PaymentMethod])
+}
+
+// GetCurrency reads a currency, by its code.
+//
+//	POST /currency/{code}/get
+func (c *Client) GetCurrency(ctx context.Context, code string) (*Currency, error) {
+	return call[Currency](ctx, c, opGetCurrency, "currency", []string{code}, url.Values{}, true)
+}
+
+// ListCurrencies reads the currencies that are enabled.
+//
+//	POST /currency/list
+func (c *Client) ListCurrencies(ctx context.Context) iter.Seq2[Currency, error] {
+	return list(ctx, c, opListCurrencies, "currency", url.Values{}, anything[Currency])
+}
+
+// CurrentAccount reads the account that the login belongs to.
+//
+//	POST /account/current
+func (c *Client) CurrentAccount(ctx context.Context) (*Account, error) {
+	return call[Account](ctx, c, opCurrentAccount, "account", nil, url.Values{}, true)
+}
+
+// GetAction reads a change that SnapBill has recorded.
+//
+//	POST /action/{id}/get
+func (c *Client) GetAction(ctx context.Context, id string) (*Action, error) {
+	return get[Action](ctx, c, opGetAction, "action", id)
+}
+
+// ListActions reads the changes that SnapBill has recorded.
+//
+//	POST /action/list
+func (c *Client) ListActions(ctx context.Context) iter.Seq2[Action, error] {
+	return list(ctx, c, opListActions, "action", url.Values{}, anything[Action])
+}
+
+// Index discovers the commands of a class ("batch"), or of one object of it
+// with an id, by name. With Form, a person with a login can settle what the
+// documentation leaves open.
+//
+//	GET /{class}
+//	GET /{class}/{id}
+func (c *Client) Index(ctx context.Context, class, id string) (map[string]string, error) {
+	discovery := rest.Call{Op: opIndex, Params: []string{class}}
+	if id != "" {
+		discovery.Op, discovery.Params = opObjectIndex, []string{class, id}
+	}
+	var index Map[string]
+	discovery.Decode = envelopes(func(e *envelope) error {
+		if e.Type != "index" {
+			return fmt.Errorf("a %.40q came back instead of an index", e.Type)
+		}
+		return json.Unmarshal(e.objects["index"], &index)
+	})
+	if err := c.rest.Do(ctx, discovery); err != nil {
+		return nil, err
+	}
+	return index, nil
+}
+
+// Form discovers what a command of a class ("batch", "", "add"), or of one
+// object of it with an id, takes.
+//
+//	GET /{class}/{command}
+//	GET /{class}/{id}/{command}
+func (c *Client) Form(ctx context.Context, class, id, command string) ([]Control, error) {
+	discovery := rest.Call{Op: opForm, Params: []string{class, command}}
+	if id != "" {
+		discovery.Op, discovery.Params = opObjectForm, []string{class, id, command}
+	}
+	var controls []Control
+	discovery.Decode = envelopes(func(e *envelope) error {
+		if e.Type != "form" {
+			return fmt.Errorf("a %.40q came back instead of a form", e.Type)
+		}
+		return json.Unmarshal(e.objects["controls"], &controls)
+	})
+	if err := c.rest.Do(ctx, discovery); err != nil {
+		return nil, err
+	}
+	return controls, nil
+}
+
+// set adds a field that is not empty.
+func set(form url.Values, field, value string) {
+	if value != "" {
+		form.Set(field, value)
+	}
+}
+
+func setNumber(form url.Values, field string, value Int) {
+	if value != 0 {
+		form.Set(field, strconv.FormatInt(int64(value), 10))
+	}
+}
+
+// wishes compares what was asked with what came back: the service answers
+// success and drops what it does not honour.
+type wishes []batch.FieldError
+
+func (w *wishes) compare(field, asked, got string) {
+	if asked != "" && asked != got {
+		*w = append(*w, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf("is %.60q at the service, and %.60q was asked for", got, asked)})
+	}
+}
+
+func (w wishes) err(op string) error {
+	if len(w) == 0 {
+		return nil
+	}
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the service accepted the call and ignored a part of it", Fields: w}
+}
+
+func anything[T any](*T) error { return nil }
+
+func ignored(field, value string) error {
+	return fmt.Errorf("a row came back that the filter %s excludes (%.60s): the service may have ignored it", field, value)
+}

@@ -1,0 +1,271 @@
+package snapbill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+const maxReply = 32 << 20
+
+// post makes a call with a form.
+func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values, decode func(*envelope) error) error {
+	if strings.Contains(op.Path, "{id}") && !address.MatchString(params[0]) {
+		return batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "id", Message: `must be a number, or an xid such as "Clw:Xc"`}})
+	}
+	return c.rest.Do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/x-www-form-urlencoded", Body: []byte(form.Encode()),
+		MaxReply: maxReply, Decode: envelopes(decode)})
+}
+
+// call makes a call that may answer with an object. Where it must, a success
+// without one leaves open what there is now.
+func call[T any](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values, must bool) (*T, error) {
+	var out *T
+	err := c.post(ctx, op, params, form, func(e *envelope) error {
+		object, err := item[T](e, class)
+		if err == nil && object == nil && must {
+			err = fmt.Errorf("the reply holds no %s", class)
+		}
+		out = object
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// get reads one object, and refuses another's.
+func get[T any](ctx context.Context, c *Client, op rest.Op, class, id string) (*T, error) {
+	var out *T
+	err := c.post(ctx, op, []string{id}, url.Values{}, func(e *envelope) error {
+		object, err := item[T](e, class)
+		if err != nil {
+			return err
+		}
+		var found names
+		if object == nil || json.Unmarshal(e.objects[class], &found) != nil || id != string(found.ID) && id != string(found.XID) {
+			return fmt.Errorf("the reply is about another %s", class)
+		}
+		out = object
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// names are what an object can be called.
+type names struct {
+	ID   Text `json:"id"`
+	XID  Text `json:"xid"`
+	Code Text `json:"code"`
+}
+
+// addresses reports whether an object is the one that id names.
+func addresses(id string, number Int, xid XID) bool {
+	return id == strconv.FormatInt(int64(number), 10) || id == string(xid)
+}
+
+const (
+	perPage  = 100 // the most that is documented
+	maxPages = 10_000
+)
+
+// list reads page after page, and yields each object once.
+func list[T any](ctx context.Context, c *Client, op rest.Op, class string, form url.Values, check func(*T) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		seen := make(map[names]bool)
+		for page := 1; page <= maxPages; page++ {
+			form.Set("page", strconv.Itoa(page))
+			form.Set("perpage", strconv.Itoa(perPage))
+			var rows []T
+			var called []names
+			var pages Int
+			err := c.post(ctx, op, nil, form, func(e *envelope) error {
+				if rows, called = nil, nil; e.Type != "list" || e.Class != "" && e.Class != class {
+					return fmt.Errorf("a %.40q of %.40q came back instead of a list of %s", e.Type, e.Class, class)
+				}
+				if e.Page == nil || e.NumPages == nil || *e.Page != Int(page) {
+					return fmt.Errorf("the list does not say that it is page %d", page)
+				}
+				pages = *e.NumPages
+				for _, text := range e.List {
+					row, err := object[T](text)
+					if err == nil {
+						err = check(row)
+					}
+					var found names
+					if err == nil {
+						err = json.Unmarshal(text, &found)
+					}
+					if err != nil {
+						return err
+					}
+					rows, called = append(rows, *row), append(called, found)
+				}
+				return nil
+			})
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for n, row := range rows {
+				// A list that changes meanwhile may show a row again.
+				if seen[called[n]] {
+					continue
+				}
+				seen[called[n]] = true
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if Int(page) >= pages || len(rows) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// item reads the object of a reply; nil where it holds none.
+func item[T any](e *envelope, class string) (*T, error) {
+	if e.Type != "item" && e.Type != "result" {
+		return nil, fmt.Errorf("a %.40q came back instead of a %s", e.Type, class)
+	}
+	if e.Class != "" && e.Class != class {
+		return nil, fmt.Errorf("a %.40q came back instead of a %s", e.Class, class)
+	}
+	text, ok := e.objects[class]
+	if !ok || string(text) == "null" {
+		return nil, nil
+	}
+	return object[T](text)
+}
+
+// object decodes one object, and lets it check itself.
+func object[T any](text json.RawMessage) (*T, error) {
+	value := new(T)
+	if err := json.Unmarshal(text, value); err != nil {
+		return nil, err
+	}
+	if checked, ok := any(value).(interface{ check() error }); ok {
+		if err := checked.check(); err != nil {
+			return nil, err
+		}
+	}
+	return value, nil
+}
+
+// An envelope is what is around every reply.
+type envelope struct {
+	Code     *Int              `json:"code"`
+	Type     string            `json:"type"`
+	Status   string            `json:"status"`
+	Class    string            `json:"class"`
+	Message  Text              `json:"message"`
+	Errors   Map[messages]     `json:"errors"`
+	Page     *Int              `json:"page"`
+	NumPages *Int              `json:"numpages"`
+	List     []json.RawMessage `json:"list"`
+
+	objects map[string]json.RawMessage
+}
+
+// messages are what is wrong with one field: a text, or several.
+type messages []Text
+
+func (m *messages) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '[' {
+		return json.Unmarshal(text, (*[]Text)(m))
+	}
+	var one Text
+	err := json.Unmarshal(text, &one)
+	*m = messages{one}
+	return err
+}
+
+func (e *envelope) UnmarshalJSON(text []byte) error {
+	type plain envelope
+	if err := json.Unmarshal(text, (*plain)(e)); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &e.objects)
+}
+
+// envelopes opens a 2xx reply. Both the HTTP status and the body must be good:
+// SnapBill's own clients look at one of them each.
+func envelopes(decode func(*envelope) error) func(io.Reader) error {
+	return func(body io.Reader) error {
+		var e envelope
+		if err := rest.JSON(&e)(body); err != nil {
+			return err
+		}
+		if len(e.objects) == 0 {
+			return errors.New("the reply is no object")
+		}
+		switch code := e.Code; {
+		case code != nil && *code >= 400 && *code <= 499 && *code != 408 && *code != 409 && *code != 429:
+			return e.refusal(int(*code))
+		case code != nil && (*code < 200 || *code > 299):
+			return fmt.Errorf("the HTTP status is good, and the body says %d", int64(*code))
+		case e.Status == "error" && code == nil:
+			return e.refusal(http.StatusBadRequest) // How failures looked until 2013.
+		case e.Status != "" && e.Status != "ok":
+			return fmt.Errorf("the HTTP status is good, and the body says %.40q", e.Status)
+		}
+		return decode(&e)
+	}
+}
+
+// refusal is what the service's own words mean.
+func (e *envelope) refusal(code int) *batch.Error {
+	kind := batch.ErrInvalid
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		kind = batch.ErrAuth
+	case http.StatusNotFound:
+		kind = batch.ErrNotFound
+	}
+	refused := &batch.Error{Kind: kind, Code: strconv.Itoa(code), Message: string(e.Message)}
+	fields := make([]string, 0, len(e.Errors))
+	for field := range e.Errors {
+		fields = append(fields, field)
+	}
+	slices.Sort(fields)
+	for _, field := range fields {
+		for _, message := range e.Errors[field] {
+			refused.Fields = append(refused.Fields, batch.FieldError{Item: -1, Field: field, Message: string(message)})
+		}
+	}
+	return refused
+}
+
+// refusal reads an error reply. One that is no object of SnapBill's was
+// written by somebody else.
+func refusal(status int, _ http.Header, body []byte) *batch.Error {
+	var e envelope
+	if rest.JSON(&e)(strings.NewReader(string(body))) != nil || e.Code == nil && e.Message == "" && e.Status == "" {
+		return nil
+	}
+	if e.Code != nil && *e.Code >= 200 && *e.Code <= 299 {
+		return &batch.Error{Kind: batch.ErrAmbiguous, Message: fmt.Sprintf("the HTTP status is %d, and the body says %d", status, int64(*e.Code))}
+	}
+	refused := e.refusal(status)
+	if status >= 500 {
+		refused.Kind = ""
+	}
+	return refused
+}

@@ -1,0 +1,484 @@
+package snapbill_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/snapbill"
+	"github.com/batchway/batchway-go/snapbill/snapbilltest"
+)
+
+func start(t *testing.T, o snapbilltest.Options, c snapbill.ProviderConfig) (*snapbilltest.Server, *snapbill.Provider) {
+	t.Helper()
+	server := snapbilltest.New(&o)
+	t.Cleanup(server.Close)
+	return server, newProvider(t, server.Config(), c)
+}
+
+func create(t *testing.T, p *snapbill.Provider, d batch.Draft) batch.Batch {
+	t.Helper()
+	b, err := p.Create(t.Context(), d)
+	require.NoError(t, err)
+	return b
+}
+
+func number(t *testing.T, b batch.Batch) int64 {
+	t.Helper()
+	var id int64
+	_, err := fmt.Sscan(b.ID, &id)
+	require.NoError(t, err)
+	return id
+}
+
+// What SnapBill could not accept is refused here, all at once, and nothing is
+// sent.
+func TestBadDrafts(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	good := batch.Item{Reference: "a", Account: "001", Amount: batch.Money{Minor: 100, Currency: "ZAR"}}
+	for name, c := range map[string]struct {
+		change func(*batch.Draft)
+		want   []string
+	}{
+		"no date": {func(d *batch.Draft) { d.Date = time.Time{} }, []string{"date: is required: the day when the debits run"}},
+		"one client twice": {func(d *batch.Draft) {
+			again := good
+			again.Reference = "b"
+			d.Items = append(d.Items, again)
+		}, []string{`item 1 ("b"): account: is also that of item 0: a batch has one payment of each client`}},
+		"repeated reference": {func(d *batch.Draft) {
+			again := good
+			again.Account = "002"
+			d.Items = append(d.Items, again)
+		}, []string{`item 1 ("a"): reference: is also that of item 0`}},
+		"amounts and currency": {func(d *batch.Draft) { d.Items[0].Amount = batch.Money{Minor: 0, Currency: "USD"} },
+			[]string{`item 0 ("a"): amount: must be more than zero`, `item 0 ("a"): currency: is "USD", and snapbill takes only ZAR here`}},
+		"a batch that cannot be": {func(d *batch.Draft) { d.Extra = map[string]string{"batch_id": "../1"} },
+			[]string{`batch_id: must be a number, or an xid such as "Clw:Xc"`}},
+		"an unknown key": {func(d *batch.Draft) { d.Extra = map[string]string{"type": "NAEDO"} }, []string{`extra: snapbill does not know the key "type"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := batch.Draft{Reference: "run", Direction: batch.Collect, Date: time.Now(), Items: []batch.Item{good}}
+			c.change(&d)
+			_, err := p.Create(t.Context(), d)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			if diff := cmp.Diff(c.want, faultsOf(t, err)); diff != "" {
+				t.Errorf("the faults are not as wanted (-want +got):\n%s", diff)
+			}
+		})
+	}
+	require.Zero(t, server.Log.Count(""), "nothing is sent")
+	_, err := snapbill.NewProvider(newClient(t, server.Config()), snapbill.ProviderConfig{Currency: "JPY"})
+	require.Equal(t, []string{"PaymentMethod: is required", "Currency: must be an ISO 4217 code with two decimals"}, faultsOf(t, err))
+}
+
+// The whole way, with a batch of the service's own choice.
+func TestFromEndToEnd(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 3)
+	b := create(t, p, d)
+	require.Equal(t, "ready", b.Native)
+	require.Equal(t, "action_date="+string(snapbill.DateOf(d.Date))+"&payment_method_code=netcash", string(server.Log.Requests("AddBatch")[0].Body))
+	b, err := p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StatePending, b.State)
+	require.Equal(t, "submit", b.Native)
+	server.FinishAll()
+	b, err = p.Poll(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, b.State)
+	report, err := p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.OutcomePaid, report.Results[2].Outcome)
+	require.Equal(t, "Debit order payment (Batch #001)", report.Results[0].Message)
+}
+
+// Without items a batch is whatever is due, and says what that is.
+func TestWithoutItems(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 2)
+	want := d.Items
+	d.Items = nil
+	b := create(t, p, d)
+	require.Equal(t, want, b.Draft.Items)
+	report, err := batch.Run(t.Context(), p, batch.Draft{Reference: "run", Direction: batch.Collect, Date: d.Date, Extra: map[string]string{"batch_id": b.ID}},
+		&batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	require.NoError(t, err)
+	require.Len(t, report.Results, 2)
+	require.Equal(t, map[string]int{want[0].Account: 1, want[1].Account: 1}, server.Accepted())
+
+	d.Date = d.Date.AddDate(0, 0, -1)
+	_, err = p.Create(t.Context(), d)
+	require.ErrorContains(t, err, "nobody has an invoice that is due")
+}
+
+// The items are a control list: what is not exactly so is refused, and lists
+// what differs.
+func TestTheControlList(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*snapbilltest.Server, *batch.Draft)
+		want   []string // with 0 and 1 for the clients
+	}{
+		"somebody is not on the batch": {func(_ *snapbilltest.Server, d *batch.Draft) {
+			d.Items = append(d.Items, batch.Item{Reference: "x", Account: "x", Amount: d.Items[0].Amount})
+		}, []string{`item 2 ("x"): payment: client "x" is not in the batch at the service`}},
+		"somebody else is": {func(_ *snapbilltest.Server, d *batch.Draft) { d.Items = d.Items[:1] },
+			[]string{`payment: the service has client "1" with 50.01 ZAR, who is not in the draft`}},
+		"an amount is one cent off": {func(_ *snapbilltest.Server, d *batch.Draft) { d.Items[1].Amount.Minor++ },
+			[]string{`item 1 ("1"): amount: is 50.01 ZAR at the service, and 50.02 ZAR here`}},
+		"an older invoice was due too": {func(s *snapbilltest.Server, d *batch.Draft) { s.Bill(d.Items[0].Account, "2001-01-01", 1000) },
+			[]string{`item 0 ("0"): amount: is 60.00 ZAR at the service, and 50.00 ZAR here`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+			d := dueDraft(server, 2)
+			accounts := []string{d.Items[0].Account, d.Items[1].Account}
+			c.change(server, &d)
+			b, err := p.Create(t.Context(), d)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			require.NotEmpty(t, b.ID, "it is there, and somebody has to look at it")
+			var got []string
+			for _, fault := range faultsOf(t, err) {
+				for n, account := range accounts {
+					fault = strings.ReplaceAll(fault, account, fmt.Sprint(n))
+				}
+				got = append(got, fault)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the differences are not as wanted (-want +got):\n%s", diff)
+			}
+			_, err = p.Create(t.Context(), d)
+			require.ErrorIs(t, err, batch.ErrConflict, "a second batch is not made beside it")
+			require.ErrorContains(t, err, `name it in Extra["batch_id"], or delete it`)
+			require.Equal(t, 1, server.Log.Count("AddBatch"))
+		})
+	}
+	t.Run("the type of the batch", func(t *testing.T) {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{BatchType: "NAEDO"})
+		_, err := p.Create(t.Context(), dueDraft(server, 1))
+		require.Equal(t, []string{`type: is "two-day" at the service, and "NAEDO" here`}, faultsOf(t, err))
+	})
+	t.Run("a batch that begins empty", func(t *testing.T) {
+		server, p := start(t, snapbilltest.Options{AddsEmpty: true}, snapbill.ProviderConfig{})
+		d := dueDraft(server, 1)
+		_, err := p.Create(t.Context(), d)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "is not in the batch at the service")
+	})
+}
+
+func TestCreateWaitsUntilTheBatchIsBuilt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := snapbilltest.New(&snapbilltest.Options{InMemory: true, BuildReads: 5})
+		defer server.Close()
+		client := newClient(t, server.Config())
+		defer client.CloseIdleConnections()
+		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+		require.NoError(t, err)
+		before := time.Now()
+		_, err = p.Create(t.Context(), dueDraft(server, 2))
+		require.NoError(t, err)
+		require.Greater(t, time.Since(before), 5*time.Second)
+		require.Equal(t, 6, server.Log.Count("GetBatch"))
+
+		impatient, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", BuildFor: 2 * time.Second})
+		require.NoError(t, err)
+		b, err := impatient.Create(t.Context(), dueDraft(server, 2))
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorContains(t, err, "still being built")
+		require.NotEmpty(t, b.ID)
+	})
+}
+
+// Row 103: a batch that somebody else has submitted is not reported as ours.
+func TestRow103SubmittedBySomebodyElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		o      snapbilltest.Options
+		submit func(*snapbilltest.Server, batch.Batch)
+	}{
+		"in the web interface": {snapbilltest.Options{}, func(s *snapbilltest.Server, b batch.Batch) { s.Submit(number(t, b)) }},
+		"by the system":        {snapbilltest.Options{SubmitsAlone: time.Hour}, func(s *snapbilltest.Server, _ batch.Batch) { s.Clock.Advance(2 * time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, p := start(t, c.o, snapbill.ProviderConfig{})
+			d := dueDraft(server, 2)
+			b := create(t, p, d)
+			c.submit(server, b)
+			after, err := p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			require.ErrorContains(t, err, "the batch is submit at the service")
+			require.Equal(t, batch.StateDraft, after.State)
+			require.Zero(t, server.Log.Count("UpdateBatch"), "nothing is sent")
+		})
+	}
+}
+
+// Row 84: what has changed since the draft is never submitted.
+func TestRow84ChangedBeforeTheSubmit(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	b := create(t, p, dueDraft(server, 2))
+	server.AddToBatch(number(t, b), "stranger", 9900)
+	_, err := p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, []string{`payment: the service has client "stranger" with 99.00 ZAR, who is not in the draft`}, faultsOf(t, err))
+
+	// It is being built again while the payments are compared.
+	b = create(t, p, dueDraft(server, 2))
+	server.Inject(simkit.Fault{Op: "GetBatch", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200,
+		`{"code":200,"type":"item","class":"batch","batch":{"id":`+b.ID+`,"state":"build"}}`)})
+	_, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, "the batch has changed while it was compared, and is build")
+	require.Zero(t, server.Log.Count("UpdateBatch"))
+	require.Empty(t, server.Accepted())
+}
+
+// A client whom somebody adds after the comparison is debited too, and shown.
+func TestSomebodyIsAddedInTheLastMoment(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	b := create(t, p, dueDraft(server, 2))
+	b, err := p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	server.FinishAll()
+	body := func(n int64) string {
+		return fmt.Sprintf(`{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[{"id":%d,"state":"paid","amount_cents":1,"client":{"number":"stranger"},"batch":{"id":%s}}]}`, n, b.ID)
+	}
+	server.Inject(simkit.Fault{Op: "ListPayments", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body(1))})
+	report, err := p.Report(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.Len(t, report.Unmatched, 1)
+	require.Equal(t, "stranger", report.Unmatched[0].Item.Account)
+}
+
+// Only the read-back decides whether a submit has worked.
+func TestWhichCallSubmits(t *testing.T) {
+	for name, c := range map[string]struct {
+		o     snapbilltest.Options
+		c     snapbill.ProviderConfig
+		want  batch.Kind
+		moved int
+	}{
+		"update is honoured":                            {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate}, snapbill.ProviderConfig{}, "", 1},
+		"set_state is honoured":                         {snapbilltest.Options{Honours: snapbilltest.HonoursSetState}, snapbill.ProviderConfig{SetState: true}, "", 1},
+		"update is ignored, and says so":                {snapbilltest.Options{Honours: snapbilltest.HonoursSetState}, snapbill.ProviderConfig{}, batch.ErrUnsupported, 0},
+		"update is ignored, and answers without object": {snapbilltest.Options{Honours: snapbilltest.HonoursSetState, WithoutObject: true}, snapbill.ProviderConfig{}, batch.ErrAmbiguous, 0},
+		"set_state is ignored":                          {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate}, snapbill.ProviderConfig{SetState: true}, batch.ErrAmbiguous, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, p := start(t, c.o, c.c)
+			d := dueDraft(server, 1)
+			b, err := p.Submit(t.Context(), create(t, p, d))
+			require.Equal(t, c.want, batch.KindOf(err))
+			require.Equal(t, c.moved, server.Accepted()[d.Items[0].Account])
+			require.Equal(t, 1, server.Log.Count("UpdateBatch")+server.Log.Count("SetBatchState"), "one call, and never the other after it")
+			if c.want == batch.ErrUnsupported {
+				require.Equal(t, batch.StateDraft, b.State)
+				require.ErrorContains(t, err, "there is another call for it")
+			}
+		})
+	}
+}
+
+// Row 82: ok is not the end.
+func TestRow82OKWithPendingPayments(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 3)
+	b := create(t, p, d)
+	b, err := p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	states := []string{}
+	for range 6 {
+		server.Advance(number(t, b))
+		b, err = p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		states = append(states, b.Native+" "+string(b.State))
+	}
+	require.Equal(t, []string{"submitted pending", "ok pending", "ok pending", "ok pending", "ok done", "ok done"}, states)
+	report, err := p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, 3, report.Totals[batch.OutcomePaid].Count)
+	server.Bounce(d.Items[1].Account)
+	report, err = p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.OutcomeReturned, report.Results[1].Outcome, "later bounces change a later report")
+	require.Equal(t, batch.StateDone, report.Batch.State)
+}
+
+func TestTotalsThatAreMissingAreNotZero(t *testing.T) {
+	bubble(t, snapbilltest.Options{}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+		require.NoError(t, err)
+		b := batch.Batch{Provider: "snapbill", ID: "5", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Collect}}
+		for _, totals := range []string{``, `,"totals":{"total":3,"paid":2,"pending":0,"bounce":0,"refuted":0}`, `,"totals":{"total":3,"paid":2,"pending":"1"}`} {
+			always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok"`+totals+`}}`)
+			got, err := p.Poll(t.Context(), b)
+			require.NoError(t, err)
+			require.Equal(t, batch.StatePending, got.State, totals)
+		}
+		// What was submitted and is ready again is nobody's guess.
+		always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ready"}}`)
+		got, err := p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateUnknown, got.State)
+	})
+}
+
+func TestAFailedBatch(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	b := create(t, p, dueDraft(server, 2))
+	b, err := p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	server.Fail(number(t, b))
+	b, err = p.Poll(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateFailed, b.State)
+	report, err := p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Totals[batch.OutcomeFailed].Count)
+}
+
+func TestBouncesAndRefutes(t *testing.T) {
+	o := snapbilltest.Options{Autoplay: 1}
+	server := snapbilltest.New(&o)
+	d := dueDraft(server, 3)
+	server.Close()
+	o.Bounces, o.Refutes = []string{d.Items[0].Account}, []string{d.Items[1].Account}
+	server, p := start(t, o, snapbill.ProviderConfig{})
+	for _, item := range d.Items {
+		server.Bill(item.Account, snapbill.DateOf(d.Date), item.Amount.Minor)
+	}
+	report, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	require.NoError(t, err)
+	require.Equal(t, []batch.Outcome{batch.OutcomeReturned, batch.OutcomeReturned, batch.OutcomePaid},
+		[]batch.Outcome{report.Results[0].Outcome, report.Results[1].Outcome, report.Results[2].Outcome})
+	require.Equal(t, "refuted", report.Results[1].Code)
+}
+
+func TestCancel(t *testing.T) {
+	for _, bySetState := range []bool{false, true} {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{SetState: bySetState})
+		b, err := p.Cancel(t.Context(), create(t, p, dueDraft(server, 1)))
+		require.NoError(t, err)
+		require.Equal(t, batch.StateCancelled, b.State)
+		report, err := p.Report(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.OutcomeSkipped, report.Results[0].Outcome)
+
+		// Its reply is lost, and a read says what it has done.
+		b = create(t, p, dueDraft(server, 1))
+		server.Inject(simkit.Fault{Op: map[bool]string{false: "UpdateBatch", true: "SetBatchState"}[bySetState], Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+		b, err = p.Cancel(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateCancelled, b.State)
+
+		b, err = p.Submit(t.Context(), create(t, p, dueDraft(server, 1)))
+		require.NoError(t, err)
+		before := server.Log.Count("UpdateBatch") + server.Log.Count("SetBatchState")
+		_, err = p.Cancel(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.Equal(t, before, server.Log.Count("UpdateBatch")+server.Log.Count("SetBatchState"), "what is submitted is left alone")
+	}
+	server, p := start(t, snapbilltest.Options{KeepsBatches: true}, snapbill.ProviderConfig{})
+	_, err := p.Cancel(t.Context(), create(t, p, dueDraft(server, 1)))
+	require.ErrorIs(t, err, batch.ErrUnsupported, "a batch that is still ready was not cancelled")
+}
+
+func TestPollAll(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	var bs []batch.Batch
+	for range 5 {
+		b, err := p.Submit(t.Context(), create(t, p, dueDraft(server, 1)))
+		require.NoError(t, err)
+		bs = append(bs, b)
+	}
+	before := server.Log.Count("")
+	polled, err := p.PollAll(t.Context(), bs)
+	require.NoError(t, err)
+	require.Len(t, polled, 5)
+	require.Equal(t, 1, server.Log.Count("")-before)
+	server.FinishAll()
+	polled, err = p.PollAll(t.Context(), bs)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, polled[4].State)
+	n := 0
+	for b, err := range p.List(t.Context()) {
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, b.State)
+		n++
+	}
+	require.Equal(t, 5, n)
+}
+
+// Run never sends a second submit: nothing says that the service refuses it.
+func TestRunSubmitsOnce(t *testing.T) {
+	bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+		require.NoError(t, err)
+		d := dueDraft(server, 2)
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		server.Break(simkit.LateAfter)
+		_, err = batch.Run(t.Context(), p, d, o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+		server.Clock.Advance(2 * time.Hour) // It lands after all.
+		server.FinishAll()
+		report, err := batch.Resume(t.Context(), p, d.Reference, o)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+		require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+	})
+}
+
+// Row 101: where a person lets it be sent again, and the first has landed, the
+// refusal of the second is not the answer.
+func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
+	bubble(t, snapbilltest.Options{}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+		require.NoError(t, err)
+		d := dueDraft(server, 1)
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		server.Break(simkit.LateAfter)
+		_, err = batch.Run(t.Context(), p, d, o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "still ready after an hour"}, o)
+		require.NoError(t, err)
+		server.Clock.Advance(2 * time.Hour) // It lands after all.
+		_, err = batch.Resume(t.Context(), p, d.Reference, o)
+		require.ErrorIs(t, err, batch.ErrConflict, "the batch is submitted already, and not by this attempt")
+		require.Equal(t, map[string]int{d.Items[0].Account: 1}, server.Accepted())
+	})
+}
+
+// A make of a batch whose reply is lost is not repeated.
+func TestACreateThatIsUnclear(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 1)
+	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+	_, err := batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	_, err = batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrConflict, "there is one that may be ours: a person decides")
+	require.Equal(t, 1, server.Log.Count("AddBatch"))
+	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: "1500", Operator: "ada", Reason: "seen in the web interface"}, o)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Observe = func(e batch.Event) {
+		if e.Phase == batch.PhaseSubmit {
+			server.FinishAll()
+		}
+	}
+	_, err = batch.Resume(ctx, p, d.Reference, o)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{d.Items[0].Account: 1}, server.Accepted())
+}

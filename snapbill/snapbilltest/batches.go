@@ -1,0 +1,423 @@
+package snapbilltest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// accountID is the only account here.
+const accountID = 10608
+
+// A run is one batch at the service.
+type run struct {
+	id             int64
+	state, method  string
+	action, submit string // days
+	builds         int    // reads until it is built
+	asked          int    // reads since the last step
+	payments       []*payment
+}
+
+type payment struct {
+	id     int64
+	batch  *run
+	client *client
+	cents  int64
+	state  string
+}
+
+type client struct {
+	id                                    int64
+	number, name, email, company, surname string
+	cell, method, state                   string
+}
+
+type invoice struct {
+	id     int64
+	client *client
+	due    string
+	cents  int64
+	state  string
+	lines  []map[string]any
+}
+
+func (b *run) pending() int {
+	n := 0
+	for _, p := range b.payments {
+		if p.state == "pending" {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Server) newBatch(method, action string, filled bool) *run {
+	b := &run{id: int64(1500 + len(s.batches)), state: "ready", method: method, action: action, builds: s.options.BuildReads}
+	s.batches = append(s.batches, b)
+	if b.builds > 0 {
+		b.state = "build"
+	}
+	if filled {
+		for _, c := range s.clients {
+			var cents int64
+			for _, i := range s.invoices {
+				if i.client == c && i.state == "unpaid" && i.due <= action && c.method == method {
+					cents += i.cents
+					i.state = "pending"
+				}
+			}
+			if cents > 0 {
+				s.pay(b, c, cents)
+			}
+		}
+	}
+	s.record("/batch/add", "batch", b.id, nil)
+	if alone := s.options.SubmitsAlone; alone > 0 {
+		s.Clock.After(alone, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if b.state == "ready" {
+				s.submit(b)
+			}
+		})
+	}
+	return b
+}
+
+// payments counts all payments there are, for their numbers.
+func (s *Server) payments() int64 {
+	n := int64(0)
+	for _, b := range s.batches {
+		n += int64(len(b.payments))
+	}
+	return n
+}
+
+func (s *Server) pay(b *run, c *client, cents int64) {
+	b.payments = append(b.payments, &payment{id: 932850 + s.payments(), batch: b, client: c, cents: cents, state: "pending"})
+}
+
+// submit queues a batch for the bank, and reports whether it did.
+func (s *Server) submit(b *run) bool {
+	if b.state != "ready" && (b.state == "build" || b.state == "dead" || b.state == "error" || s.options.Resubmit != ResubmitQueued) {
+		return false
+	}
+	b.state = "submit"
+	for _, p := range b.payments {
+		p.state = "pending"
+		s.accepted[p.client.number]++
+	}
+	s.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "submit"})
+	return true
+}
+
+// advance moves a batch one step on.
+func (s *Server) advance(b *run) {
+	switch b.state {
+	case "submit":
+		b.state, b.submit = "submitted", s.Clock.Now().UTC().Format(time.DateOnly)
+		for _, p := range b.payments {
+			s.Ledger.Move(simkit.Effect{Batch: strconv.FormatInt(b.id, 10), Item: p.client.number, Account: p.client.number, Minor: p.cents, Currency: "ZAR", At: s.Clock.Now()})
+		}
+	case "submitted":
+		b.state = "ok"
+	case "ok":
+		for _, p := range b.payments {
+			if p.state != "pending" {
+				continue
+			}
+			switch {
+			case slices.Contains(s.options.Bounces, p.client.number):
+				p.state = "bounce"
+			case slices.Contains(s.options.Refutes, p.client.number):
+				p.state = "refuted"
+			default:
+				p.state = "paid"
+			}
+			return
+		}
+	}
+}
+
+// record writes an action, as the service does of every change.
+func (s *Server) record(path, kind string, id int64, details map[string]any) {
+	action := map[string]any{"depth": 0, "id": 1062 + len(s.actions), "xid": xid(1062 + int64(len(s.actions))), "url": path, "path": path,
+		"link": "/" + kind + "/" + xid(id), "item_type": kind, "description": path, "details": details,
+		"date": s.Clock.Now().UTC().Format(time.DateTime), kind: map[string]any{"depth": 2, "id": id, "xid": xid(id), "state": "ready"}}
+	if details == nil {
+		action["details"] = []any{}
+	}
+	s.actions = append(s.actions, action)
+}
+
+// xid is written from the documentation, not with the client's code: six bits a
+// character, four of them for each three bytes.
+func xid(object int64) string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	half := func(n int64) (text string) {
+		for ; n > 0; n >>= 6 {
+			text = digits[n&63:n&63+1] + text
+		}
+		return text
+	}
+	return half(accountID) + ":" + half(object)
+}
+
+var zar = map[string]any{"code": "ZAR", "format": "R%.2f", "enabled": true}
+
+func accountWire(depth int) map[string]any {
+	return map[string]any{"depth": depth, "id": accountID, "xid": xid(accountID), "username": "demo"}
+}
+
+func method(code string, depth int) map[string]any {
+	name := map[string]string{"netcash": "Netcash Collect", "other": "Other"}[code]
+	m := map[string]any{"depth": depth, "code": code, "name": name, "enabled": true}
+	if depth == 0 && code == "netcash" {
+		m["currencies"] = []any{zar}
+	}
+	return m
+}
+
+func decimal(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
+
+// loose writes a number as the service does: as a string, if it comes from the
+// database, and as a number, if it is the default.
+func (s *Server) loose(n int64) any {
+	if n != 0 && !s.options.PlainNumbers {
+		return strconv.FormatInt(n, 10)
+	}
+	return n
+}
+
+func (s *Server) wire(b *run, depth int) map[string]any {
+	w := map[string]any{"depth": depth, "id": b.id, "xid": xid(b.id), "state": b.state, "action_date": b.action, "submit_date": nil,
+		"payment_method": method(b.method, 1), "number": fmt.Sprintf("%03d", b.id-1499), "options": map[string]any{"type": "two-day", "account": ""},
+		"account": accountWire(1), "currency": zar}
+	if s.word != "" {
+		w["state"] = s.word
+	}
+	if b.submit != "" {
+		w["submit_date"] = b.submit
+	}
+	if depth > 0 {
+		return w
+	}
+	counts, cents := map[string]int64{}, map[string]int64{}
+	for _, p := range b.payments {
+		for _, bucket := range []string{"total", p.state} {
+			counts[bucket]++
+			cents[bucket] += p.cents
+		}
+	}
+	totals, amounts, inCents := map[string]any{"total": counts["total"]}, map[string]any{"total": decimal(cents["total"])}, map[string]any{"total": cents["total"]}
+	for _, bucket := range []string{"bounce", "refuted", "pending", "paid"} {
+		totals[bucket], amounts[bucket], inCents[bucket] = s.loose(counts[bucket]), decimal(cents[bucket]), s.loose(cents[bucket])
+	}
+	w["totals"], w["amounts"], w["amounts_cents"] = totals, amounts, inCents
+	return w
+}
+
+// named reports whether the path names this object, by number or by xid.
+func named(c call, id int64) bool {
+	return c.PathValue("id") == strconv.FormatInt(id, 10) || c.PathValue("id") == xid(id)
+}
+
+func (s *Server) onBatch(serve func(*run, call) simkit.Reply) func(call) simkit.Reply {
+	return func(c call) simkit.Reply {
+		for _, b := range s.batches {
+			if named(c, b.id) {
+				return serve(b, c)
+			}
+		}
+		return s.problem(http.StatusNotFound, "Not found", nil)
+	}
+}
+
+func (s *Server) getBatch(b *run, _ call) simkit.Reply {
+	if b.state == "build" {
+		if b.builds--; b.builds < 0 {
+			b.state = "ready"
+		}
+	}
+	if b.asked++; s.options.Autoplay > 0 && b.asked >= s.options.Autoplay {
+		b.asked = 0
+		s.advance(b)
+	}
+	return item("batch", s.wire(b, 0))
+}
+
+// page is one page of a list.
+func (s *Server) page(c call, class string, all []any) simkit.Reply {
+	number := func(field string, otherwise int) int {
+		if n, err := strconv.Atoi(c.form.Get(field)); err == nil && n > 0 {
+			return n
+		}
+		return otherwise
+	}
+	page, size := number("page", 1), min(number("perpage", 25), 100)
+	pages := (len(all) + size - 1) / size
+	rows := all[min((page-1)*size, len(all)):]
+	rows = append([]any{}, rows[:min(size, len(rows))]...)
+	return encode(http.StatusOK, map[string]any{"code": 200, "type": "list", "page": page, "numpages": pages, "class": class, "list": rows})
+}
+
+// matches reports whether a value is what a filter asks for.
+func (s *Server) matches(c call, field, value string) bool {
+	return s.options.IgnoresFilters || c.form.Get(field) == "" || c.form.Get(field) == value
+}
+
+func (s *Server) listBatches(c call) simkit.Reply {
+	var found []any
+	states := c.form["state[]"]
+	for _, b := range slices.Backward(s.batches) {
+		if (len(states) == 0 && b.state != "dead" || slices.Contains(states, b.state) || s.options.IgnoresFilters) &&
+			s.matches(c, "submit_date", b.submit) && s.matches(c, "payment_method", b.method) {
+			found = append(found, s.wire(b, 0))
+		}
+	}
+	return s.page(c, "batch", found)
+}
+
+func (s *Server) addBatch(c call) simkit.Reply {
+	code, action := c.form.Get("payment_method_code"), c.form.Get("action_date")
+	if code != "netcash" && code != "other" {
+		return s.problem(http.StatusBadRequest, "Unknown payment method", nil)
+	}
+	if _, err := time.Parse(time.DateOnly, action); err != nil {
+		return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
+	}
+	return item("batch", s.wire(s.newBatch(code, action, !s.options.AddsEmpty), 0))
+}
+
+func (s *Server) changed(b *run) simkit.Reply {
+	if s.options.WithoutObject {
+		return done("", nil)
+	}
+	return done("batch", s.wire(b, 0))
+}
+
+// setState changes the state of a batch as a user may; nil means that it did,
+// or that it was ignored.
+func (s *Server) setState(b *run, state string, honoured bool) *simkit.Reply {
+	refused := func(why string) *simkit.Reply {
+		reply := s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"state": why})
+		return &reply
+	}
+	switch {
+	case state == "" || !honoured:
+	case state == "submit" && b.state != "ready" && s.options.Resubmit == ResubmitRefused:
+		return refused("The batch is not ready")
+	case state == "submit":
+		s.submit(b)
+	case state == "dead" && s.options.KeepsBatches:
+	case state == "dead" && (b.state == "ready" || b.state == "build"):
+		b.state = "dead"
+		s.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "dead"})
+	default:
+		return refused("Invalid state")
+	}
+	return nil
+}
+
+func (s *Server) updateBatch(b *run, c call) simkit.Reply {
+	if action := c.form.Get("action_date"); action != "" {
+		if _, err := time.Parse(time.DateOnly, action); err != nil || b.state != "ready" {
+			return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
+		}
+		b.action = action
+	}
+	if refused := s.setState(b, c.form.Get("state"), s.options.Honours != HonoursSetState); refused != nil {
+		return *refused
+	}
+	return s.changed(b)
+}
+
+func (s *Server) setBatchState(b *run, c call) simkit.Reply {
+	if refused := s.setState(b, c.form.Get("state"), s.options.Honours != HonoursUpdate); refused != nil {
+		return *refused
+	}
+	return done("", nil)
+}
+
+func (s *Server) wirePayment(p *payment) map[string]any {
+	return map[string]any{"id": p.id, "xid": xid(p.id), "client": p.client.wire(s, 0), "batch": s.wire(p.batch, 1), "currency": zar,
+		"amount": decimal(p.cents), "amount_cents": p.cents, "reference": fmt.Sprintf("Debit order payment (Batch #%03d)", p.batch.id-1499),
+		"payment_method": method(p.batch.method, 1), "state": p.state,
+		"payment_details": map[string]any{"id": 143475, "xid": xid(143475), "type": "bank_account", "bank": "ABSA BANK", "number": "************7015",
+			"last4": "7015", "expiry": nil, "created": "2014-08-21 16:23:40", "tokens": []any{}, "client": p.client.wire(s, 1)}}
+}
+
+func (s *Server) getPayment(c call) simkit.Reply {
+	for _, b := range s.batches {
+		for _, p := range b.payments {
+			if named(c, p.id) {
+				return item("payment", s.wirePayment(p))
+			}
+		}
+	}
+	return s.problem(http.StatusNotFound, "Not found", nil)
+}
+
+func (s *Server) listPayments(c call) simkit.Reply {
+	var found []any
+	for _, b := range s.batches {
+		for _, p := range b.payments {
+			if s.matches(c, "batch_id", strconv.FormatInt(b.id, 10)) && s.matches(c, "client_id", strconv.FormatInt(p.client.id, 10)) && s.matches(c, "state", p.state) {
+				found = append(found, s.wirePayment(p))
+			}
+		}
+	}
+	return s.page(c, "payment", found)
+}
+
+func (s *Server) getAction(c call) simkit.Reply {
+	for _, a := range s.actions {
+		if named(c, int64(a["id"].(int))) {
+			return item("action", a)
+		}
+	}
+	return s.problem(http.StatusNotFound, "Not found", nil)
+}
+
+// index lists the commands of a class, or of an object.
+func (s *Server) index(c call) simkit.Reply {
+	class := strings.TrimSuffix(c.PathValue("class"), ".json")
+	return encode(http.StatusOK, map[string]any{"code": 200, "type": "index", "index": map[string]string{
+		"add": "/v1/" + class + "/add", "list": "/v1/" + class + "/list", "{id}": "/v1/" + class + "/{id}"}})
+}
+
+// form lists what a command takes. A GET changes nothing, whatever it names.
+func (s *Server) form(c call) simkit.Reply {
+	command := strings.TrimSuffix(c.PathValue("command"), ".json")
+	control := func(kind, name, caption string) map[string]any {
+		return map[string]any{"type": kind, "name": name, "caption": caption}
+	}
+	var controls []any
+	switch c.PathValue("class") + "/" + command {
+	case "batch/add":
+		controls = []any{control("textbox", "action_date", "Action date"), map[string]any{"options": []any{map[string]any{"caption": "Netcash Collect", "key": "netcash"}},
+			"multiple": false, "case": true, "type": "select", "name": "payment_method_code", "caption": "Payment method", "required": true}}
+	case "batch/update":
+		controls = []any{control("textbox", "action_date", "Action date")}
+		if s.options.Honours != HonoursSetState {
+			controls = append(controls, control("select", "state", "State"))
+		}
+	case "batch/set_state":
+		controls = []any{control("select", "state", "State")}
+	case "client/add":
+		controls = []any{control("textbox", "firstname", "First Name"), control("email", "email", "Email Address")}
+	default:
+		if command != "" && strings.Trim(command, "0123456789") == "" {
+			return encode(http.StatusOK, map[string]any{"code": 200, "type": "index", "index": map[string]string{
+				"get": "/v1/" + c.PathValue("class") + "/" + command + "/get", "update": "/v1/" + c.PathValue("class") + "/" + command + "/update"}})
+		}
+		controls = []any{}
+	}
+	return encode(http.StatusOK, map[string]any{"code": 200, "type": "form", "controls": controls})
+}

@@ -1,0 +1,190 @@
+package snapbilltest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// clientOf finds a client by number, or makes one who pays by debit order.
+func (s *Server) clientOf(number string) *client {
+	for _, c := range s.clients {
+		if c.number == number {
+			return c
+		}
+	}
+	c := &client{id: int64(158958 + len(s.clients)), number: number, name: "client " + number, method: "netcash", state: "active"}
+	s.clients = append(s.clients, c)
+	return c
+}
+
+func (s *Server) bill(c *client, due string, cents int64) *invoice {
+	i := &invoice{id: int64(1055387 + len(s.invoices)), client: c, due: due, cents: cents, state: "unpaid"}
+	s.invoices = append(s.invoices, i)
+	return i
+}
+
+func (c *client) wire(s *Server, depth int) map[string]any {
+	w := map[string]any{"depth": depth, "id": c.id, "xid": xid(c.id), "state": c.state, "number": c.number, "name": c.name}
+	if depth > 1 {
+		return w
+	}
+	unpaid := int64(0)
+	for _, i := range s.invoices {
+		if i.client == c && i.state == "unpaid" {
+			unpaid += i.cents
+		}
+	}
+	for key, value := range map[string]any{"account": accountWire(1), "cell": c.cell, "company": c.company,
+		"country": map[string]any{"code": "ZA", "iso2": "ZA", "iso3": "ZAF", "name": "South Africa"}, "credit": "0.00", "credit_cents": 0,
+		"currency": zar, "discount": "0.00", "email": c.email, "firstname": c.name, "payment": c.method, "payment_method": method(c.method, depth+1),
+		"surname": c.surname, "totals": map[string]any{"unpaid_invoices": decimal(unpaid), "unpaid_invoices_cents": unpaid, "paid_payments": "0.00", "paid_payments_cents": 0},
+		"urls": map[string]any{"statement": "https://demo.snapbill.com/statement/" + xid(c.id) + "/=NTYxY2UyN2E5", "payment": "https://demo.snapbill.com/payment/client/" + xid(c.id) + "/=YjE5YTM0YWNm"},
+		"data": map[string]any{"public_city": nil, "vat_number": nil}} {
+		w[key] = value
+	}
+	if depth == 0 {
+		w["services"] = []any{}
+	}
+	return w
+}
+
+func (s *Server) onClient(serve func(*client, call) simkit.Reply) func(call) simkit.Reply {
+	return func(c call) simkit.Reply {
+		for _, found := range s.clients {
+			if named(c, found.id) {
+				return serve(found, c)
+			}
+		}
+		return s.problem(http.StatusNotFound, "Not found", nil)
+	}
+}
+
+func (s *Server) listClients(c call) simkit.Reply {
+	var found []any
+	for _, client := range s.clients {
+		if s.matches(c, "email", client.email) && (c.form.Get("query") == "" || strings.Contains(client.name+" "+client.number, c.form.Get("query"))) {
+			found = append(found, client.wire(s, 0))
+		}
+	}
+	return s.page(c, "client", found)
+}
+
+func (s *Server) addClient(c call) simkit.Reply {
+	name := c.form.Get("firstname")
+	if name == "" && c.form.Get("company") == "" && c.form.Get("surname") == "" {
+		return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"firstname": "A name is required"})
+	}
+	number := c.form.Get("number")
+	if number == "" {
+		number = fmt.Sprintf("%03d", len(s.clients)+1)
+	}
+	if slices.ContainsFunc(s.clients, func(other *client) bool { return other.number == number }) {
+		return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"number": "Already in use"})
+	}
+	made := s.clientOf(number)
+	made.name, made.email, made.cell, made.surname, made.company = name, c.form.Get("email"), c.form.Get("cell"), c.form.Get("surname"), c.form.Get("company")
+	if code := c.form.Get("payment_method_code"); code != "" {
+		made.method = code
+	}
+	return item("client", made.wire(s, 0))
+}
+
+// updateClient ignores state, as the real one does.
+func (s *Server) updateClient(found *client, c call) simkit.Reply {
+	for field, value := range map[string]*string{"firstname": &found.name, "email": &found.email, "cell": &found.cell, "company": &found.company, "surname": &found.surname} {
+		if c.form.Has(field) {
+			*value = c.form.Get(field)
+		}
+	}
+	if s.options.WithoutObject {
+		return done("", nil)
+	}
+	return done("client", found.wire(s, 0))
+}
+
+// addInvoice ignores date, as the real one does.
+func (s *Server) addInvoice(found *client, c call) simkit.Reply {
+	var lines []map[string]any
+	var total int64
+	for n := 0; ; n++ {
+		field := func(name string) string {
+			if value := c.form.Get(fmt.Sprintf("%s[%d]", name, n)); value != "" {
+				return value
+			}
+			if values := c.form[name+"[]"]; n < len(values) {
+				return values[n]
+			}
+			return ""
+		}
+		if field("unit_cost") == "" {
+			break
+		}
+		unit, ok1 := hundredths(field("unit_cost"))
+		quantity, ok2 := hundredths(field("quantity"))
+		if !ok1 || !ok2 {
+			return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
+		}
+		cents := unit * quantity / 100
+		total += cents
+		lines = append(lines, map[string]any{"id": 1898286 + n, "xid": 1898286 + n, "item_name": "", "description": field("description"), "unit_cost": decimal(unit),
+			"unit_cost_cents": unit, "quantity": decimal(quantity), "total": decimal(cents), "total_cents": cents, "taxed": true, "package": nil, "term": nil})
+	}
+	made := s.bill(found, s.Clock.Now().UTC().Format(time.DateOnly), total)
+	made.lines = lines
+	return item("invoice", s.wireInvoice(made))
+}
+
+// hundredths reads a decimal with up to two places.
+func hundredths(text string) (int64, bool) {
+	whole, places, _ := strings.Cut(text, ".")
+	if len(places) > 2 {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(whole+(places + "00")[:2], 10, 64)
+	return n, err == nil && n >= 0
+}
+
+func (s *Server) wireInvoice(i *invoice) map[string]any {
+	number := fmt.Sprintf("%s/%04d", i.client.number, i.id-1055386)
+	lines := []any{}
+	for _, line := range i.lines {
+		lines = append(lines, line)
+	}
+	return map[string]any{"id": i.id, "xid": xid(i.id), "created": i.due + " 09:56:13", "type": "invoice", "state": i.state, "po_number": "", "date": i.due, "due_date": i.due,
+		"name": "Invoice " + number, "number": number, "currency": zar, "subtotal": decimal(i.cents), "subtotal_cents": i.cents, "taxes": []any{}, "discount": "0.00",
+		"total": decimal(i.cents), "total_cents": i.cents, "lines": lines, "client": i.client.wire(s, 1),
+		"urls": map[string]any{"view": "https://demo.snapbill.com/invoice/" + xid(i.id) + "/=MzU2NWE1MTUy", "payment": "https://demo.snapbill.com/payment/invoice/" + xid(i.id) + "/=NDI1ODEzYzIw"}}
+}
+
+func (s *Server) getInvoice(c call) simkit.Reply {
+	for _, i := range s.invoices {
+		if named(c, i.id) {
+			return item("invoice", s.wireInvoice(i))
+		}
+	}
+	return s.problem(http.StatusNotFound, "Not found", nil)
+}
+
+func (s *Server) listInvoices(c call) simkit.Reply {
+	var found []any
+	for _, i := range s.invoices {
+		if s.matches(c, "client_id", strconv.FormatInt(i.client.id, 10)) {
+			found = append(found, s.wireInvoice(i))
+		}
+	}
+	return s.page(c, "invoice", found)
+}
+
+func (s *Server) getPaymentMethod(c call) simkit.Reply {
+	code := c.PathValue("code")
+	if code != "netcash" && code != "other" {
+		return s.problem(http.StatusNotFound, "Not found", nil)
+	}
+	return item("payment_method", method(code, 0))
+}

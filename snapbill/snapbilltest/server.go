@@ -1,0 +1,352 @@
+// Package snapbilltest is an in-process SnapBill: for tests, for examples, and
+// for trying things out without an account. It checks what SnapBill checks,
+// ignores what the real one is known to ignore, and keeps a ledger of what was
+// really collected.
+//
+// What is assumed rather than documented, each with an option that plays the
+// other answer:
+//
+//   - Both update and set_state submit a batch (Options.Honours).
+//   - A second submit is refused (Options.Resubmit).
+//   - A new batch is filled with everybody who is due (Options.AddsEmpty), and
+//     ready at once (Options.BuildReads).
+//   - Nothing submits a ready batch by itself (Options.SubmitsAlone).
+//   - A refusal has the HTTP status of the code in its body
+//     (Options.RefusesInBody).
+//   - A change answers with the object (Options.WithoutObject).
+//   - A batch can be deleted (Options.KeepsBatches).
+//   - Filters are honoured (Options.IgnoresFilters).
+//   - Numbers that are not zero are strings (Options.PlainNumbers).
+//
+// Known of the real one, and so here: a client's state and the date of a new
+// invoice are ignored.
+package snapbilltest
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/snapbill"
+)
+
+// Options is how the simulated SnapBill behaves. The zero value is the likely
+// one.
+type Options struct {
+	Username, Password string   // empty means some of its own
+	Bounces            []string // numbers of clients whose payments bounce
+	Refutes            []string // and of those who dispute them
+
+	Autoplay int  // a batch moves one step with every so many reads; 0 means only by Advance and FinishAll
+	InMemory bool // no socket: for a testing/synctest bubble, reached by Config().HTTPClient
+
+	Honours        Honours
+	Resubmit       Resubmit
+	AddsEmpty      bool
+	BuildReads     int           // a new batch is being built for so many reads
+	SubmitsAlone   time.Duration // after which the system submits a ready batch; 0 means never
+	RefusesInBody  bool          // refusals are HTTP 200 with another code in the body
+	WithoutObject  bool
+	KeepsBatches   bool // state dead is ignored
+	IgnoresFilters bool
+	PlainNumbers   bool
+}
+
+// Honours says which calls change the state of a batch; another is accepted
+// and ignored.
+type Honours int
+
+// The calls that change the state of a batch.
+const (
+	HonoursBoth Honours = iota
+	HonoursUpdate
+	HonoursSetState
+)
+
+// Resubmit is what happens to a second submit.
+type Resubmit int
+
+// The answers to a second submit.
+const (
+	ResubmitRefused Resubmit = iota // 400
+	ResubmitIgnored                 // success, and nothing happens
+	ResubmitQueued                  // success, and everybody is debited again
+)
+
+// Server is the simulated SnapBill.
+type Server struct {
+	simkit.Kit
+	http.Handler
+	URL string
+
+	options Options
+	server  *simkit.Server
+
+	mu       sync.Mutex
+	clients  []*client
+	invoices []*invoice
+	batches  []*run
+	actions  []map[string]any
+	accepted map[string]int // by client number
+	word     string         // the state of every batch, if set
+}
+
+// New starts a server. Close it.
+func New(o *Options) *Server {
+	s := &Server{accepted: make(map[string]int)}
+	if o != nil {
+		s.options = *o
+	}
+	s.options.Username, s.options.Password = cmp.Or(s.options.Username, "demo"), cmp.Or(s.options.Password, "a-password-of-the-simulator")
+	s.Handler = s.Kit.Handler(s.operations(), func(simkit.Request) simkit.Reply {
+		return s.problem(http.StatusNotFound, "Command not found", nil)
+	})
+	if s.options.InMemory {
+		s.server = simkit.ListenInMemory(s.Handler)
+	} else {
+		s.server = simkit.Listen(s.Handler)
+	}
+	s.URL = s.server.URL
+	return s
+}
+
+// Close stops the server.
+func (s *Server) Close() { s.server.Close() }
+
+// Config is the configuration of a client of this server.
+func (s *Server) Config() snapbill.Config {
+	return snapbill.Config{Username: s.options.Username, Password: s.options.Password, BaseURL: s.URL + "/v1", HTTPClient: s.server.HTTPClient()}
+}
+
+// Accepted counts, by client number, how often a payment was queued for the
+// bank.
+func (s *Server) Accepted() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accepted := make(map[string]int, len(s.accepted))
+	for number, times := range s.accepted {
+		accepted[number] = times
+	}
+	return accepted
+}
+
+// Bill gives a client, new or known, an unpaid invoice. A batch with an action
+// date of that day or later takes it.
+func (s *Server) Bill(number string, due snapbill.Date, cents int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bill(s.clientOf(number), string(due), cents)
+}
+
+// NewBatch makes a batch as somebody does in the web interface, with everybody
+// who is due, and returns its number.
+func (s *Server) NewBatch(action snapbill.Date) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newBatch("netcash", string(action), true).id
+}
+
+// AddToBatch adds a client to a batch as somebody does in the web interface.
+func (s *Server) AddToBatch(batchID int64, number string, cents int64) {
+	s.with(batchID, func(b *run) {
+		if b.state == "ready" {
+			s.pay(b, s.clientOf(number), cents)
+		}
+	})
+}
+
+// Submit submits a batch as somebody does in the web interface.
+func (s *Server) Submit(batchID int64) { s.with(batchID, func(b *run) { s.submit(b) }) }
+
+// Advance moves a batch one step on: submit, submitted, ok, and then one
+// outcome after the other.
+func (s *Server) Advance(batchID int64) { s.with(batchID, s.advance) }
+
+// Fail ends a batch in error, as the system does.
+func (s *Server) Fail(batchID int64) {
+	s.with(batchID, func(b *run) {
+		b.state = "error"
+		for _, p := range b.payments {
+			p.state = "error"
+		}
+	})
+}
+
+// Bounce returns a payment that was paid.
+func (s *Server) Bounce(number string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		for _, p := range b.payments {
+			if p.client.number == number && p.state == "paid" {
+				p.state = "bounce"
+			}
+		}
+	}
+}
+
+// FinishAll brings every submitted batch to its end.
+func (s *Server) FinishAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		for s.advance(b); b.state == "submitted" || b.state == "ok" && b.pending() > 0; {
+			s.advance(b)
+		}
+	}
+}
+
+// SayState makes every later reply about a batch use this word; "" ends it.
+func (s *Server) SayState(word string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.word = word
+}
+
+// Break makes the next request that can move money meet the scenario.
+func (s *Server) Break(scenario simkit.Scenario) {
+	for _, op := range []string{"UpdateBatch", "SetBatchState"} {
+		s.Kit.Break(op, scenario, s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"": "Batch is still being built"}),
+			simkit.Reply{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Basic realm="SnapBill API"`}}})
+	}
+}
+
+func (s *Server) with(batchID int64, do func(*run)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		if b.id == batchID {
+			do(b)
+			return
+		}
+	}
+	panic(fmt.Sprintf("snapbilltest: there is no batch %d", batchID))
+}
+
+// A call is one request of a login, with its form.
+type call struct {
+	simkit.Request
+	form url.Values
+}
+
+// operations registers each command twice: with the suffix .json, and without.
+func (s *Server) operations() []simkit.Operation {
+	var all []simkit.Operation
+	add := func(name, method, path string, serve func(call) simkit.Reply) {
+		for _, suffix := range []string{".json", ""} {
+			if method == http.MethodGet && suffix != "" {
+				continue // Its last segment is a parameter.
+			}
+			all = append(all, simkit.Operation{Name: name, Method: method, Path: "/v1" + path + suffix, Serve: func(r simkit.Request) simkit.Reply {
+				return s.serve(r, serve)
+			}})
+		}
+	}
+	post := func(name, path string, serve func(call) simkit.Reply) { add(name, http.MethodPost, path, serve) }
+	post("GetBatch", "/batch/{id}/get", s.onBatch(s.getBatch))
+	post("ListBatches", "/batch/list", s.listBatches)
+	post("AddBatch", "/batch/add", s.addBatch)
+	post("UpdateBatch", "/batch/{id}/update", s.onBatch(s.updateBatch))
+	post("SetBatchState", "/batch/{id}/set_state", s.onBatch(s.setBatchState))
+	post("GetPayment", "/payment/{id}/get", s.getPayment)
+	post("ListPayments", "/payment/list", s.listPayments)
+	post("GetClient", "/client/{id}/get", s.onClient(func(c *client, _ call) simkit.Reply { return item("client", c.wire(s, 0)) }))
+	post("ListClients", "/client/list", s.listClients)
+	post("AddClient", "/client/add", s.addClient)
+	post("UpdateClient", "/client/{id}/update", s.onClient(s.updateClient))
+	post("AddInvoice", "/client/{id}/add_invoice", s.onClient(s.addInvoice))
+	post("GenerateInvoice", "/client/{id}/generate_invoice", s.onClient(func(*client, call) simkit.Reply { return done("", nil) }))
+	post("GetInvoice", "/invoice/{id}/get", s.getInvoice)
+	post("ListInvoices", "/invoice/list", s.listInvoices)
+	post("GetPaymentMethod", "/payment_method/{code}/get", s.getPaymentMethod)
+	post("ListPaymentMethods", "/payment_method/list", func(c call) simkit.Reply {
+		return s.page(c, "payment_method", []any{method("netcash", 0), method("other", 0)})
+	})
+	post("GetCurrency", "/currency/{code}/get", func(c call) simkit.Reply {
+		if c.PathValue("code") != "ZAR" {
+			return s.problem(http.StatusNotFound, "Not found", nil)
+		}
+		return item("currency", zar)
+	})
+	post("ListCurrencies", "/currency/list", func(c call) simkit.Reply { return s.page(c, "currency", []any{zar}) })
+	post("CurrentAccount", "/account/current", func(call) simkit.Reply {
+		account := accountWire(0)
+		account["settings"] = map[string]any{}
+		return item("account", account)
+	})
+	post("GetAction", "/action/{id}/get", s.getAction)
+	post("ListActions", "/action/list", func(c call) simkit.Reply {
+		var all []any
+		for _, a := range s.actions {
+			all = append(all, a)
+		}
+		return s.page(c, "action", all)
+	})
+	add("Index", http.MethodGet, "/{class}", s.index)
+	add("Form", http.MethodGet, "/{class}/{command}", s.form)
+	add("ObjectForm", http.MethodGet, "/{class}/{id}/{command}", s.form)
+	return all
+}
+
+// serve checks what every call has in common. The real service may answer with
+// a page for people where nobody asks for JSON.
+func (s *Server) serve(r simkit.Request, serve func(call) simkit.Reply) simkit.Reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	username, password, ok := r.BasicAuth()
+	if !ok || username != s.options.Username || password != s.options.Password {
+		return simkit.Reply{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Basic realm="SnapBill API"`}}}
+	}
+	if !strings.HasSuffix(r.URL.Path, ".json") && r.Header.Get("Accept") != "application/json" {
+		return simkit.Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><body>SnapBill API</body></html>")}
+	}
+	c := call{Request: r, form: url.Values{}}
+	if r.Method == http.MethodPost {
+		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err == nil && kind == "application/x-www-form-urlencoded" {
+			if form, err := url.ParseQuery(string(r.Body)); err == nil {
+				c.form = form
+			}
+		}
+	}
+	return serve(c)
+}
+
+func encode(status int, v any) simkit.Reply {
+	// What is encoded here can always be.
+	text, _ := json.Marshal(v)
+	return simkit.JSON(status, string(text))
+}
+
+// item is the reply with one object.
+func item(class string, object any) simkit.Reply {
+	return encode(http.StatusOK, map[string]any{"code": 200, "type": "item", "class": class, class: object})
+}
+
+// done is the reply to a change.
+func done(class string, object any) simkit.Reply {
+	reply := map[string]any{"code": 200, "type": "result", "status": "ok"}
+	if object != nil {
+		reply["class"], reply[class] = class, object
+	}
+	return encode(http.StatusOK, reply)
+}
+
+// problem is a failure, as it is thought to look.
+func (s *Server) problem(status int, message string, errors map[string]string) simkit.Reply {
+	body := map[string]any{"code": status, "type": "result", "status": "error", "message": message, "errors": errors}
+	if len(errors) == 0 {
+		body["errors"] = []any{} // PHP's empty map.
+	}
+	if s.options.RefusesInBody {
+		return encode(http.StatusOK, body)
+	}
+	return encode(status, body)
+}

@@ -1,0 +1,239 @@
+package snapbill_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/snapbill"
+)
+
+func TestXIDs(t *testing.T) {
+	for xid, want := range map[snapbill.XID][2]uint32{"Clw:Xc": {10608, 1500}, "Clw:Clw": {10608, 10608}, "Clw:mz_": {10608, 158975},
+		"Clw:Djvy": {10608, 932850}, "Clw:EBqn": {10608, 1055399}, "Bad:B-": {5789, 126}, "Bad:D": {5789, 3}, "CHu:_cq": {8686, 259882}, "B:BAAAA": {1, 16777216}} {
+		account, object, err := xid.Decode()
+		require.NoError(t, err)
+		require.Equal(t, want, [2]uint32{account, object}, xid)
+		require.Equal(t, xid, snapbill.NewXID(want[0], want[1]))
+	}
+	for _, xid := range []snapbill.XID{"", ":", "Clw", "Clw:", ":Xc", "Clw:X c", "Clw:X=", "Clw:________", "Clw:AAAAAAAAA", "Clw:Xc:D"} {
+		_, _, err := xid.Decode()
+		require.Error(t, err, xid)
+	}
+}
+
+func TestXIDsGoThere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		account, object := rapid.Uint32Min(1).Draw(t, "account"), rapid.Uint32Min(1).Draw(t, "object")
+		xid := snapbill.NewXID(account, object)
+		a, o, err := xid.Decode()
+		if err != nil || a != account || o != object {
+			t.Fatalf("%d and %d became %q, and that %d and %d: %v", account, object, xid, a, o, err)
+		}
+	})
+}
+
+// Every sample holds objects that decode, and encode to what they were.
+func TestSamples(t *testing.T) {
+	types := map[string]func() any{
+		"batch": func() any { return new(snapbill.Batch) }, "payment": func() any { return new(snapbill.Payment) },
+		"client": func() any { return new(snapbill.Customer) }, "invoice": func() any { return new(snapbill.Invoice) },
+		"payment_method": func() any { return new(snapbill.PaymentMethod) }, "payment_details": func() any { return new(snapbill.PaymentDetails) },
+		"currency": func() any { return new(snapbill.Currency) }, "account": func() any { return new(snapbill.Account) },
+		"action": func() any { return new(snapbill.Action) },
+	}
+	objects := 0
+	for name, s := range samples(t) {
+		if s.Body == nil || strings.HasPrefix(name, "error_") || name == "client_add_recurring_invoice" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			var reply map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal(s.Body, &reply))
+			var class string
+			_ = json.Unmarshal(reply["class"], &class)
+			if class == "" {
+				class, _, _ = strings.Cut(s.Operation, ".")
+			}
+			var texts []json.RawMessage
+			_ = json.Unmarshal(reply["list"], &texts)
+			if reply[class] != nil {
+				texts = append(texts, reply[class])
+			}
+			for _, text := range texts {
+				objects++
+				v := types[class]()
+				require.NoError(t, json.Unmarshal(text, v))
+				again, err := json.Marshal(v)
+				require.NoError(t, err)
+				if diff := cmp.Diff(meaning(t, text, class), meaning(t, again, class)); diff != "" {
+					t.Errorf("the sample lost something on its way through (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+	require.Greater(t, objects, 40)
+}
+
+// meaning is JSON in which numbers are texts, and what says nothing is gone.
+func meaning(t *testing.T, text []byte, class string) any {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	require.NoError(t, d.Decode(&v))
+	var strip func(any) any
+	strip = func(v any) any {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				if v[key] = strip(inner); v[key] == nil {
+					delete(v, key)
+				}
+			}
+			if len(v) == 0 {
+				return nil
+			}
+			return v
+		case []any:
+			for n := range v {
+				v[n] = strip(v[n])
+			}
+			if len(v) == 0 {
+				return nil
+			}
+			return v
+		case json.Number:
+			if v == "0" {
+				return nil
+			}
+			return v.String()
+		case string:
+			if v == "" || v == "0" {
+				return nil
+			}
+			return v
+		case bool:
+			if !v {
+				return nil
+			}
+			return v
+		}
+		return nil
+	}
+	stripped := strip(v)
+	if object, ok := stripped.(map[string]any); ok && class == "action" {
+		for _, key := range []string{"service", "batch", "payment"} {
+			delete(object, key) // It is in Action.Item.
+		}
+	}
+	return stripped
+}
+
+// Row 65: counts come as numbers and as texts, and as nothing else.
+func TestRow65LooseIntegers(t *testing.T) {
+	for text, want := range map[string]snapbill.Int{`10`: 10, `"10"`: 10, `"-3"`: -3, `0`: 0, `"0"`: 0} {
+		var n snapbill.Int
+		require.NoError(t, json.Unmarshal([]byte(text), &n))
+		require.Equal(t, want, n, text)
+	}
+	for _, text := range []string{`""`, `"ten"`, `1.0`, `1e3`, `"1e3"`, `true`, `[]`, `99999999999999999999`, `" 1"`, `"+1"`} {
+		var n snapbill.Int
+		require.Error(t, json.Unmarshal([]byte(text), &n), text)
+	}
+}
+
+func TestEmptyMaps(t *testing.T) {
+	for text, want := range map[string]snapbill.Map[snapbill.Text]{`[]`: nil, `null`: nil, `{}`: {}, `{"a":"b","c":null,"d":false,"e":5}`: {"a": "b", "c": "", "d": "", "e": "5"}} {
+		var m snapbill.Map[snapbill.Text]
+		require.NoError(t, json.Unmarshal([]byte(text), &m), text)
+		require.Equal(t, want, m, text)
+	}
+	for _, text := range []string{`["a"]`, `"a"`, `{"a":{}}`, `1`} {
+		var m snapbill.Map[snapbill.Text]
+		require.Error(t, json.Unmarshal([]byte(text), &m), text)
+	}
+}
+
+func TestCivilDates(t *testing.T) {
+	var d snapbill.Date
+	require.NoError(t, json.Unmarshal([]byte(`"2014-08-21"`), &d))
+	require.Equal(t, snapbill.Date("2014-08-21"), d)
+	require.NoError(t, json.Unmarshal([]byte(`null`), &d))
+	require.Empty(t, d)
+	for _, text := range []string{`"2014-02-30"`, `"21/08/2014"`, `"2014-08-21T00:00:00Z"`, `5`} {
+		require.Error(t, json.Unmarshal([]byte(text), &d), text)
+	}
+	var at snapbill.DateTime
+	require.NoError(t, json.Unmarshal([]byte(`"2014-08-22 09:56:13"`), &at))
+	require.Error(t, json.Unmarshal([]byte(`"2014-08-22"`), &at))
+}
+
+func TestWebhooks(t *testing.T) {
+	all := samples(t)
+	w, err := snapbill.ParseWebhook([]byte(all["webhook_payment_update_state"].Form))
+	require.NoError(t, err)
+	require.Equal(t, "6f1d2c1e-0000-4000-8000-000000000001", w.UUID)
+	require.Equal(t, snapbill.Change{From: "pending", To: "paid"}, w.Action.Details)
+	payment, err := w.Action.Payment()
+	require.NoError(t, err)
+	require.Equal(t, snapbill.PaymentPaid, payment.State)
+	require.Equal(t, snapbill.Int(5000), *payment.AmountCents)
+	_, err = w.Action.Batch()
+	require.ErrorIs(t, err, batch.ErrInvalid, "it is about no batch")
+
+	w, err = snapbill.ParseWebhook([]byte(all["webhook_invoice_update_state_string_details"].Form))
+	require.NoError(t, err)
+	require.Equal(t, snapbill.Change{To: "paid"}, w.Action.Details)
+	invoice, err := w.Action.Invoice()
+	require.NoError(t, err)
+	require.Equal(t, "cancelled", invoice.State, "the object is as it was at the delivery, and not what the event says")
+	_, err = w.Action.Batch()
+	require.ErrorIs(t, err, batch.ErrInvalid, "an invoice is no batch, whatever its fields")
+
+	for _, body := range []string{``, `{}`, `[]`, `null`, `{"uuid":"x"}`, `{"uuid":"x","body":{}}`, `{"uuid":"x","body":{"id":0}}`,
+		`{"uuid":"x","uuid":"y","body":{"id":1}}`, `{"uuid":"x","body":{"id":1}} trailing`, strings.Repeat("[", 1000), strings.Repeat(" ", 2<<20)} {
+		_, err := snapbill.ParseWebhook([]byte(body))
+		require.ErrorIs(t, err, batch.ErrInvalid, "%.60s", body)
+	}
+}
+
+func FuzzWebhook(f *testing.F) {
+	for name, s := range samples(f) {
+		if strings.HasPrefix(name, "webhook") {
+			f.Add([]byte(s.Form))
+		}
+		f.Add([]byte(`{"uuid":"x","body":` + string(s.Body) + `}`))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w, err := snapbill.ParseWebhook(body)
+		if err != nil {
+			return
+		}
+		if w.UUID == "" || w.Action.ID <= 0 {
+			t.Fatal("a delivery without a name")
+		}
+		if p, err := w.Action.Payment(); err == nil && (p.State == "" || p.AmountCents == nil) {
+			t.Fatal("a payment without a state or an amount")
+		}
+		_, _ = w.Action.Batch()
+		_, _ = w.Action.Invoice()
+	})
+}
+
+func FuzzObjects(f *testing.F) {
+	for _, s := range samples(f) {
+		f.Add([]byte(s.Body))
+	}
+	f.Fuzz(func(_ *testing.T, body []byte) {
+		for _, v := range []any{new(snapbill.Batch), new(snapbill.Payment), new(snapbill.Customer), new(snapbill.Invoice), new(snapbill.Action)} {
+			_ = json.Unmarshal(body, v)
+		}
+	})
+}

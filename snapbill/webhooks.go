@@ -1,0 +1,69 @@
+package snapbill
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// Webhook is a delivery of SnapBill: an action that was recorded.
+//
+// It is a hint and nothing else. No signature is documented, so anybody can
+// send one; the same may come twice, or late, and the object in it is as it
+// was at the delivery, not at the event. Use it to decide what to read now,
+// with GetBatch, GetPayment or Provider.Poll, and decide by what that says.
+type Webhook struct {
+	UUID   string `json:"uuid"` // the same in every delivery of one event
+	Action Action `json:"body"`
+}
+
+// maxWebhook is far beyond any object that one could hold.
+const maxWebhook = 1 << 20
+
+// ParseWebhook reads the body of a delivery. ErrInvalid means that it is none.
+func ParseWebhook(body []byte) (*Webhook, error) {
+	invalid := func(err error) error {
+		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "ParseWebhook", Message: "this is no delivery of SnapBill", Err: err}
+	}
+	if len(body) > maxWebhook {
+		return nil, invalid(errors.New("it is too large"))
+	}
+	var w Webhook
+	if err := rest.JSON(&w)(bytes.NewReader(body)); err != nil {
+		return nil, invalid(err)
+	}
+	if w.UUID == "" || w.Action.ID <= 0 {
+		return nil, invalid(errors.New("it has no uuid or no action"))
+	}
+	return &w, nil
+}
+
+// Payment is the payment that the action is about, as it was at the delivery.
+func (a *Action) Payment() (*Payment, error) { return about[Payment](a, "payment") }
+
+// Batch is the batch that the action is about, as it was at the delivery.
+func (a *Action) Batch() (*Batch, error) { return about[Batch](a, "batch") }
+
+// Invoice is the invoice that the action is about, as it was at the delivery.
+func (a *Action) Invoice() (*Invoice, error) { return about[Invoice](a, "invoice") }
+
+func about[T any](a *Action, class string) (*T, error) {
+	fail := func(err error) error {
+		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action", Err: err}
+	}
+	if a.Item == nil || a.ItemType != class {
+		return nil, fail(fmt.Errorf("the action %q is about no %s", a.Path, class))
+	}
+	v := new(T)
+	if err := json.Unmarshal(a.Item, v); err != nil {
+		return nil, fail(err)
+	}
+	if err := any(v).(interface{ check() error }).check(); err != nil {
+		return nil, fail(err)
+	}
+	return v, nil
+}
