@@ -10,6 +10,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	golang.org/x/time v0.16.0
 	gopkg.in/h2non/gock.v1 v1.1.2
+	pgregory.net/rapid v1.3.0
 )
 
 require (

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"io"
 
+	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
 )
@@ -20,7 +21,7 @@ var centraPay = service{
 	name:      "centrapay",
 	variables: []string{"CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID", "CENTRAPAY_FILE_URL"},
 	sample:    centrapaySample,
-	simulated: func() (opened, error) {
+	simulated: func([]batch.Item) (opened, error) {
 		server := centrapaytest.New(&centrapaytest.Options{Autoplay: 1})
 		return openCentrapay(server.Config(), centrapay.ProviderConfig{AccountID: "C4QnjXvj8At6SMsEN4LRi9", Currency: "NZD", Upload: server.Upload}, server.Close)
 	},

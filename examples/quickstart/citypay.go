@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
 )
@@ -18,7 +19,7 @@ var cityPay = service{
 	name:      "citypay",
 	variables: []string{"CITYPAY_CLIENT_ID", "CITYPAY_LICENCE_KEY", "CITYPAY_MERCHANT_ID"},
 	sample:    cityPaySample,
-	simulated: func() (opened, error) {
+	simulated: func([]batch.Item) (opened, error) {
 		server := citypaytest.New(&citypaytest.Options{Autoplay: 1})
 		return openCityPay(server.Config(), 11223344, server.Close)
 	},

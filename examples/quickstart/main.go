@@ -40,10 +40,11 @@ func main() {
 // A service is one of the providers that quickstart can run.
 type service struct {
 	name      string
-	variables []string // the environment that the sandbox needs; all or none
+	variables []string // the environment that the sandbox needs; all or none of it, and empty if there is no sandbox
 	sample    []byte   // what is run without -file
-	// simulated opens the provider on a simulator inside this program.
-	simulated func() (opened, error)
+	// simulated opens the provider on a simulator inside this program, made
+	// ready for the items.
+	simulated func(items []batch.Item) (opened, error)
 	// sandbox opens the provider on the host that the environment names.
 	sandbox func(getenv func(string) string) (opened, error)
 }
@@ -52,10 +53,11 @@ type service struct {
 type opened struct {
 	provider batch.Provider
 	host     string
+	date     time.Time // of the draft, where the service needs one
 	close    func()
 }
 
-var services = []service{cityPay, centraPay, sixDotFifty}
+var services = []service{cityPay, centraPay, sixDotFifty, snapBill}
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	var names []string
@@ -92,7 +94,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return fmt.Errorf("%s cannot be sent:\n%w", source, err)
 	}
 
-	o, simulated, err := open(s, getenv)
+	o, simulated, err := open(s, items, getenv)
 	if err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		fmt.Fprintf(stdout, "Running %d items of %s through %s at %s.\n", len(items), source, s.name, o.host)
 	}
 
-	draft := batch.Draft{Reference: *reference, Direction: o.provider.Info().Direction, Items: items}
+	draft := batch.Draft{Reference: *reference, Direction: o.provider.Info().Direction, Date: o.date, Items: items}
 	report, err := batch.Run(ctx, o.provider, draft, &batch.RunOptions{
 		Watch:   watch,
 		Observe: func(e batch.Event) { progress(stdout, e) },
@@ -121,7 +123,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 
 // open opens the sandbox if its environment is complete, and the simulator if
 // there is none of it. Anything between is a mistake, not a wish.
-func open(s service, getenv func(string) string) (opened, bool, error) {
+func open(s service, items []batch.Item, getenv func(string) string) (opened, bool, error) {
 	var missing []string
 	for _, variable := range s.variables {
 		if getenv(variable) == "" {
@@ -130,7 +132,7 @@ func open(s service, getenv func(string) string) (opened, bool, error) {
 	}
 	switch len(missing) {
 	case len(s.variables):
-		o, err := s.simulated()
+		o, err := s.simulated(items)
 		return o, true, err
 	case 0:
 		o, err := s.sandbox(getenv)

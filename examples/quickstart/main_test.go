@@ -73,6 +73,9 @@ func TestBadRowsAreRefusedTogether(t *testing.T) {
 
 func TestAnIncompleteEnvironmentIsAMistake(t *testing.T) {
 	for _, s := range services {
+		if len(s.variables) == 0 {
+			continue // It has no sandbox.
+		}
 		some := func(name string) string {
 			if name == s.variables[0] {
 				return "canary"

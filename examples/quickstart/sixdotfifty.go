@@ -3,6 +3,7 @@ package main
 import (
 	_ "embed"
 
+	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -16,7 +17,7 @@ var sixDotFifty = service{
 	name:      "sixdotfifty",
 	variables: []string{"SIXDOTFIFTY_KEY", "SIXDOTFIFTY_SECRET", "SIXDOTFIFTY_BASE_URL"},
 	sample:    sixDotFiftySample,
-	simulated: func() (opened, error) {
+	simulated: func([]batch.Item) (opened, error) {
 		server := sixdotfiftytest.New(&sixdotfiftytest.Options{NonMembers: []string{"27821231235", "27821231237"}, Autoplay: 1})
 		return openSixDotFifty(server.Config(), server.Close)
 	},
