@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -163,14 +164,17 @@ func digest(text []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// withoutSecrets returns d as a journal may keep it.
+var digested = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// withoutSecrets returns d as a journal may keep it. What a journal has kept
+// before stays as it is.
 func (i Info) withoutSecrets(d Draft) Draft {
 	if len(i.SecretExtra) == 0 || d.Extra == nil {
 		return d
 	}
 	d.Extra = maps.Clone(d.Extra)
 	for _, key := range i.SecretExtra {
-		if value, ok := d.Extra[key]; ok {
+		if value, ok := d.Extra[key]; ok && !digested.MatchString(value) {
 			d.Extra[key] = digest([]byte(value))
 		}
 	}

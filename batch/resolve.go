@@ -103,7 +103,7 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 		d.Standing, d.Next = StandingUnclear, "call Resume: it asks, and sends again only because the service refuses the second of two"
 	case s.open > 0:
 		d.Standing, d.Next = StandingUnclear, "do not send it again: call Resume to ask; if the service cannot tell, ask its support, and record the answer with Resolve"
-	case s.batch != nil || s.creating:
+	case s.batch != nil || s.creating > 0:
 		d.Standing, d.Next = StandingDraft, "call Resume to go on, or Resolve to abandon it"
 	default:
 		d.Standing, d.Next = StandingIntended, "call Run or Resume to go on, or Resolve to abandon it"
@@ -196,7 +196,7 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 		if s.submitted {
 			return b, r.undecided("the batch was submitted, as the service has said")
 		}
-		if s.open == 0 && !s.creating {
+		if s.open == 0 && s.creating == 0 {
 			return b, r.undecided("nothing is unclear: call Resume")
 		}
 		b.State = StateDraft
@@ -207,7 +207,7 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 // abandon cancels what the service may have, if it can, and closes the history.
 func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Batch, error) {
 	_, cancels := As[Canceler](r.p)
-	if cancels && !s.submitted && (s.batch != nil || s.creating) {
+	if cancels && !s.submitted && (s.batch != nil || s.creating > 0) {
 		var err error
 		if b.ID == "" {
 			draft := b.Draft

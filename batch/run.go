@@ -293,7 +293,7 @@ func (r *run) intend(ctx context.Context, s standing) (*Entry, error) {
 // is compared with d before Submit.
 func (r *run) create(ctx context.Context, s standing, d Draft) (Batch, error) {
 	b := r.unsent()
-	if s.creating {
+	if s.creating > 0 {
 		if found, err := Find(ctx, r.p, r.key.Reference); err == nil && found.State == StateDraft && found.ID != "" {
 			found.Draft = d
 			if _, cancels := As[Canceler](r.p); !cancels {
@@ -523,7 +523,7 @@ func (e journalError) Unwrap() error { return e.error }
 type standing struct {
 	intent    *Entry
 	batch     *Batch   // what Create returned, or what is known since it was submitted
-	creating  bool     // an earlier Create may have left a draft that is not known
+	creating  int      // attempts to create that may have left a draft that is not known
 	creates   int      // attempts to create
 	attempts  int      // attempts to submit
 	open      int      // attempts to submit that may have landed or may still land
@@ -544,7 +544,8 @@ func stand(history []Entry) standing {
 		case EntryAttempt:
 			s.touched = true
 			if e.Step == StepCreate {
-				s.creates, s.creating = e.Attempt, true
+				s.creates = e.Attempt
+				s.creating++
 			} else {
 				// Until its result is read, it may have landed.
 				s.attempts, s.unclear = e.Attempt, nil
@@ -553,10 +554,12 @@ func stand(history []Entry) standing {
 		case EntryResult:
 			switch {
 			case e.Step == StepCreate && e.Failure == nil:
-				s.batch, s.creating = e.Batch, false
+				s.batch, s.creating = e.Batch, 0
 			case e.Step == StepCreate:
-				s.creating = e.Failure.Kind == ErrAmbiguous || e.Batch.ID != ""
-				s.touched = s.creating
+				if e.Failure.Kind != ErrAmbiguous && e.Batch.ID == "" {
+					s.creating-- // A refusal closes its own attempt and no other.
+				}
+				s.touched = s.creating > 0
 			case e.Failure == nil:
 				s.batch, s.open, s.submitted = e.Batch, 0, true
 			case e.Failure.Kind == ErrAmbiguous:
@@ -568,7 +571,7 @@ func stand(history []Entry) standing {
 			s.batch, s.open, s.submitted = e.Batch, 0, true
 		case EntryDecision:
 			// Only Resend is recorded by itself.
-			s.open, s.unclear, s.creating = 0, nil, false
+			s.open, s.unclear, s.creating = 0, nil, 0
 		case EntryDone:
 			s.batch, s.done, s.abandoned = e.Batch, true, e.Decision
 		}

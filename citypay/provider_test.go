@@ -370,6 +370,7 @@ func TestAnswersToRetrieve(t *testing.T) {
 		"another batch":                            {report(36, 350, a, b), batch.ErrProtocol, "", "asked for batch 35"},
 		"an amount of the sum of all beyond int32": {report(35, 5_000_000_000, a, b), batch.ErrProtocol, "paid failed", "5000000000"},
 		"row 61: an amount with a fraction":        {report(35, 350, row("item-a", 1, "100.5", ""), b), batch.ErrProtocol, "", ""},
+		"row 61: an amount that is null":           {report(35, 350, row("item-a", 1, "null", ""), b), batch.ErrProtocol, "", ""},
 		"row 61: an amount that is absurd":         {report(35, 350, row("item-a", 1, "99999999999999999999", ""), b), batch.ErrProtocol, "", ""},
 		"null among the rows":                      {report(35, 350, a, "null", b), batch.ErrProtocol, "", "row 1"},
 		"a row with a key twice":                   {report(35, 350, row("item-a", 0, 100, `,"result":1`), b), batch.ErrProtocol, "", "twice"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -229,9 +230,14 @@ func (b *BatchReport) decodeRows(d *json.Decoder) error {
 	for n := 0; d.More(); n++ {
 		b.Transactions = append(b.Transactions, TransactionResult{Result: unset})
 		row := &b.Transactions[n]
-		if err := d.Decode(row); err != nil {
+		strict := struct {
+			*TransactionResult
+			Amount stated `json:"amount"`
+		}{TransactionResult: row}
+		if err := d.Decode(&strict); err != nil {
 			return fmt.Errorf("row %d: %w", n, err)
 		}
+		row.Amount = int64(strict.Amount)
 		if row.Identifier == "" {
 			return fmt.Errorf("row %d: %w", n, errMissing("identifier"))
 		}
@@ -240,6 +246,19 @@ func (b *BatchReport) decodeRows(d *json.Decoder) error {
 		}
 	}
 	return expect(d, ']')
+}
+
+// stated is an integer that may be absent, but not null: what is not said is
+// not zero.
+type stated int64
+
+func (s *stated) UnmarshalJSON(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return fmt.Errorf("amount: %.40q is no integer", text)
+	}
+	*s = stated(n)
+	return nil
 }
 
 func expect(d *json.Decoder, want json.Delim) error {

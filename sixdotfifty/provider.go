@@ -103,26 +103,30 @@ const maxDrafts = 100
 func (p *Provider) generations(ctx context.Context, op, reference string) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		for n := 1; n <= maxDrafts; n++ {
-			var found []Batch
+			var found, alive []Batch
 			for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{ExternalID: externalID(reference, n)}) {
 				if err != nil {
 					yield(Batch{}, err)
 					return
 				}
-				if b.ExternalID == externalID(reference, n) { // The filter may match more.
-					found = append(found, b)
+				if b.ExternalID != externalID(reference, n) { // The filter may match more.
+					continue
+				}
+				if found = append(found, b); b.StatusCode != BatchCancelled { // Which may free its id.
+					alive = append(alive, b)
 				}
 			}
-			switch len(found) {
-			case 0:
+			switch {
+			case len(found) == 0:
 				return
-			case 1:
-				if !yield(found[0], nil) {
-					return
-				}
-			default:
+			case len(alive) > 1:
 				yield(Batch{}, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
-					Message: fmt.Sprintf("%d batches have the external id %q: it must be unique", len(found), externalID(reference, n))})
+					Message: fmt.Sprintf("%d batches have the external id %q: it must be unique", len(alive), externalID(reference, n))})
+				return
+			case len(alive) == 1:
+				found = alive
+			}
+			if !yield(found[0], nil) {
 				return
 			}
 		}
@@ -471,20 +475,35 @@ func outcome(status PaymentStatus, s batch.State) batch.Outcome {
 	return batch.OutcomeUnknown
 }
 
-// Find finds the batch of a reference: the newest, if earlier drafts of it
-// were withdrawn. The items are not looked up.
+// Find finds the batch of a reference: of several drafts the one that was
+// submitted, or else the newest that is not withdrawn. The items are not looked
+// up.
 func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, error) {
-	var found batch.Batch
-	for b, err := range p.generations(ctx, "Find", reference) {
-		if err != nil {
-			return batch.Batch{}, err
+	rank := func(s BatchStatus) int {
+		switch s {
+		case BatchCancelled:
+			return 1
+		case BatchDraft:
+			return 2
 		}
-		found = p.handle(b)
+		return 3
+	}
+	var found Batch
+	for b, err := range p.generations(ctx, "Find", reference) {
+		switch {
+		case err != nil:
+			return batch.Batch{}, err
+		case found.ID != "" && rank(b.StatusCode) == 3 && rank(found.StatusCode) == 3:
+			return batch.Batch{}, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: "Find",
+				Message: fmt.Sprintf("two batches of this reference were submitted, %s and %s", found.ID, b.ID)}
+		case found.ID == "" || rank(b.StatusCode) >= rank(found.StatusCode):
+			found = b
+		}
 	}
 	if found.ID == "" {
-		return found, &batch.Error{Kind: batch.ErrNotFound, Provider: name, Op: "Find", Message: "no batch has this external id"}
+		return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound, Provider: name, Op: "Find", Message: "no batch has this external id"}
 	}
-	return found, nil
+	return p.handle(found), nil
 }
 
 // handle is a batch of the service without its items.

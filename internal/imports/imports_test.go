@@ -38,17 +38,19 @@ type rule struct {
 var (
 	retry     = []string{"github.com/hashicorp/go-retryablehttp", "github.com/hashicorp/go-cleanhttp"}
 	providers = []string{"citypay", "centrapay", "sixdotfifty", "snapbill"}
-	testOnly  = []string{"github.com/stretchr/testify", "github.com/google/go-cmp", "gopkg.in/h2non/gock.v1", "go.uber.org/goleak", "pgregory.net/rapid"}
+	testOnly  = []string{"github.com/stretchr/testify", "github.com/google/go-cmp", "gopkg.in/h2non/gock.v1", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/lib/pq"}
 )
 
 func rules() []rule {
 	list := []rule{
 		{"/batch", nil, []string{"/batch"}, "the vocabulary needs only the standard library"},
 		{"/batch/boltjournal", []string{"/batch", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
+		{"/batch/sqljournal", []string{"/batch"}, nil, "a journal on database/sql knows no driver"},
 		{"/batch/batchtest", []string{"/batch", "/internal/simkit"}, []string{"/batch/...", "/internal/simkit"}, "the suite is for anybody's provider"},
 		{"/internal/rest", append([]string{"/batch"}, retry...), nil, "one HTTP call knows no provider"},
 		{"/internal/simkit", nil, []string{"/internal/simkit"}, "a simulator's kit knows no service and no client"},
 		{"/internal/imports", nil, nil, "only a test"},
+		{"/internal/campaign", nil, nil, "only a test"},
 	}
 	for _, p := range providers {
 		may := []string{"/batch", "/internal/rest"}

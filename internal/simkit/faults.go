@@ -20,6 +20,8 @@ type Fault struct {
 	Reply Reply         // for Answer
 	After int           // for Truncate, Stall and Drip: bytes of the reply that still arrive
 	Delay time.Duration // for Late: when the request is applied after all, on the kit's clock
+
+	Alter func(Reply) Reply // for Lie (AfterApply only): what is answered instead
 }
 
 // Phase is where in an exchange a Fault strikes.
@@ -45,6 +47,7 @@ const (
 	Drip                // one byte of the reply every ten seconds after Fault.After bytes
 	Late                // resets now, and applies the request Fault.Delay later (BeforeApply only)
 	Echo                // answers 500 with a page that repeats the request
+	Lie                 // answers what Fault.Alter makes of the reply (AfterApply only)
 )
 
 // A Scenario is a Fault by name, for suites that do not know the service.
@@ -165,6 +168,8 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, reply Reply) {
 		send(w, f.Reply)
 	case Echo:
 		send(w, echo(r))
+	case Lie:
+		send(w, f.Alter(reply))
 	case Truncate, Stall, Drip:
 		f.cut(w, r, reply)
 	default:
@@ -187,7 +192,10 @@ func (f *Fault) cut(w http.ResponseWriter, r *http.Request, reply Reply) {
 	case Truncate:
 		reset(w)
 	case Stall:
-		<-r.Context().Done()
+		// Who has all of it uses the connection again, and net/http no longer notices that they go.
+		if rest.Len() > 0 {
+			<-r.Context().Done()
+		}
 	case Drip:
 		tick := time.NewTicker(10 * time.Second)
 		defer tick.Stop()

@@ -1,6 +1,7 @@
 package simkit
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -250,4 +251,18 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	}
 	server.Close()
 	require.Error(t, <-done)
+}
+
+func TestALie(t *testing.T) {
+	c := &counter{}
+	s := Listen(c.handler())
+	defer s.Close()
+	c.Inject(Fault{Op: "Add", Nth: 1, Phase: AfterApply, Act: Lie, Alter: func(r Reply) Reply {
+		r.Body = bytes.Replace(r.Body, []byte("7"), []byte("8"), 1)
+		return r
+	}})
+	_, text, err := call(t.Context(), s)
+	require.NoError(t, err)
+	require.Equal(t, `{"id":"8","got":"body"}`, text)
+	require.Equal(t, 1, c.served(), "it has happened all the same")
 }
