@@ -183,7 +183,7 @@ func (u *runner) play(w world) {
 	var callers sync.WaitGroup
 	for _, st := range u.stories {
 		for range u.plan.callers {
-			patience := longest
+			patience := 24 * time.Hour
 			if u.plan.hurry {
 				patience = time.Duration(1+u.r.IntN(600)) * time.Second
 			}
@@ -284,6 +284,9 @@ func (u *runner) finished(d batch.Draft, report batch.Report) {
 		// A record that a service refuses by itself is not accepted.
 		if n := accepted[item.Reference]; n != 1 && (n != 0 || result.Outcome != batch.OutcomeFailed) {
 			u.violate(&u.tally.wrong, "Run returned without an error, and %s was accepted %d times", item.Reference, accepted[item.Reference])
+		}
+		if report.Batch.State == batch.StateCancelled && accepted[item.Reference] > 0 {
+			u.violate(&u.tally.wrong, "the batch is reported as cancelled, and %s was accepted", item.Reference)
 		}
 		times := moved[item.Reference]
 		switch result.Outcome {

@@ -167,8 +167,14 @@ func (c *Client) Do(ctx context.Context, call Call) error {
 	return c.sendRepeatable(ctx, call, target)
 }
 
+// onceLimit is how long a whole exchange may take: a service that answers a
+// byte now and then would otherwise hold its caller for hours.
+const onceLimit = 10 * time.Minute
+
 // sendOnce is the path of everything that must not be sent twice.
 func (c *Client) sendOnce(ctx context.Context, call Call, target string) error {
+	ctx, stop := context.WithTimeout(ctx, onceLimit)
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	req, err := newRequest(ctx, call, target)

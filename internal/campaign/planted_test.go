@@ -1,0 +1,122 @@
+package campaign
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var plant = flag.Bool("planted", false, "prove that the campaign catches every planted bug; takes some minutes")
+
+// An edit replaces one place in a source file.
+type edit struct{ file, old, new string }
+
+// planted are bugs that would lose money. Each must be caught by the campaign
+// of one provider.
+var planted = []struct {
+	name, provider string
+	edits          []edit
+}{
+	{"what moves money is retried like a read", "citypay", []edit{
+		{"internal/rest/rest.go", "if call.Op.Safety == Once {", "if false {"}}},
+	{"an idempotency key is sent, with which net/http sends twice", "sixdotfifty", []edit{
+		{"internal/rest/rest.go", `h.Set("User-Agent", "batchway-go")`, `h.Set("Idempotency-Key", "x")`}}},
+	{"the attempt is not written", "citypay", []edit{
+		{"batch/run.go", "	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n}); err != nil {", "	if err := error(nil); err != nil {"}}},
+	{"the attempt is written after the request", "citypay", []edit{
+		{"batch/run.go", "	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n}); err != nil {", "	if err := error(nil); err != nil {"},
+		{"batch/run.go", "	after, err := r.p.Submit(detached, b)\n", "	after, err := r.p.Submit(detached, b)\n	_ = r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n})\n"}}},
+	{"a batch that the service does not know is taken for absent, and sent again", "citypay", []edit{
+		{"batch/run.go", "if told && r.info.Guard == GuardRefuses && reads >= 3 {", "if told && reads >= 3 {"}}},
+	{"an attempt without a result is taken for not sent", "citypay", []edit{
+		{"batch/run.go", "				s.attempts, s.unclear = e.Attempt, nil\n				s.open++\n", "				s.attempts, s.unclear = e.Attempt, nil\n"},
+		{"batch/run.go", "				s.unclear = e.Failure\n", "				s.unclear = e.Failure\n				s.open++\n"},
+		{"batch/run.go", "				s.open-- // A refusal", "				// A refusal"}}},
+	{"the refusal of a second attempt closes the first", "sixdotfifty", []edit{
+		{"batch/run.go", "				s.open-- // A refusal", "				s.open = 0 // A refusal"}}},
+	{"the refusal of a second attempt is reported while the first is open", "sixdotfifty", []edit{
+		{"batch/run.go", "		if s = stand(r.history); s.open > 0 {\n			continue", "		if s = stand(r.history); s.open > 1000 {\n			continue"}}},
+	{"ok is taken for the end", "snapbill", []edit{
+		{"snapbill/provider.go", "if t == nil || t.Pending > 0 || t.Paid+t.Bounce+t.Refuted != t.Total {", "if t == nil {"}}},
+	{"an open batch is taken for one that was cancelled", "sixdotfifty", []edit{
+		{"sixdotfifty/provider.go", "	case BatchOpen:\n		return batch.StatePending\n", "	case BatchOpen:\n		return batch.StateCancelled\n"}}},
+	{"each chunk of payments clears those before", "sixdotfifty", []edit{
+		{"sixdotfifty/provider.go", "ClearExisting: replace,", "ClearExisting: true,"}}},
+	{"redirects are followed", "sixdotfifty", []edit{
+		{"internal/rest/rest.go", "a.response, a.err = transport.RoundTrip(req)", "a.response, a.err = (&http.Client{Transport: transport}).Do(req)"}}},
+	{"amounts go through float64", "sixdotfifty", []edit{
+		{"sixdotfifty/types.go", "	n, err := rest.Decimal(string(text), 2)\n", "	var f float64\n	err := json.Unmarshal(text, &f)\n	n := int64(f * 100)\n	_ = rest.Decimal\n"}}},
+	{"an amount that is null is taken for one that is not said", "citypay", []edit{
+		{"citypay/types.go", "Amount stated `json:\"amount\"`", "Amount int64 `json:\"amount\"`"}}},
+	{"the errors of records are ignored", "centrapay", []edit{
+		{"centrapay/provider.go", "failed := p.match(items, reply.Errors, fault)", "failed := p.match(nil, nil, fault)"},
+		{"centrapay/provider.go", "if errorCount != int64(len(reply.Errors)) {", "if errorCount < 0 {"}}},
+	{"a wait that the service asks for has no limit", "centrapay", []edit{
+		{"batch/run.go", "case e.RetryAfter > time.Minute:", "case e.RetryAfter > 1000*time.Hour:"}}},
+}
+
+// overlay writes the edited sources beside the true ones, for go test -overlay.
+func overlay(t *testing.T, edits []edit) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	sources := make(map[string]string)
+	for _, e := range edits {
+		file := filepath.Join(root, e.file)
+		if _, ok := sources[file]; !ok {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			sources[file] = string(text)
+		}
+		require.Equal(t, 1, strings.Count(sources[file], e.old), "%s no longer has %q once", e.file, e.old)
+		sources[file] = strings.Replace(sources[file], e.old, e.new, 1)
+	}
+	dir := t.TempDir()
+	replace := make(map[string]string)
+	for file, text := range sources {
+		replace[file] = filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		require.NoError(t, os.WriteFile(replace[file], []byte(text), 0o600))
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(t, err)
+	path := filepath.Join(dir, "overlay.json")
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	return path
+}
+
+var replay = regexp.MustCompile(`-seed [0-9]+`)
+
+// TestPlantedBugs plants each bug into the true sources and runs the campaign
+// on them: it must fail within 2,000 runs.
+func TestPlantedBugs(t *testing.T) {
+	require.Len(t, planted, 16)
+	for _, bug := range planted {
+		t.Run(bug.name, func(t *testing.T) {
+			path := overlay(t, bug.edits)
+			if !*plant {
+				return // That the edits still fit is all that is checked without -planted.
+			}
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", path, ".", "-run", "TestRandom", "-provider", bug.provider, "-runs", "2000", "-v").CombinedOutput()
+			if err == nil {
+				t.Fatalf("2,000 runs of %s did not notice", bug.provider)
+			}
+			require.Contains(t, string(out), "--- FAIL: TestRandom", "%s", out)
+			var said string
+			for line := range strings.Lines(string(out)) {
+				if _, after, found := strings.Cut(line, "campaign_test.go:"); found && said == "" {
+					_, said, _ = strings.Cut(strings.TrimSpace(after), ": ")
+				}
+			}
+			ran := regexp.MustCompile(`(?m)^\s+` + bug.provider + `\s+([0-9]+)`).FindStringSubmatch(string(out))
+			require.NotNil(t, ran, "%s", out)
+			t.Logf("caught by run %s (%s): %s", ran[1], replay.FindString(string(out)), said)
+		})
+	}
+}
