@@ -1,0 +1,7 @@
+package sqljournal
+
+// MigrateWith is Migrate as a later version does it, with more migrations.
+var MigrateWith = migrate
+
+// Migrations are those of this version.
+func Migrations() [][]string { return migrations }

@@ -1,0 +1,511 @@
+package sqljournal_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchtest"
+	"github.com/batchway/batchway-go/batch/sqljournal"
+)
+
+var owner = batch.Info{Name: "test", Account: "sandbox.test/1"}
+
+func key(reference string) batch.Key {
+	return batch.Key{Provider: owner.Name, Account: owner.Account, Reference: reference}
+}
+
+func entry(seq int, kind batch.EntryKind) batch.Entry {
+	return batch.Entry{Seq: seq, Kind: kind, At: time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC)}
+}
+
+// newJournalDatabase makes a database with the journal's tables.
+func newJournalDatabase(t testing.TB) string {
+	t.Helper()
+	name := newDatabase(t)
+	require.NoError(t, sqljournal.Migrate(context.Background(), pool(t, name)))
+	return name
+}
+
+func open(t testing.TB, db *sql.DB, owner batch.Info) *sqljournal.Journal {
+	t.Helper()
+	j, err := sqljournal.Open(context.Background(), db, owner)
+	require.NoError(t, err)
+	return j
+}
+
+// machines returns the journals of n workers, each with connections of its own.
+func machines(t testing.TB, database string, owner batch.Info, n int) []*sqljournal.Journal {
+	t.Helper()
+	var js []*sqljournal.Journal
+	for range n {
+		js = append(js, open(t, pool(t, database), owner))
+	}
+	return js
+}
+
+func lengthOf(t *testing.T, j batch.Journal, reference string) int {
+	t.Helper()
+	history, err := j.History(t.Context(), key(reference))
+	require.NoError(t, err)
+	return len(history)
+}
+
+func TestConformance(t *testing.T) {
+	batchtest.RunJournal(t, func(t *testing.T) batchtest.JournalSubject {
+		database := newJournalDatabase(t)
+		db := pool(t, database)
+		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner, Reopen: func(t *testing.T) batch.Journal {
+			require.NoError(t, db.Close())
+			db = pool(t, database)
+			return open(t, db, owner)
+		}}
+	})
+}
+
+// The promises hold whatever else the database is used to.
+func TestConformanceUnderOtherDefaults(t *testing.T) {
+	batchtest.RunJournal(t, func(t *testing.T) batchtest.JournalSubject {
+		database := newJournalDatabase(t)
+		for _, setting := range []string{"synchronous_commit = off", "default_transaction_isolation = 'serializable'",
+			"standard_conforming_strings = off", "DateStyle = 'German, DMY'", "TimeZone = 'Pacific/Auckland'"} {
+			do(t, pool(t, database), "ALTER DATABASE "+database+" SET "+setting)
+		}
+		db := pool(t, database)
+		db.SetMaxOpenConns(4) // The suite holds two locks at once.
+		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner}
+	})
+}
+
+func TestOfFiftyWritersOnTwoMachinesOneWins(t *testing.T) {
+	js := machines(t, newJournalDatabase(t), owner, 2)
+	for seq := 1; seq <= 10; seq++ {
+		var won atomic.Int64
+		var wg sync.WaitGroup
+		for n := range 50 {
+			wg.Go(func() {
+				err := js[n%2].Append(t.Context(), key("run"), entry(seq, batch.EntryAttempt))
+				if err == nil {
+					won.Add(1)
+				} else if !errors.Is(err, batch.ErrConflict) {
+					t.Errorf("a losing writer got %v; it must get ErrConflict", err)
+				}
+			})
+		}
+		// A writer who is ahead gets in after the winner, or not at all.
+		wg.Go(func() {
+			if err := js[0].Append(t.Context(), key("run"), entry(seq+2, batch.EntryAttempt)); !errors.Is(err, batch.ErrConflict) {
+				t.Errorf("an entry that leaves a gap got %v; it must get ErrConflict", err)
+			}
+		})
+		wg.Wait()
+		require.EqualValues(t, 1, won.Load(), "so many of 50 writers wrote entry %d", seq)
+		require.Equal(t, seq, lengthOf(t, js[1], "run"))
+	}
+}
+
+func TestTheLockOfOneMachineExcludesTheOther(t *testing.T) {
+	js := machines(t, newJournalDatabase(t), owner, 2)
+	unlock, err := js[0].Lock(t.Context(), key("run"))
+	require.NoError(t, err)
+
+	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = js[1].Lock(impatient, key("run"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	other, err := js[1].Lock(t.Context(), key("other"))
+	require.NoError(t, err, "the lock of one key keeps another's away")
+	other()
+
+	unlock()
+	again, err := js[1].Lock(t.Context(), key("run"))
+	require.NoError(t, err)
+	again()
+}
+
+// holders is the number of sessions with a lock in the database.
+const holders = `SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+	WHERE l.locktype = 'advisory' AND d.datname = current_database()`
+
+func TestALockThatIsLostLosesNoMoney(t *testing.T) {
+	database := newJournalDatabase(t)
+	js := machines(t, database, owner, 3)
+	admin := pool(t, database)
+	unlock, err := js[0].Lock(t.Context(), key("run"))
+	require.NoError(t, err)
+	require.NoError(t, js[0].Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+
+	do(t, admin, `SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+		WHERE l.locktype = 'advisory' AND d.datname = current_database()`)
+	second, err := js[1].Lock(t.Context(), key("run"))
+	require.NoError(t, err)
+	require.NoError(t, js[1].Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)))
+
+	// The first thinks that it has the lock still.
+	err = js[0].Append(t.Context(), key("run"), entry(2, batch.EntryAttempt))
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, 2, lengthOf(t, js[2], "run"))
+
+	unlock() // What it gives back is not the second's.
+	require.EqualValues(t, 1, ask[int64](t, admin, holders))
+	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = js[2].Lock(impatient, key("run"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	second()
+	require.EqualValues(t, 0, ask[int64](t, admin, holders))
+	third, err := js[0].Lock(t.Context(), key("run"))
+	require.NoError(t, err, "a lock that was lost does not keep its loser away")
+	third()
+}
+
+func TestNoLockIsLeftBehind(t *testing.T) {
+	database := newJournalDatabase(t)
+	j := machines(t, database, owner, 1)[0]
+	var wg sync.WaitGroup
+	for n := range 200 {
+		wg.Go(func() {
+			// Ends before, amid and after the asking.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*50*time.Microsecond)
+			defer cancel()
+			if unlock, err := j.Lock(ctx, key(fmt.Sprint("run-", n%10))); err == nil {
+				unlock()
+			} else if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a lock that nobody waits for any more gave %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second, 5*time.Millisecond)
+}
+
+func TestMoneyMovesOnceFromTwoMachines(t *testing.T) {
+	service := batchtest.NewMemory(batchtest.MemoryOptions{})
+	draft := batch.Draft{Reference: "run", Direction: batch.Collect,
+		Items: []batch.Item{{Reference: "a", Account: "1", Amount: batch.Money{Minor: 100, Currency: "GBP"}}}}
+	database := newJournalDatabase(t)
+	js := machines(t, database, service.Info(), 2)
+	var wg sync.WaitGroup
+	for n := range 40 {
+		wg.Go(func() {
+			report, err := batch.Run(t.Context(), service, draft, &batch.RunOptions{
+				Journal: js[n%2], Watch: batch.WatchOptions{Interval: time.Millisecond}})
+			if err != nil || report.Batch.State != batch.StateDone {
+				t.Errorf("run %d ended %q, %v", n, report.Batch.State, err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, map[string]int{"a": 1}, service.Moved())
+	require.Equal(t, 1, service.Submits())
+	require.EqualValues(t, 6, ask[int64](t, pool(t, database), "SELECT count(*) FROM batchway_entries"),
+		"intent, two attempts with results, and done")
+}
+
+// Twenty runs that want forty connections get along with two.
+func TestASmallPoolMakesRunsWaitAndNothingElse(t *testing.T) {
+	service := batchtest.NewMemory(batchtest.MemoryOptions{})
+	db := pool(t, newJournalDatabase(t))
+	db.SetMaxOpenConns(2)
+	j := open(t, db, service.Info())
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for n := range 20 {
+		wg.Go(func() {
+			draft := batch.Draft{Reference: fmt.Sprint("run-", n), Direction: batch.Collect,
+				Items: []batch.Item{{Reference: fmt.Sprint("a-", n), Account: "1", Amount: batch.Money{Minor: 100, Currency: "GBP"}}}}
+			if _, err := batch.Run(ctx, service, draft, &batch.RunOptions{Journal: j, Watch: batch.WatchOptions{Interval: time.Millisecond}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, service.Moved(), 20)
+}
+
+func TestAFailedWritePoisonsTheJournal(t *testing.T) {
+	db := pool(t, newJournalDatabase(t))
+	j := open(t, db, owner)
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+	require.ErrorIs(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)), batch.ErrConflict)
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)), "a conflict poisons nothing")
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, j.Append(ended, key("run"), entry(3, batch.EntryResult)), context.Canceled)
+	second := j.Append(t.Context(), key("run"), entry(3, batch.EntryResult))
+	require.ErrorContains(t, second, "must be opened anew")
+	require.ErrorIs(t, second, context.Canceled)
+	_, err := j.Next(t.Context(), "ids", 1)
+	require.ErrorContains(t, err, "must be opened anew")
+	require.Equal(t, 2, lengthOf(t, j, "run"))
+
+	j = open(t, db, owner)
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(3, batch.EntryResult)))
+}
+
+// PostgreSQL reports success when its wait for a standby is cancelled.
+func TestACommitThatTheStandbyDidNotConfirmIsNotBelieved(t *testing.T) {
+	j := machines(t, newJournalDatabase(t), owner, 1)[0]
+	configure(t, "synchronous_standby_names", "nobody")
+	for _, write := range []func(context.Context) error{
+		func(ctx context.Context) error { return j.Append(ctx, key("run"), entry(1, batch.EntryIntent)) },
+		func(ctx context.Context) error { _, err := j.Next(ctx, "ids", 1); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		require.Error(t, write(ctx))
+		cancel()
+	}
+	require.ErrorContains(t, j.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)), "must be opened anew")
+}
+
+func TestEveryWriteIsDurableWhateverTheDefault(t *testing.T) {
+	database := newJournalDatabase(t)
+	admin := pool(t, database)
+	do(t, admin, "ALTER DATABASE "+database+" SET synchronous_commit = off")
+	do(t, admin, "CREATE TABLE seen (setting text)")
+	do(t, admin, `CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN INSERT INTO seen VALUES (TG_TABLE_NAME || ' ' || current_setting('synchronous_commit')); RETURN NEW; END $$`)
+	do(t, admin, "CREATE TRIGGER see BEFORE INSERT ON batchway_entries FOR EACH ROW EXECUTE FUNCTION see()")
+	do(t, admin, "CREATE TRIGGER see BEFORE INSERT ON batchway_sequences FOR EACH ROW EXECUTE FUNCTION see()")
+	db := pool(t, database)
+	require.Equal(t, "off", ask[string](t, db, "SHOW synchronous_commit"))
+	j := open(t, db, owner)
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+	_, err := j.Next(t.Context(), "ids", 1)
+	require.NoError(t, err)
+	require.Equal(t, "batchway_entries on, batchway_sequences on", ask[string](t, db, "SELECT string_agg(setting, ', ' ORDER BY setting) FROM seen"))
+	require.Equal(t, "off", ask[string](t, db, "SHOW synchronous_commit"), "the pool's connections are as they were")
+}
+
+// What was acknowledged before the server lost its power is there after it.
+func TestEntriesSurviveTheServer(t *testing.T) {
+	database := newJournalDatabase(t)
+	db := pool(t, database)
+	acknowledged := 0
+	for round := range 3 {
+		j := open(t, db, owner)
+		enough := make(chan struct{})
+		failed := make(chan error, 1)
+		go func() {
+			for n := 1; ; n++ {
+				if err := j.Append(context.Background(), key("run"), entry(acknowledged+1, batch.EntryAttempt)); err != nil {
+					failed <- err
+					return
+				}
+				if acknowledged++; n == 25 {
+					close(enough)
+				}
+			}
+		}()
+		select {
+		case <-enough:
+		case err := <-failed:
+			t.Fatalf("the server is alive, and Append gave %v", err)
+		}
+		postgres.kill(t) // between any two bytes
+		require.Error(t, <-failed)
+		require.Error(t, j.Append(t.Context(), key("run"), entry(acknowledged+1, batch.EntryAttempt)), "the journal does not know what it holds")
+		require.NoError(t, postgres.start())
+
+		// One more may have been kept than was acknowledged.
+		db = pool(t, database)
+		kept := lengthOf(t, open(t, db, owner), "run")
+		t.Logf("round %d: %d acknowledged, %d kept", round, acknowledged, kept)
+		require.GreaterOrEqual(t, kept, acknowledged)
+		require.LessOrEqual(t, kept, acknowledged+1)
+		acknowledged = kept
+	}
+}
+
+// A pool with connections to a server that was restarted can lock at once.
+func TestStaleConnectionsDoNotRefuseALock(t *testing.T) {
+	db := pool(t, newJournalDatabase(t))
+	j := open(t, db, owner)
+	var unlocks []func()
+	for n := range 5 {
+		unlock, err := j.Lock(t.Context(), key(fmt.Sprint("run-", n)))
+		require.NoError(t, err)
+		unlocks = append(unlocks, unlock)
+	}
+	postgres.kill(t)
+	require.NoError(t, postgres.start())
+	for n, unlock := range unlocks {
+		unlock()
+		again, err := j.Lock(t.Context(), key(fmt.Sprint("run-", n)))
+		require.NoError(t, err)
+		again()
+	}
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+}
+
+func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, db *sql.DB, database string)
+		want  string
+	}{
+		"no tables": {func(t *testing.T, db *sql.DB, _ string) {
+			do(t, db, "DROP TABLE batchway_migrations")
+		}, "call Migrate"},
+		"tables in another schema": {func(t *testing.T, db *sql.DB, database string) {
+			do(t, db, "ALTER DATABASE "+database+" SET search_path = elsewhere")
+		}, "not on the search_path"},
+		"a newer version": {func(t *testing.T, db *sql.DB, _ string) {
+			do(t, db, "INSERT INTO batchway_migrations (version) VALUES (2)")
+		}, "tables are of version 2, and this version knows 1: use the version that made them"},
+		"a server that forgets": {func(t *testing.T, _ *sql.DB, _ string) {
+			configure(t, "fsync", "off")
+		}, "fsync = off"},
+		"a server that only reads": {func(t *testing.T, db *sql.DB, database string) {
+			do(t, db, "ALTER DATABASE "+database+" SET default_transaction_read_only = on")
+		}, "connect to the primary"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			database := newJournalDatabase(t)
+			open(t, pool(t, database), owner)
+			c.spoil(t, pool(t, database), database)
+			_, err := sqljournal.Open(t.Context(), pool(t, database), owner)
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, "journal: ")
+		})
+	}
+	t.Run("an encoding without every text", func(t *testing.T) {
+		db := pool(t, newDatabase(t, "ENCODING 'LATIN1' TEMPLATE template0"))
+		require.NoError(t, sqljournal.Migrate(t.Context(), db))
+		_, err := sqljournal.Open(t.Context(), db, owner)
+		require.ErrorContains(t, err, "ENCODING 'UTF8'")
+	})
+	t.Run("a pool of one connection", func(t *testing.T) {
+		db := pool(t, newJournalDatabase(t))
+		db.SetMaxOpenConns(1)
+		_, err := sqljournal.Open(t.Context(), db, owner)
+		require.ErrorContains(t, err, "SetMaxOpenConns")
+	})
+	t.Run("no server", func(t *testing.T) {
+		db := pool(t, newJournalDatabase(t))
+		require.NoError(t, db.Close())
+		_, err := sqljournal.Open(t.Context(), db, owner)
+		require.ErrorContains(t, err, "closed")
+	})
+}
+
+func TestAccountsAreApart(t *testing.T) {
+	database := newJournalDatabase(t)
+	db := pool(t, database)
+	other := batch.Info{Name: owner.Name, Account: "live.test/1"}
+	mine, theirs := open(t, db, owner), open(t, db, other)
+	require.NoError(t, mine.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+	their := batch.Key{Provider: other.Name, Account: other.Account, Reference: "run"}
+	require.NoError(t, theirs.Append(t.Context(), their, entry(1, batch.EntryIntent)))
+	require.NoError(t, theirs.Append(t.Context(), their, entry(2, batch.EntryDone)))
+	require.Equal(t, 1, lengthOf(t, mine, "run"))
+	for k, err := range theirs.Open(t.Context(), other.Name, other.Account) {
+		t.Errorf("open is said to be %v, %v", k, err)
+	}
+	for _, j := range []*sqljournal.Journal{mine, theirs} {
+		n, err := j.Next(t.Context(), "ids", 1)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+	}
+
+	for name, k := range map[string]batch.Key{
+		"another account":  their,
+		"another provider": {Provider: "other", Account: owner.Account, Reference: "run"},
+		"a NUL":            key("run\x00"),
+		"no text":          key("run\xff"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := mine.Lock(t.Context(), k)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			_, err = mine.History(t.Context(), k)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			require.ErrorIs(t, mine.Append(t.Context(), k, entry(1, batch.EntryIntent)), batch.ErrInvalid)
+		})
+	}
+	_, err := mine.Next(t.Context(), "ids\x00", 1)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	_, err = sqljournal.Open(t.Context(), db, batch.Info{Name: "test", Account: "\x00"})
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.NoError(t, mine.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)), "what is refused at once poisons nothing")
+}
+
+func TestADamagedHistoryIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil, want string
+	}{
+		"the newest entry lost": {"DELETE FROM batchway_entries WHERE seq = 3", "the last of kind \"result\", were written, and there are 2"},
+		"a middle entry lost":   {"DELETE FROM batchway_entries WHERE seq = 2", "entry 2 is missing"},
+		"all entries lost":      {"DELETE FROM batchway_entries", "entry 1 is missing"},
+		"an entry too many": {"INSERT INTO batchway_entries SELECT provider, account, reference, 4, 'done', at, format, '{\"seq\":4,\"kind\":\"done\"}' FROM batchway_entries WHERE seq = 3",
+			"3 entries, the last of kind \"result\", were written, and there are 4"},
+		"an altered end":           {"UPDATE batchway_histories SET last = 'done'", "the last of kind \"done\""},
+		"an altered kind":          {"UPDATE batchway_entries SET kind = 'done' WHERE seq = 2", "entry 2 of kind \"done\" holds entry 2 of kind \"attempt\""},
+		"an exchanged entry":       {"UPDATE batchway_entries SET entry = replace(entry, '\"seq\":2', '\"seq\":1') WHERE seq = 2", "holds entry 1"},
+		"an entry that is no more": {"UPDATE batchway_entries SET entry = left(entry, -1) WHERE seq = 2", "entry 2: "},
+		"a newer format":           {"UPDATE batchway_entries SET format = 2 WHERE seq = 2", "entry 2 has format 2, and this version reads 1: use the version that wrote it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := pool(t, newJournalDatabase(t))
+			j := open(t, db, owner)
+			for n, kind := range []batch.EntryKind{batch.EntryIntent, batch.EntryAttempt, batch.EntryResult} {
+				require.NoError(t, j.Append(t.Context(), key("run"), entry(n+1, kind)))
+			}
+			require.Equal(t, 3, lengthOf(t, j, "run"))
+			do(t, db, c.spoil)
+			_, err := j.History(t.Context(), key("run"))
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, `"run"`)
+		})
+	}
+	t.Run("a history without its head", func(t *testing.T) {
+		db := pool(t, newJournalDatabase(t))
+		require.NoError(t, open(t, db, owner).Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+		_, err := db.ExecContext(t.Context(), "DELETE FROM batchway_histories")
+		require.ErrorContains(t, err, "foreign key")
+	})
+}
+
+// A worker needs no more than it is said to need.
+func TestAWorkerWithFewRights(t *testing.T) {
+	database := newJournalDatabase(t)
+	admin := pool(t, database)
+	role := "worker_" + database
+	do(t, admin, "CREATE ROLE "+role+" LOGIN")
+	do(t, admin, "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO "+role)
+	db, err := sql.Open("postgres", postgres.dsn(database)+" options='-c role="+role+"'")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	require.Equal(t, role, ask[string](t, db, "SELECT current_user"))
+	require.NoError(t, sqljournal.Migrate(t.Context(), db))
+	j := open(t, db, owner)
+	unlock, err := j.Lock(t.Context(), key("run"))
+	require.NoError(t, err)
+	defer unlock()
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)))
+	require.Equal(t, 2, lengthOf(t, j, "run"))
+	for range 2 {
+		_, err = j.Next(t.Context(), "ids", 1)
+		require.NoError(t, err)
+	}
+	_, err = db.ExecContext(t.Context(), "DELETE FROM batchway_entries")
+	require.ErrorContains(t, err, "permission denied")
+}
+
+func BenchmarkAppend(b *testing.B) {
+	j := open(b, pool(b, newJournalDatabase(b)), owner)
+	for n := 0; b.Loop(); n++ {
+		if err := j.Append(b.Context(), key("run"), entry(n+1, batch.EntryAttempt)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
