@@ -203,10 +203,10 @@ func TestRandom(t *testing.T) {
 	})
 	var table strings.Builder
 	out := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "provider\truns\tfaults\tcrashes\tduplicates\tlost\twrongly reported\thangs\tleaked goroutines\tstill unknown\tfor a person\ttime")
+	_, _ = fmt.Fprintln(out, "provider\truns\tfaults\tcrashes\tduplicates\tlost\twrongly reported\thangs\tleaked goroutines\tstill unknown\tfor a person\ttime")
 	for n, w := range worlds {
 		r := results[n]
-		fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", w.name, r.runs, r.faults, r.crashes, r.duplicates, r.lost, r.wrong, r.hangs, r.leaks,
+		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", w.name, r.runs, r.faults, r.crashes, r.duplicates, r.lost, r.wrong, r.hangs, r.leaks,
 			r.unknown, r.stuck, r.took.Round(time.Second))
 	}
 	_ = out.Flush()

@@ -331,7 +331,7 @@ func (u *runner) recover(st *story) {
 			u.violate(&u.tally.lost, "the dossier of %s is not complete: %+v", key.Reference, d)
 		}
 	}
-	history, err := u.disk.Journal.History(context.Background(), key)
+	history, err := u.disk.History(context.Background(), key)
 	if err != nil {
 		u.violate(&u.tally.lost, "the history of %s cannot be read: %v", key.Reference, err)
 		return
@@ -379,7 +379,7 @@ func (u *runner) judge() {
 	attempts, submits := 0, 0
 	p := u.s.provider()
 	for _, st := range u.stories {
-		history, err := u.disk.Journal.History(context.Background(), batch.Key{Provider: p.Info().Name, Account: p.Info().Account, Reference: st.draft.Reference})
+		history, err := u.disk.History(context.Background(), batch.Key{Provider: p.Info().Name, Account: p.Info().Account, Reference: st.draft.Reference})
 		if err != nil {
 			u.violate(&u.tally.lost, "a history cannot be read: %v", err)
 		}
