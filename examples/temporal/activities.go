@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+// Activities are what workers do. They keep no state: any worker can do any of
+// them.
+type Activities struct {
+	Provider batch.Provider
+}
+
+// Create makes the draft. No money moves.
+func (a *Activities) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	b, err := a.Provider.Create(ctx, d)
+	return b, said(err)
+}
+
+// Submit moves money. The engine must not repeat it.
+func (a *Activities) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b, err := a.Provider.Submit(ctx, b)
+	return b, said(err)
+}
+
+// Poll reads where the batch stands.
+func (a *Activities) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b, err := a.Provider.Poll(ctx, b)
+	return b, said(err)
+}
+
+// Report reads the outcome of every item.
+func (a *Activities) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
+	r, err := a.Provider.Report(ctx, b)
+	return r, said(err)
+}
+
+// Answer is what a service says about an unclear submit.
+type Answer struct {
+	Batch     batch.Batch
+	Known     bool // the service has said where the batch stands
+	MayResend bool // a draft may be submitted again: the service refuses the second of two
+}
+
+// Reconcile asks what became of an unclear submit. It only reads.
+func (a *Activities) Reconcile(ctx context.Context, b batch.Batch) (Answer, error) {
+	read, err := batch.Reconcile(ctx, a.Provider, b)
+	if errors.Is(err, batch.ErrAmbiguous) {
+		return Answer{Batch: read}, nil
+	}
+	return Answer{Batch: read, Known: err == nil, MayResend: a.Provider.Info().Guard == batch.GuardRefuses}, said(err)
+}
+
+// said gives an error to the engine, which keeps its kind as the type. What
+// another attempt cannot mend is not retried.
+func said(err error) error {
+	var e *batch.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Kind {
+	case batch.ErrUnavailable, batch.ErrThrottled, batch.ErrProtocol:
+		return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Kind), temporal.ApplicationErrorOptions{NextRetryDelay: e.RetryAfter})
+	}
+	return temporal.NewNonRetryableApplicationError(e.Error(), string(e.Kind), nil)
+}
