@@ -99,18 +99,18 @@ func migrate(ctx context.Context, db *sql.DB, migrations [][]string) error {
 	return nil
 }
 
-// checkSchema refuses tables that this version was not written for.
-func checkSchema(ctx context.Context, db *sql.DB) error {
+// checkSchema refuses tables of another version than want.
+func checkSchema(ctx context.Context, db *sql.DB, want int) error {
 	have, err := version(ctx, db)
 	switch {
 	case err != nil:
 		return err
 	case have == 0:
 		return errors.New("its tables are not in this database, or not on the search_path: call Migrate")
-	case have < len(migrations):
-		return fmt.Errorf("its tables are of version %d, and this version needs %d: call Migrate", have, len(migrations))
-	case have > len(migrations):
-		return newer(have, len(migrations))
+	case have < want:
+		return fmt.Errorf("its tables are of version %d, and this version needs %d: call Migrate", have, want)
+	case have > want:
+		return newer(have, want)
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ func TestMigrateKeepsWhatIsThere(t *testing.T) {
 	require.NoError(t, old.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
 	require.NoError(t, sqljournal.Migrate(t.Context(), db), "nothing to do")
 
+	err := sqljournal.CheckSchema(t.Context(), db, len(later()))
+	require.ErrorContains(t, err, "tables are of version 1, and this version needs 2: call Migrate")
 	var wg sync.WaitGroup
 	for range 5 {
 		wg.Go(func() {

@@ -56,7 +56,7 @@ type server struct {
 	as        *syscall.Credential
 
 	running *exec.Cmd
-	alive   io.Closer // the server stops when this is closed, or this process ends
+	alive   io.WriteCloser // the server stops with the first line, or when this process ends
 	output  strings.Builder
 }
 
@@ -137,8 +137,12 @@ func (s *server) command(name string, args ...string) *exec.Cmd {
 
 // start starts the server, and waits until it answers.
 func (s *server) start() error {
-	// The shell stops it when the pipe breaks, so that it outlives no test.
-	c := s.command("/bin/sh", "-c", `"$@" & server=$!; cat; kill -INT $server 2>/dev/null; wait $server`, "sh",
+	// The shell stops it when told to; and cleans up when the pipe just breaks,
+	// so that nothing outlives a test that was killed.
+	c := s.command("/bin/sh", "-c", `"$@" & server=$!
+		read -r _; told=$?
+		kill -INT $server 2>/dev/null; wait $server
+		[ $told = 0 ] || rm -rf "$PWD"`, "sh",
 		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.directory, "-c", "listen_addresses=")
 	alive, err := c.StdinPipe()
 	if err != nil {
@@ -165,6 +169,7 @@ func (s *server) start() error {
 // stop stops the server in an orderly way, unless it has died.
 func (s *server) stop() {
 	if s.running != nil {
+		_, _ = io.WriteString(s.alive, "stop\n")
 		_ = s.alive.Close()
 		_ = s.running.Wait() // An exit code says nothing here.
 		s.running = nil

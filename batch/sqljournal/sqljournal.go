@@ -83,7 +83,7 @@ func Open(ctx context.Context, db *sql.DB, owner batch.Info) (*Journal, error) {
 	if err := checkServer(ctx, db); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := checkSchema(ctx, db); err != nil {
+	if err := checkSchema(ctx, db, len(migrations)); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	return j, nil

@@ -187,6 +187,17 @@ func TestNoLockIsLeftBehind(t *testing.T) {
 	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second, 5*time.Millisecond)
 }
 
+// A caller who heard of a failure does not have the lock, so nobody does.
+func TestALockWhoseAnswerMakesNoSenseIsGivenBack(t *testing.T) {
+	database := newJournalDatabase(t)
+	do(t, pool(t, database), `CREATE FUNCTION pg_try_advisory_lock(bigint) RETURNS text LANGUAGE sql AS
+		$$ SELECT 'perhaps ' || pg_catalog.pg_try_advisory_lock($1) $$`)
+	do(t, pool(t, database), "ALTER DATABASE "+database+" SET search_path = public, pg_catalog")
+	_, err := machines(t, database, owner, 1)[0].Lock(t.Context(), key("run"))
+	require.ErrorContains(t, err, "perhaps true")
+	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second, 5*time.Millisecond)
+}
+
 func TestMoneyMovesOnceFromTwoMachines(t *testing.T) {
 	service := batchtest.NewMemory(batchtest.MemoryOptions{})
 	draft := batch.Draft{Reference: "run", Direction: batch.Collect,
@@ -327,24 +338,28 @@ func TestEntriesSurviveTheServer(t *testing.T) {
 	}
 }
 
-// A pool with connections to a server that was restarted can lock at once.
+// A pool with connections to a server that was restarted can lock and write.
 func TestStaleConnectionsDoNotRefuseALock(t *testing.T) {
+	const connections = 5
 	db := pool(t, newJournalDatabase(t))
+	db.SetMaxIdleConns(connections)
 	j := open(t, db, owner)
-	var unlocks []func()
-	for n := range 5 {
-		unlock, err := j.Lock(t.Context(), key(fmt.Sprint("run-", n)))
-		require.NoError(t, err)
-		unlocks = append(unlocks, unlock)
+	lockAll := func() {
+		var unlocks []func()
+		for n := range connections {
+			unlock, err := j.Lock(t.Context(), key(fmt.Sprint("run-", n)))
+			require.NoError(t, err)
+			unlocks = append(unlocks, unlock)
+		}
+		for _, unlock := range unlocks {
+			unlock()
+		}
 	}
+	lockAll()
+	require.Equal(t, connections, db.Stats().Idle)
 	postgres.kill(t)
 	require.NoError(t, postgres.start())
-	for n, unlock := range unlocks {
-		unlock()
-		again, err := j.Lock(t.Context(), key(fmt.Sprint("run-", n)))
-		require.NoError(t, err)
-		again()
-	}
+	lockAll()
 	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
 }
 
@@ -445,7 +460,7 @@ func TestADamagedHistoryIsRefused(t *testing.T) {
 		"the newest entry lost": {"DELETE FROM batchway_entries WHERE seq = 3", "the last of kind \"result\", were written, and there are 2"},
 		"a middle entry lost":   {"DELETE FROM batchway_entries WHERE seq = 2", "entry 2 is missing"},
 		"all entries lost":      {"DELETE FROM batchway_entries", "entry 1 is missing"},
-		"an entry too many": {"INSERT INTO batchway_entries SELECT provider, account, reference, 4, 'done', at, format, '{\"seq\":4,\"kind\":\"done\"}' FROM batchway_entries WHERE seq = 3",
+		"an entry too many": {"INSERT INTO batchway_entries SELECT provider, account, reference, 4, 'result', at, format, '{\"seq\":4,\"kind\":\"result\"}' FROM batchway_entries WHERE seq = 3",
 			"3 entries, the last of kind \"result\", were written, and there are 4"},
 		"an altered end":           {"UPDATE batchway_histories SET last = 'done'", "the last of kind \"done\""},
 		"an altered kind":          {"UPDATE batchway_entries SET kind = 'done' WHERE seq = 2", "entry 2 of kind \"done\" holds entry 2 of kind \"attempt\""},
