@@ -53,7 +53,7 @@ func supervise(stdout io.Writer) error {
 	}
 	for n, fate := range []string{"dies", "lives"} {
 		fmt.Fprintf(stdout, "-- worker %d\n", n+1)
-		process := exec.Command(self, "worker", server.URL, filepath.Join(directory, "journal"), fate) //nolint:gosec // It is this program.
+		process := exec.CommandContext(context.Background(), self, "worker", server.URL, filepath.Join(directory, "journal"), fate) //nolint:gosec // It is this program.
 		process.Stdout, process.Stderr = stdout, stdout
 		if err := process.Run(); err != nil {
 			fmt.Fprintf(stdout, "-- worker %d: %v\n", n+1, err)
