@@ -7,7 +7,11 @@ package boltjournal_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,4 +45,79 @@ func TestADamagedFileIsRefused(t *testing.T) {
 		require.NoError(t, j.Close())
 	}
 	require.NotZero(t, refused)
+}
+
+// A power cut tears the last write at any sector, and applies what was not
+// synced in any order: what was acknowledged before is there, or the file is
+// refused. Nothing is invented.
+func TestTornWrites(t *testing.T) {
+	const sector = 512
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	for n := range 49 {
+		require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt, Fingerprint: strings.Repeat("x", 200)}))
+	}
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	witness, err := os.ReadFile(path + ".written")
+	require.NoError(t, err)
+	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 50, Kind: batch.EntryDone}))
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+	before = append(before, make([]byte, len(after)-len(before))...)
+
+	var data, meta []int // the sectors that differ; bolt syncs the data before it writes a meta page
+	for at := 0; at < len(after); at += sector {
+		if !bytes.Equal(before[at:at+sector], after[at:at+sector]) {
+			if at < 2*os.Getpagesize() {
+				meta = append(meta, at)
+			} else {
+				data = append(data, at)
+			}
+		}
+	}
+	require.NotEmpty(t, data)
+	require.NotEmpty(t, meta)
+	kept := map[int]int{}
+	tear := func(sectors []int, mayRefuse bool) {
+		t.Helper()
+		torn := bytes.Clone(before)
+		for _, at := range sectors {
+			copy(torn[at:at+sector], after[at:at+sector])
+		}
+		copyPath := filepath.Join(t.TempDir(), "journal")
+		require.NoError(t, os.WriteFile(copyPath, torn, 0o600))
+		require.NoError(t, os.WriteFile(copyPath+".written", witness, 0o600))
+		j, err := boltjournal.Open(copyPath, owner)
+		if err != nil {
+			require.True(t, mayRefuse, "sectors %v: %v", sectors, err)
+			kept[-1]++
+			return
+		}
+		history, err := j.History(t.Context(), key("run"))
+		require.NoError(t, err)
+		require.NoError(t, j.Close())
+		require.Contains(t, []int{49, 50}, len(history), "sectors %v", sectors)
+		kept[len(history)]++
+	}
+	for n := range len(data) + 1 {
+		tear(data[:n], false)
+		tear(data[len(data)-n:], false)
+	}
+	for range 100 {
+		rand.Shuffle(len(data), func(a, b int) { data[a], data[b] = data[b], data[a] })
+		tear(data[:rand.IntN(len(data)+1)], false)
+	}
+	for n := range len(meta) + 1 {
+		tear(append(slices.Clone(data), meta[:n]...), false)
+	}
+	for range 100 { // A disk that does not honour the order: refused, or right.
+		all := append(slices.Clone(data), meta...)
+		rand.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
+		tear(all[:rand.IntN(len(all)+1)], true)
+	}
+	require.NotZero(t, kept[49])
+	require.NotZero(t, kept[50])
+	t.Logf("%d with 49 entries, %d with 50, %d refused", kept[49], kept[50], kept[-1])
 }

@@ -26,7 +26,7 @@ var breakages = []struct {
 	name  string
 	fault func(s *service) simkit.Fault
 }{
-	{"refused", answers(simkit.BeforeApply, func(s *service) simkit.Reply { return s.refused })},
+	{"refused", answers(simkit.BeforeApply, func(s *service) simkit.Reply { return s.refused })}, // The first: see random.
 	{"401", status(simkit.BeforeApply, 401)},
 	{"429 for three hours", status(simkit.BeforeApply, 429, "Retry-After", "10800")},
 	{"503", status(simkit.BeforeApply, 503, "Retry-After", "1")},
@@ -143,6 +143,17 @@ func random(s *service, seed uint64) plan {
 	}
 	if r.IntN(10) == 0 {
 		return plan{batches: p.batches, items: p.items, callers: p.callers} // A calm day.
+	}
+	if r.IntN(5) == 0 { // Two submits in a row go wrong.
+		op := s.submits[r.IntN(len(s.submits))]
+		for nth := range 2 {
+			f := breakages[r.IntN(len(breakages))].fault(s)
+			if nth == 1 && maybe(r) {
+				f = breakages[0].fault(s)
+			}
+			f.Op, f.Nth = op, nth+1
+			p.faults = append(p.faults, f)
+		}
 	}
 	for range r.IntN(7) {
 		ops := s.steps
