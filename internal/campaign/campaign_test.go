@@ -95,8 +95,12 @@ func facts(t *testing.T, w world) *service {
 }
 
 // TestSingles plays every fault at every step of every provider, with a crash
-// at every entry of the journal.
+// at every entry of the journal; with -short only some of the crashes.
 func TestSingles(t *testing.T) {
+	kinds := crashKinds
+	if testing.Short() {
+		kinds = kinds[:1]
+	}
 	for _, w := range worlds {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,11 +111,11 @@ func TestSingles(t *testing.T) {
 					f := b.fault(s)
 					f.Op, f.Nth = op, 1
 					for nth := 0; nth <= 7; nth++ {
-						for _, kind := range crashKinds {
+						for _, kind := range kinds {
 							p := plan{batches: 1, items: 3, callers: 1, faults: []simkit.Fault{f}}
 							if nth > 0 {
 								p.crashes = []crash{{nth, kind}}
-							} else if kind != crashKinds[0] {
+							} else if kind != kinds[0] {
 								continue
 							}
 							got := play(t, w, uint64(nth), p)
