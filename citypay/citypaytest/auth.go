@@ -8,11 +8,13 @@ import (
 	"encoding/hex"
 	"net/http"
 	"time"
+
+	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // authorized returns the status with which a request is turned away, or 0. The
 // key does not say when it was made: every minute of its lifetime is tried.
-func (s *Server) authorized(r *http.Request) int {
+func (s *Server) authorized(r simkit.Request) int {
 	header := r.Header.Get("cp-api-key")
 	if header == "" {
 		return http.StatusUnauthorized
@@ -30,7 +32,7 @@ func (s *Server) authorized(r *http.Request) int {
 	if err != nil {
 		return http.StatusForbidden
 	}
-	now := s.Clock.Now().UTC()
+	now := r.At.UTC()
 	for age := time.Duration(0); age <= s.options.KeyLifetime; age += time.Minute {
 		stamp, err := hex.DecodeString(now.Add(-age).Format("200601021504"))
 		if err != nil {

@@ -124,7 +124,7 @@ var triggers = map[int64]refusal{
 func (s *Server) operations() []simkit.Operation {
 	op := func(name, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
 		return simkit.Operation{Name: name, Method: http.MethodPost, Path: path, Serve: func(r simkit.Request) simkit.Reply {
-			if status := s.authorized(r.Request); status != 0 {
+			if status := s.authorized(r); status != 0 {
 				return simkit.Reply{Status: status}
 			}
 			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {

@@ -57,7 +57,7 @@ var breakages = []struct {
 	{"echoed after", act(simkit.AfterApply, simkit.Echo)},
 	{"late by a second", late(time.Second)},
 	{"late by a minute", late(time.Minute)},
-	{"late by an hour", late(time.Hour)},
+	{"late by an hour", late(time.Hour)}, // The last two: see random.
 }
 
 func act(p simkit.Phase, a simkit.Act) func(*service) simkit.Fault {
@@ -138,7 +138,7 @@ func TestSingles(t *testing.T) {
 // random makes the plan of a seed.
 func random(s *service, seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 2))
-	p := plan{batches: 1 + r.IntN(3), items: 1 + r.IntN(6), callers: 1, lie: s.amount != "" && r.IntN(20) == 0, hurry: r.IntN(8) == 0}
+	p := plan{batches: 1 + r.IntN(3), items: 1 + r.IntN(6), callers: 1, lie: s.amount != "" && r.IntN(20) == 0, hurry: r.IntN(8) == 0, giveUp: maybe(r)}
 	if r.IntN(3) == 0 {
 		p.callers = 2 + r.IntN(3)
 	}
@@ -152,11 +152,17 @@ func random(s *service, seed uint64) plan {
 		op := s.submits[r.IntN(len(s.submits))]
 		for nth := range 2 {
 			f := breakages[r.IntN(len(breakages))].fault(s)
-			if nth == 1 && maybe(r) {
+			switch { // Above all: the first is late, and the second refused.
+			case nth == 0 && maybe(r):
+				f = breakages[len(breakages)-1-r.IntN(2)].fault(s)
+			case nth == 1 && maybe(r):
 				f = breakages[0].fault(s)
 			}
 			f.Op, f.Nth = op, nth+1
 			p.faults = append(p.faults, f)
+		}
+		if maybe(r) { // And nobody asks again.
+			p.callers, p.giveUp, p.hurry, p.lie = 1, true, false, false
 		}
 	}
 	for range r.IntN(7) {

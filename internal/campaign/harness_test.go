@@ -26,6 +26,7 @@ type plan struct {
 	crashes []crash
 	lie     bool // every report has an amount that is null, until all is healed
 	hurry   bool // contexts end early
+	giveUp  bool // whoever is told for certain that nothing was sent believes it, and never calls again
 }
 
 func (p plan) calm() bool { return len(p.faults) == 0 && len(p.crashes) == 0 && !p.lie && !p.hurry }
@@ -133,6 +134,7 @@ type story struct {
 	draft   batch.Draft
 	excused bool // some call has died, was unclear, or has submitted
 	ended   bool // some call has reported its end
+	gaveUp  bool // the only caller was told for certain that nothing was sent
 	last    error
 }
 
@@ -198,7 +200,9 @@ func (u *runner) play(w world) {
 	u.s.kit.Clock.Advance(0)
 	u.s.finish()
 	for _, st := range u.stories {
-		u.recover(st)
+		if !st.gaveUp {
+			u.recover(st)
+		}
 	}
 	u.judge()
 	u.tally.faults = len(u.plan.faults)
@@ -243,6 +247,12 @@ func (u *runner) call(st *story, patience time.Duration, last bool) (done bool) 
 	}
 	if u.plan.calm() && !u.healed {
 		u.violate(&u.tally.lost, "nothing goes wrong, and yet a batch fails: %v", err)
+		return true
+	}
+	// A journal that fails says nothing about what other processes have sent.
+	if u.plan.giveUp && u.plan.callers == 1 && report.Batch.State == batch.StateDraft && batch.KindOf(err) != batch.ErrAmbiguous &&
+		!strings.Contains(err.Error(), "the journal failed") {
+		st.gaveUp = true
 		return true
 	}
 	return last
@@ -365,8 +375,8 @@ func (u *runner) judge() {
 		for _, item := range st.draft.Items {
 			if n := accepted[item.Reference]; n > 1 {
 				u.violate(&u.tally.duplicates, "%s was accepted %d times", item.Reference, n)
-			} else if n > 0 && !st.excused {
-				u.violate(&u.tally.wrong, "every call has said that nothing was sent, and %s was accepted", item.Reference)
+			} else if n > 0 && (!st.excused || st.gaveUp) {
+				u.violate(&u.tally.wrong, "Run has said for certain that nothing was sent (%v), and %s was accepted", st.last, item.Reference)
 			}
 			if n := moved[item.Reference]; n > 1 {
 				u.violate(&u.tally.duplicates, "%s moved %d times", item.Reference, n)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // A Kit is the part of a simulator that does not know which service it plays.
@@ -31,6 +32,7 @@ type Request struct {
 	*http.Request        // its Body is already read
 	Op            string // the operation's name
 	Body          []byte
+	At            time.Time // when it arrived, which may be long before it is served
 }
 
 // A Reply is what the service answers.
@@ -81,9 +83,10 @@ func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
 				return
 			}
 		}
-		k.Log.add(op, r, body, k.Clock.Now())
+		now := k.Clock.Now()
+		k.Log.add(op, r, body, now)
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		request := Request{Request: r, Op: op, Body: body}
+		request := Request{Request: r, Op: op, Body: body, At: now}
 		if fault.strikes(BeforeApply) {
 			if fault.Act == Late {
 				k.Clock.After(fault.Delay, func() { serve(request) })

@@ -228,7 +228,7 @@ func (s *Server) operation(api, name, method, path string, serve func(simkit.Req
 		defer s.mu.Unlock()
 		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		expires, known := s.tokens[api+" "+token]
-		if !bearer || !known || !s.Clock.Now().Before(expires) {
+		if !bearer || !known || !r.At.Before(expires) {
 			return s.problem(http.StatusUnauthorized, "Unauthorized")
 		}
 		if len(r.Body) > 0 && !isJSON(r) {
