@@ -16,6 +16,7 @@ type Finder interface {
 
 // A Canceler withdraws a batch before any money moves. Success means that the
 // service was seen to say so; a batch that is already running is ErrConflict.
+// So is one in StateUnknown, before any request: see Info.RefuseCancel.
 type Canceler interface {
 	Cancel(ctx context.Context, b Batch) (Batch, error)
 }

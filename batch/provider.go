@@ -211,3 +211,16 @@ func (i Info) RefuseSubmit(op string, b Batch) error {
 	}
 	return nil
 }
+
+// RefuseCancel is Refuse for Cancel: while it is not known whether b was
+// submitted, only Resolve may cancel it, which writes down what came of that.
+func (i Info) RefuseCancel(op string, b Batch) error {
+	if err := i.Refuse(op, b); err != nil {
+		return err
+	}
+	if b.State == StateUnknown {
+		return &Error{Kind: ErrConflict, Provider: i.Name, Op: op,
+			Message: "a submit of this batch may be under way: Reconcile it, or let Resolve abandon it"}
+	}
+	return nil
+}

@@ -215,17 +215,25 @@ func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Bat
 			b.Draft = draft
 		}
 		if err == nil {
+			// Where a batch that was cancelled stays so, a submit that is late comes to nothing.
+			b.State = StateDraft
 			b, err = Cancel(ctx, r.p, b)
+		}
+		if err != nil && s.open > 0 {
+			b.State = StateUnknown
 		}
 		if kind := KindOf(err); kind == ErrConflict {
 			read, failed := r.p.Poll(ctx, b)
-			if failed == nil && (read.State == StatePending || read.State.Final()) {
+			switch {
+			case failed != nil || read.State != StatePending && !read.State.Final():
+				return b, err
+			case read.State != StateCancelled: // By somebody else, if it is.
 				if failed = r.reconciled(ctx, read); failed == nil {
 					failed = r.undecided("too late: the batch was submitted")
 				}
 				return read, failed
 			}
-			return b, err
+			b = read
 		} else if err != nil && kind != ErrNotFound {
 			return b, err
 		}

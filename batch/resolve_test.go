@@ -190,6 +190,25 @@ func TestResolveAbandonAtAServiceThatCancels(t *testing.T) {
 	}
 }
 
+func TestResolveAbandonWhatSomebodyHasCancelled(t *testing.T) {
+	m := batchtest.NewMemory(batchtest.MemoryOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var made batch.Batch
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Observe: func(e batch.Event) {
+		made = e.Batch
+		cancel() // before it is submitted
+	}}
+	_, err := batch.Run(ctx, m, oneItem(), o)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = m.Cancel(t.Context(), made)
+	require.NoError(t, err)
+	b, err := batch.Resolve(t.Context(), m, made.Draft.Reference, decision(batch.Abandon), o)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateCancelled, b.State)
+	require.Empty(t, pending(t, m, o.Journal))
+}
+
 // blind is a provider whose reads fail.
 type blind struct{ *batchtest.Memory }
 

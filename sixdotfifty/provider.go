@@ -515,7 +515,7 @@ func (p *Provider) handle(b Batch) batch.Batch {
 // Cancel withdraws a draft, for good.
 func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Cancel"
-	if err := p.info.Refuse(op, b); err != nil {
+	if err := p.info.RefuseCancel(op, b); err != nil {
 		return b, err
 	}
 	cancelled, err := p.client.CancelBatch(ctx, b.ID)

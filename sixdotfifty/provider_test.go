@@ -619,9 +619,27 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 	_, err = p.Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrConflict)
 	require.Equal(t, before, server.Log.Count(""), "refused here, with no request")
-	// A cancel that the service confirms is proof that the submit has not
-	// landed and never will: only a draft can be cancelled, and for good.
-	b, err = p.Cancel(t.Context(), b)
+	_, err = p.Cancel(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict, "only Resolve may cancel it")
+	require.Equal(t, before, server.Log.Count(""))
+
+	// Which it does: only a draft can be cancelled, and for good, so that the
+	// submit comes to nothing whenever it lands.
+	d := newDraft(2)
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Observe = func(e batch.Event) {
+		if e.Phase == batch.PhaseSubmit {
+			cancel() // Nobody asks what became of it.
+		}
+	}
+	server.Break(simkit.LateAfter)
+	_, err = batch.Run(ctx, p, d, o)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	abandoned, err := batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "paid by hand"}, o)
 	require.NoError(t, err)
-	require.Equal(t, batch.StateCancelled, b.State)
+	require.Equal(t, batch.StateCancelled, abandoned.State)
+	server.Clock.Advance(2 * time.Hour)
+	require.Empty(t, server.Accepted())
 }

@@ -460,7 +460,7 @@ func outcome(s PaymentState, of batch.State) batch.Outcome {
 // service honours that is not documented, so only a read-back counts.
 func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Cancel"
-	if err := p.info.Refuse(op, b); err != nil {
+	if err := p.info.RefuseCancel(op, b); err != nil {
 		return b, err
 	}
 	at, err := p.get(ctx, op, b)

@@ -55,6 +55,14 @@ type mutant struct {
 	submit func(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	poll   func(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	report func(ctx context.Context, b batch.Batch) (batch.Report, error)
+	cancel func(ctx context.Context, b batch.Batch) (batch.Batch, error)
+}
+
+func (m *mutant) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	if m.cancel != nil {
+		return m.cancel(ctx, b)
+	}
+	return m.Memory.Cancel(ctx, b)
 }
 
 func (m *mutant) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
@@ -104,6 +112,12 @@ var mutants = []struct {
 				return m.Memory.Submit(ctx, b)
 			}
 			return m.Memory.Poll(ctx, b)
+		}
+	}},
+	{"Abilities", "Cancel takes a batch that may be submitted", func(m *mutant) {
+		m.cancel = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			b.State = batch.StateDraft
+			return m.Memory.Cancel(ctx, b)
 		}
 	}},
 	{"Law02", "Submit tries again when in doubt", func(m *mutant) {

@@ -639,6 +639,15 @@ func canCancel(t reporter, s Subject) {
 	if s.Sim == nil {
 		return
 	}
+	unclear := create(t, s, 2)
+	unclear.State = batch.StateUnknown
+	requests := s.Sim.Requests()
+	if _, err := batch.Cancel(t.Context(), s.Provider, unclear); !errors.Is(err, batch.ErrConflict) {
+		t.Errorf("Cancel of a batch that may be submitted gave %v; it must be ErrConflict", err)
+	}
+	if n := s.Sim.Requests() - requests; n > 0 {
+		t.Errorf("Cancel of a batch that may be submitted took %d requests; it must take none", n)
+	}
 	b = submit(t, s, 2)
 	if after, err := batch.Cancel(t.Context(), s.Provider, b); err == nil {
 		s.Sim.Settle()

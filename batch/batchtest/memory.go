@@ -269,6 +269,9 @@ func (m *Memory) Find(_ context.Context, reference string) (batch.Batch, error) 
 
 // Cancel withdraws a draft.
 func (m *Memory) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	if err := m.info.RefuseCancel("Cancel", b); err != nil {
+		return b, err
+	}
 	return m.change("Cancel", b, func(a *account) { a.state = batch.StateCancelled })
 }
 
