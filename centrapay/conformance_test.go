@@ -1,12 +1,10 @@
 package centrapay_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -79,24 +77,6 @@ func newGate(t testing.TB) *centrapay.FileGate {
 	return gate
 }
 
-// buffer is a log that may be written while it is read.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // TestConformance runs the suite under every answer to every open question.
 func TestConformance(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -123,7 +103,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			batchtest.Run(t, func(t *testing.T) batchtest.Subject {
 				server := newServer(t, &c.service)
-				log := new(buffer)
+				log := new(batchtest.Log)
 				config := server.Config()
 				config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				o := server.ProviderConfig()

@@ -1,11 +1,9 @@
 package citypay_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,24 +51,6 @@ func newProvider(t testing.TB, c citypay.Config, o citypay.ProviderConfig) *city
 	return p
 }
 
-// buffer is a log that may be written while it is read.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // TestConformance runs the suite under every answer to every open question.
 func TestConformance(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -94,7 +74,7 @@ func TestConformance(t *testing.T) {
 			batchtest.Run(t, func(t *testing.T) batchtest.Subject {
 				server := citypaytest.New(&c.service)
 				t.Cleanup(server.Close)
-				log := new(buffer)
+				log := new(batchtest.Log)
 				config := server.Config()
 				config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				return batchtest.Subject{

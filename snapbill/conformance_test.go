@@ -1,11 +1,9 @@
 package snapbill_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -70,24 +68,6 @@ func newClient(t testing.TB, c snapbill.Config) *snapbill.Client {
 	return client
 }
 
-// buffer is a log that may be written while it is read.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // TestConformance runs the suite under every answer to every open question.
 func TestConformance(t *testing.T) {
 	type options = snapbilltest.Options
@@ -112,7 +92,7 @@ func TestConformance(t *testing.T) {
 			batchtest.Run(t, func(t *testing.T) batchtest.Subject {
 				server := snapbilltest.New(&c.service)
 				t.Cleanup(server.Close)
-				log := new(buffer)
+				log := new(batchtest.Log)
 				config := server.Config()
 				config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				return batchtest.Subject{

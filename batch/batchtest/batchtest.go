@@ -5,7 +5,9 @@
 package batchtest
 
 import (
+	"bytes"
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/batchway/batchway-go/batch"
@@ -20,6 +22,27 @@ type Subject struct {
 	Reopen   func() batch.Provider       // a second, cold instance, as another process would make
 	Log      func() string               // all that was logged so far; nil if the provider logs nothing
 	Sim      Sim                         // nil against a real sandbox: what needs faults is then skipped
+}
+
+// Log collects what a provider logs, for Subject.Log: make the provider's logger
+// write to it.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write adds to the log.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String returns all that was logged so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // Sim is the service behind the provider, seen from its other side.
