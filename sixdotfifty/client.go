@@ -100,7 +100,7 @@ func (c *Client) GetToken(ctx context.Context) (*Token, error) { return c.tokens
 //
 //	GET /accounts
 func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
-	return read[[]Account](ctx, c.rest, opListAccounts, nil, nil)
+	return read[list[Account]](ctx, c.rest, opListAccounts, nil, nil)
 }
 
 // CreateBatch makes a draft. It pays nobody. The external id is optional, and
@@ -123,7 +123,7 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 		if o.ExternalID != "" {
 			query.Set("externalId", o.ExternalID)
 		}
-		return read[[]Batch](ctx, c.rest, opListBatches, nil, query)
+		return read[list[Batch]](ctx, c.rest, opListBatches, nil, query)
 	}, func(b Batch) string { return b.ID })
 }
 
@@ -145,7 +145,7 @@ func (c *Client) UpdateBatch(ctx context.Context, id string, r BatchRequest) (*B
 //
 //	GET /batches/statusCodes
 func (c *Client) BatchStatusCodes(ctx context.Context) ([]StatusCode, error) {
-	return read[[]StatusCode](ctx, c.rest, opBatchStatusCodes, nil, nil)
+	return read[list[StatusCode]](ctx, c.rest, opBatchStatusCodes, nil, nil)
 }
 
 // AddPayments adds payments to a draft, all or none. What it answers is not
@@ -175,10 +175,13 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 	var all []Payment
 	var sizes []int
 	for p, err := range pages(func(skip, take int) ([]Payment, error) {
-		list, err := read[[]Payment](ctx, c.rest, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
-		sizes = append(sizes, len(list))
-		return list, err
+		page, err := read[list[Payment]](ctx, c.rest, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
+		sizes = append(sizes, len(page))
+		return page, err
 	}, func(p Payment) string { return p.ID }) {
+		if err == nil && p.BatchID != "" && !strings.EqualFold(p.BatchID, id) {
+			err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opListPayments.Name, Message: fmt.Sprintf("payment %s is of another batch", p.ID)}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -198,14 +201,11 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 //
 //	POST /batches/{id}/submit
 func (c *Client) SubmitBatch(ctx context.Context, id string) (*Batch, error) {
-	var b Batch
-	decode := rest.JSON(&b)
+	var b *Batch
+	decode := present(&b, []string{id})
 	err := c.send(ctx, opSubmitBatch, []string{id}, nil, func(body io.Reader) error {
 		if err := decode(body); err != nil {
 			return err
-		}
-		if b.ID != id {
-			return errors.New("the reply is about another batch")
 		}
 		if b.StatusCode != BatchOpen && b.StatusCode != BatchClosed {
 			return fmt.Errorf("the batch is %q after it was submitted", b.StatusCode)
@@ -215,7 +215,7 @@ func (c *Client) SubmitBatch(ctx context.Context, id string) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &b, nil
+	return b, nil
 }
 
 // CancelBatch withdraws a draft, for good. A batch that was submitted cannot
@@ -245,7 +245,7 @@ func (c *Client) DeletePayment(ctx context.Context, id string) (*Payment, error)
 //
 //	GET /payments/statusCodes
 func (c *Client) PaymentStatusCodes(ctx context.Context) ([]StatusCode, error) {
-	return read[[]StatusCode](ctx, c.rest, opPaymentStatusCodes, nil, nil)
+	return read[list[StatusCode]](ctx, c.rest, opPaymentStatusCodes, nil, nil)
 }
 
 // MemberExists asks whether a mobile number is a member's. What it answers is
@@ -293,7 +293,7 @@ const maxReply = 32 << 20
 // write makes a call with a body and decodes the reply.
 func write[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, request any) (T, error) {
 	var out, none T
-	if err := send(ctx, c, op, params, request, present(&out)); err != nil {
+	if err := send(ctx, c, op, params, request, present(&out, params)); err != nil {
 		return none, err
 	}
 	return out, nil
@@ -302,16 +302,34 @@ func write[T any](ctx context.Context, c *rest.Client, op rest.Op, params []stri
 // read makes a call without a body and decodes the reply.
 func read[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, query url.Values) (T, error) {
 	var out, none T
-	err := c.Do(ctx, rest.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: present(&out)})
+	err := c.Do(ctx, rest.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: present(&out, params)})
 	if err != nil {
 		return none, err
 	}
 	return out, nil
 }
 
+// checked is a reply that says what is wrong with it: something is missing, or
+// it is not about the object of this id, where the call has named one.
+type checked interface{ check(id string) error }
+
+// list is a bare array, whose elements check themselves.
+type list[T any] []T
+
+func (l list[T]) check(string) error {
+	for n := range l {
+		if element, ok := any(&l[n]).(checked); ok {
+			if err := element.check(""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // present is rest.JSON for a value that must not be null, and that may check
 // itself.
-func present[T any](v *T) func(io.Reader) error {
+func present[T any](v *T, params []string) func(io.Reader) error {
 	return func(body io.Reader) error {
 		var value *T
 		if err := rest.JSON(&value)(body); err != nil {
@@ -321,8 +339,8 @@ func present[T any](v *T) func(io.Reader) error {
 			return errors.New("the reply is null")
 		}
 		*v = *value
-		if checked, ok := any(*v).(interface{ check() error }); ok {
-			return checked.check()
+		if reply, ok := any(*v).(checked); ok {
+			return reply.check(strings.Join(params, "/"))
 		}
 		return nil
 	}

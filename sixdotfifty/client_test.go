@@ -403,6 +403,37 @@ func TestRow29Unauthorized401Forever(t *testing.T) {
 	require.Equal(t, 2, server.Log.Count("GetToken"))
 }
 
+// A reply about another object is never believed, whichever call it answers.
+func TestRepliesAboutAnother(t *testing.T) {
+	const batchBody, paymentBody = `{"id":"another","statusCode":"DRAFT"}`, `{"id":"another","statusCode":"DRAFT","amount":1}`
+	for op, c := range map[string]struct {
+		body string
+		call func(*sixdotfifty.Client) error
+		want batch.Kind
+	}{
+		"GetBatch":    {batchBody, func(c *sixdotfifty.Client) error { _, err := c.GetBatch(t.Context(), "b1"); return err }, batch.ErrProtocol},
+		"CancelBatch": {batchBody, func(c *sixdotfifty.Client) error { _, err := c.CancelBatch(t.Context(), "b1"); return err }, batch.ErrAmbiguous},
+		"UpdateBatch": {batchBody, func(c *sixdotfifty.Client) error {
+			_, err := c.UpdateBatch(t.Context(), "b1", sixdotfifty.BatchRequest{Name: "n"})
+			return err
+		}, batch.ErrProtocol},
+		"GetPayment":    {paymentBody, func(c *sixdotfifty.Client) error { _, err := c.GetPayment(t.Context(), "p1"); return err }, batch.ErrProtocol},
+		"DeletePayment": {paymentBody, func(c *sixdotfifty.Client) error { _, err := c.DeletePayment(t.Context(), "p1"); return err }, batch.ErrAmbiguous},
+		"ListPayments": {`[{"id":"p1","batchId":"another","statusCode":"DRAFT","amount":1}]`,
+			func(c *sixdotfifty.Client) error { _, err := c.ListPayments(t.Context(), "b1"); return err }, batch.ErrProtocol},
+		"ListBatches": {`[{"id":"","statusCode":"DRAFT"}]`, func(c *sixdotfifty.Client) error {
+			for _, err := range c.ListBatches(t.Context(), sixdotfifty.ListBatchesOptions{}) {
+				return err
+			}
+			return nil
+		}, batch.ErrProtocol},
+	} {
+		server, client, _ := start(t, nil)
+		server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, c.body)})
+		require.ErrorIs(t, c.call(client), c.want, op)
+	}
+}
+
 // Row 78: what is no token is never used, and never repeated.
 func TestRow78BadTokens(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -447,7 +478,6 @@ func TestAFailedTokenIsAskedForAgainLater(t *testing.T) {
 		server := sixdotfiftytest.New(&sixdotfiftytest.Options{InMemory: true, TokenRefusal: 401})
 		defer server.Close()
 		config := server.Config()
-		good := config.Secret
 		config.Secret = "wrong-secret"
 		client := newClient(t, config)
 		defer client.CloseIdleConnections()
@@ -458,7 +488,6 @@ func TestAFailedTokenIsAskedForAgainLater(t *testing.T) {
 			require.NotContains(t, err.Error(), "wrong-secret")
 			require.Equal(t, want, server.Log.Count("GetToken"))
 		}
-		_ = good
 		ask(1)
 		ask(1)
 		time.Sleep(1100 * time.Millisecond)

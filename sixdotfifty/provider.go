@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -260,9 +261,6 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
 	if err != nil {
 		return err
 	}
-	if at.ID != b.ID {
-		return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the service answered with another batch"}
-	}
 	if at.StatusCode != BatchDraft {
 		return conflict(fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
 	}
@@ -302,7 +300,7 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
 			differs(n, item.Reference, "referralAmount", "is %s at the service", payment.ReferralAmount)
 		}
 	}
-	for reference := range there {
+	for _, reference := range slices.Sorted(maps.Keys(there)) {
 		differs(-1, reference, "payment", "the service has %q, which is not in the batch", reference)
 	}
 	if s := at.Summary; s == nil {
@@ -390,11 +388,7 @@ func (p *Provider) get(ctx context.Context, op string, b batch.Batch) (*Batch, e
 	if b.ID == "" {
 		return nil, batch.Invalid(name, op, []batch.FieldError{{Item: -1, Field: "id", Message: "is empty"}})
 	}
-	at, err := p.client.GetBatch(ctx, b.ID)
-	if err == nil && at.ID != b.ID {
-		err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the service answered with another batch"}
-	}
-	return at, err
+	return p.client.GetBatch(ctx, b.ID)
 }
 
 // seen returns b as 6DOT50 has it. A batch that was submitted does not become
@@ -519,7 +513,7 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return b, err
 	}
 	cancelled, err := p.client.CancelBatch(ctx, b.ID)
-	if err == nil && cancelled.ID == b.ID && cancelled.StatusCode == BatchCancelled {
+	if err == nil && cancelled.StatusCode == BatchCancelled {
 		return seen(b, cancelled.StatusCode), nil
 	}
 	// What the batch is now decides, whatever the reply was.

@@ -318,6 +318,19 @@ func TestRow76SubmitAnswersDraft(t *testing.T) {
 	}
 }
 
+// The payments in the reply to a submit are not documented: whatever they are,
+// they do not make a success unclear.
+func TestTheReplyToASubmitIsReadLeniently(t *testing.T) {
+	for _, payments := range []string{`"none"`, `[1]`, `[{"amount":null}]`, `null`, `{"count":1}`} {
+		server, _, p := start(t, nil)
+		b := create(t, p, newDraft(1))
+		server.Inject(on("SubmitBatch", reply(200, `{"id":"`+strings.ToUpper(b.ID)+`","statusCode":"CLOSED","payments":`+payments+`}`)))
+		b, err := p.Submit(t.Context(), b)
+		require.NoError(t, err, payments)
+		require.Equal(t, batch.StateDone, b.State)
+	}
+}
+
 // Row 77: a batch that was submitted does not become a draft again.
 func TestRow77AStaleRead(t *testing.T) {
 	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})

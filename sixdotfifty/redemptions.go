@@ -88,7 +88,7 @@ func (c *RedemptionsClient) GetToken(ctx context.Context) (*Token, error) { retu
 //
 //	GET /accounts
 func (c *RedemptionsClient) Accounts(ctx context.Context) ([]RedemptionsAccount, error) {
-	return read[[]RedemptionsAccount](ctx, c.rest, opRedemptionsListAccounts, nil, nil)
+	return read[list[RedemptionsAccount]](ctx, c.rest, opRedemptionsListAccounts, nil, nil)
 }
 
 // Transactions reads the transactions of an account, page by page.
@@ -99,7 +99,7 @@ func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, 
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		setTime(query, "createdAtFrom", o.CreatedFrom)
 		setTime(query, "createdAtTo", o.CreatedTo)
-		return read[[]RedemptionsTransaction](ctx, c.rest, opRedemptionsListTransactions, []string{accountID}, query)
+		return read[list[RedemptionsTransaction]](ctx, c.rest, opRedemptionsListTransactions, []string{accountID}, query)
 	}, func(t RedemptionsTransaction) string { return strconv.FormatInt(t.ID, 10) })
 }
 
@@ -152,7 +152,7 @@ func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) ite
 		setTime(query, "createdAtTo", o.CreatedTo)
 		setTime(query, "completedAtFrom", o.CompletedFrom)
 		setTime(query, "completedAtTo", o.CompletedTo)
-		return read[[]RedemptionsPayment](ctx, c.rest, opRedemptionsListPayments, nil, query)
+		return read[list[RedemptionsPayment]](ctx, c.rest, opRedemptionsListPayments, nil, query)
 	}, func(p RedemptionsPayment) string { return p.ID })
 }
 
@@ -296,6 +296,8 @@ func (p *RedemptionsPayment) UnmarshalJSON(text []byte) error {
 	p.Amount, p.StatusCode = *wire.Amount, *wire.StatusCode
 	return nil
 }
+
+func (p *RedemptionsPayment) check(id string) error { return same(p.ID, id) }
 
 // PaymentsOptions filters Payments.
 type PaymentsOptions struct {

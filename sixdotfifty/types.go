@@ -107,18 +107,26 @@ const (
 
 // Batch is a batch of payments.
 type Batch struct {
-	ID         string        `json:"id"`
-	Name       string        `json:"name"`
-	ExternalID string        `json:"externalId,omitempty"`
-	StatusCode BatchStatus   `json:"statusCode"`
-	CreatedAt  Time          `json:"createdAt"`
-	Summary    *BatchSummary `json:"summary,omitempty"`  // absent after create and update
-	Payments   []Payment     `json:"payments,omitempty"` // after a submit; the name of the field is inferred
+	ID         string          `json:"id"`
+	Name       string          `json:"name"`
+	ExternalID string          `json:"externalId,omitempty"`
+	StatusCode BatchStatus     `json:"statusCode"`
+	CreatedAt  Time            `json:"createdAt"`
+	Summary    *BatchSummary   `json:"summary,omitempty"`  // absent after create and update
+	Payments   json.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
 }
 
-func (b *Batch) check() error {
+func (b *Batch) check(id string) error {
 	if strings.Trim(b.ID, "0-") == "" || b.StatusCode == "" { // An id of zeros is none.
 		return errors.New("the batch has no id or no status")
+	}
+	return same(b.ID, id)
+}
+
+// same compares two ids, which are GUIDs and have no case.
+func same(got, asked string) error {
+	if asked != "" && !strings.EqualFold(got, asked) {
+		return errors.New("the reply is about another object")
 	}
 	return nil
 }
@@ -209,6 +217,8 @@ func (p *Payment) UnmarshalJSON(text []byte) error {
 	p.Amount = *wire.Amount
 	return nil
 }
+
+func (p *Payment) check(id string) error { return same(p.ID, id) }
 
 // StatusCode explains one status.
 type StatusCode struct {

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strconv"
 	"strings"
+
+	"github.com/batchway/batchway-go/batch"
 )
 
 // Int is an integer as services write it: 50000, "50000", 3600.0 or 3.6e3.
@@ -35,7 +36,7 @@ func (n *Int) UnmarshalJSON(text []byte) error {
 // 10^-places units: "10.1" with 2 places is 1010. More places than that are an
 // error unless they are zeros.
 func Decimal(s string, places int) (int64, error) {
-	if value, err := strconv.ParseInt(s, 10, 64); err == nil && places == 0 && s[0] != '+' {
+	if value, err := batch.ParseDecimal(s, places); err == nil && json.Valid([]byte(s)) {
 		return value, nil
 	}
 	fault := func(what string) (int64, error) { return 0, fmt.Errorf("%q %s", clean(s, nil), what) }
