@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -240,12 +241,7 @@ func (e *envelope) refusal(code int) *batch.Error {
 		kind = batch.ErrNotFound
 	}
 	refused := &batch.Error{Kind: kind, Code: strconv.Itoa(code), Message: string(e.Message)}
-	fields := make([]string, 0, len(e.Errors))
-	for field := range e.Errors {
-		fields = append(fields, field)
-	}
-	slices.Sort(fields)
-	for _, field := range fields {
+	for _, field := range slices.Sorted(maps.Keys(e.Errors)) {
 		for _, message := range e.Errors[field] {
 			refused.Fields = append(refused.Fields, batch.FieldError{Item: -1, Field: field, Message: string(message)})
 		}

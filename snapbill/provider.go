@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -260,12 +261,7 @@ func (p *Provider) compare(op string, b batch.Batch, at *Batch, payments []Payme
 			differs(n, item.Reference, "state", "is %q at the service before it was submitted", payment.State)
 		}
 	}
-	numbers := make([]string, 0, len(there))
-	for number := range there {
-		numbers = append(numbers, number)
-	}
-	slices.Sort(numbers)
-	for _, number := range numbers {
+	for _, number := range slices.Sorted(maps.Keys(there)) {
 		differs(-1, "", "payment", "the service has client %q with %s, who is not in the draft", number, p.amount(there[number]))
 	}
 	if len(differences) > 0 {
