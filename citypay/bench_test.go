@@ -1,32 +1,21 @@
 package citypay_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/citypay"
+	"github.com/batchway/batchway-go/internal/floor"
 )
 
-// Every benchmark has its floor beside it: net/http and encoding/json with
-// plain structs, the same payload, and the same server in the same run.
-
-// canned is a server that reads what it gets and answers fixed bytes.
+// canned answers fixed bytes.
 func canned(b *testing.B, reply []byte) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(reply)
-	}))
-	b.Cleanup(s.Close)
-	return s.URL
+	return floor.Serve(b, func(*http.Request, []byte) []byte { return reply })
 }
 
 func benchClient(b *testing.B, url string) *citypay.Client {
@@ -34,27 +23,6 @@ func benchClient(b *testing.B, url string) *citypay.Client {
 	require.NoError(b, err)
 	b.Cleanup(client.CloseIdleConnections)
 	return client
-}
-
-// floor makes one call as anybody would write it.
-func floor(b *testing.B, client *http.Client, url string, in, out any) {
-	body, err := json.Marshal(in)
-	if err != nil {
-		b.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		b.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	reply, err := client.Do(req)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = reply.Body.Close() }()
-	if err := json.NewDecoder(reply.Body).Decode(out); err != nil {
-		b.Fatal(err)
-	}
 }
 
 var sizes = []int{100, 10_000, 100_000}
@@ -77,7 +45,7 @@ func BenchmarkProcess(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var out citypay.ProcessBatchResponse
-				floor(b, client, url, request, &out)
+				floor.Call(b, client, http.MethodPost, url, "application/json", floor.JSON(b, request), &out)
 			}
 		})
 		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
@@ -142,7 +110,7 @@ func BenchmarkRetrieve(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var out plainReport
-				floor(b, client, url, request, &out)
+				floor.Call(b, client, http.MethodPost, url, "application/json", floor.JSON(b, request), &out)
 			}
 		})
 		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
@@ -181,7 +149,7 @@ func BenchmarkStatus(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			var out citypay.CheckBatchStatusResponse
-			floor(b, client, url, request, &out)
+			floor.Call(b, client, http.MethodPost, url, "application/json", floor.JSON(b, request), &out)
 		}
 	})
 	b.Run("client", func(b *testing.B) {

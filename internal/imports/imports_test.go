@@ -49,6 +49,7 @@ func rules() []rule {
 		{"/batch/batchtest", []string{"/batch", "/internal/simkit"}, []string{"/batch/...", "/internal/simkit"}, "the suite is for anybody's provider"},
 		{"/internal/rest", append([]string{"/batch"}, retry...), nil, "one HTTP call knows no provider"},
 		{"/internal/simkit", nil, []string{"/internal/simkit"}, "a simulator's kit knows no service and no client"},
+		{"/internal/floor", nil, []string{"/internal/floor"}, "the floor is what the standard library does alone"},
 		{"/internal/imports", nil, nil, "only a test"},
 		{"/internal/campaign", nil, nil, "only a test"},
 	}
