@@ -377,18 +377,11 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if b.State.Final() {
 		return b, nil
 	}
-	at, err := p.get(ctx, op, b)
+	at, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
 		return b, err
 	}
 	return seen(b, at.StatusCode), nil
-}
-
-func (p *Provider) get(ctx context.Context, op string, b batch.Batch) (*Batch, error) {
-	if b.ID == "" {
-		return nil, batch.Invalid(name, op, []batch.FieldError{{Item: -1, Field: "id", Message: "is empty"}})
-	}
-	return p.client.GetBatch(ctx, b.ID)
 }
 
 // seen returns b as 6DOT50 has it. A batch that was submitted does not become
@@ -423,7 +416,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if err := p.info.Refuse(op, b); err != nil {
 		return batch.Report{Batch: b}, err
 	}
-	at, err := p.get(ctx, op, b)
+	at, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
 		return batch.Report{Batch: b}, err
 	}
@@ -517,7 +510,7 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return seen(b, cancelled.StatusCode), nil
 	}
 	// What the batch is now decides, whatever the reply was.
-	at, failed := p.get(ctx, op, b)
+	at, failed := p.client.GetBatch(ctx, b.ID)
 	switch {
 	case failed != nil && err != nil:
 		return b, err

@@ -304,7 +304,7 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 
 // seal compares all of the batch, and reads its totals and its state last.
 func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
-	at, err := p.get(ctx, op, b)
+	at, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
 		return err
 	}
@@ -318,7 +318,7 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
 	if err := p.compare(op, b, at, payments); err != nil {
 		return err
 	}
-	again, err := p.get(ctx, op, b)
+	again, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
 		return err
 	}
@@ -335,14 +335,6 @@ func (p *Provider) setState(ctx context.Context, id string, state BatchState) (*
 	return p.client.UpdateBatch(ctx, id, UpdateBatch{State: state})
 }
 
-// get reads the batch.
-func (p *Provider) get(ctx context.Context, op string, b batch.Batch) (*Batch, error) {
-	if b.ID == "" {
-		return nil, batch.Invalid(name, op, []batch.FieldError{{Item: -1, Field: "id", Message: "is empty"}})
-	}
-	return p.client.GetBatch(ctx, b.ID)
-}
-
 // Poll reads the state of the batch. It is final in state ok once no payment
 // is pending; payments can bounce after that, which a later Report shows.
 func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
@@ -353,7 +345,7 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if b.State.Final() {
 		return b, nil
 	}
-	at, err := p.get(ctx, op, b)
+	at, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
 		return b, err
 	}
@@ -399,7 +391,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if err := p.info.Refuse(op, b); err != nil {
 		return batch.Report{Batch: b}, err
 	}
-	at, err := p.get(ctx, op, b)
+	at, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
 		return batch.Report{Batch: b}, err
 	}
@@ -459,7 +451,7 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if err := p.info.RefuseCancel(op, b); err != nil {
 		return b, err
 	}
-	at, err := p.get(ctx, op, b)
+	at, err := p.client.GetBatch(ctx, b.ID)
 	if err == nil && (at.State == BatchReady || at.State == BatchBuild) {
 		var set *Batch
 		if set, err = p.setState(ctx, b.ID, BatchDead); set != nil {
