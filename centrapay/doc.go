@@ -36,7 +36,9 @@
 // Centrapay has no key that makes a second create harmless, no list, and no
 // way to find a batch but by its id. So a create whose reply is lost stays
 // ErrAmbiguous, unless the file is hosted behind a [Gate], which knows whether
-// it was fetched and can close the URL: then a batch is loaded once.
+// it was fetched and can close the URL: what nobody has fetched can be sent
+// again, and what somebody has was loaded once, but only Centrapay's support
+// knows the id of that batch.
 //
 // # Open questions
 //

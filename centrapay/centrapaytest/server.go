@@ -83,6 +83,7 @@ type Server struct {
 
 	options Options
 	server  *simkit.Server
+	mux     *http.ServeMux
 	files   files
 
 	mu       sync.Mutex
@@ -111,12 +112,12 @@ func New(o *Options) *Server {
 	if s.options.FetchTimeout == 0 {
 		s.options.FetchTimeout = 10 * time.Second
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", s.Kit.Handler(s.operations(), func(r simkit.Request) simkit.Reply {
+	s.mux = http.NewServeMux()
+	s.mux.Handle("/", s.Kit.Handler(s.operations(), func(r simkit.Request) simkit.Reply {
 		return problem(http.StatusNotFound, "Not Found", "Not Found")
 	}))
-	mux.Handle("GET /files/{token}", &s.files) // Not the API, so not in the log.
-	s.Handler = mux
+	s.mux.Handle("GET /files/{token}", &s.files) // Not the API, so not in the log.
+	s.Handler = s.mux
 	if s.options.InMemory {
 		s.server = simkit.ListenInMemory(s.Handler)
 	} else {
@@ -141,6 +142,13 @@ func (s *Server) Config() centrapay.Config {
 func (s *Server) ProviderConfig() centrapay.ProviderConfig {
 	return centrapay.ProviderConfig{AccountID: s.options.AccountID, Currency: "NZD", Upload: s.Upload}
 }
+
+// Host serves the files of a gate as well, below Gate's URL of this server: a
+// simulator in memory can fetch them from nowhere else.
+func (s *Server) Host(gate http.Handler) { s.mux.Handle("GET /gate/", http.StripPrefix("/gate", gate)) }
+
+// GateURL is where the files of a gate that Host serves are.
+func (s *Server) GateURL() string { return s.URL + "/gate" }
 
 // Accepted counts, by external id, how often a record was taken from a file:
 // how often it is loaded, or will be.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"sync"
 	"time"
@@ -45,7 +47,8 @@ type world struct {
 	open func(r *rand.Rand) *service
 }
 
-var worlds = []world{{"citypay", openCityPay}, {"centrapay", openCentrapay}, {"sixdotfifty", openSixDotFifty}, {"snapbill", openSnapBill}}
+var worlds = []world{{"citypay", openCityPay}, {"centrapay", openCentrapay}, {"centrapay-gate", openCentrapayGate},
+	{"sixdotfifty", openSixDotFifty}, {"snapbill", openSnapBill}}
 
 // pick chooses one of the answers that the options can have.
 func pick[T any](r *rand.Rand, answers ...T) T { return answers[r.IntN(len(answers))] }
@@ -111,9 +114,33 @@ func openCityPay(r *rand.Rand) *service {
 }
 
 func openCentrapay(r *rand.Rand) *service {
-	server := centrapaytest.New(&centrapaytest.Options{InMemory: true, Autoplay: 1, FetchLate: maybe(r), OtherAccount: maybe(r),
+	server := startCentrapay(r, false)
+	return centrapayService(r, server, server.ProviderConfig(), server.Close)
+}
+
+// openCentrapayGate has the files behind a gate.
+func openCentrapayGate(r *rand.Rand) *service {
+	server := startCentrapay(r, maybe(r))
+	dir := must(os.MkdirTemp("", "gate"))
+	gate := must(centrapay.NewFileGate(dir, server.GateURL()))
+	server.Host(gate)
+	o := server.ProviderConfig()
+	o.Upload, o.Gate = nil, gate
+	s := centrapayService(r, server, o, func() { server.Close(); _ = os.RemoveAll(dir) })
+	s.once = func(d batch.Draft) bool { // What was fetched is loaded once, but nobody may know its id.
+		return len(must(filepath.Glob(filepath.Join(dir, d.Reference+".*", "*.served")))) == 0
+	}
+	s.accepted = server.Accepted // Looking must not fetch: that would decide what is open.
+	return s
+}
+
+func startCentrapay(r *rand.Rand, fetchTwice bool) *centrapaytest.Server {
+	return centrapaytest.New(&centrapaytest.Options{InMemory: true, Autoplay: 1, FetchLate: maybe(r), FetchTwice: fetchTwice, OtherAccount: maybe(r),
 		CountName: pick(r, centrapaytest.CountIsCount, centrapaytest.CountIsTotalCount, centrapaytest.CountIsBoth)})
-	c := &closer{all: []func(){server.Close}}
+}
+
+func centrapayService(r *rand.Rand, server *centrapaytest.Server, o centrapay.ProviderConfig, end func()) *service {
+	c := &closer{all: []func(){end}}
 	return &service{
 		kit: &server.Kit, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch"}, report: "GetBatch",
 		refused: simkit.JSON(http.StatusForbidden, `{"statusCode":403,"error":"Forbidden","message":"LIVENESS_MISMATCH"}`),
@@ -131,7 +158,7 @@ func openCentrapay(r *rand.Rand) *service {
 		provider: func() batch.Provider {
 			client := must(centrapay.New(server.Config()))
 			c.add(client.CloseIdleConnections)
-			return must(centrapay.NewProvider(client, server.ProviderConfig()))
+			return must(centrapay.NewProvider(client, o))
 		},
 	}
 }
