@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,15 +26,19 @@ func benchService(b *testing.B, payments int) (url string, client *sixdotfifty.C
 			`"lastname":"Lovelace","externalId":"item-%d","statusCode":"SETTLED","settledAt":"2026-01-02T15:04:05.1234567","isMember":true,`+
 			`"createdAt":"2026-01-01T15:04:05"}`, n, benchID, n, n))
 	}
+	pages := make(map[string][]byte)
+	skip := 0
+	for page := range slices.Chunk(rows, 500) {
+		pages[strconv.Itoa(skip)] = floor.JSON(b, page)
+		skip += len(page)
+	}
+	pages[strconv.Itoa(skip)] = []byte("[]")
 	url = floor.Serve(b, func(r *http.Request, _ []byte) []byte {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/getToken"):
 			return []byte(`{"success":true,"token":"a.b.c"}`)
 		case strings.HasSuffix(r.URL.Path, "/payments") && r.Method == http.MethodGet:
-			skip, _ := strconv.Atoi(r.URL.Query().Get("skip"))
-			take, _ := strconv.Atoi(r.URL.Query().Get("take"))
-			from := min(skip, payments)
-			return floor.JSON(b, rows[from:min(from+take, payments)])
+			return pages[r.URL.Query().Get("skip")]
 		case strings.HasSuffix(r.URL.Path, "/payments"):
 			return []byte(`{}`)
 		}

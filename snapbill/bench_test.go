@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,14 +29,16 @@ func benchService(b *testing.B, payments int) (string, *snapbill.Client) {
 			`"currency":{"code":"ZAR","format":"R%%.2f","enabled":true},"amount":"50.00","amount_cents":5000,"reference":"r","state":"paid"}`,
 			900000+n, 100000+n, n))
 	}
+	pages := make(map[string][]byte)
+	for page := range slices.Chunk(rows, 100) {
+		n := len(pages) + 1
+		pages[strconv.Itoa(n)] = floor.JSON(b, map[string]any{"code": 200, "type": "list", "class": "payment", "page": n,
+			"numpages": (payments + 99) / 100, "list": page})
+	}
 	url := floor.Serve(b, func(r *http.Request, body []byte) []byte {
 		if strings.HasSuffix(r.URL.Path, "/payment/list.json") {
 			form, _ := url.ParseQuery(string(body))
-			page, _ := strconv.Atoi(form.Get("page"))
-			each, _ := strconv.Atoi(form.Get("perpage"))
-			from := min((page-1)*each, payments)
-			return floor.JSON(b, map[string]any{"code": 200, "type": "list", "class": "payment", "page": page, "numpages": (payments + each - 1) / each,
-				"list": rows[from:min(from+each, payments)]})
+			return pages[form.Get("page")]
 		}
 		return []byte(`{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"Clw:Xc","state":"ok","action_date":"2014-08-21"}}`)
 	})

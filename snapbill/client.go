@@ -2,7 +2,6 @@ package snapbill
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -181,7 +180,7 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	if err != nil {
 		return nil, err
 	}
-	if replied != nil && !addresses(id, replied.ID, replied.XID) {
+	if replied != nil && !replied.names().has(id) {
 		replied = nil // Another's: as good as none.
 	}
 	// Accepted is not applied: only what is read afterwards counts.
@@ -397,7 +396,7 @@ func (c *Client) ListInvoices(ctx context.Context, clientID Int) iter.Seq2[Invoi
 //
 //	POST /payment_method/{code}/get
 func (c *Client) GetPaymentMethod(ctx context.Context, code string) (*PaymentMethod, error) {
-	return call[PaymentMethod](ctx, c, opGetPaymentMethod, "payment_method", []string{code}, url.Values{}, true)
+	return get[PaymentMethod](ctx, c, opGetPaymentMethod, "payment_method", code)
 }
 
 // ListPaymentMethods reads the ways to be paid that are enabled.
@@ -411,7 +410,7 @@ func (c *Client) ListPaymentMethods(ctx context.Context) iter.Seq2[PaymentMethod
 //
 //	POST /currency/{code}/get
 func (c *Client) GetCurrency(ctx context.Context, code string) (*Currency, error) {
-	return call[Currency](ctx, c, opGetCurrency, "currency", []string{code}, url.Values{}, true)
+	return get[Currency](ctx, c, opGetCurrency, "currency", code)
 }
 
 // ListCurrencies reads the currencies that are enabled.
@@ -458,7 +457,7 @@ func (c *Client) Index(ctx context.Context, class, id string) (map[string]string
 		if e.Type != "index" {
 			return fmt.Errorf("a %.40q came back instead of an index", e.Type)
 		}
-		return json.Unmarshal(e.objects["index"], &index)
+		return e.read("index", &index)
 	})
 	if err := c.rest.Do(ctx, discovery); err != nil {
 		return nil, err
@@ -481,7 +480,7 @@ func (c *Client) Form(ctx context.Context, class, id, command string) ([]Control
 		if e.Type != "form" {
 			return fmt.Errorf("a %.40q came back instead of a form", e.Type)
 		}
-		return json.Unmarshal(e.objects["controls"], &controls)
+		return e.read("controls", &controls)
 	})
 	if err := c.rest.Do(ctx, discovery); err != nil {
 		return nil, err

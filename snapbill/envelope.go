@@ -1,6 +1,7 @@
 package snapbill
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,16 +30,33 @@ func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url
 		MaxReply: maxReply, Decode: envelopes(decode)})
 }
 
+// An object is what a reply can hold: it checks itself, and can be addressed.
+type object[T any] interface {
+	*T
+	check() error
+	names() names
+}
+
+// names are what an object can be addressed by.
+type names struct {
+	number string // in the account; or its code
+	xid    XID
+}
+
+func (n names) has(id string) bool { return id == n.number || id == string(n.xid) }
+
+func numbered(id Int, xid XID) names { return names{strconv.FormatInt(int64(id), 10), xid} }
+
 // call makes a call that may answer with an object. Where it must, a success
 // without one leaves open what there is now.
-func call[T any](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values, must bool) (*T, error) {
+func call[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values, must bool) (*T, error) {
 	var out *T
 	err := c.post(ctx, op, params, form, func(e *envelope) error {
-		object, err := item[T](e, class)
-		if err == nil && object == nil && must {
+		found, err := item[T, P](e, class)
+		if err == nil && found == nil && must {
 			err = fmt.Errorf("the reply holds no %s", class)
 		}
-		out = object
+		out = found
 		return err
 	})
 	if err != nil {
@@ -48,36 +66,20 @@ func call[T any](ctx context.Context, c *Client, op rest.Op, class string, param
 }
 
 // get reads one object, and refuses another's.
-func get[T any](ctx context.Context, c *Client, op rest.Op, class, id string) (*T, error) {
+func get[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class, id string) (*T, error) {
 	var out *T
 	err := c.post(ctx, op, []string{id}, url.Values{}, func(e *envelope) error {
-		object, err := item[T](e, class)
-		if err != nil {
-			return err
+		found, err := item[T, P](e, class)
+		if err == nil && (found == nil || !P(found).names().has(id)) {
+			err = fmt.Errorf("the reply is about another %s", class)
 		}
-		var found names
-		if object == nil || json.Unmarshal(e.objects[class], &found) != nil || id != string(found.ID) && id != string(found.XID) {
-			return fmt.Errorf("the reply is about another %s", class)
-		}
-		out = object
-		return nil
+		out = found
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
-}
-
-// names are what an object can be called.
-type names struct {
-	ID   Text `json:"id"`
-	XID  Text `json:"xid"`
-	Code Text `json:"code"`
-}
-
-// addresses reports whether an object is the one that id names.
-func addresses(id string, number Int, xid XID) bool {
-	return id == strconv.FormatInt(int64(number), 10) || id == string(xid)
 }
 
 const (
@@ -86,36 +88,32 @@ const (
 )
 
 // list reads page after page, and yields each object once.
-func list[T any](ctx context.Context, c *Client, op rest.Op, class string, form url.Values, check func(*T) error) iter.Seq2[T, error] {
+func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, form url.Values, check func(*T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		seen := make(map[names]bool)
 		for page := 1; page <= maxPages; page++ {
 			form.Set("page", strconv.Itoa(page))
 			form.Set("perpage", strconv.Itoa(perPage))
 			var rows []T
-			var called []names
 			var pages Int
 			err := c.post(ctx, op, nil, form, func(e *envelope) error {
-				if rows, called = nil, nil; e.Type != "list" || e.Class != "" && e.Class != class {
+				if e.Type != "list" || e.Class != "" && e.Class != class {
 					return fmt.Errorf("a %.40q of %.40q came back instead of a list of %s", e.Type, e.Class, class)
 				}
 				if e.Page == nil || e.NumPages == nil || *e.Page != Int(page) {
 					return fmt.Errorf("the list does not say that it is page %d", page)
 				}
-				pages = *e.NumPages
-				for _, text := range e.List {
-					row, err := object[T](text)
-					if err == nil {
-						err = check(row)
-					}
-					var found names
-					if err == nil {
-						err = json.Unmarshal(text, &found)
-					}
-					if err != nil {
+				rows, pages = nil, *e.NumPages
+				if err := e.read("list", &rows); err != nil {
+					return err
+				}
+				for n := range rows {
+					if err := P(&rows[n]).check(); err != nil {
 						return err
 					}
-					rows, called = append(rows, *row), append(called, found)
+					if err := check(&rows[n]); err != nil {
+						return err
+					}
 				}
 				return nil
 			})
@@ -124,13 +122,14 @@ func list[T any](ctx context.Context, c *Client, op rest.Op, class string, form 
 				yield(none, err)
 				return
 			}
-			for n, row := range rows {
+			for n := range rows {
 				// A list that changes meanwhile may show a row again.
-				if seen[called[n]] {
+				called := P(&rows[n]).names()
+				if seen[called] {
 					continue
 				}
-				seen[called[n]] = true
-				if !yield(row, nil) {
+				seen[called] = true
+				if !yield(rows[n], nil) {
 					return
 				}
 			}
@@ -142,47 +141,53 @@ func list[T any](ctx context.Context, c *Client, op rest.Op, class string, form 
 }
 
 // item reads the object of a reply; nil where it holds none.
-func item[T any](e *envelope, class string) (*T, error) {
+func item[T any, P object[T]](e *envelope, class string) (*T, error) {
 	if e.Type != "item" && e.Type != "result" {
 		return nil, fmt.Errorf("a %.40q came back instead of a %s", e.Type, class)
 	}
 	if e.Class != "" && e.Class != class {
 		return nil, fmt.Errorf("a %.40q came back instead of a %s", e.Class, class)
 	}
-	text, ok := e.objects[class]
-	if !ok || string(text) == "null" {
-		return nil, nil
-	}
-	return object[T](text)
-}
-
-// object decodes one object, and lets it check itself.
-func object[T any](text json.RawMessage) (*T, error) {
-	value := new(T)
-	if err := json.Unmarshal(text, value); err != nil {
+	var found *T
+	if err := e.read(class, &found); err != nil || found == nil {
 		return nil, err
 	}
-	if checked, ok := any(value).(interface{ check() error }); ok {
-		if err := checked.check(); err != nil {
-			return nil, err
-		}
-	}
-	return value, nil
+	return found, P(found).check()
 }
 
 // An envelope is what is around every reply.
 type envelope struct {
-	Code     *Int              `json:"code"`
-	Type     string            `json:"type"`
-	Status   string            `json:"status"`
-	Class    string            `json:"class"`
-	Message  Text              `json:"message"`
-	Errors   Map[messages]     `json:"errors"`
-	Page     *Int              `json:"page"`
-	NumPages *Int              `json:"numpages"`
-	List     []json.RawMessage `json:"list"`
+	Code     *Int
+	Type     string
+	Status   string
+	Class    string
+	Message  Text
+	Errors   Map[messages]
+	Page     *Int
+	NumPages *Int
 
-	objects map[string]json.RawMessage
+	fields map[string]json.RawMessage
+}
+
+// open reads all but what is in the envelope.
+func open(body io.Reader) (*envelope, error) {
+	e := new(envelope)
+	if err := rest.JSON(&e.fields)(body); err != nil {
+		return nil, err
+	}
+	if len(e.fields) == 0 {
+		return nil, errors.New("the reply is no object")
+	}
+	return e, errors.Join(e.read("code", &e.Code), e.read("type", &e.Type), e.read("status", &e.Status), e.read("class", &e.Class),
+		e.read("message", &e.Message), e.read("errors", &e.Errors), e.read("page", &e.Page), e.read("numpages", &e.NumPages))
+}
+
+// read decodes one field, if it is there.
+func (e *envelope) read(field string, v any) error {
+	if text, there := e.fields[field]; there {
+		return json.Unmarshal(text, v)
+	}
+	return nil
 }
 
 // messages are what is wrong with one field: a text, or several.
@@ -198,24 +203,13 @@ func (m *messages) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-func (e *envelope) UnmarshalJSON(text []byte) error {
-	type plain envelope
-	if err := json.Unmarshal(text, (*plain)(e)); err != nil {
-		return err
-	}
-	return json.Unmarshal(text, &e.objects)
-}
-
 // envelopes opens a 2xx reply. Both the HTTP status and the body must be good:
 // SnapBill's own clients look at one of them each.
 func envelopes(decode func(*envelope) error) func(io.Reader) error {
 	return func(body io.Reader) error {
-		var e envelope
-		if err := rest.JSON(&e)(body); err != nil {
+		e, err := open(body)
+		if err != nil {
 			return err
-		}
-		if len(e.objects) == 0 {
-			return errors.New("the reply is no object")
 		}
 		switch code := e.Code; {
 		case code != nil && *code >= 400 && *code <= 499 && *code != 408 && *code != 409 && *code != 429:
@@ -227,7 +221,7 @@ func envelopes(decode func(*envelope) error) func(io.Reader) error {
 		case e.Status != "" && e.Status != "ok":
 			return fmt.Errorf("the HTTP status is good, and the body says %.40q", e.Status)
 		}
-		return decode(&e)
+		return decode(e)
 	}
 }
 
@@ -252,8 +246,8 @@ func (e *envelope) refusal(code int) *batch.Error {
 // refusal reads an error reply. One that is no object of SnapBill's was
 // written by somebody else.
 func refusal(status int, _ http.Header, body []byte) *batch.Error {
-	var e envelope
-	if rest.JSON(&e)(strings.NewReader(string(body))) != nil || e.Code == nil && e.Message == "" && e.Status == "" {
+	e, err := open(bytes.NewReader(body))
+	if err != nil || e.Code == nil && e.Message == "" && e.Status == "" {
 		return nil
 	}
 	if e.Code != nil && *e.Code >= 200 && *e.Code <= 299 {

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
 )
@@ -17,20 +17,18 @@ import (
 // and a text that holds anything else, are errors.
 type Int int64
 
-var integer = regexp.MustCompile(`^-?[0-9]{1,18}$`)
-
 // UnmarshalJSON reads a number or a string that holds one.
 func (n *Int) UnmarshalJSON(text []byte) error {
 	digits := text
 	if len(text) > 1 && text[0] == '"' {
 		digits = text[1 : len(text)-1]
 	}
-	if !integer.Match(digits) {
+	value, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil || digits[0] == '+' {
 		return fmt.Errorf("%.40q is no integer", text)
 	}
-	value, err := strconv.ParseInt(string(digits), 10, 64)
 	*n = Int(value)
-	return err
+	return nil
 }
 
 // Text is a value that SnapBill writes now as a string, and now as a number, a
@@ -42,6 +40,8 @@ func (t *Text) UnmarshalJSON(text []byte) error {
 	switch {
 	case len(text) == 0 || text[0] == '{' || text[0] == '[':
 		return fmt.Errorf("%.40q is no scalar", text)
+	case text[0] == '"' && bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text):
+		*t = Text(text[1 : len(text)-1]) // What json.Unmarshal would make of it.
 	case text[0] == '"':
 		return json.Unmarshal(text, (*string)(t))
 	case text[0] == 'n' || text[0] == 'f':
@@ -90,17 +90,14 @@ func (d *DateTime) UnmarshalJSON(text []byte) error {
 }
 
 func readCivil(text []byte, layout string, out *string) error {
-	var s *string
-	if err := json.Unmarshal(text, &s); err != nil {
+	var s Text
+	if err := s.UnmarshalJSON(text); err != nil {
 		return err
 	}
-	if *out = ""; s == nil || *s == "" {
-		return nil
+	if _, err := time.Parse(layout, string(s)); s != "" && err != nil {
+		return fmt.Errorf("%.40q is no date", string(s))
 	}
-	if _, err := time.Parse(layout, *s); err != nil {
-		return fmt.Errorf("%.40q is no date", *s)
-	}
-	*out = *s
+	*out = string(s)
 	return nil
 }
 
@@ -126,6 +123,13 @@ func same(class string, id Int, xid XID) error {
 	}
 	if _, object, err := xid.Decode(); err != nil || Int(object) != id {
 		return fmt.Errorf("the %s %d has the xid %.40q, which is another's", class, int64(id), string(xid))
+	}
+	return nil
+}
+
+func coded(class, code string) error {
+	if code == "" {
+		return fmt.Errorf("a %s has no code", class)
 	}
 	return nil
 }
@@ -197,6 +201,8 @@ type Amounts struct {
 	Paid    Text `json:"paid"`
 }
 
+func (b *Batch) names() names { return numbered(b.ID, b.XID) }
+
 func (b *Batch) check() error {
 	if err := same("batch", b.ID, b.XID); err != nil {
 		return err
@@ -263,6 +269,8 @@ type Payment struct {
 	State          PaymentState    `json:"state"`
 }
 
+func (p *Payment) names() names { return numbered(p.ID, p.XID) }
+
 func (p *Payment) check() error {
 	if err := same("payment", p.ID, p.XID); err != nil {
 		return err
@@ -305,6 +313,8 @@ type Customer struct {
 	Data          Map[Text]       `json:"data,omitempty"`     // custom fields
 	Services      json.RawMessage `json:"services,omitempty"` // an object by id, or []
 }
+
+func (c *Customer) names() names { return numbered(c.ID, c.XID) }
 
 func (c *Customer) check() error { return same("client", c.ID, c.XID) }
 
@@ -378,6 +388,8 @@ type Invoice struct {
 	URLs          Map[Link]       `json:"urls,omitempty"`
 }
 
+func (i *Invoice) names() names { return numbered(i.ID, i.XID) }
+
 func (i *Invoice) check() error {
 	return errors.Join(same("invoice", i.ID, i.XID), agree("total", i.Total, i.TotalCents))
 }
@@ -411,6 +423,10 @@ type PaymentMethod struct {
 	Currencies []Currency `json:"currencies,omitempty"` // none means any
 }
 
+func (m *PaymentMethod) names() names { return names{number: m.Code} }
+
+func (m *PaymentMethod) check() error { return coded("payment method", m.Code) }
+
 // PaymentDetails is a client's bank account or card.
 type PaymentDetails struct {
 	ID      Int             `json:"id"`
@@ -434,6 +450,10 @@ type Currency struct {
 	State   string `json:"state,omitempty"` // what Enabled was until 2012
 }
 
+func (c *Currency) names() names { return names{number: c.Code} }
+
+func (c *Currency) check() error { return coded("currency", c.Code) }
+
 // Country is a country.
 type Country struct {
 	Code string `json:"code"`
@@ -450,6 +470,8 @@ type Account struct {
 	Username string          `json:"username,omitempty"`
 	Settings json.RawMessage `json:"settings,omitempty"`
 }
+
+func (a *Account) names() names { return numbered(a.ID, a.XID) }
 
 func (a *Account) check() error { return same("account", a.ID, a.XID) }
 
@@ -478,6 +500,10 @@ type Action struct {
 	User        *User           `json:"user,omitempty"` // nil: the system
 	Item        json.RawMessage `json:"-"`              // the object under the key that ItemType names
 }
+
+func (a *Action) names() names { return numbered(a.ID, a.XID) }
+
+func (a *Action) check() error { return same("action", a.ID, a.XID) }
 
 // Change is what an action has changed.
 type Change struct {
@@ -510,9 +536,6 @@ func (a *Action) UnmarshalJSON(text []byte) error {
 	type plain Action
 	if err := json.Unmarshal(text, (*plain)(a)); err != nil {
 		return err
-	}
-	if a.ID <= 0 {
-		return errors.New("an action has no id")
 	}
 	if a.ItemType == "" { // An old form: the first part of the path names it.
 		if parts := strings.Split(a.Path, "/"); len(parts) > 2 {

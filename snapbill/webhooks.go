@@ -36,8 +36,11 @@ func ParseWebhook(body []byte) (*Webhook, error) {
 	if err := rest.JSON(&w)(bytes.NewReader(body)); err != nil {
 		return nil, invalid(err)
 	}
-	if w.UUID == "" || w.Action.ID <= 0 {
-		return nil, invalid(errors.New("it has no uuid or no action"))
+	if w.UUID == "" {
+		return nil, invalid(errors.New("it has no uuid"))
+	}
+	if err := w.Action.check(); err != nil {
+		return nil, invalid(err)
 	}
 	return &w, nil
 }
@@ -51,7 +54,7 @@ func (a *Action) Batch() (*Batch, error) { return about[Batch](a, "batch") }
 // Invoice is the invoice that the action is about, as it was at the delivery.
 func (a *Action) Invoice() (*Invoice, error) { return about[Invoice](a, "invoice") }
 
-func about[T any](a *Action, class string) (*T, error) {
+func about[T any, P object[T]](a *Action, class string) (*T, error) {
 	fail := func(err error) error {
 		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action", Err: err}
 	}
@@ -62,7 +65,7 @@ func about[T any](a *Action, class string) (*T, error) {
 	if err := json.Unmarshal(a.Item, v); err != nil {
 		return nil, fail(err)
 	}
-	if err := any(v).(interface{ check() error }).check(); err != nil {
+	if err := P(v).check(); err != nil {
 		return nil, fail(err)
 	}
 	return v, nil
