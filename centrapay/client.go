@@ -40,8 +40,8 @@ func (c Config) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "centrapay.Config{APIKey: [redacted], Live: %t, BaseURL: %q}", c.Live, c.BaseURL)
 }
 
-// LogValue is the configuration without the API key.
-func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+// MarshalText is for logs and encoders: the configuration without the API key.
+func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
 // Client calls Centrapay. It is safe for concurrent use, and all its calls
 // share one limit of requests per minute: use one client for one account.

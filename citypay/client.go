@@ -33,8 +33,8 @@ func (c Config) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "citypay.Config{ClientID: %q, LicenceKey: [redacted], BaseURL: %q}", c.ClientID, c.BaseURL)
 }
 
-// LogValue is the configuration without the licence key.
-func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+// MarshalText is for logs and encoders: the configuration without the licence key.
+func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
 // Client calls CityPay. It is safe for concurrent use.
 type Client struct {

@@ -34,8 +34,8 @@ func (c Config) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "snapbill.Config{Username: %q, Password: [redacted], BaseURL: %q}", c.Username, c.BaseURL)
 }
 
-// LogValue is the configuration without the password.
-func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+// MarshalText is for logs and encoders: the configuration without the password.
+func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
 // Client calls SnapBill's API. It is safe for concurrent use.
 //
