@@ -556,8 +556,8 @@ func stand(history []Entry) standing {
 			case e.Step == StepCreate && e.Failure == nil:
 				s.batch, s.creating = e.Batch, 0
 			case e.Step == StepCreate:
-				if e.Failure.Kind != ErrAmbiguous && e.Batch.ID == "" {
-					s.creating-- // A refusal closes its own attempt and no other.
+				if e.Failure.Kind != ErrAmbiguous && (e.Batch.ID == "" || e.Batch.State == StateCancelled) {
+					s.creating-- // A refusal, or a draft that is withdrawn, closes its own attempt and no other.
 				}
 				s.touched = s.creating > 0
 			case e.Failure == nil:

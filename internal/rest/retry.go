@@ -126,11 +126,12 @@ func (r *repeated) check(ctx context.Context, _ *http.Response, err error) (bool
 	if err == nil || !r.retry || ctx.Err() != nil || r.number >= readAttempts {
 		return false, nil
 	}
+	if r.failed.Status == http.StatusUnauthorized {
+		r.wait = 0 // A new credential needs no rest, and is tried once in a call.
+		return true, nil
+	}
 	full := backoffBase << (r.number - 1)
 	r.wait = rand.N(min(full, backoffCap)) + 1
-	if r.failed.Status == http.StatusUnauthorized {
-		r.wait = 0 // A new credential needs no rest.
-	}
 	if asked := r.failed.RetryAfter; asked > 0 {
 		if asked > backoffCap {
 			return false, nil // Too long to sit on it: the caller knows better.
