@@ -30,10 +30,17 @@ type tokens struct {
 	mu       sync.Mutex
 	token    string
 	renew    time.Time // when to fetch the next
-	fetching chan struct{}
+	fetching *fetch    // the one under way
 	failed   error     // of the last fetch
 	failures int       // in a row
 	rested   time.Time // no fetch before
+}
+
+// A fetch of a token is for all who wait for it, however short its life is.
+type fetch struct {
+	done  chan struct{}
+	token string
+	err   error
 }
 
 // authorize sets the token of one attempt.
@@ -57,48 +64,47 @@ func (t *tokens) unauthorized(r *http.Request) {
 
 // get returns the token, or waits for one as long as its own context allows.
 func (t *tokens) get(ctx context.Context) (string, error) {
-	for {
-		t.mu.Lock()
-		now := time.Now()
-		if t.token != "" && now.Before(t.renew) {
-			defer t.mu.Unlock()
-			return t.token, nil
-		}
-		if t.failed != nil && now.Before(t.rested) {
-			defer t.mu.Unlock()
-			return "", t.failed
-		}
-		if t.fetching == nil {
-			t.fetching = make(chan struct{})
-			// Whoever asks first may leave: the others still want the token.
-			go t.refresh(context.WithoutCancel(ctx), t.fetching)
-		}
-		done := t.fetching
-		t.mu.Unlock()
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
+	t.mu.Lock()
+	now := time.Now()
+	if t.token != "" && now.Before(t.renew) {
+		defer t.mu.Unlock()
+		return t.token, nil
+	}
+	if t.failed != nil && now.Before(t.rested) {
+		defer t.mu.Unlock()
+		return "", t.failed
+	}
+	if t.fetching == nil {
+		t.fetching = &fetch{done: make(chan struct{})}
+		// Whoever asks first may leave: the others still want the token.
+		go t.refresh(context.WithoutCancel(ctx), t.fetching)
+	}
+	f := t.fetching
+	t.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }
 
 // refresh fetches a token for everybody. After a failure it rests for a while:
 // a second, then twice as long each time, up to a minute.
-func (t *tokens) refresh(ctx context.Context, done chan struct{}) {
+func (t *tokens) refresh(ctx context.Context, f *fetch) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	token, err := t.fetch(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	defer close(done)
-	t.fetching, t.failed = nil, err
+	defer close(f.done)
+	t.fetching, t.failed, f.err = nil, err, err
 	if err != nil {
 		t.rested = time.Now().Add(min(time.Second<<min(t.failures, 6), time.Minute))
 		t.failures++
 		return
 	}
-	t.token, t.renew, t.failures = token.Token, time.Now().Add(token.life*4/5), 0
+	f.token, t.token, t.renew, t.failures = token.Token, token.Token, time.Now().Add(token.life*4/5), 0
 }
 
 // fetch asks for a token.
@@ -154,6 +160,9 @@ type Token struct {
 
 	life time.Duration
 }
+
+// MarshalText is for logs and encoders: the token without what it is for.
+func (t Token) MarshalText() ([]byte, error) { return fmt.Append(nil, t), nil }
 
 // Format writes the token without what it is for.
 func (t Token) Format(f fmt.State, _ rune) {

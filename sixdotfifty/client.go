@@ -1,6 +1,7 @@
 package sixdotfifty
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,8 +35,8 @@ func (c Config) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "sixdotfifty.Config{Key: [redacted], Secret: [redacted], BaseURL: %q}", c.BaseURL)
 }
 
-// LogValue is the configuration without the key and the secret.
-func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+// MarshalText is for logs and encoders: the configuration without the key and the secret.
+func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
 // Client calls the PAY API. It is safe for concurrent use.
 type Client struct {
@@ -74,7 +75,9 @@ func connect(c Config) (*rest.Client, *tokens, error) {
 		Refusal:    refusal,
 		Secrets:    []string{c.Key, c.Secret},
 	}
-	plain, err := rest.New(config)
+	authentication := config
+	authentication.Refusal = tokenRefusal
+	plain, err := rest.New(authentication)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,8 +93,9 @@ func (c *Client) CloseIdleConnections() {
 	c.tokens.rest.CloseIdleConnections()
 }
 
-// GetToken fetches a token, whether or not the client has one. The client
-// does so by itself when it needs one.
+// GetToken fetches a token, whether or not the client has one, and does not use
+// it. The client fetches its own when it needs one. If a new token ends the old
+// one, which is not documented, its next call has to fetch another.
 //
 //	POST /authentication/getToken
 func (c *Client) GetToken(ctx context.Context) (*Token, error) { return c.tokens.fetch(ctx) }
@@ -115,7 +119,7 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 //
 //	GET /batches
 func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
-	return pages(func(skip, take int) ([]Batch, error) {
+	return pages(opListBatches, func(skip, take int) ([]Batch, error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.StatusCode != "" {
 			query.Set("statusCode", string(o.StatusCode))
@@ -134,7 +138,8 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 	return read[*Batch](ctx, c.rest, opGetBatch, []string{id}, nil)
 }
 
-// UpdateBatch changes the name or the external id of a draft.
+// UpdateBatch changes the name or the external id of a draft. It is sent at
+// most once; after an ErrAmbiguous, read the batch.
 //
 //	PUT /batches/{id}
 func (c *Client) UpdateBatch(ctx context.Context, id string, r BatchRequest) (*Batch, error) {
@@ -174,7 +179,7 @@ func (c *Client) AddPayments(ctx context.Context, id string, r AddPaymentsReques
 func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error) {
 	var all []Payment
 	var sizes []int
-	for p, err := range pages(func(skip, take int) ([]Payment, error) {
+	for p, err := range pages(opListPayments, func(skip, take int) ([]Payment, error) {
 		page, err := read[list[Payment]](ctx, c.rest, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
 		sizes = append(sizes, len(page))
 		return page, err
@@ -347,17 +352,17 @@ func present[T any](v *T, params []string) func(io.Reader) error {
 }
 
 const (
-	pageSize  = 500
-	shortPage = 100  // a shorter one is the last: what the largest may be is not documented
-	listCap   = 1000 // what an unpaged list is cut at (documented)
-	maxPages  = 10_000
+	pageSize = 500  // what is asked for: how much is given is not documented
+	listCap  = 1000 // what an unpaged list is cut at (documented)
+	maxPages = 10_000
 )
 
 // pages yields what a list has, page by page, each element once. A list to
 // which elements are added meanwhile shifts, and a service that does not page
-// answers the same again: elements that came before are passed over, and a
-// page without a new one is the last.
-func pages[T any](get func(skip, take int) ([]T, error), id func(T) string) iter.Seq2[T, error] {
+// answers the same again: elements that came before are passed over. A page
+// without a new one is the last, and no other: a short one may be all that the
+// service gives at a time.
+func pages[T any](op rest.Op, get func(skip, take int) ([]T, error), id func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		seen := make(map[string]bool)
 		skip := 0
@@ -379,10 +384,12 @@ func pages[T any](get func(skip, take int) ([]T, error), id func(T) string) iter
 					return
 				}
 			}
-			if len(list) < shortPage || !fresh {
+			if !fresh {
 				return
 			}
 		}
+		var none T
+		yield(none, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("the list has no end after %d pages", maxPages)})
 	}
 }
 
@@ -395,16 +402,11 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 		return nil
 	}
 	e := &batch.Error{Message: text}
-	var model RedemptionsError
-	var success struct {
-		Success *bool `json:"success"`
-	}
+	var model redemptionsError
 	var sentence string
 	switch r := strings.NewReader(text); {
 	case rest.JSON(&sentence)(r) == nil:
 		e.Message = sentence
-	case rest.JSON(&success)(strings.NewReader(text)) == nil && success.Success != nil && !*success.Success:
-		return &batch.Error{Kind: batch.ErrAuth, Message: "the service does not accept the key and the secret"}
 	case rest.JSON(&model)(strings.NewReader(text)) == nil && model.Message != "":
 		e.Code, e.Message = model.ErrorCode, model.Message
 		for _, v := range model.ValidationErrors {
@@ -415,4 +417,15 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 		e.Message = "" // The text of an exception may hold anything.
 	}
 	return e
+}
+
+// tokenRefusal reads the error replies to getToken, of which one is documented.
+func tokenRefusal(status int, header http.Header, body []byte) *batch.Error {
+	var wire struct {
+		Success *bool `json:"success"`
+	}
+	if rest.JSON(&wire)(bytes.NewReader(body)) == nil && wire.Success != nil && !*wire.Success {
+		return &batch.Error{Kind: batch.ErrAuth, Message: "the service does not accept the key and the secret"}
+	}
+	return refusal(status, header, body)
 }

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/h2non/gock.v1"
 
@@ -68,6 +71,19 @@ func expect(t *testing.T, request, response sample) {
 		MatchHeader("User-Agent", "^batchway-go$").
 		MatchHeader("Authorization", "^Bearer eyJhbGciOiJIzI1NiIsInR5cCI6IkXVCJ9.eyJpZC$").
 		AddMatcher(func(r *http.Request, _ *gock.Request) (bool, error) {
+			got, want := make(map[string]string), maps.Clone(request.Query)
+			for key := range r.URL.Query() {
+				got[key] = r.URL.Query().Get(key)
+			}
+			for _, query := range []map[string]string{got, want} {
+				delete(query, "take") // How many is for the client to say.
+			}
+			if got["skip"] != want["skip"] {
+				return false, nil // Of another page.
+			}
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("the query is not as documented (-want +got):\n%s", diff)
+			}
 			var body []byte
 			if r.Body != nil {
 				var err error
@@ -87,6 +103,23 @@ func expect(t *testing.T, request, response sample) {
 			return true, nil
 		})
 	exchange.Reply(response.Status).SetHeader("Content-Type", "application/json").BodyString(string(response.Body))
+}
+
+// expectAll is expect, and for a list the page after the last.
+func expectAll(t *testing.T, request, response sample) {
+	t.Helper()
+	var rows []json.RawMessage
+	if request.Method == "GET" && strings.HasSuffix(request.Path, "/payments") && request.Query == nil {
+		request.Query = map[string]string{"skip": "0"} // Sent, though not documented.
+	}
+	expect(t, request, response)
+	if request.Query == nil {
+		return
+	}
+	require.NoError(t, json.Unmarshal(response.Body, &rows))
+	request.Query = maps.Clone(request.Query)
+	request.Query["skip"] = strconv.Itoa(len(rows))
+	expect(t, request, sample{Status: 200, Body: []byte("[]")})
 }
 
 // list collects what an iterator yields.
@@ -138,7 +171,7 @@ func TestPayShapes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, err := sixdotfifty.New(mocked(t))
 			require.NoError(t, err)
-			expect(t, all["pay_"+name+".request"], all["pay_"+name+".response"])
+			expectAll(t, all["pay_"+name+".request"], all["pay_"+name+".response"])
 			got, err := call(t.Context(), client)
 			require.NoError(t, err)
 			text, err := json.Marshal(got)
@@ -205,9 +238,9 @@ func TestRedemptionsShapes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mocked(t)
-			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, HTTPClient: c.HTTPClient})
+			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, HTTPClient: c.HTTPClient})
 			require.NoError(t, err)
-			expect(t, all["redemptions_"+name+".request"], all["redemptions_"+name+".response"])
+			expectAll(t, all["redemptions_"+name+".request"], all["redemptions_"+name+".response"])
 			got, err := call(t.Context(), client)
 			require.NoError(t, err)
 			text, err := json.Marshal(got)
@@ -237,9 +270,13 @@ func TestNewChecksItsConfiguration(t *testing.T) {
 	staging, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: "key", Secret: "secret"})
 	require.NoError(t, err, "staging is the default")
 	require.Equal(t, "https://secure.staging.6dot50.com/payment?id=a%26b", staging.PageURL("a&b"))
-	production, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: "key", Secret: "secret", BaseURL: sixdotfifty.RedemptionsProduction})
-	require.NoError(t, err)
-	require.Equal(t, "https://secure.6dot50.com/payment?id=1", production.PageURL("1"))
+	for _, url := range []string{sixdotfifty.RedemptionsProduction, sixdotfifty.RedemptionsProduction + "/", "https://API.6dot50.com/za/redemptions"} {
+		production, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: "key", Secret: "secret", BaseURL: url})
+		require.NoError(t, err)
+		require.Equal(t, "https://secure.6dot50.com/payment?id=1", production.PageURL("1"))
+	}
+	_, err = sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: "key", Secret: "secret", BaseURL: host})
+	require.ErrorContains(t, err, "PageURL: is required")
 }
 
 func TestNothingShowsASecret(t *testing.T) {
@@ -247,7 +284,10 @@ func TestNothingShowsASecret(t *testing.T) {
 	collect := sixdotfifty.RedemptionsConfig{Key: "canary-key", Secret: "canary-5512", BaseURL: host}
 	token := sixdotfifty.Token{Token: "canary-token"}
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("start", "pay", pay, "collect", collect)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("start", "pay", pay, "collect", collect, "token", token, "within", struct {
+		Pay   sixdotfifty.Config
+		Token *sixdotfifty.Token
+	}{pay, &token})
 	for _, v := range []any{pay, &pay, collect, &collect, token, &token} {
 		text := fmt.Sprintf("%v %+v %#v %s %q %x %d", v, v, v, v, v, v, v)
 		require.NotContains(t, text, "canary")
@@ -276,10 +316,10 @@ func TestOperations(t *testing.T) {
 			require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method, op.Path, op.Name)
 		}
 	}
-	require.Len(t, sixdotfifty.PayOperations, 15)
-
 	source, err := os.ReadFile("ops.go")
 	require.NoError(t, err)
+	declared := regexp.MustCompile(`(?m)^\s+op\w+\s+= rest\.Op\{`).FindAllString(string(source), -1)
+	require.Len(t, slices.Concat(sixdotfifty.PayOperations, sixdotfifty.RedemptionsOperations), len(declared), "an operation is not in the tables")
 	marked := regexp.MustCompile(`(?m)^\s*(op\w+) .*// moves money$`).FindAllStringSubmatch(string(source), -1)
 	require.Len(t, marked, 1, "operations that move money")
 	require.Equal(t, "opSubmitBatch", marked[0][1])
@@ -403,6 +443,73 @@ func TestRow29Unauthorized401Forever(t *testing.T) {
 	require.Equal(t, 2, server.Log.Count("GetToken"))
 }
 
+// A storm of 401s renews the token once, and fails nobody: what it costs is not
+// taken from what failed reads may spend.
+func TestAStormOf401s(t *testing.T) {
+	server := sixdotfiftytest.New(nil)
+	t.Cleanup(server.Close)
+	client := newClient(t, server.Config())
+	_, err := client.Accounts(t.Context())
+	require.NoError(t, err)
+	server.RevokeTokens()
+	var failed atomic.Int64
+	var wg sync.WaitGroup
+	for range 300 {
+		wg.Go(func() {
+			if _, err := client.Accounts(t.Context()); err != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	require.Zero(t, failed.Load())
+	require.Equal(t, 2, server.Log.Count("GetToken"))
+}
+
+// A token that hardly lives is still used once by those who waited for it.
+func TestATokenOfAnInstant(t *testing.T) {
+	var fetches atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if !strings.HasSuffix(r.URL.Path, "getToken") {
+			_, _ = io.WriteString(w, `[]`)
+			return
+		}
+		fetches.Add(1)
+		w.Header().Set("Date", "Sat, 24 Sep 2022 13:16:00 GMT")
+		_, _ = io.WriteString(w, `{"success":true,"token":"abcd","expiresAt":"2022-09-24T13:16:00.0000001Z"}`)
+	}))
+	defer server.Close()
+	client := newClient(t, sixdotfifty.Config{Key: "key-1234", Secret: "secret-1234", BaseURL: server.URL})
+	_, err := client.Accounts(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, int64(1), fetches.Load())
+	client.CloseIdleConnections()
+}
+
+// A list that has no end is not read for ever, and not taken for whole.
+func TestAListWithoutEnd(t *testing.T) {
+	n := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "getToken") {
+			_, _ = io.WriteString(w, `{"success":true,"token":"abcd"}`)
+			return
+		}
+		n++
+		_, _ = fmt.Fprintf(w, `[{"id":"%d","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39"}]`, n)
+	}))
+	defer server.Close()
+	client := newClient(t, sixdotfifty.Config{Key: "key-1234", Secret: "secret-1234", BaseURL: server.URL})
+	defer client.CloseIdleConnections()
+	var last error
+	for _, err := range client.ListBatches(t.Context(), sixdotfifty.ListBatchesOptions{}) {
+		last = err
+	}
+	require.ErrorIs(t, last, batch.ErrProtocol)
+	require.Equal(t, 10_000, n)
+}
+
 // A reply about another object is never believed, whichever call it answers.
 func TestRepliesAboutAnother(t *testing.T) {
 	const batchBody, paymentBody = `{"id":"another","statusCode":"DRAFT"}`, `{"id":"another","statusCode":"DRAFT","amount":1}`
@@ -416,7 +523,7 @@ func TestRepliesAboutAnother(t *testing.T) {
 		"UpdateBatch": {batchBody, func(c *sixdotfifty.Client) error {
 			_, err := c.UpdateBatch(t.Context(), "b1", sixdotfifty.BatchRequest{Name: "n"})
 			return err
-		}, batch.ErrProtocol},
+		}, batch.ErrAmbiguous},
 		"GetPayment":    {paymentBody, func(c *sixdotfifty.Client) error { _, err := c.GetPayment(t.Context(), "p1"); return err }, batch.ErrProtocol},
 		"DeletePayment": {paymentBody, func(c *sixdotfifty.Client) error { _, err := c.DeletePayment(t.Context(), "p1"); return err }, batch.ErrAmbiguous},
 		"ListPayments": {`[{"id":"p1","batchId":"another","statusCode":"DRAFT","amount":1}]`,
@@ -562,8 +669,8 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 
 	before := server.Log.Count("")
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{CountryCode: "ZAF"})
-	require.Equal(t, []string{"amount: is required", "currencyCode: is required", "accountId: is required", "reference: is required",
-		"countryCode: is required"}, faultsOf(t, err))
+	require.Equal(t, []string{"amount: must be positive", "currencyCode: is empty", "accountId: is empty", "reference: is empty",
+		"countryCode: must have two letters"}, faultsOf(t, err))
 	require.Equal(t, before, server.Log.Count(""))
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: "another", Reference: "r", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrInvalid)
@@ -575,6 +682,12 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: accounts[0].ID, Reference: "ref-5", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Len(t, list(t, client.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref-5"})), 1, "the reference tells what became of it")
+
+	for _, other := range []string{`"reference":"r","amount":"2"`, `"reference":"s","amount":"1"`} {
+		server.Inject(on("RedemptionsInitiatePayment", reply(200, `{"id":"1","accountId":"`+accounts[0].ID+`","currencyCode":"DZAR","statusCode":0,"errorCode":0,`+other+`}`)))
+		_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: accounts[0].ID, Reference: "r", CountryCode: "ZA"})
+		require.ErrorIs(t, err, batch.ErrAmbiguous, "a reply about another payment")
+	}
 }
 
 // Lists are read page by page, whatever the service makes of skip and take.

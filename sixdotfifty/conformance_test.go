@@ -69,6 +69,10 @@ func TestConformance(t *testing.T) {
 		"a submit answers without payments":    {service: options{SubmitWithoutPayments: true}},
 		"times have zones":                     {service: options{ZonedTimes: true}},
 		"payments are added one by one":        {provider: sixdotfifty.ProviderConfig{ChunkSize: 1}},
+		"pages are small":                      {service: options{Payments: sixdotfiftytest.PaymentsPaged, MaxTake: 2, FilterPrefix: true}},
+		"what is refused is 422":               {service: options{RefusalStatus: 422}},
+		"a failed getToken is 401":             {service: options{TokenRefusal: 401}},
+		"balances are strings":                 {service: options{StringBalances: true}},
 		"somebody has not joined":              {service: options{NonMembers: []string{"27820000000"}}},
 		"another account":                      {provider: sixdotfifty.ProviderConfig{Account: "payroll"}},
 	} {

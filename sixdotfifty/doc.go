@@ -30,7 +30,10 @@
 //
 //   - Item.Account is the mobile number: 8 to 15 digits with the country code,
 //     no plus, no leading zero. The same number twice is paid twice.
-//   - Item.Reference is the payment's external id.
+//   - Item.Reference is the payment's external id. Make it unique for ever,
+//     "november-ada" rather than "ada": see below.
+//   - Item.Amount is in hundredths. batch.ParseMoney does not know 6DOT50's own
+//     currencies; batch.ParseDecimal with two places reads their amounts.
 //   - Item.Extra may hold "firstname" and "lastname"; Draft.Extra "name", the
 //     batch's friendly name (its reference if absent).
 //   - OPEN means that members are paid and somebody else has yet to join: up to
@@ -47,9 +50,14 @@
 // simulator in sixdotfiftytest plays both.
 //
 //   - The body of a 400. Anything but HTML is taken for the service's own. A
-//     submit that is refused while a read shows the batch still in draft, with
-//     all its payments, is ErrFunds: lack of money is the only reason
-//     documented.
+//     submit that is refused (400 or 422) while a read shows the batch still in
+//     draft, with all its payments, is ErrFunds: lack of money is the only
+//     reason documented.
+//   - How large a page of a list may be: every list is read until nothing new
+//     comes.
+//   - Among what the external id of a payment is unique, and whether a payment
+//     that was withdrawn frees it. If it does not, a reference of an item that
+//     was used before is ErrInvalid, and nobody is paid.
 //   - Whether the list of payments of a batch is cut at 1,000 and can be paged.
 //     Both are coped with: what cannot be read in full is never submitted.
 //   - Whether a filter by external id matches exactly: results are compared.

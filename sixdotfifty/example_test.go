@@ -17,9 +17,9 @@ func Example() {
 	provider, _ := sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{})
 
 	wages := batch.Draft{Reference: "wages-november", Direction: batch.Pay, Items: []batch.Item{
-		{Reference: "ada", Account: "27821231234", Amount: batch.Money{Minor: 25000, Currency: "DZAR"}},
-		{Reference: "ben", Account: "27821231235", Amount: batch.Money{Minor: 10075, Currency: "DZAR"}},
-		{Reference: "cleo", Account: "27821231236", Amount: batch.Money{Minor: 9900, Currency: "DZAR"}},
+		{Reference: "november-ada", Account: "27821231234", Amount: batch.Money{Minor: 25000, Currency: "DZAR"}},
+		{Reference: "november-ben", Account: "27821231235", Amount: batch.Money{Minor: 10075, Currency: "DZAR"}},
+		{Reference: "november-cleo", Account: "27821231236", Amount: batch.Money{Minor: 9900, Currency: "DZAR"}},
 	}}
 	draft, err := provider.Create(ctx, wages) // nobody is paid
 	if err != nil {
@@ -40,7 +40,7 @@ func Example() {
 	// Output:
 	// OPEN pending
 	// CLOSED done
-	// ada 250.00 DZAR paid
-	// ben 100.75 DZAR paid
-	// cleo 99.00 DZAR paid
+	// november-ada 250.00 DZAR paid
+	// november-ben 100.75 DZAR paid
+	// november-cleo 99.00 DZAR paid
 }

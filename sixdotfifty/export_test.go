@@ -16,7 +16,15 @@ var (
 		opRedemptionsGetPayment, opRedemptionsListPayments}
 )
 
+// RedemptionsError is what an error reply of Redemptions is read into.
+type RedemptionsError = redemptionsError
+
 // Refusal is how an error reply is read.
 func Refusal(status int, contentType string, body []byte) *batch.Error {
 	return refusal(status, http.Header{"Content-Type": {contentType}}, body)
+}
+
+// TokenRefusal is how an error reply to getToken is read.
+func TokenRefusal(status int, body []byte) *batch.Error {
+	return tokenRefusal(status, http.Header{}, body)
 }

@@ -14,12 +14,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A sample is one exchange, or half of one. Its provenance says who has seen
 // it.
 type sample struct {
-	Provenance string          `json:"provenance"`
-	Method     string          `json:"method"`
-	Path       string          `json:"path"`
-	Status     int             `json:"status"`
-	Text       string          `json:"text"` // a body that is no JSON
-	Body       json.RawMessage `json:"body"`
+	Provenance string            `json:"provenance"`
+	Method     string            `json:"method"`
+	Path       string            `json:"path"`
+	Query      map[string]string `json:"query"`
+	Status     int               `json:"status"`
+	Text       string            `json:"text"` // a body that is no JSON
+	Body       json.RawMessage   `json:"body"`
 }
 
 func samples(t testing.TB) map[string]sample {

@@ -15,7 +15,7 @@ var (
 	opCreateBatch        = rest.Op{Name: "CreateBatch", Method: http.MethodPost, Path: "/batches", Safety: rest.Once}
 	opListBatches        = rest.Op{Name: "ListBatches", Method: http.MethodGet, Path: "/batches", Safety: rest.Repeatable}
 	opGetBatch           = rest.Op{Name: "GetBatch", Method: http.MethodGet, Path: "/batches/{id}", Safety: rest.Repeatable}
-	opUpdateBatch        = rest.Op{Name: "UpdateBatch", Method: http.MethodPut, Path: "/batches/{id}", Safety: rest.Repeatable}
+	opUpdateBatch        = rest.Op{Name: "UpdateBatch", Method: http.MethodPut, Path: "/batches/{id}", Safety: rest.Once}
 	opBatchStatusCodes   = rest.Op{Name: "BatchStatusCodes", Method: http.MethodGet, Path: "/batches/statusCodes", Safety: rest.Repeatable}
 	opAddPayments        = rest.Op{Name: "AddPayments", Method: http.MethodPost, Path: "/batches/{id}/payments", Safety: rest.Once}
 	opListPayments       = rest.Op{Name: "ListPayments", Method: http.MethodGet, Path: "/batches/{id}/payments", Safety: rest.Repeatable}

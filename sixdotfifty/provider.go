@@ -97,7 +97,17 @@ func externalID(reference string, n int) string {
 	return reference + "." + strconv.Itoa(n)
 }
 
-// maxDrafts is how many drafts of one reference are looked for.
+// reference is the reference of a draft of this external id.
+func reference(external string) string {
+	if base, n, ok := strings.Cut(external, "."); ok {
+		if count, err := strconv.Atoi(n); err == nil && count <= maxDrafts && external == externalID(base, count) {
+			return base
+		}
+	}
+	return external
+}
+
+// maxDrafts is how many drafts of one reference there may be.
 const maxDrafts = 100
 
 // generations yields the drafts of a reference, oldest first.
@@ -131,6 +141,8 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 				return
 			}
 		}
+		yield(Batch{}, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
+			Message: fmt.Sprintf("the reference has had %d drafts, and more are not looked for: use another", maxDrafts)})
 	}
 }
 
@@ -138,8 +150,12 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 // Nobody is paid.
 //
 // If the staging fails, the draft is withdrawn as far as possible, and never
-// used again: a call that is still under way can then do no harm. A reference
-// under which there is a batch that was not cancelled is ErrConflict.
+// used again: a call that is still under way can then do no harm. The batch
+// returned beside the error tells which: StateCancelled, or still StateDraft. A
+// reference under which there is a batch that was not cancelled is ErrConflict.
+// ErrAmbiguous means that an empty draft may have been left behind, or may yet
+// appear: it is in the way of the next Create until it is cancelled, which Run
+// does by itself.
 func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
 	const op = "Create"
 	d = d.Clone()
@@ -162,7 +178,7 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 		return b, err
 	}
 	b.ID, b.Native = made.ID, string(made.StatusCode)
-	if err := p.fill(ctx, op, b, false); err != nil {
+	if err := p.fill(ctx, op, b); err != nil {
 		return p.abandon(ctx, b, err)
 	}
 	return b, nil
@@ -200,8 +216,8 @@ func (p *Provider) make(ctx context.Context, d batch.Draft, external string) (*B
 
 // fill adds the payments and reads them back. A chunk is never sent twice:
 // after an unclear reply nothing more is added, and the read decides.
-func (p *Provider) fill(ctx context.Context, op string, b batch.Batch, replace bool) error {
-	unclear := p.stage(ctx, b, replace)
+func (p *Provider) fill(ctx context.Context, op string, b batch.Batch) error {
+	unclear := p.stage(ctx, b, false)
 	if unclear != nil && !errors.Is(unclear, batch.ErrAmbiguous) {
 		return unclear
 	}
@@ -232,23 +248,34 @@ func (p *Provider) stage(ctx context.Context, b batch.Batch, replace bool) error
 	return nil
 }
 
-// abandon withdraws a draft whose staging has failed.
-func (p *Provider) abandon(ctx context.Context, b batch.Batch, cause error) (batch.Batch, error) {
+// withdraw cancels a draft that holds nobody knows what, so that no call that
+// is still under way can change what is paid. It reports whether that is done.
+func (p *Provider) withdraw(ctx context.Context, id string) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	fate := "the draft is withdrawn"
-	if cancelled, err := p.client.CancelBatch(ctx, b.ID); err != nil || cancelled.StatusCode != BatchCancelled {
-		fate = "the draft could not be withdrawn; do not submit it"
+	at, err := p.client.CancelBatch(ctx, id)
+	if err != nil {
+		at, err = p.client.GetBatch(ctx, id)
 	}
-	e := &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: "Create", Message: "the payments could not be added: " + fate, Err: cause}
+	return err == nil && at.StatusCode == BatchCancelled
+}
+
+// abandon withdraws a draft whose staging has failed.
+func (p *Provider) abandon(ctx context.Context, b batch.Batch, cause error) (batch.Batch, error) {
+	told := batch.Error{Kind: batch.ErrUnavailable}
 	var known *batch.Error
 	if errors.As(cause, &known) {
-		if known.Kind != batch.ErrAmbiguous {
-			e.Kind = known.Kind
+		if told = *known; known.Kind == batch.ErrAmbiguous {
+			told.Kind = batch.ErrUnavailable
 		}
-		e.Status, e.Code, e.Fields = known.Status, known.Code, known.Fields
 	}
-	return b, e
+	told.Provider, told.Op, told.Err = name, "Create", cause
+	told.Message = "the payments could not be added: the draft could not be withdrawn; do not submit it"
+	if p.withdraw(ctx, b.ID) {
+		b.State, b.Native = batch.StateCancelled, string(BatchCancelled)
+		told.Message = "the payments could not be added: the draft is withdrawn"
+	}
+	return b, &told
 }
 
 // seal reads the draft and holds it against the items: count, total and every
@@ -264,7 +291,7 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
 	if at.StatusCode != BatchDraft {
 		return conflict(fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
 	}
-	if base, _, _ := strings.Cut(at.ExternalID, "."); base != b.Draft.Reference {
+	if reference(at.ExternalID) != b.Draft.Reference {
 		return conflict(fmt.Sprintf("the batch has the external id %q at the service", at.ExternalID), nil)
 	}
 	payments, err := p.client.ListPayments(ctx, b.ID)
@@ -318,8 +345,9 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
 // submits it: members are paid at once.
 //
 // ErrFunds means that the float does not cover all payments; nothing was paid,
-// and the draft is intact. It is concluded from a refusal while the batch is
-// still the same draft: lack of money is the only reason documented.
+// and the draft is intact. It is concluded from a refusal (400 or 422) after
+// which the draft still is what the items say: lack of money is the only
+// reason documented.
 func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Submit"
 	if err := p.info.RefuseSubmit(op, b); err != nil {
@@ -333,7 +361,7 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	submitted, err := p.client.SubmitBatch(ctx, b.ID)
 	if err == nil {
-		return seen(b, submitted.StatusCode), nil
+		return seen(op, b, submitted.StatusCode)
 	}
 	if errors.Is(err, batch.ErrInvalid) {
 		err = p.refused(ctx, op, b, err)
@@ -346,18 +374,23 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 
 // refused reads what a refused submit has left behind.
 func (p *Provider) refused(ctx context.Context, op string, b batch.Batch, cause error) error {
-	at, err := p.client.GetBatch(ctx, b.ID)
-	if err != nil {
-		return cause
-	}
 	var e *batch.Error
 	errors.As(cause, &e)
 	told := *e
 	told.Op = op
-	switch at.StatusCode {
-	case BatchDraft:
-		told.Kind = batch.ErrFunds
-	case BatchCancelled:
+	at, err := p.client.GetBatch(ctx, b.ID)
+	switch {
+	case err != nil:
+		// Why it was refused is what this read would have told: perhaps
+		// because an earlier one of ours has landed.
+		told.Kind, told.Err = batch.ErrAmbiguous, errors.Join(told.Err, err)
+		told.Message = "the submit was refused, and the batch cannot be read: " + told.Message
+	case at.StatusCode == BatchDraft:
+		lack := e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity
+		if lack && p.seal(ctx, op, b) == nil {
+			told.Kind = batch.ErrFunds
+		}
+	case at.StatusCode == BatchCancelled:
 		told.Kind = batch.ErrConflict
 	default:
 		// This request was refused, but another has landed: perhaps an
@@ -381,18 +414,20 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if err != nil {
 		return b, err
 	}
-	return seen(b, at.StatusCode), nil
+	return seen(op, b, at.StatusCode)
 }
 
 // seen returns b as 6DOT50 has it. A batch that was submitted does not become
-// a draft again: a reply that says so is stale.
-func seen(b batch.Batch, status BatchStatus) batch.Batch {
+// a draft again, and can no longer be cancelled: a reply that says so is stale,
+// and not believed.
+func seen(op string, b batch.Batch, status BatchStatus) (batch.Batch, error) {
 	next := state(status)
-	if b.State == batch.StatePending && next == batch.StateDraft {
-		return b
+	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCancelled) {
+		return b, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op,
+			Message: fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status)}
 	}
 	b.State, b.Native, b.UpdatedAt = next, string(status), time.Now()
-	return b
+	return b, nil
 }
 
 // state maps 6DOT50's words. Any other, however similar, is StateUnknown.
@@ -410,7 +445,8 @@ func state(status BatchStatus) batch.State {
 	return batch.StateUnknown
 }
 
-// Report reads every payment of the batch.
+// Report reads every payment of the batch. A list that is short of payments,
+// or that contradicts the batch, is ErrProtocol beside the report: ask again.
 func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
 	const op = "Report"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -424,11 +460,23 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if err != nil {
 		return batch.Report{Batch: b}, err
 	}
+	var stale error
 	if !b.State.Final() {
-		b = seen(b, at.StatusCode)
+		b, stale = seen(op, b, at.StatusCode)
 	}
 	rows := make([]batch.Result, len(payments))
+	deleted := 0
+	var faults []batch.FieldError
 	for n, payment := range payments {
+		switch payment.StatusCode {
+		case PaymentDeleted:
+			deleted++
+		case PaymentDraft, PaymentPending:
+			if b.State.Final() {
+				faults = append(faults, batch.FieldError{Item: -1, Reference: payment.ExternalID, Field: "status",
+					Message: fmt.Sprintf("is %s, and the batch is %s", payment.StatusCode, at.StatusCode)})
+			}
+		}
 		rows[n] = batch.Result{
 			Item: batch.Item{Reference: payment.ExternalID, Account: payment.MSISDN,
 				Amount: batch.Money{Minor: int64(payment.Amount), Currency: p.config.Currency}},
@@ -437,7 +485,17 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 			Native:  payment,
 		}
 	}
-	return batch.NewReport(b, rows)
+	if s := at.Summary; s != nil && s.PaymentsCount != len(payments) && s.PaymentsCount != len(payments)-deleted {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "summary", Message: fmt.Sprintf("has %d payments, and the list has %d", s.PaymentsCount, len(payments))})
+	}
+	report, err := batch.NewReport(b, rows)
+	if err == nil {
+		err = stale
+	}
+	if err == nil && len(faults) > 0 {
+		err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the payments do not match the batch", Fields: faults}
+	}
+	return report, err
 }
 
 // outcome maps the status of a payment. The same word means that nothing was
@@ -452,10 +510,13 @@ func outcome(status PaymentStatus, s batch.State) batch.Outcome {
 		}
 		return batch.OutcomePending
 	case PaymentCancelled:
-		if s == batch.StateCancelled || s == batch.StateDraft {
+		switch s {
+		case batch.StateCancelled, batch.StateDraft:
 			return batch.OutcomeSkipped
+		case batch.StatePending, batch.StateDone:
+			return batch.OutcomeReturned
 		}
-		return batch.OutcomeReturned
+		return batch.OutcomeUnknown
 	case PaymentDeleted:
 		return batch.OutcomeSkipped
 	}
@@ -490,24 +551,25 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 	if found.ID == "" {
 		return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound, Provider: name, Op: "Find", Message: "no batch has this external id"}
 	}
-	return p.handle(found), nil
+	return handle(found), nil
 }
 
 // handle is a batch of the service without its items.
-func (p *Provider) handle(b Batch) batch.Batch {
-	reference, _, _ := strings.Cut(b.ExternalID, ".")
-	return seen(batch.Batch{Provider: name, ID: b.ID, Draft: batch.Draft{Reference: reference, Direction: batch.Pay}}, b.StatusCode)
+func handle(b Batch) batch.Batch {
+	return batch.Batch{Provider: name, ID: b.ID, State: state(b.StatusCode), Native: string(b.StatusCode), UpdatedAt: time.Now(),
+		Draft: batch.Draft{Reference: reference(b.ExternalID), Direction: batch.Pay}}
 }
 
-// Cancel withdraws a draft, for good.
+// Cancel withdraws a draft, for good. ErrAmbiguous means that the batch is
+// still a draft, and that the call may yet arrive.
 func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Cancel"
 	if err := p.info.RefuseCancel(op, b); err != nil {
 		return b, err
 	}
-	cancelled, err := p.client.CancelBatch(ctx, b.ID)
-	if err == nil && cancelled.StatusCode == BatchCancelled {
-		return seen(b, cancelled.StatusCode), nil
+	at, err := p.client.CancelBatch(ctx, b.ID)
+	if err == nil && at.StatusCode == BatchCancelled {
+		return seen(op, b, at.StatusCode)
 	}
 	// What the batch is now decides, whatever the reply was.
 	at, failed := p.client.GetBatch(ctx, b.ID)
@@ -517,9 +579,11 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	case failed != nil:
 		return b, failed
 	case at.StatusCode == BatchCancelled:
-		return seen(b, at.StatusCode), nil
+		return seen(op, b, at.StatusCode)
+	case at.StatusCode == BatchDraft && err != nil && !errors.Is(err, batch.ErrInvalid):
+		return b, err
 	}
-	return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
+	return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err,
 		Message: fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.StatusCode)}
 }
 
@@ -531,15 +595,18 @@ func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 				yield(batch.Batch{}, err)
 				return
 			}
-			if !yield(p.handle(b), nil) {
+			if !yield(handle(b), nil) {
 				return
 			}
 		}
 	}
 }
 
-// SetItems replaces all payments of a draft, and reads them back. If it fails,
-// what the draft holds is not known: cancel it, or set the items again.
+// SetItems replaces all payments of a draft, and reads them back. If that
+// leaves in doubt what the draft holds, or will hold once a call that is under
+// way has arrived, the draft is withdrawn: the batch returned is cancelled, and
+// another must be created. If it cannot be withdrawn either, the error is
+// ErrAmbiguous, and the batch returned cannot be submitted. Nobody is paid.
 func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.Item) (batch.Batch, error) {
 	const op = "SetItems"
 	if err := p.info.RefuseSubmit(op, b); err != nil {
@@ -551,14 +618,23 @@ func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.It
 	if err := batch.Invalid(name, op, p.faults(edited.Draft)); err != nil {
 		return b, err
 	}
-	err := p.fill(ctx, op, edited, true)
-	if errors.Is(err, batch.ErrAmbiguous) {
-		err = &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op, Message: "what the draft holds now is not known; nobody was paid", Err: err}
-	}
-	if err != nil {
+	err := p.stage(ctx, edited, true)
+	if err != nil && !errors.Is(err, batch.ErrAmbiguous) {
 		return b, err
 	}
-	return edited, nil
+	sealed := p.seal(ctx, op, edited)
+	if sealed == nil {
+		return edited, nil
+	}
+	err = errors.Join(err, sealed)
+	if p.withdraw(ctx, b.ID) {
+		b.State, b.Native, b.UpdatedAt = batch.StateCancelled, string(BatchCancelled), time.Now()
+		return b, &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op, Err: err,
+			Message: "what the draft held was not known: it is withdrawn; create another"}
+	}
+	b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
+	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op, Err: err,
+		Message: "what the draft holds is not known, and it could not be withdrawn; nobody was paid, do not submit it"}
 }
 
 // PollAll reads the batches that are open in one list, and the others one by
@@ -580,15 +656,18 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 		}
 	}
 	for n, b := range bs {
-		if open[b.ID] && !b.State.Final() {
-			out[n] = seen(b, BatchOpen)
+		if b.State.Final() {
 			continue
 		}
-		polled, err := p.Poll(ctx, b)
+		var err error
+		if open[b.ID] {
+			out[n], err = seen("PollAll", b, BatchOpen)
+		} else {
+			out[n], err = p.Poll(ctx, b)
+		}
 		if err != nil {
 			return out, err
 		}
-		out[n] = polled
 	}
 	return out, nil
 }

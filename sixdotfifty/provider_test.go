@@ -92,8 +92,8 @@ func TestBadDrafts(t *testing.T) {
 	}
 	require.Zero(t, server.Log.Count(""), "nothing is sent")
 
-	_, err := batch.ParseMoney("10.005", "DZAR")
-	require.Error(t, err, "row 62: more than two decimals are never rounded")
+	_, err := batch.ParseDecimal("10.005", 2)
+	require.ErrorContains(t, err, "more than 2 decimal places", "row 62: never rounded")
 	_, err = sixdotfifty.NewProvider(newClient(t, server.Config()), sixdotfifty.ProviderConfig{Currency: "JPY"})
 	require.ErrorContains(t, err, "Currency: must have two decimals")
 }
@@ -128,11 +128,10 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 
 	// Somebody else makes one between our look and our call.
 	d := newDraft(1)
-	look, err := sixdotfifty.NewProvider(racing(t, server, func() {
+	look := before(t, server, "/batches", 1, func() {
 		_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
 		require.NoError(t, err)
-	}), sixdotfifty.ProviderConfig{})
-	require.NoError(t, err)
+	})
 	_, err = look.Create(t.Context(), d)
 	require.ErrorIs(t, err, batch.ErrConflict, "row 102: a first create that is told that its id is taken adopts nothing")
 	require.ErrorContains(t, err, "somebody else has made a batch")
@@ -140,21 +139,21 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 	require.Zero(t, server.Log.Count("CancelBatch"), "and leaves theirs alone")
 }
 
-// racing returns a client before whose first POST of a batch something else
-// happens.
-func racing(t *testing.T, server *sixdotfiftytest.Server, first func()) *sixdotfifty.Client {
+// before returns a provider before whose nth POST to a path with this end
+// something else happens.
+func before(t *testing.T, server *sixdotfiftytest.Server, end string, nth int, do func()) *sixdotfifty.Provider {
 	config := server.Config()
 	inner := config.HTTPClient.Transport
 	t.Cleanup(config.HTTPClient.CloseIdleConnections)
 	config.HTTPClient = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/batches") && first != nil {
-			do := first
-			first = nil
-			do()
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, end) {
+			if nth--; nth == 0 {
+				do()
+			}
 		}
 		return inner.RoundTrip(r)
 	})}
-	return newClient(t, config)
+	return newProvider(t, config, sixdotfifty.ProviderConfig{})
 }
 
 type transport func(*http.Request) (*http.Response, error)
@@ -305,6 +304,51 @@ func TestRow75InsufficientFunds(t *testing.T) {
 	}
 }
 
+// What a refused submit means is concluded with care: a lack of money only
+// where nothing else is documented, and the draft is seen to be intact.
+func TestRefusedSubmits(t *testing.T) {
+	for name, c := range map[string]struct {
+		reply simkit.Reply
+		want  batch.Kind
+	}{
+		"400":                         {simkit.JSON(400, `"no"`), batch.ErrFunds},
+		"422":                         {simkit.JSON(422, `"no"`), batch.ErrFunds},
+		"400 in the shape of a token": {simkit.JSON(400, `{"success":false,"message":"Insufficient funds"}`), batch.ErrFunds},
+		"404":                         {simkit.JSON(404, `"no"`), batch.ErrNotFound},
+		"405":                         {simkit.JSON(405, `"no"`), batch.ErrInvalid},
+		"411":                         {simkit.JSON(411, `"no"`), batch.ErrInvalid},
+		"415":                         {simkit.JSON(415, `"no"`), batch.ErrInvalid},
+	} {
+		server, _, p := start(t, nil)
+		b := create(t, p, newDraft(1))
+		server.Inject(simkit.Fault{Op: "SubmitBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: c.reply})
+		b, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, c.want, name)
+		require.Equal(t, batch.StateDraft, b.State)
+	}
+
+	server, client, _ := start(t, nil)
+	var b batch.Batch
+	p := before(t, server, "/submit", 1, func() {
+		payments, err := client.ListPayments(t.Context(), b.ID)
+		require.NoError(t, err)
+		_, err = client.DeletePayment(t.Context(), payments[0].ID)
+		require.NoError(t, err)
+		server.Inject(on("SubmitBatch", reply(400, `"no"`)))
+	})
+	b = create(t, p, newDraft(2))
+	_, err := p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrInvalid, "the draft is not intact, so nobody says that it is")
+
+	p = before(t, server, "/submit", 1, func() {
+		_, err := client.CancelBatch(t.Context(), b.ID)
+		require.NoError(t, err)
+	})
+	b = create(t, p, newDraft(2))
+	_, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict, "somebody else has cancelled it")
+}
+
 // Row 76: a 200 that still says DRAFT is no acceptance.
 func TestRow76SubmitAnswersDraft(t *testing.T) {
 	for _, body := range []string{`{"id":"%s","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"}`, `{"id":"%s","statusCode":"PAID"}`,
@@ -338,19 +382,26 @@ func TestRow77AStaleRead(t *testing.T) {
 	b, err := p.Submit(t.Context(), b)
 	require.NoError(t, err)
 	require.Equal(t, batch.StatePending, b.State)
-	server.SayStatus("DRAFT")
-	for range 2 {
-		b, err = p.Poll(t.Context(), b)
-		require.NoError(t, err)
-		require.Equal(t, batch.StatePending, b.State)
-		require.Equal(t, "OPEN", b.Native)
+	for _, word := range []string{"DRAFT", "CANCELLED"} { // Only a draft can be cancelled.
+		server.SayStatus(word)
+		for range 2 {
+			b, err = p.Poll(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrProtocol, "whoever watches is told")
+			require.Equal(t, batch.StatePending, b.State)
+			require.Equal(t, "OPEN", b.Native)
+		}
+		report, err := p.Report(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.Equal(t, batch.StatePending, report.Batch.State)
+		many, err := p.PollAll(t.Context(), []batch.Batch{b, b})
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.Equal(t, batch.StatePending, many[0].State)
 	}
-	report, err := p.Report(t.Context(), b)
+	server.SayStatus("")
+	server.FinishAll()
+	b, err = batch.Wait(t.Context(), p, b, nil)
 	require.NoError(t, err)
-	require.Equal(t, batch.StatePending, report.Batch.State)
-	many, err := p.PollAll(t.Context(), []batch.Batch{b, b})
-	require.NoError(t, err)
-	require.Equal(t, batch.StatePending, many[0].State)
+	require.Equal(t, batch.StateDone, b.State)
 }
 
 // OPEN is not finished, and CLOSED is not paid.
@@ -406,11 +457,6 @@ func TestAbilities(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrConflict, "the old list is no longer what the service has")
 	_, err = batch.SetItems(ctx, p, edited, nil)
 	require.ErrorIs(t, err, batch.ErrInvalid)
-	server.Inject(simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
-	_, err = batch.SetItems(ctx, p, edited, newDraft(1).Items)
-	require.ErrorIs(t, err, batch.ErrUnavailable)
-	require.ErrorContains(t, err, "what the draft holds now is not known")
-
 	submitted, err := p.Submit(ctx, edited)
 	require.NoError(t, err)
 	_, err = batch.Cancel(ctx, p, submitted)
@@ -444,6 +490,204 @@ func TestAbilities(t *testing.T) {
 	require.Equal(t, []batch.State{batch.StateDone, batch.StateCancelled, batch.StateDraft}, []batch.State{polled[0].State, polled[1].State, polled[2].State})
 }
 
+// A call that replaces the payments and is late could replace what comes after
+// it, even after the last look before a submit. So no draft is used again of
+// which that is possible.
+func TestItemsThatAreInDoubt(t *testing.T) {
+	lost := simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second}
+	unreadable := simkit.Fault{Op: "ListPayments", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 404}}
+	stuck := simkit.Fault{Op: "CancelBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(400, `"no"`)}
+	for name, c := range map[string]struct {
+		faults []simkit.Fault
+		want   batch.Kind
+		state  batch.State
+	}{
+		"the call is late":                      {[]simkit.Fault{lost}, batch.ErrUnavailable, batch.StateCancelled},
+		"the new payments cannot be read":       {[]simkit.Fault{unreadable}, batch.ErrUnavailable, batch.StateCancelled},
+		"nor can the draft be withdrawn":        {[]simkit.Fault{lost, stuck}, batch.ErrAmbiguous, batch.StateUnknown},
+		"refused, and the draft is as it was":   {[]simkit.Fault{on("AddPayments", reply(400, `"no"`))}, batch.ErrInvalid, batch.StateDraft},
+		"the reply is lost, and the read tells": {[]simkit.Fault{{Op: "AddPayments", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset}}, "", batch.StateDraft},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, client, p := start(t, nil)
+			b := create(t, p, newDraft(2))
+			for _, f := range c.faults {
+				server.Inject(f)
+			}
+			b, err := p.SetItems(t.Context(), b, newDraft(3).Items)
+			require.Equal(t, c.want, batch.KindOf(err), "%v", err)
+			require.Equal(t, c.state, b.State)
+			server.Heal()
+			if c.state == batch.StateDraft {
+				_, err = p.Submit(t.Context(), b)
+				require.NoError(t, err)
+				return
+			}
+			requests := server.Log.Count("")
+			_, err = p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			require.Equal(t, requests, server.Log.Count(""), "nobody can submit it any more")
+			if c.state == batch.StateCancelled {
+				server.Clock.Advance(time.Minute)
+				at, err := client.GetBatch(t.Context(), b.ID)
+				require.NoError(t, err)
+				require.Equal(t, sixdotfifty.BatchCancelled, at.StatusCode)
+			}
+		})
+	}
+}
+
+// A cancel that may still arrive was not refused.
+func TestACancelInDoubt(t *testing.T) {
+	server, client, p := start(t, nil)
+	b := create(t, p, newDraft(1))
+	server.Inject(simkit.Fault{Op: "CancelBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second})
+	_, err := p.Cancel(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	server.Clock.Advance(time.Minute)
+	at, err := client.GetBatch(t.Context(), b.ID)
+	require.NoError(t, err)
+	require.Equal(t, sixdotfifty.BatchCancelled, at.StatusCode)
+
+	b = create(t, p, newDraft(1))
+	server.Inject(on("CancelBatch", reply(401, `"Unauthorized"`)))
+	_, err = p.Cancel(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrAuth, "the cause is told")
+}
+
+// What the service leaves out or contradicts is an error beside the report.
+func TestContradictoryReports(t *testing.T) {
+	change := func(old, replacement string) simkit.Fault {
+		return simkit.Fault{Op: "ListPayments", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+			r.Body = []byte(strings.Replace(string(r.Body), old, replacement, 1))
+			return r
+		}}
+	}
+	for name, c := range map[string]struct {
+		options sixdotfiftytest.Options
+		fault   simkit.Fault
+		want    string
+	}{
+		"a payment is pending in a batch that is closed": {sixdotfiftytest.Options{}, change("SETTLED", "PENDING"), "is PENDING, and the batch is CLOSED"},
+		"and a draft":                            {sixdotfiftytest.Options{}, change("SETTLED", "DRAFT"), "is DRAFT, and the batch is CLOSED"},
+		"an open batch whose payments are short": {sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, on("ListPayments", reply(200, `[]`)), "summary: has 2 payments, and the list has 0"},
+	} {
+		server, _, p := start(t, &c.options)
+		b, err := p.Submit(t.Context(), create(t, p, newDraft(2)))
+		require.NoError(t, err)
+		_, err = p.Report(t.Context(), b)
+		require.NoError(t, err)
+		c.fault.Nth = 0
+		server.Inject(c.fault)
+		report, err := p.Report(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol, name)
+		require.ErrorContains(t, err, c.want)
+		require.Len(t, report.Results, 2)
+	}
+
+	server, _, p := start(t, nil)
+	b := create(t, p, newDraft(2))
+	_, err := p.Cancel(t.Context(), b)
+	require.NoError(t, err)
+	server.SayStatus("WITHDRAWN")
+	report, err := p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Totals[batch.OutcomeUnknown].Count, "nothing says that it moved and came back")
+}
+
+// However small the pages are, nothing is left out, and a list has an end.
+func TestSmallPages(t *testing.T) {
+	server, client, p := start(t, &sixdotfiftytest.Options{MaxTake: 7, FilterPrefix: true, CancelFreesID: true, Payments: sixdotfiftytest.PaymentsPaged})
+	d := newDraft(20)
+	d.Reference = "zz-1"
+	b := create(t, p, d)
+	b, err := p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	for n := range 60 { // Newer, and of the same beginning.
+		_, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x", ExternalID: fmt.Sprintf("zz-1%d", n)})
+		require.NoError(t, err)
+	}
+	found, err := p.Find(t.Context(), d.Reference)
+	require.NoError(t, err)
+	require.Equal(t, b.ID, found.ID)
+	_, err = p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict, "it is not paid again")
+	require.Len(t, list(t, p.List(t.Context())), 61)
+
+	redemptions, err := sixdotfifty.NewRedemptions(server.RedemptionsConfig())
+	require.NoError(t, err)
+	t.Cleanup(redemptions.CloseIdleConnections)
+	account := list(t, func(yield func(sixdotfifty.RedemptionsAccount, error) bool) {
+		accounts, err := redemptions.Accounts(t.Context())
+		yield(accounts[0], err)
+	})[0].ID
+	for n := range 20 {
+		_, err := redemptions.InitiatePayment(t.Context(), sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: account, Reference: fmt.Sprint("r", n), CountryCode: "ZA"})
+		require.NoError(t, err)
+	}
+	require.Len(t, list(t, redemptions.Payments(t.Context(), sixdotfifty.PaymentsOptions{})), 20)
+}
+
+// There is an end to how many drafts of one reference are made, before one
+// that would not be found again.
+func TestTooManyDrafts(t *testing.T) {
+	server, client, p := start(t, nil)
+	d := newDraft(1)
+	for n := 1; n <= 100; n++ {
+		external := d.Reference
+		if n > 1 {
+			external = fmt.Sprint(d.Reference, ".", n)
+		}
+		b, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x", ExternalID: external})
+		require.NoError(t, err)
+		_, err = client.CancelBatch(t.Context(), b.ID)
+		require.NoError(t, err)
+	}
+	made := server.Log.Count("CreateBatch")
+	_, err := p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, "100 drafts")
+	require.Equal(t, made, server.Log.Count("CreateBatch"))
+}
+
+// A draft that was withdrawn is no obstacle to a corrected one.
+func TestACorrectedDraft(t *testing.T) {
+	server, _, p := start(t, nil)
+	server.Inject(on("AddPayments", reply(400, `"payment 0: msisdn is not valid"`)))
+	d := newDraft(1)
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	_, err := batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.ErrorContains(t, err, "msisdn is not valid")
+	d.Items[0].Account = "27829999999"
+	_, err = batch.Run(t.Context(), p, d, o)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{d.Items[0].Reference: 1}, server.Accepted())
+}
+
+// Only the external ids that this package makes are read as ones of a
+// reference.
+func TestExternalIDsOfOthers(t *testing.T) {
+	_, client, p := start(t, nil)
+	var want []string
+	for _, external := range []string{"invoice.2026.pdf", "invoice.1", "invoice.02", "invoice.101", "."} {
+		_, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x", ExternalID: external})
+		require.NoError(t, err)
+		want = append([]string{external}, want...)
+	}
+	var got []string
+	for _, b := range list(t, p.List(t.Context())) {
+		got = append(got, b.Draft.Reference)
+	}
+	require.Equal(t, want, got)
+	d := newDraft(1)
+	b := create(t, p, d)
+	_, err := client.UpdateBatch(t.Context(), b.ID, sixdotfifty.BatchRequest{ExternalID: d.Reference + ".not-ours"})
+	require.NoError(t, err)
+	_, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict)
+}
+
 func TestPollAllReadsOpenBatchesInOneList(t *testing.T) {
 	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
 	var open []batch.Batch
@@ -455,7 +699,7 @@ func TestPollAllReadsOpenBatchesInOneList(t *testing.T) {
 	before := server.Log.Count("")
 	_, err := p.PollAll(t.Context(), open)
 	require.NoError(t, err)
-	require.Equal(t, 1, server.Log.Count("")-before)
+	require.Equal(t, 2, server.Log.Count("")-before, "the list and its end")
 }
 
 // Row 106: payments that arrive late reach a draft that is withdrawn.
@@ -549,14 +793,37 @@ func bubble(t *testing.T, o sixdotfiftytest.Options, f func(*testing.T, *run)) {
 // Row 101: a second attempt that is refused because the first has landed is a
 // success, and only a read says so.
 func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
-	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-		r.server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 11 * time.Second})
-		d := newDraft(2)
-		report, err := batch.Run(t.Context(), r.p, d, r.o)
-		require.NoError(t, err, "%v", r.events)
-		require.Equal(t, batch.StateDone, report.Batch.State)
-		require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1}, r.server.Accepted())
-	})
+	for name, read := range map[string]simkit.Fault{
+		"the read tells":     {},
+		"nor can it be read": {Op: "GetBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 404}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := sixdotfiftytest.New(nil)
+			t.Cleanup(server.Close)
+			p := before(t, server, "/submit", 2, func() {
+				server.Clock.Advance(time.Minute) // The first lands.
+				if read.Op != "" {
+					server.Inject(read)
+				}
+			})
+			d := newDraft(2)
+			b := create(t, p, d)
+			server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second})
+			b, err := p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			b, err = batch.Reconcile(t.Context(), p, b)
+			require.NoError(t, err)
+			require.Equal(t, batch.StateDraft, b.State)
+			b, err = p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrAmbiguous, "this one was refused, but that says nothing of the first")
+			require.Equal(t, batch.StateUnknown, b.State)
+			server.Heal()
+			b, err = batch.Reconcile(t.Context(), p, b)
+			require.NoError(t, err)
+			require.Equal(t, batch.StateDone, b.State)
+			require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1}, server.Accepted())
+		})
+	}
 }
 
 // Row 105: a late apply that lands after the second attempt was accepted is

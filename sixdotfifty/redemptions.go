@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
@@ -32,7 +34,7 @@ type RedemptionsConfig struct {
 	Secret string // the secret that goes with it
 
 	BaseURL    string       // empty means RedemptionsStaging
-	PageURL    string       // of the hosted payment page; empty means the one that goes with BaseURL
+	PageURL    string       // of the hosted payment page; empty means the one that goes with 6DOT50's own hosts
 	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
 	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
 }
@@ -42,8 +44,8 @@ func (c RedemptionsConfig) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "sixdotfifty.RedemptionsConfig{Key: [redacted], Secret: [redacted], BaseURL: %q}", c.BaseURL)
 }
 
-// LogValue is the configuration without the key and the secret.
-func (c RedemptionsConfig) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+// MarshalText is for logs and encoders: the configuration without the key and the secret.
+func (c RedemptionsConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
 // RedemptionsClient calls the Redemptions API: a merchant starts a payment,
 // the member confirms it on a hosted page, and the merchant asks for the
@@ -60,14 +62,19 @@ func NewRedemptions(c RedemptionsConfig) (*RedemptionsClient, error) {
 	if c.BaseURL == "" {
 		c.BaseURL = RedemptionsStaging
 	}
-	if c.PageURL == "" {
-		if c.PageURL = stagingPage; c.BaseURL == RedemptionsProduction {
-			c.PageURL = productionPage
-		}
-	}
 	client, tokens, err := connect(Config{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, HTTPClient: c.HTTPClient, Logger: c.Logger})
 	if err != nil {
 		return nil, err
+	}
+	if c.PageURL == "" {
+		switch strings.ToLower(client.Host()) {
+		case "api.staging.6dot50.com":
+			c.PageURL = stagingPage
+		case "api.6dot50.com":
+			c.PageURL = productionPage
+		default:
+			return nil, batch.Invalid(name, "NewRedemptions", []batch.FieldError{{Item: -1, Field: "PageURL", Message: "is required: nobody knows the page of this BaseURL"}})
+		}
 	}
 	return &RedemptionsClient{client, tokens, c.PageURL}, nil
 }
@@ -78,8 +85,7 @@ func (c *RedemptionsClient) CloseIdleConnections() {
 	c.tokens.rest.CloseIdleConnections()
 }
 
-// GetToken fetches a token, whether or not the client has one. The client
-// does so by itself when it needs one.
+// GetToken is as for Client.
 //
 //	POST /authentication/getToken
 func (c *RedemptionsClient) GetToken(ctx context.Context) (*Token, error) { return c.tokens.fetch(ctx) }
@@ -95,7 +101,7 @@ func (c *RedemptionsClient) Accounts(ctx context.Context) ([]RedemptionsAccount,
 //
 //	GET /accounts/{id}/transactions
 func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, o TransactionsOptions) iter.Seq2[RedemptionsTransaction, error] {
-	return pages(func(skip, take int) ([]RedemptionsTransaction, error) {
+	return pages(opRedemptionsListTransactions, func(skip, take int) ([]RedemptionsTransaction, error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		setTime(query, "createdAtFrom", o.CreatedFrom)
 		setTime(query, "createdAtTo", o.CreatedTo)
@@ -111,18 +117,32 @@ func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, 
 func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePaymentRequest) (*RedemptionsPayment, error) {
 	var faults []batch.FieldError
 	for _, f := range []struct {
-		field string
-		bad   bool
-	}{{"amount", r.Amount <= 0}, {"currencyCode", r.CurrencyCode == ""}, {"accountId", r.AccountID == ""},
-		{"reference", r.Reference == ""}, {"countryCode", len(r.CountryCode) != 2}} {
+		field, message string
+		bad            bool
+	}{{"amount", "must be positive", r.Amount <= 0}, {"currencyCode", "is empty", r.CurrencyCode == ""}, {"accountId", "is empty", r.AccountID == ""},
+		{"reference", "is empty", r.Reference == ""}, {"countryCode", "must have two letters", len(r.CountryCode) != 2}} {
 		if f.bad {
-			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: "is required"})
+			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: f.message})
 		}
 	}
 	if err := batch.Invalid(name, opRedemptionsInitiatePayment.Name, faults); err != nil {
 		return nil, err
 	}
-	return write[*RedemptionsPayment](ctx, c.rest, opRedemptionsInitiatePayment, nil, r)
+	var p *RedemptionsPayment
+	decode := present(&p, nil)
+	err := send(ctx, c.rest, opRedemptionsInitiatePayment, nil, r, func(body io.Reader) error {
+		if err := decode(body); err != nil {
+			return err
+		}
+		if p.Reference != r.Reference || p.Amount != r.Amount || p.AccountID != r.AccountID || p.CurrencyCode != r.CurrencyCode {
+			return errors.New("the reply is about another payment than was asked for")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Payment reads a payment. Trust this, and never the member's return to your
@@ -137,7 +157,7 @@ func (c *RedemptionsClient) Payment(ctx context.Context, id string) (*Redemption
 //
 //	GET /payments
 func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) iter.Seq2[RedemptionsPayment, error] {
-	return pages(func(skip, take int) ([]RedemptionsPayment, error) {
+	return pages(opRedemptionsListPayments, func(skip, take int) ([]RedemptionsPayment, error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.Reference != "" {
 			query.Set("reference", o.Reference)
@@ -163,7 +183,7 @@ func (c *RedemptionsClient) PageURL(paymentID string) string {
 
 func setTime(query url.Values, key string, t time.Time) {
 	if !t.IsZero() {
-		query.Set(key, t.UTC().Format(time.RFC3339))
+		query.Set(key, t.UTC().Format(time.RFC3339Nano))
 	}
 }
 
@@ -207,6 +227,12 @@ type RedemptionsAccount struct {
 	SettlementFrequency    int    `json:"settlementFrequency"`    // 0 daily, 1 on request
 }
 
+// UnmarshalJSON refuses an account without what makes it one.
+func (a *RedemptionsAccount) UnmarshalJSON(text []byte) error {
+	type plain RedemptionsAccount
+	return stated(text, (*plain)(a), "id", "balance", "availableBalance")
+}
+
 // TransactionsOptions filters Transactions. Whether the bounds are inclusive
 // is not documented.
 type TransactionsOptions struct{ CreatedFrom, CreatedTo time.Time }
@@ -219,6 +245,12 @@ type RedemptionsTransaction struct {
 	CurrencyCode string `json:"currencyCode"`
 	Description  string `json:"description"`
 	CreatedAt    Time   `json:"createdAt"`
+}
+
+// UnmarshalJSON refuses a transaction without what makes it one.
+func (t *RedemptionsTransaction) UnmarshalJSON(text []byte) error {
+	type plain RedemptionsTransaction
+	return stated(text, (*plain)(t), "id", "amountDebit", "amountCredit")
 }
 
 // InitiatePaymentRequest starts a payment. All but ReturnURL is required.
@@ -278,23 +310,11 @@ type RedemptionsPayment struct {
 	ReturnURL     string               `json:"returnUrl,omitempty"`
 }
 
-// UnmarshalJSON refuses a payment without a status: its zero value would be
-// taken for one in progress.
+// UnmarshalJSON refuses a payment without a status, among others: its zero
+// value would be taken for one in progress.
 func (p *RedemptionsPayment) UnmarshalJSON(text []byte) error {
 	type plain RedemptionsPayment
-	wire := struct {
-		*plain
-		Amount     *Cents             `json:"amount"`
-		StatusCode *RedemptionsStatus `json:"statusCode"`
-	}{plain: (*plain)(p)}
-	if err := json.Unmarshal(text, &wire); err != nil {
-		return err
-	}
-	if p.ID == "" || wire.Amount == nil || wire.StatusCode == nil {
-		return errors.New("a payment has no id, no amount or no status")
-	}
-	p.Amount, p.StatusCode = *wire.Amount, *wire.StatusCode
-	return nil
+	return stated(text, (*plain)(p), "id", "reference", "amount", "statusCode", "errorCode")
 }
 
 func (p *RedemptionsPayment) check(id string) error { return same(p.ID, id) }
@@ -308,16 +328,15 @@ type PaymentsOptions struct {
 	CompletedFrom, CompletedTo time.Time
 }
 
-// RedemptionsError is the body of a 400. Its statusCode is the HTTP status.
-type RedemptionsError struct {
+// redemptionsError is the body of a 400. Its status code is the HTTP status.
+type redemptionsError struct {
 	StatusCode       int               `json:"statusCode"`
 	ErrorCode        string            `json:"errorCode"` // "0" general, "1" validation, "2" cannot be parsed
 	Message          string            `json:"message"`
-	ValidationErrors []ValidationError `json:"validationErrors,omitempty"`
+	ValidationErrors []validationError `json:"validationErrors,omitempty"`
 }
 
-// ValidationError names one field that is wrong.
-type ValidationError struct {
+type validationError struct {
 	Index        string `json:"index,omitempty"`
 	ErrorCode    string `json:"errorCode"` // "100" missing, "106" invalid
 	ErrorMessage string `json:"errorMessage"`

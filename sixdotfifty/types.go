@@ -76,6 +76,21 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// stated decodes an object in which these fields are neither absent nor null:
+// what is not said must not be taken for zero.
+func stated(text []byte, v any, fields ...string) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return err
+	}
+	for _, field := range fields {
+		if value := string(all[field]); value == "" || value == "null" || value == `""` {
+			return fmt.Errorf("the reply has an object without %s", field)
+		}
+	}
+	return json.Unmarshal(text, v)
+}
+
 // Account is a PAY account.
 type Account struct {
 	ID               string  `json:"id"`
@@ -86,6 +101,12 @@ type Account struct {
 	Balance          Balance `json:"balance"`
 	AvailableBalance Balance `json:"availableBalance"`
 	CurrencyCode     string  `json:"currencyCode"` // DZAR
+}
+
+// UnmarshalJSON refuses an account without what makes it one.
+func (a *Account) UnmarshalJSON(text []byte) error {
+	type plain Account
+	return stated(text, (*plain)(a), "id", "balance", "availableBalance")
 }
 
 // BatchRequest names a batch. In an update, what is empty is not sent.
@@ -206,7 +227,8 @@ func (p *Payment) UnmarshalJSON(text []byte) error {
 	type plain Payment
 	wire := struct {
 		*plain
-		Amount *Amount `json:"amount"`
+		Amount         *Amount `json:"amount"`
+		ReferralAmount *Amount `json:"referralAmount"` // null where there is none
 	}{plain: (*plain)(p)}
 	if err := json.Unmarshal(text, &wire); err != nil {
 		return err
@@ -215,6 +237,9 @@ func (p *Payment) UnmarshalJSON(text []byte) error {
 		return errors.New("a payment has no id, no status or no amount")
 	}
 	p.Amount = *wire.Amount
+	if wire.ReferralAmount != nil {
+		p.ReferralAmount = *wire.ReferralAmount
+	}
 	return nil
 }
 

@@ -140,8 +140,35 @@ func TestAmounts(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, string(text))
 	}
-	var twice sixdotfifty.Payment
-	require.Error(t, json.Unmarshal([]byte(`{"id":"1","statusCode":"SETTLED"}`), &twice), "a payment without an amount is not one of zero")
+}
+
+// What is not said is not zero, not free of errors, and not in progress.
+func TestWhatIsNotSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		of   any
+		text string
+		good bool
+	}{
+		"a payment":                        {new(sixdotfifty.Payment), `{"id":"1","statusCode":"SETTLED","amount":1,"referralAmount":null,"firstname":null,"settledAt":null}`, true},
+		"a payment without an amount":      {new(sixdotfifty.Payment), `{"id":"1","statusCode":"SETTLED"}`, false},
+		"a payment of null":                {new(sixdotfifty.Payment), `{"id":"1","statusCode":"SETTLED","amount":null}`, false},
+		"a payment without a status":       {new(sixdotfifty.Payment), `{"id":"1","amount":1}`, false},
+		"an account":                       {new(sixdotfifty.Account), `{"id":"1","balance":0,"availableBalance":"0"}`, true},
+		"an account without a balance":     {new(sixdotfifty.Account), `{"id":"1","availableBalance":"0"}`, false},
+		"a merchant's account":             {new(sixdotfifty.RedemptionsAccount), `{"id":"1","balance":"0","availableBalance":"0"}`, true},
+		"a merchant's account of null":     {new(sixdotfifty.RedemptionsAccount), `{"id":"1","balance":null,"availableBalance":"0"}`, false},
+		"a transaction":                    {new(sixdotfifty.RedemptionsTransaction), `{"id":1,"amountDebit":"0","amountCredit":"5"}`, true},
+		"a transaction without an id":      {new(sixdotfifty.RedemptionsTransaction), `{"amountDebit":"0","amountCredit":"5"}`, false},
+		"a transaction without an amount":  {new(sixdotfifty.RedemptionsTransaction), `{"id":1,"amountDebit":"0"}`, false},
+		"a redemption":                     {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"r","amount":"1","statusCode":1,"errorCode":0}`, true},
+		"a redemption without a status":    {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"r","amount":"1","errorCode":0}`, false},
+		"a redemption without an error":    {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"r","amount":"1","statusCode":10}`, false},
+		"a redemption without a reference": {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"","amount":"1","statusCode":1,"errorCode":0}`, false},
+	} {
+		if err := json.Unmarshal([]byte(c.text), c.of); c.good != (err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestCentsAreStrings(t *testing.T) {
@@ -187,7 +214,7 @@ func TestErrorBodies(t *testing.T) {
 		"the model of Redemptions": {"application/json", model("redemptions_error_400_validation.response"), &batch.Error{Code: "1", Message: "Validation error",
 			Fields: []batch.FieldError{{Item: -1, Field: "amount", Message: "Required parameter missing"}}}},
 		"nothing":          {"", nil, &batch.Error{}},
-		"success:false":    {"application/json", model("pay_get_token.response_failed"), &batch.Error{Kind: batch.ErrAuth, Message: "the service does not accept the key and the secret"}},
+		"success:false":    {"application/json", []byte(`{"success":false}`), &batch.Error{Message: `{"success":false}`}}, // Of another call.
 		"a proxy's page":   {"text/html", []byte("<html>"), nil},
 		"a page in hiding": {"application/json", []byte("<!DOCTYPE html>"), nil},
 		"XML":              {"application/xml", []byte("x"), nil},
@@ -196,6 +223,10 @@ func TestErrorBodies(t *testing.T) {
 			t.Errorf("%s is not read as wanted (-want +got):\n%s", name, diff)
 		}
 	}
+	for _, status := range []int{400, 401, 500} {
+		require.Equal(t, batch.ErrAuth, sixdotfifty.TokenRefusal(status, model("pay_get_token.response_failed")).Kind)
+	}
+	require.Equal(t, batch.Kind(""), sixdotfifty.TokenRefusal(400, model("pay_error_400.response_json_string")).Kind)
 	require.Empty(t, sixdotfifty.Refusal(500, "text/plain", []byte("NullReferenceException at Ada Lovelace")).Message, "the text of an exception is not repeated")
 }
 

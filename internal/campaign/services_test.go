@@ -166,6 +166,7 @@ func centrapayService(r *rand.Rand, server *centrapaytest.Server, o centrapay.Pr
 func openSixDotFifty(r *rand.Rand) *service {
 	o := sixdotfiftytest.Options{InMemory: true, Autoplay: 1, FilterPrefix: maybe(r), CancelFreesID: maybe(r),
 		SubmitWithoutPayments: maybe(r), ZonedTimes: maybe(r),
+		MaxTake: pick(r, 0, 0, 2), RefusalStatus: pick(r, 0, 422),
 		Errors:   pick(r, sixdotfiftytest.ErrorsText, sixdotfiftytest.ErrorsString, sixdotfiftytest.ErrorsModel),
 		Payments: pick(r, sixdotfiftytest.PaymentsWhole, sixdotfiftytest.PaymentsCut, sixdotfiftytest.PaymentsPaged),
 		Added:    pick(r, sixdotfiftytest.AddedSummary, sixdotfiftytest.AddedPayments, sixdotfiftytest.AddedNothing)}

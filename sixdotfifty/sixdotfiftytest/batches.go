@@ -286,7 +286,7 @@ func (s *Server) update(b *run, r simkit.Request) simkit.Reply {
 }
 
 // page cuts a list by skip and take; without take it ends at 1,000.
-func page[T any](list []T, r simkit.Request) ([]T, bool) {
+func page[T any](s *Server, list []T, r simkit.Request) ([]T, bool) {
 	skip, take := 0, 1000
 	for name, value := range map[string]*int{"skip": &skip, "take": &take} {
 		if text := r.URL.Query().Get(name); text != "" {
@@ -296,6 +296,9 @@ func page[T any](list []T, r simkit.Request) ([]T, bool) {
 			}
 			*value = n
 		}
+	}
+	if s.options.MaxTake > 0 {
+		take = min(take, s.options.MaxTake)
 	}
 	list = list[min(skip, len(list)):]
 	return list[:min(take, len(list))], true
@@ -311,7 +314,7 @@ func (s *Server) list(r simkit.Request) simkit.Reply {
 			found = append(found, s.wire(b, true))
 		}
 	}
-	found, ok := page(found, r)
+	found, ok := page(s, found, r)
 	if !ok {
 		return s.problem(http.StatusBadRequest, "skip and take must be numbers")
 	}
@@ -384,7 +387,7 @@ func (s *Server) listPayments(b *run, r simkit.Request) simkit.Reply {
 	case PaymentsCut:
 		list = list[:min(1000, len(list))]
 	case PaymentsPaged:
-		list, ok = page(list, r)
+		list, ok = page(s, list, r)
 	}
 	if !ok {
 		return s.problem(http.StatusBadRequest, "skip and take must be numbers")

@@ -126,7 +126,7 @@ func (s *Server) merchantTransactions(r simkit.Request) simkit.Reply {
 				"currencyCode": "DZAR", "description": t.description, "createdAt": s.moment(t.created)})
 		}
 	}
-	found, ok = page(found, r)
+	found, ok = page(s, found, r)
 	if !ok {
 		return s.invalid("106", "Invalid value supplied", "skip")
 	}
@@ -159,6 +159,8 @@ func (s *Server) initiate(r simkit.Request) simkit.Reply {
 		return s.invalid("106", "Invalid value supplied", "accountId")
 	case in.Reference == "" || in.CurrencyCode == "" || in.CountryCode == "":
 		return s.invalid("100", "Required parameter missing", "reference")
+	case s.options.UniqueReferences && slices.ContainsFunc(s.merchant.payments, func(p *redemption) bool { return p.reference == in.Reference }):
+		return s.invalid("106", "Invalid value supplied", "reference")
 	}
 	p := &redemption{id: fmt.Sprintf("009c3481-a65c-4afa-a950-%012d", len(s.merchant.payments)+1), reference: in.Reference, currency: in.CurrencyCode,
 		country: in.CountryCode, returnURL: in.ReturnURL, amount: amount, created: s.Clock.Now()}
@@ -209,7 +211,7 @@ func (s *Server) listRedemptions(r simkit.Request) simkit.Reply {
 			found = append(found, s.wireRedemption(p))
 		}
 	}
-	found, ok := page(found, r)
+	found, ok := page(s, found, r)
 	if !ok {
 		return s.invalid("106", "Invalid value supplied", "skip")
 	}

@@ -21,6 +21,10 @@
 //     no zone (Options.ZonedTimes).
 //   - Whether somebody is a member is answered by true or false
 //     (Options.MissingMembers).
+//   - A page is as large as take asks for (Options.MaxTake).
+//   - What PAY refuses is 400 (Options.RefusalStatus).
+//   - The reference of a redemption may be used again
+//     (Options.UniqueReferences).
 package sixdotfiftytest
 
 import (
@@ -60,6 +64,9 @@ type Options struct {
 	StringBalances        bool
 	ZonedTimes            bool
 	MissingMembers        bool // 404 for somebody who is not a member
+	MaxTake               int  // a page has so many at the most; 0 means any number
+	RefusalStatus         int  // status of what PAY refuses; 0 means 400
+	UniqueReferences      bool // a second redemption of one reference is refused
 }
 
 // Errors is the form of an error's body.
@@ -120,7 +127,10 @@ func New(o *Options) *Server {
 		s.options = *o
 	}
 	if s.options.Key == "" {
-		s.options.Key, s.options.Secret = "11111111-2222-3333-4444-555555555555", "a-secret-of-the-simulator"
+		s.options.Key = "11111111-2222-3333-4444-555555555555"
+	}
+	if s.options.Secret == "" {
+		s.options.Secret = "a-secret-of-the-simulator"
 	}
 	if s.options.ClaimWindow == 0 {
 		s.options.ClaimWindow = 60 * 24 * time.Hour
@@ -159,7 +169,8 @@ func (s *Server) Config() sixdotfifty.Config {
 
 // RedemptionsConfig is the configuration of a client of Redemptions.
 func (s *Server) RedemptionsConfig() sixdotfifty.RedemptionsConfig {
-	return sixdotfifty.RedemptionsConfig{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL + "/redemptions", HTTPClient: s.server.HTTPClient()}
+	return sixdotfifty.RedemptionsConfig{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL + "/redemptions",
+		PageURL: s.URL + "/page", HTTPClient: s.server.HTTPClient()}
 }
 
 // Accepted counts, by external id, how often a payment was submitted: how
@@ -274,6 +285,9 @@ func (s *Server) getToken(api, name string) simkit.Operation {
 
 // problem is an error in the words of the service.
 func (s *Server) problem(status int, message string) simkit.Reply {
+	if status == http.StatusBadRequest && s.options.RefusalStatus != 0 {
+		status = s.options.RefusalStatus
+	}
 	switch s.options.Errors {
 	case ErrorsString:
 		return encode(status, message)
