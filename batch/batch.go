@@ -25,8 +25,9 @@ type Draft struct {
 	Reference string `json:"reference"`
 	// Direction is the way you expect money to move.
 	Direction Direction `json:"direction"`
-	// Date is when to process; zero means as soon as possible. Only the day
-	// counts, in UTC, where a service schedules by day.
+	// Date is the day on which to process; zero means as soon as possible. It
+	// is the day that the calendar shows in Date's own location: the time of
+	// day and the zone are never sent.
 	Date time.Time `json:"date,omitzero"`
 	// Items are the payments or records. A few providers can fill them in
 	// (Info.ItemsOptional).

@@ -147,8 +147,8 @@ func (f *Failure) error(provider string) error {
 // fingerprint identifies a draft: two drafts have the same one if and only if
 // they ask for the same.
 func fingerprint(d Draft) string {
-	if !d.Date.IsZero() {
-		d.Date = d.Date.UTC()
+	if year, month, day := d.Date.Date(); !d.Date.IsZero() {
+		d.Date = time.Date(year, month, day, 0, 0, 0, 0, time.UTC) // Only the day counts.
 	}
 	text, err := json.Marshal(d)
 	if err != nil {

@@ -56,8 +56,9 @@ type Total struct {
 //
 // The report is always complete: an item without a row is OutcomePending while
 // b is not final, and OutcomeUnknown after. Whatever does not fit (an item
-// missing from a final report, a row for no item, a second row, another amount
-// or account) is listed in the error, an ErrProtocol, beside the report.
+// missing from a final report or pending in it, a row for no item, a second
+// row, another amount or account) is listed in the error, an ErrProtocol,
+// beside the report.
 func NewReport(b Batch, rows []Result) (Report, error) {
 	r := Report{Batch: b, Results: make([]Result, len(b.Draft.Items))}
 	var faults []FieldError
@@ -90,6 +91,10 @@ func NewReport(b Batch, rows []Result) (Report, error) {
 		}
 		if row.Item.Account != "" && row.Item.Account != item.Account {
 			fault(n, reference, "account", "is reported as another account than was sent")
+		}
+		if row.Outcome == OutcomePending && b.State.Final() {
+			row.Outcome = OutcomeUnknown
+			fault(n, reference, "result", "is pending in a batch that is over")
 		}
 		row.Item = item
 		*result = row

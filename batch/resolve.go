@@ -210,6 +210,9 @@ func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Bat
 	if cancels && !s.submitted && (s.batch != nil || s.creating > 0) {
 		var err error
 		if b.ID == "" {
+			b.ID = s.left
+		}
+		if b.ID == "" {
 			draft := b.Draft
 			b, err = Find(ctx, r.p, r.key.Reference)
 			b.Draft = draft
@@ -234,8 +237,8 @@ func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Bat
 				return read, failed
 			}
 			b = read
-		} else if err != nil && kind != ErrNotFound {
-			return b, err
+		} else if err != nil && kind != ErrNotFound && (kind != ErrUnsupported || b.ID != "") {
+			return b, err // What cannot be looked for cannot be cancelled, and is left to the person.
 		}
 	}
 	return b, r.decide(ctx, Entry{Kind: EntryDone, Batch: r.kept(b), Decision: &d})

@@ -211,6 +211,13 @@ func (r *run) submit(ctx context.Context) (Batch, error) {
 			continue // This attempt or an earlier one may have landed: only a read decides.
 		}
 		wait, again := repeatable(err, tries)
+		if !again && s.resent {
+			// It may be refused because one that the person gave up has landed after all.
+			b.State = StateUnknown
+			if read, failed := Reconcile(ctx, r.p, b); failed == nil && read.State != StateDraft {
+				return read, r.reconciled(ctx, read)
+			}
+		}
 		if !again {
 			return after, err
 		}
@@ -524,7 +531,9 @@ type standing struct {
 	intent    *Entry
 	batch     *Batch   // what Create returned, or what is known since it was submitted
 	creating  int      // attempts to create that may have left a draft that is not known
+	left      string   // the ID of the draft that the last of them has left, if it is known
 	creates   int      // attempts to create
+	resent    bool     // a person has decided to send again what may still have landed
 	attempts  int      // attempts to submit
 	open      int      // attempts to submit that may have landed or may still land
 	unclear   *Failure // why the last open one is unclear; nil after a crash
@@ -560,6 +569,9 @@ func stand(history []Entry) standing {
 					s.creating-- // A refusal, or a draft that is withdrawn, closes its own attempt and no other.
 				}
 				s.touched = s.creating > 0
+				if s.left = e.Batch.ID; e.Batch.State == StateCancelled {
+					s.left = ""
+				}
 			case e.Failure == nil:
 				s.batch, s.open, s.submitted = e.Batch, 0, true
 			case e.Failure.Kind == ErrAmbiguous:
@@ -571,7 +583,7 @@ func stand(history []Entry) standing {
 			s.batch, s.open, s.submitted = e.Batch, 0, true
 		case EntryDecision:
 			// Only Resend is recorded by itself.
-			s.open, s.unclear, s.creating = 0, nil, 0
+			s.open, s.unclear, s.creating, s.resent = 0, nil, 0, true
 		case EntryDone:
 			s.batch, s.done, s.abandoned = e.Batch, true, e.Decision
 		}

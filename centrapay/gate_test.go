@@ -131,7 +131,11 @@ func TestGateHandles(t *testing.T) {
 		gate.ServeHTTP(w, r)
 		require.Equal(t, 404, w.Code, "%q", path)
 	}
-	status, _ := fetch(t, gate, http.MethodGet, u[:len(u)-1]+"2")
+	other := u[:len(u)-1] + "2"
+	if other == u {
+		other = u[:len(u)-1] + "3"
+	}
+	status, _ := fetch(t, gate, http.MethodGet, other)
 	require.Contains(t, []int{200, 410}, status)
 	status, _ = fetch(t, gate, http.MethodPost, u)
 	require.Equal(t, 405, status)

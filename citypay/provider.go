@@ -122,12 +122,11 @@ func (p *Provider) Create(_ context.Context, d batch.Draft) (batch.Batch, error)
 	if err != nil {
 		faults = append(faults, batch.FieldError{Item: -1, Field: "reference", Message: err.Error()})
 	}
-	today := day(time.Now())
 	if d.Date.IsZero() {
 		// The date that is sent is fixed now, so that a resend is the same
 		// request, whenever it happens.
-		b.Draft.Date = today
-	} else if d.Date.UTC().After(today.AddDate(0, 0, 1).Add(-1)) {
+		b.Draft.Date = time.Now().UTC().Truncate(24 * time.Hour)
+	} else if d.Date.Format(time.DateOnly) > time.Now().In(d.Date.Location()).Format(time.DateOnly) {
 		faults = append(faults, batch.FieldError{Item: -1, Field: "date", Message: "is in the future, and CityPay documents no effect of that"})
 	}
 	if err := batch.Invalid(name, "Create", faults); err != nil {
@@ -136,8 +135,6 @@ func (p *Provider) Create(_ context.Context, d batch.Draft) (batch.Batch, error)
 	b.ID = strconv.FormatInt(id, 10)
 	return b, nil
 }
-
-func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
 // faults lists what CityPay could not accept.
 func (p *Provider) faults(d batch.Draft) []batch.FieldError {
@@ -235,7 +232,7 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 
 	request := ProcessBatchRequest{
-		BatchDate:       b.Draft.Date.UTC().Format(time.DateOnly),
+		BatchDate:       b.Draft.Date.Format(time.DateOnly),
 		BatchID:         id,
 		ClientAccountID: p.config.ClientAccountID,
 		Transactions:    make([]BatchTransaction, len(b.Draft.Items)),

@@ -466,16 +466,9 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	}
 	rows := make([]batch.Result, len(payments))
 	deleted := 0
-	var faults []batch.FieldError
 	for n, payment := range payments {
-		switch payment.StatusCode {
-		case PaymentDeleted:
+		if payment.StatusCode == PaymentDeleted {
 			deleted++
-		case PaymentDraft, PaymentPending:
-			if b.State.Final() {
-				faults = append(faults, batch.FieldError{Item: -1, Reference: payment.ExternalID, Field: "status",
-					Message: fmt.Sprintf("is %s, and the batch is %s", payment.StatusCode, at.StatusCode)})
-			}
 		}
 		rows[n] = batch.Result{
 			Item: batch.Item{Reference: payment.ExternalID, Account: payment.MSISDN,
@@ -485,15 +478,13 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 			Native:  payment,
 		}
 	}
-	if s := at.Summary; s != nil && s.PaymentsCount != len(payments) && s.PaymentsCount != len(payments)-deleted {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "summary", Message: fmt.Sprintf("has %d payments, and the list has %d", s.PaymentsCount, len(payments))})
-	}
 	report, err := batch.NewReport(b, rows)
 	if err == nil {
 		err = stale
 	}
-	if err == nil && len(faults) > 0 {
-		err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the payments do not match the batch", Fields: faults}
+	if s := at.Summary; err == nil && s != nil && s.PaymentsCount != len(payments) && s.PaymentsCount != len(payments)-deleted {
+		err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op,
+			Message: fmt.Sprintf("the batch has %d payments, and the list has %d", s.PaymentsCount, len(payments))}
 	}
 	return report, err
 }
@@ -505,9 +496,6 @@ func outcome(status PaymentStatus, s batch.State) batch.Outcome {
 	case PaymentSettled:
 		return batch.OutcomePaid
 	case PaymentDraft, PaymentPending:
-		if s.Final() {
-			return batch.OutcomeUnknown // A batch that is over has none of these.
-		}
 		return batch.OutcomePending
 	case PaymentCancelled:
 		switch s {

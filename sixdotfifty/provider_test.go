@@ -568,9 +568,9 @@ func TestContradictoryReports(t *testing.T) {
 		fault   simkit.Fault
 		want    string
 	}{
-		"a payment is pending in a batch that is closed": {sixdotfiftytest.Options{}, change("SETTLED", "PENDING"), "is PENDING, and the batch is CLOSED"},
-		"and a draft":                            {sixdotfiftytest.Options{}, change("SETTLED", "DRAFT"), "is DRAFT, and the batch is CLOSED"},
-		"an open batch whose payments are short": {sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, on("ListPayments", reply(200, `[]`)), "summary: has 2 payments, and the list has 0"},
+		"a payment is pending in a batch that is closed": {sixdotfiftytest.Options{}, change("SETTLED", "PENDING"), "is pending in a batch that is over"},
+		"and a draft":                            {sixdotfiftytest.Options{}, change("SETTLED", "DRAFT"), "is pending in a batch that is over"},
+		"an open batch whose payments are short": {sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, on("ListPayments", reply(200, `[]`)), "the batch has 2 payments, and the list has 0"},
 	} {
 		server, _, p := start(t, &c.options)
 		b, err := p.Submit(t.Context(), create(t, p, newDraft(2)))
