@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/internal/rest"
@@ -113,6 +114,8 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 			return ignored("submit_date", string(b.SubmitDate))
 		case o.PaymentMethod != "" && (b.PaymentMethod == nil || b.PaymentMethod.Code != o.PaymentMethod):
 			return ignored("payment_method", "another")
+		case len(o.Accounts) > 0 && (b.Account == nil || !slices.Contains(o.Accounts, int(b.Account.ID))):
+			return ignored("account", "another")
 		}
 		return nil
 	})
@@ -127,6 +130,16 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 //
 //	POST /batch/add
 func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
+	var faults []batch.FieldError
+	if a.PaymentMethodCode == "" {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "payment_method_code", Message: "is empty"})
+	}
+	if _, err := time.Parse(time.DateOnly, string(a.ActionDate)); err != nil {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "action_date", Message: "is no date like 2014-08-21"})
+	}
+	if err := batch.Invalid(name, opAddBatch.Name, faults); err != nil {
+		return nil, err
+	}
 	form := url.Values{}
 	set(form, "payment_method_code", a.PaymentMethodCode)
 	set(form, "action_date", string(a.ActionDate))
@@ -147,10 +160,15 @@ func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
 //
 // With State BatchSubmit, money moves: it is sent at most once. Success means
 // that the service was seen to have the batch in state submit or beyond.
-// ErrUnsupported means that it accepted the call, answered that the batch is
-// where it was, and said so again when it was asked: nothing was submitted.
-// Everything that leaves doubt is ErrAmbiguous: read the batch, and do not
-// submit it again.
+// Everything else that is not a refusal is ErrAmbiguous: read the batch, and do
+// not submit it again. That includes a service that accepts the call and still
+// has the batch ready: it may ignore the state, or apply it later.
+//
+// With State BatchDead, ErrUnsupported means that the service accepted the call,
+// answered that the batch is where it was, and said so again when it was asked.
+//
+// A date alone that the service has ignored is ErrProtocol, beside the batch as
+// it is now. Together with a state it is refused.
 //
 //	POST /batch/{id}/update
 func (c *Client) UpdateBatch(ctx context.Context, id string, u UpdateBatch) (*Batch, error) {
@@ -169,6 +187,10 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	if u.State != "" && u.State != BatchSubmit && u.State != BatchDead {
 		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "state",
 			Message: fmt.Sprintf("is %q, which only the system sets: it can be submit or dead", u.State)}})
+	}
+	if u.State != "" && u.ActionDate != "" {
+		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "action_date",
+			Message: "is changed together with the state: change it before, and read the batch"}})
 	}
 	if u.State == "" && u.ActionDate == "" {
 		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "state", Message: "is empty: nothing would change"}})
@@ -191,11 +213,16 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	var w wishes
 	w.compare("action_date", string(u.ActionDate), string(b.ActionDate))
 	switch {
-	case u.State == "" || b.State == u.State || u.State == BatchSubmit && b.State.atTheBank():
+	case u.State == "":
 		return b, w.err(op.Name)
-	case replied != nil && replied.State == b.State:
+	case b.State == u.State || u.State == BatchSubmit && b.State.atTheBank():
+		return b, nil
+	case u.State == BatchDead && replied != nil && replied.State == b.State:
 		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name,
 			Message: fmt.Sprintf("the service accepted the call and ignored the state: the batch is still %s; there is another call for it", b.State)}
+	case b.State == BatchReady:
+		return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
+			Message: "the call was accepted, and the batch is still ready: it may be submitted later, or only by the other call (ProviderConfig.SetState)"}
 	}
 	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
 		Message: fmt.Sprintf("the call was accepted, and the batch is %s", b.State)}
@@ -274,11 +301,14 @@ func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) 
 		return nil, batch.Invalid(name, opUpdateClient.Name, []batch.FieldError{{Item: -1, Field: "fields", Message: "are all empty: nothing would change"}})
 	}
 	updated, err := call[Customer](ctx, c, opUpdateClient, "client", []string{id}, f.form(), false)
-	if err == nil && updated == nil {
-		updated, err = c.GetClient(ctx, id)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if updated == nil || !updated.names().has(id) {
+		if updated, err = c.GetClient(ctx, id); err != nil {
+			return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: opUpdateClient.Name,
+				Message: "the call was accepted, but what it did cannot be read", Err: err}
+		}
 	}
 	return updated, f.compare(opUpdateClient.Name, updated)
 }
@@ -313,6 +343,7 @@ func (f CustomerFields) compare(op string, c *Customer) error {
 	if c.PaymentMethod != nil {
 		w.compare("payment_method_code", f.PaymentMethodCode, c.PaymentMethod.Code)
 	}
+	w.compareDecimal("discount", f.Discount, string(c.Discount))
 	w.compare("state", f.State, c.State)
 	for field, value := range f.Data {
 		w.compare("data-"+field, value, string(c.Data[field]))
@@ -359,7 +390,17 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 	w.compare("type", a.Type, made.Type)
 	w.compare("state", a.State, made.State)
 	w.compare("po_number", a.PONumber, string(made.PONumber))
+	w.compareDecimal("discount", a.Discount, string(made.Discount))
+	if made.Client != nil && !made.Client.names().has(clientID) {
+		w.compare("client", clientID, made.Client.names().number)
+	}
 	w.compare("lines", strconv.Itoa(len(a.Lines)), strconv.Itoa(len(made.Lines)))
+	for n, line := range made.Lines {
+		if n < len(a.Lines) {
+			w.compareDecimal(fmt.Sprintf("unit_cost[%d]", n), a.Lines[n].UnitCost, string(line.UnitCost))
+			w.compareDecimal(fmt.Sprintf("quantity[%d]", n), a.Lines[n].Quantity, string(line.Quantity))
+		}
+	}
 	return made, w.err(opAddInvoice.Name)
 }
 
@@ -509,6 +550,15 @@ func (w *wishes) compare(field, asked, got string) {
 	if asked != "" && asked != got {
 		*w = append(*w, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf("is %.60q at the service, and %.60q was asked for", got, asked)})
 	}
+}
+
+// compareDecimal takes "1.5" and "1.50" for the same.
+func (w *wishes) compareDecimal(field, asked, got string) {
+	a, failed := batch.ParseDecimal(asked, 2)
+	if g, err := batch.ParseDecimal(got, 2); failed == nil && err == nil && a == g {
+		return
+	}
+	w.compare(field, asked, got)
 }
 
 func (w wishes) err(op string) error {

@@ -339,10 +339,15 @@ func TestListsThatDoNotHold(t *testing.T) {
 		ids, err := collect(`"page":1,"numpages":3,"list":[{"id":1},{"id":2}]`, `"page":2,"numpages":3,"list":[{"id":2},{"id":3}]`, `"page":3,"numpages":3,"list":[{"id":4}]`)
 		require.NoError(t, err)
 		require.Equal(t, []snapbill.Int{1, 2, 3, 4}, ids, "a list that has shifted shows a row again")
-		ids, err = collect(`"page":1,"numpages":9,"list":[{"id":1}]`, `"page":2,"numpages":9,"list":[]`)
+		for _, second := range []string{`[]`, `[{"id":1}]`} {
+			ids, err = collect(`"page":1,"numpages":9,"list":[{"id":1}]`, `"page":2,"numpages":9,"list":`+second)
+			require.ErrorIs(t, err, batch.ErrProtocol, "seven pages are missing")
+			require.Equal(t, []snapbill.Int{1}, ids)
+		}
+		ids, err = collect(`"page":1,"numpages":0,"list":[]`)
 		require.NoError(t, err)
-		require.Equal(t, []snapbill.Int{1}, ids, "an empty page is the last")
-		for _, page := range []string{`"page":2,"numpages":3,"list":[{"id":1}]`, `"numpages":3,"list":[{"id":1}]`, `"page":1,"list":[]`, `"page":1,"numpages":1,"list":{}`, `"page":1,"numpages":1,"list":[{"id":0}]`} {
+		require.Empty(t, ids)
+		for _, page := range []string{`"page":1,"numpages":1`, `"page":1,"numpages":1,"list":null`, `"page":2,"numpages":3,"list":[{"id":1}]`, `"numpages":3,"list":[{"id":1}]`, `"page":1,"list":[]`, `"page":1,"numpages":1,"list":{}`, `"page":1,"numpages":1,"list":[{"id":0}]`} {
 			_, err = collect(page, page, page)
 			require.ErrorIs(t, err, batch.ErrProtocol, page)
 		}

@@ -90,11 +90,16 @@ const (
 // list reads page after page, and yields each object once.
 func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, form url.Values, check func(*T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		form := maps.Clone(form) // Of this iteration alone.
 		seen := make(map[names]bool)
+		fail := func(err error) {
+			var none T
+			yield(none, err)
+		}
 		for page := 1; page <= maxPages; page++ {
 			form.Set("page", strconv.Itoa(page))
 			form.Set("perpage", strconv.Itoa(perPage))
-			var rows []T
+			var rows *[]T
 			var pages Int
 			err := c.post(ctx, op, nil, form, func(e *envelope) error {
 				if e.Type != "list" || e.Class != "" && e.Class != class {
@@ -107,36 +112,46 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 				if err := e.read("list", &rows); err != nil {
 					return err
 				}
-				for n := range rows {
-					if err := P(&rows[n]).check(); err != nil {
+				if rows == nil {
+					return errors.New("the reply holds no list")
+				}
+				for n := range *rows {
+					row := &(*rows)[n]
+					if err := P(row).check(); err != nil {
 						return err
 					}
-					if err := check(&rows[n]); err != nil {
+					if err := check(row); err != nil {
 						return err
 					}
 				}
 				return nil
 			})
 			if err != nil {
-				var none T
-				yield(none, err)
+				fail(err)
 				return
 			}
-			for n := range rows {
+			fresh := false
+			for _, row := range *rows {
 				// A list that changes meanwhile may show a row again.
-				called := P(&rows[n]).names()
+				called := P(&row).names()
 				if seen[called] {
 					continue
 				}
-				seen[called] = true
-				if !yield(rows[n], nil) {
+				seen[called], fresh = true, true
+				if !yield(row, nil) {
 					return
 				}
 			}
-			if Int(page) >= pages || len(rows) == 0 {
+			if Int(page) >= pages {
+				return
+			}
+			if !fresh {
+				fail(&batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name,
+					Message: fmt.Sprintf("page %d of %d holds nothing new: the list may be cut short", page, int64(pages))})
 				return
 			}
 		}
+		fail(&batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("the list has no end after %d pages", maxPages)})
 	}
 }
 
@@ -162,7 +177,7 @@ type envelope struct {
 	Status   string
 	Class    string
 	Message  Text
-	Errors   Map[messages]
+	Errors   faults
 	Page     *Int
 	NumPages *Int
 
@@ -193,6 +208,21 @@ func (e *envelope) read(field string, v any) error {
 // messages are what is wrong with one field: a text, or several.
 type messages []Text
 
+// faults are what is wrong, by field; in a list they are nobody's.
+type faults map[string]messages
+
+func (f *faults) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '[' {
+		var all messages
+		if err := json.Unmarshal(text, &all); err != nil || len(all) == 0 {
+			return err
+		}
+		*f = faults{"": all}
+		return nil
+	}
+	return json.Unmarshal(text, (*map[string]messages)(f))
+}
+
 func (m *messages) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '[' {
 		return json.Unmarshal(text, (*[]Text)(m))
@@ -212,7 +242,7 @@ func envelopes(decode func(*envelope) error) func(io.Reader) error {
 			return err
 		}
 		switch code := e.Code; {
-		case code != nil && *code >= 400 && *code <= 499 && *code != 408 && *code != 409 && *code != 429:
+		case code != nil && *code >= 400 && *code <= 499 && *code != 408 && *code != 409 && *code != 423 && *code != 429:
 			return e.refusal(int(*code))
 		case code != nil && (*code < 200 || *code > 299):
 			return fmt.Errorf("the HTTP status is good, and the body says %d", int64(*code))
@@ -250,7 +280,7 @@ func refusal(status int, _ http.Header, body []byte) *batch.Error {
 	if err != nil || e.Code == nil && e.Message == "" && e.Status == "" {
 		return nil
 	}
-	if e.Code != nil && *e.Code >= 200 && *e.Code <= 299 {
+	if e.Code != nil && int(*e.Code) != status {
 		return &batch.Error{Kind: batch.ErrAmbiguous, Message: fmt.Sprintf("the HTTP status is %d, and the body says %d", status, int64(*e.Code))}
 	}
 	refused := e.refusal(status)

@@ -30,8 +30,8 @@ type ProviderConfig struct {
 	BatchType     string // what a batch must have as its option "type", such as "two-day"; empty means any
 	// SetState submits and cancels by set_state instead of update. Which of
 	// the two an account honours is not documented: Client.Form tells whether
-	// update has a control called state. The wrong one submits nothing, and
-	// ends in ErrUnsupported or ErrAmbiguous.
+	// update has a control called state. The wrong one submits nothing, but
+	// nobody can be sure of that: it ends in ErrAmbiguous.
 	SetState bool
 	// BuildFor is how long Create waits for a batch to be assembled; 0 means 10
 	// minutes, after which SnapBill asks to be told.
@@ -140,8 +140,8 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 		for _, payment := range payments {
 			b.Draft.Items = append(b.Draft.Items, batch.Item{Reference: payment.Client.Number, Account: payment.Client.Number, Amount: p.amount(payment)})
 		}
-		if err := batch.Invalid(name, op, p.faults(b.Draft)); err != nil {
-			return b, err
+		if faults := p.faults(b.Draft); len(payments) > 0 && len(faults) > 0 {
+			return b, conflict(op, "what the service has assembled is no batch that can be submitted here", faults)
 		}
 		if len(payments) == 0 {
 			return b, conflict(op, "the batch is empty: nobody has an invoice that is due", nil)
@@ -234,13 +234,16 @@ func (p *Provider) compare(op string, b batch.Batch, at *Batch, payments []Payme
 			differs(-1, "", field, "is %q at the service, and %q here", got, want)
 		}
 	}
-	fact("date", string(DateOf(b.Draft.Date)), string(at.ActionDate))
+	var method, currency string // What is not said is another.
 	if at.PaymentMethod != nil {
-		fact("payment method", p.config.PaymentMethod, at.PaymentMethod.Code)
+		method = at.PaymentMethod.Code
 	}
 	if at.Currency != nil {
-		fact("currency", p.config.Currency, at.Currency.Code)
+		currency = at.Currency.Code
 	}
+	fact("date", string(DateOf(b.Draft.Date)), string(at.ActionDate))
+	fact("payment method", p.config.PaymentMethod, method)
+	fact("currency", p.config.Currency, currency)
 	fact("type", p.config.BatchType, string(at.Options["type"]))
 	there := make(map[string]Payment, len(payments))
 	for _, payment := range payments {
@@ -294,7 +297,7 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	at, err := p.setState(ctx, b.ID, BatchSubmit)
 	if err == nil {
-		return seen(b, at), nil
+		return seen(op, b, at)
 	}
 	if errors.Is(err, batch.ErrAmbiguous) {
 		b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
@@ -325,7 +328,7 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
 	if again.State != BatchReady || again.Totals == nil || *again.Totals != *at.Totals || again.AmountsCents == nil || *again.AmountsCents != *at.AmountsCents {
 		return conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s", again.State), nil)
 	}
-	return nil
+	return p.compare(op, b, again, payments)
 }
 
 func (p *Provider) setState(ctx context.Context, id string, state BatchState) (*Batch, error) {
@@ -349,19 +352,25 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if err != nil {
 		return b, err
 	}
-	return seen(b, at), nil
+	return seen(op, b, at)
 }
 
 // seen returns b as SnapBill has it. Whether a batch that was submitted can
-// become ready again is not documented, so nothing is concluded from one that
-// did.
-func seen(b batch.Batch, at *Batch) batch.Batch {
+// become ready again, or be deleted, is not documented: the bank may have it,
+// so a reply that says so is not believed. Nor are totals that do not add up.
+func seen(op string, b batch.Batch, at *Batch) (batch.Batch, error) {
 	next := state(at)
-	if next == batch.StateDraft && b.State == batch.StatePending {
-		next = batch.StateUnknown
+	disbelieve := func(message string) (batch.Batch, error) {
+		return b, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: message}
+	}
+	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCancelled) {
+		return disbelieve(fmt.Sprintf("the batch was submitted, and the service now says that it is %s", at.State))
 	}
 	b.State, b.Native, b.UpdatedAt = next, string(at.State), time.Now()
-	return b
+	if t := at.Totals; at.State == BatchOK && t != nil && t.Pending == 0 && next == batch.StatePending {
+		return disbelieve(fmt.Sprintf("nothing is pending, and yet %d of %d payments have an outcome", int64(t.settled()), int64(t.Total)))
+	}
+	return b, nil
 }
 
 // state maps SnapBill's words. Any other, however similar, is StateUnknown.
@@ -373,7 +382,7 @@ func state(b *Batch) batch.State {
 		return batch.StatePending
 	case BatchOK:
 		t := b.Totals
-		if t == nil || t.Pending > 0 || t.Paid+t.Bounce+t.Refuted != t.Total {
+		if t == nil || t.Total == 0 || t.Pending > 0 || t.settled() != t.Total {
 			return batch.StatePending // The reports have only begun to arrive.
 		}
 		return batch.StateDone
@@ -400,8 +409,9 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	for _, item := range b.Draft.Items {
 		references[item.Account] = item.Reference
 	}
+	var stale error
 	if !b.State.Final() {
-		b = seen(b, at)
+		b, stale = seen(op, b, at)
 	}
 	for payment, err := range p.client.ListPayments(ctx, ListPaymentsOptions{BatchID: at.ID}) {
 		if err != nil {
@@ -412,12 +422,14 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		if payment.Client != nil {
 			row.Item.Account = payment.Client.Number
 		}
-		if row.Item.Reference = references[row.Item.Account]; row.Item.Reference == "" {
-			row.Item.Reference = row.Item.Account // Nobody asked for it, and the report says so.
-		}
+		row.Item.Reference = references[row.Item.Account] // None, if nobody asked for it: the report says so.
 		rows = append(rows, row)
 	}
-	return batch.NewReport(b, rows)
+	report, err := batch.NewReport(b, rows)
+	if err == nil {
+		err = stale
+	}
+	return report, err
 }
 
 // outcome maps the state of a payment. Any word that is not known is
@@ -433,19 +445,18 @@ func outcome(s PaymentState, of batch.State) batch.Outcome {
 	case PaymentDead:
 		return batch.OutcomeSkipped
 	case PaymentPending:
-		switch of {
-		case batch.StateCancelled:
+		if of == batch.StateCancelled {
 			return batch.OutcomeSkipped
-		case batch.StateFailed:
-			return batch.OutcomeFailed // The whole batch was cancelled (documented).
 		}
-		return batch.OutcomePending
+		return batch.OutcomePending // Of a batch that failed too: such a payment should be in error.
 	}
 	return batch.OutcomeUnknown
 }
 
 // Cancel deletes a batch that is not submitted: it becomes dead. Whether the
 // service honours that is not documented, so only a read-back counts.
+// ErrAmbiguous means that the call may yet arrive; ErrUnsupported, that the
+// service accepted it and did nothing.
 func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Cancel"
 	if err := p.info.RefuseCancel(op, b); err != nil {
@@ -453,29 +464,27 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	at, err := p.client.GetBatch(ctx, b.ID)
 	if err == nil && (at.State == BatchReady || at.State == BatchBuild) {
-		var set *Batch
-		if set, err = p.setState(ctx, b.ID, BatchDead); set != nil {
-			at = set
-		} else if errors.Is(err, batch.ErrAmbiguous) {
-			if at, err = p.client.GetBatch(ctx, b.ID); err != nil {
-				return b, err
+		at, err = p.setState(ctx, b.ID, BatchDead)
+		if errors.Is(err, batch.ErrAmbiguous) {
+			if read, failed := p.client.GetBatch(ctx, b.ID); failed == nil && (read.State == BatchDead || read.State.atTheBank()) {
+				at, err = read, nil
 			}
 		}
 	}
-	switch {
-	case at != nil && at.State == BatchDead:
-		return seen(b, at), nil
-	case errors.Is(err, batch.ErrAmbiguous):
-	case err != nil:
+	if err != nil {
 		return b, err
 	}
-	return b, conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State), nil)
+	if at.State != BatchDead {
+		return b, conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State), nil)
+	}
+	return seen(op, b, at)
 }
 
 // handle is a batch of the service without its items. SnapBill keeps no
 // reference of ours.
 func handle(b *Batch) batch.Batch {
-	return seen(batch.Batch{Provider: name, ID: strconv.FormatInt(int64(b.ID), 10), Draft: batch.Draft{Direction: batch.Collect}}, b)
+	return batch.Batch{Provider: name, ID: strconv.FormatInt(int64(b.ID), 10), State: state(b), Native: string(b.State), UpdatedAt: time.Now(),
+		Draft: batch.Draft{Direction: batch.Collect}}
 }
 
 // List lists the batches of the account, in no particular order, without their
@@ -503,25 +512,28 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 			return out, err
 		}
 	}
-	listed := make(map[string]*Batch)
+	listed := make(map[string]*Batch) // by number and by xid
 	if len(bs) > 1 {
 		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{States: []BatchState{BatchSubmit, BatchSubmitted}}) {
 			if err != nil {
 				return out, err
 			}
-			listed[strconv.FormatInt(int64(b.ID), 10)] = &b
+			listed[b.names().number], listed[string(b.XID)] = &b, &b
 		}
 	}
 	for n, b := range bs {
-		if at := listed[b.ID]; at != nil && !b.State.Final() {
-			out[n] = seen(b, at)
+		if b.State.Final() {
 			continue
 		}
-		polled, err := p.Poll(ctx, b)
+		var err error
+		if at := listed[b.ID]; at != nil {
+			out[n], err = seen("PollAll", b, at)
+		} else {
+			out[n], err = p.Poll(ctx, b)
+		}
 		if err != nil {
 			return out, err
 		}
-		out[n] = polled
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package snapbill_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -268,7 +269,7 @@ func TestWhichCallSubmits(t *testing.T) {
 	}{
 		"update is honoured":                            {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate}, snapbill.ProviderConfig{}, "", 1},
 		"set_state is honoured":                         {snapbilltest.Options{Honours: snapbilltest.HonoursSetState}, snapbill.ProviderConfig{SetState: true}, "", 1},
-		"update is ignored, and says so":                {snapbilltest.Options{Honours: snapbilltest.HonoursSetState}, snapbill.ProviderConfig{}, batch.ErrUnsupported, 0},
+		"update is ignored, and says so":                {snapbilltest.Options{Honours: snapbilltest.HonoursSetState}, snapbill.ProviderConfig{}, batch.ErrAmbiguous, 0},
 		"update is ignored, and answers without object": {snapbilltest.Options{Honours: snapbilltest.HonoursSetState, WithoutObject: true}, snapbill.ProviderConfig{}, batch.ErrAmbiguous, 0},
 		"set_state is ignored":                          {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate}, snapbill.ProviderConfig{SetState: true}, batch.ErrAmbiguous, 0},
 	} {
@@ -279,12 +280,128 @@ func TestWhichCallSubmits(t *testing.T) {
 			require.Equal(t, c.want, batch.KindOf(err))
 			require.Equal(t, c.moved, server.Accepted()[d.Items[0].Account])
 			require.Equal(t, 1, server.Log.Count("UpdateBatch")+server.Log.Count("SetBatchState"), "one call, and never the other after it")
-			if c.want == batch.ErrUnsupported {
-				require.Equal(t, batch.StateDraft, b.State)
-				require.ErrorContains(t, err, "there is another call for it")
+			if c.want == batch.ErrAmbiguous {
+				require.Equal(t, batch.StateUnknown, b.State)
+				require.ErrorContains(t, err, "ProviderConfig.SetState")
 			}
 		})
 	}
+}
+
+// A word that is not known, in the reply and in the read-back, does not mean
+// that nothing was submitted.
+func TestASubmitThatEndsInAnotherWord(t *testing.T) {
+	for _, word := range []string{"queued", "submitting", "build", "error", "dead"} {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		d := dueDraft(server, 1)
+		b := create(t, p, d)
+		server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+			server.SayState(word)
+			r.Body = bytes.Replace(r.Body, []byte(`"submit"`), []byte(`"`+word+`"`), 1)
+			return r
+		}})
+		b, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrAmbiguous, word)
+		require.Equal(t, batch.StateUnknown, b.State)
+		require.Equal(t, map[string]int{d.Items[0].Account: 1}, server.Accepted())
+	}
+}
+
+// What a cancel may still do is not denied.
+func TestACancelInDoubt(t *testing.T) {
+	for name, f := range map[string]simkit.Fault{
+		"it is late":        {Op: "UpdateBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: time.Minute},
+		"reads are down":    {Op: "GetBatch", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 404}},
+		"only its reply is": {Op: "UpdateBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset},
+	} {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		b := create(t, p, dueDraft(server, 1))
+		server.Inject(f)
+		cancelled, err := p.Cancel(t.Context(), b)
+		if name == "it is late" {
+			require.ErrorIs(t, err, batch.ErrAmbiguous, name)
+			server.Clock.Advance(time.Hour)
+		} else {
+			require.NoError(t, err, name)
+			require.Equal(t, batch.StateCancelled, cancelled.State)
+		}
+		b, err = p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateCancelled, b.State)
+	}
+}
+
+// What the service does not say is not what was asked for.
+func TestTheSealFailsClosed(t *testing.T) {
+	for field, want := range map[string]string{
+		`"payment_method":{`: `payment method: is "" at the service`,
+		`"currency":{`:       `currency: is "" at the service`,
+		`"action_date":`:     `date: is "" at the service`,
+	} {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		b := create(t, p, dueDraft(server, 1))
+		server.Inject(simkit.Fault{Op: "GetBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+			r.Body = bytes.Replace(r.Body, []byte(field), []byte(`"not_`+field[1:]), 1)
+			return r
+		}})
+		_, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrConflict, field)
+		require.ErrorContains(t, err, want)
+		require.Empty(t, server.Accepted())
+	}
+}
+
+// A stranger's payment does not take the place of an item whose reference is
+// the stranger's number.
+func TestAStrangerOfTheSameName(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 1)
+	d.Items[0].Reference = "stranger"
+	b, err := p.Submit(t.Context(), create(t, p, d))
+	require.NoError(t, err)
+	row := func(id int, number, state string) string {
+		return fmt.Sprintf(`{"id":%d,"state":%q,"amount_cents":5000,"client":{"id":%d,"number":%q},"batch":{"id":%s,"state":"ok"}}`, id, state, id, number, b.ID)
+	}
+	always(server, "ListPayments", `{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[`+row(1, "stranger", "paid")+`,`+row(2, d.Items[0].Account, "bounce")+`]}`)
+	report, err := p.Report(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.Equal(t, batch.OutcomeReturned, report.Results[0].Outcome)
+	require.Len(t, report.Unmatched, 1)
+	require.Equal(t, "stranger", report.Unmatched[0].Item.Account)
+}
+
+// A payment that is pending in a batch that is over is not decided by a guess.
+func TestPendingInABatchThatIsOver(t *testing.T) {
+	for _, final := range []batch.State{batch.StateDone, batch.StateFailed} {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		b, err := p.Submit(t.Context(), create(t, p, dueDraft(server, 1)))
+		require.NoError(t, err)
+		b.State = final
+		report, err := p.Report(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.ErrorContains(t, err, "is pending in a batch that is over")
+		require.Equal(t, batch.OutcomeUnknown, report.Results[0].Outcome)
+	}
+}
+
+// A batch that Create has made and found wanting can be given up.
+func TestAbandonWhatCreateHasLeft(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 2)
+	d.Items[0].Amount.Minor++
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	_, err := batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	abandoned, err := batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"}, o)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateCancelled, abandoned.State, "it is deleted at the service")
+
+	d = dueDraft(server, 1)
+	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	_, err = batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"}, o)
+	require.NoError(t, err, "one that nobody can look for")
 }
 
 // Row 82: ok is not the end.
@@ -317,18 +434,43 @@ func TestTotalsThatAreMissingAreNotZero(t *testing.T) {
 		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
 		require.NoError(t, err)
 		b := batch.Batch{Provider: "snapbill", ID: "5", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Collect}}
-		for _, totals := range []string{``, `,"totals":{"total":3,"paid":2,"pending":0,"bounce":0,"refuted":0}`, `,"totals":{"total":3,"paid":2,"pending":"1"}`} {
+		for totals, want := range map[string]batch.Kind{
+			``: "",
+			`,"totals":{"total":3,"paid":2,"pending":"1"}`: "",
+			`,"totals":{}`: batch.ErrProtocol,
+			`,"totals":{"total":0,"paid":0,"pending":0}`:                           batch.ErrProtocol,
+			`,"totals":{"total":3,"paid":2,"pending":0,"bounce":0,"refuted":0}`:    batch.ErrProtocol, // The watch would last for ever.
+			`,"totals":{"total":1,"paid":9223372036854775807,"pending":0}`:         batch.ErrProtocol,
+			`,"totals":{"total":3,"paid":2,"pending":0,"bounce":"1","refuted":-1}`: batch.ErrProtocol,
+		} {
 			always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok"`+totals+`}}`)
 			got, err := p.Poll(t.Context(), b)
-			require.NoError(t, err)
+			require.Equal(t, want, batch.KindOf(err), "%s: %v", totals, err)
 			require.Equal(t, batch.StatePending, got.State, totals)
 		}
-		// What was submitted and is ready again is nobody's guess.
-		always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ready"}}`)
-		got, err := p.Poll(t.Context(), b)
-		require.NoError(t, err)
-		require.Equal(t, batch.StateUnknown, got.State)
 	})
+}
+
+// What was submitted is not ready again, and not deleted, because one reply
+// says so, or two.
+func TestAStaleRead(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 1)
+	b, err := p.Submit(t.Context(), create(t, p, d))
+	require.NoError(t, err)
+	for _, word := range []string{"ready", "build", "dead"} {
+		server.SayState(word)
+		for range 2 {
+			b, err = p.Poll(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrProtocol)
+			require.Equal(t, batch.StatePending, b.State)
+		}
+		_, err = p.PollAll(t.Context(), []batch.Batch{b, b})
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		_, err = p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrConflict)
+	}
+	require.Equal(t, map[string]int{d.Items[0].Account: 1}, server.Accepted())
 }
 
 func TestAFailedBatch(t *testing.T) {
@@ -452,8 +594,10 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 		_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "still ready after an hour"}, o)
 		require.NoError(t, err)
 		server.Clock.Advance(2 * time.Hour) // It lands after all.
-		_, err = batch.Resume(t.Context(), p, d.Reference, o)
-		require.ErrorIs(t, err, batch.ErrConflict, "the batch is submitted already, and not by this attempt")
+		server.FinishAll()
+		report, err := batch.Resume(t.Context(), p, d.Reference, o)
+		require.NoError(t, err, "the refusal is not the answer")
+		require.Equal(t, batch.OutcomePaid, report.Results[0].Outcome)
 		require.Equal(t, map[string]int{d.Items[0].Account: 1}, server.Accepted())
 	})
 }

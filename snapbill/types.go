@@ -24,7 +24,7 @@ func (n *Int) UnmarshalJSON(text []byte) error {
 		digits = text[1 : len(text)-1]
 	}
 	value, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil || digits[0] == '+' {
+	if err != nil || digits[0] == '+' || len(digits) > 18 { // So that sums cannot overflow.
 		return fmt.Errorf("%.40q is no integer", text)
 	}
 	*n = Int(value)
@@ -182,6 +182,9 @@ type Totals struct {
 	Paid    Int `json:"paid"`
 }
 
+// settled is how many have an outcome.
+func (t *Totals) settled() Int { return t.Paid + t.Bounce + t.Refuted }
+
 func (t *Totals) check() error {
 	if t == nil {
 		return nil
@@ -316,7 +319,9 @@ type Customer struct {
 
 func (c *Customer) names() names { return numbered(c.ID, c.XID) }
 
-func (c *Customer) check() error { return same("client", c.ID, c.XID) }
+func (c *Customer) check() error {
+	return errors.Join(same("client", c.ID, c.XID), agree("credit", c.Credit, c.CreditCents))
+}
 
 // Link is a URL that logs in whoever opens it. Printed, it is redacted.
 type Link string
@@ -391,7 +396,11 @@ type Invoice struct {
 func (i *Invoice) names() names { return numbered(i.ID, i.XID) }
 
 func (i *Invoice) check() error {
-	return errors.Join(same("invoice", i.ID, i.XID), agree("total", i.Total, i.TotalCents))
+	faults := []error{same("invoice", i.ID, i.XID), agree("total", i.Total, i.TotalCents), agree("subtotal", i.Subtotal, i.SubtotalCents)}
+	for _, line := range i.Lines {
+		faults = append(faults, agree("unit cost", line.UnitCost, line.UnitCostCents), agree("total of a line", line.Total, line.TotalCents))
+	}
+	return errors.Join(faults...)
 }
 
 // InvoiceLine is a line of an invoice. Where it stems from an agreement, that
