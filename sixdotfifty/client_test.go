@@ -48,6 +48,9 @@ func mocked(t *testing.T) sixdotfifty.Config {
 	})
 	c := sixdotfifty.Config{Key: "00000000-0000-0000-0000-000000000000", Secret: "supersecretpassword", BaseURL: host,
 		HTTPClient: &http.Client{Transport: gock.NewTransport()}}
+	var reply map[string]any
+	require.NoError(t, json.Unmarshal(samples(t)["pay_get_token.response"].Body, &reply))
+	reply["token"] = strings.TrimSuffix(reply["token"].(string), "…") // Cut short in the documentation.
 	gock.New(host).Post("^/authentication/getToken$").
 		MatchHeader("Content-Type", "^application/json$").
 		AddMatcher(func(r *http.Request, _ *gock.Request) (bool, error) {
@@ -56,7 +59,7 @@ func mocked(t *testing.T) sixdotfifty.Config {
 			return true, err
 		}).
 		Reply(200).SetHeader("Date", "Sat, 24 Sep 2022 13:16:00 GMT").
-		JSON(map[string]any{"success": true, "token": "eyJhbGciOiJIzI1NiIsInR5cCI6IkXVCJ9.eyJpZC", "expiresAt": "2022-09-24T13:31:00.557Z"})
+		JSON(reply)
 	return c
 }
 
@@ -252,6 +255,29 @@ func TestRedemptionsShapes(t *testing.T) {
 	}
 }
 
+// Both APIs document the same getToken, and both clients understand it.
+func TestGetToken(t *testing.T) {
+	all := samples(t)
+	for _, half := range []string{"request", "response", "response_failed"} {
+		require.Equal(t, all["pay_get_token."+half], all["redemptions_get_token."+half])
+	}
+	for name, get := range map[string]func(sixdotfifty.Config) (*sixdotfifty.Token, error){
+		"pay": func(c sixdotfifty.Config) (*sixdotfifty.Token, error) { return newClient(t, c).GetToken(t.Context()) },
+		"redemptions": func(c sixdotfifty.Config) (*sixdotfifty.Token, error) {
+			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, HTTPClient: c.HTTPClient})
+			require.NoError(t, err)
+			return client.GetToken(t.Context())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token, err := get(mocked(t))
+			require.NoError(t, err)
+			require.Equal(t, "eyJhbGciOiJIzI1NiIsInR5cCI6IkXVCJ9.eyJpZC", token.Token)
+			require.Equal(t, time.Date(2022, 9, 24, 13, 31, 0, 557_000_000, time.UTC), token.ExpiresAt)
+		})
+	}
+}
+
 func TestNewChecksItsConfiguration(t *testing.T) {
 	const secret = "canary\r\nX-Evil: 1"
 	for field, c := range map[string]sixdotfifty.Config{
@@ -381,25 +407,61 @@ func TestEachWaiterHonoursItsOwnContext(t *testing.T) {
 	})
 }
 
+// A token lives for fifteen minutes, also if it says that it lives for years.
 func TestTokensAreRenewedEarly(t *testing.T) {
+	for _, life := range []time.Duration{15 * time.Minute, 10 * 365 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			server := sixdotfiftytest.New(&sixdotfiftytest.Options{InMemory: true, TokenLifetime: life})
+			defer server.Close()
+			client := newClient(t, server.Config())
+			defer client.CloseIdleConnections()
+			ask := func(want int) {
+				t.Helper()
+				_, err := client.Accounts(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, want, server.Log.Count("GetToken"))
+			}
+			ask(1)
+			time.Sleep(11 * time.Minute)
+			ask(1)
+			time.Sleep(90 * time.Second) // Twelve of its fifteen minutes are over.
+			ask(2)
+			time.Sleep(time.Minute)
+			ask(2)
+		})
+	}
+}
+
+// A 401 that is late speaks of the token that it was sent with, and no newer
+// one is dropped for it.
+func TestALate401(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := sixdotfiftytest.New(&sixdotfiftytest.Options{InMemory: true})
 		defer server.Close()
-		client := newClient(t, server.Config())
-		defer client.CloseIdleConnections()
-		ask := func(want int) {
-			t.Helper()
-			_, err := client.Accounts(t.Context())
-			require.NoError(t, err)
-			require.Equal(t, want, server.Log.Count("GetToken"))
-		}
-		ask(1)
-		time.Sleep(11 * time.Minute)
-		ask(1)
-		time.Sleep(90 * time.Second) // Twelve of its fifteen minutes are over.
-		ask(2)
-		time.Sleep(time.Minute)
-		ask(2)
+		config := server.Config()
+		defer config.HTTPClient.CloseIdleConnections()
+		inner, arrive := config.HTTPClient.Transport, make(chan struct{})
+		config.HTTPClient = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			reply, err := inner.RoundTrip(r)
+			if err == nil && reply.StatusCode == http.StatusUnauthorized && strings.HasSuffix(r.URL.Path, "/statusCodes") {
+				<-arrive
+			}
+			return reply, err
+		})}
+		client := newClient(t, config)
+		_, err := client.Accounts(t.Context())
+		require.NoError(t, err)
+		server.RevokeTokens()
+		late := make(chan error)
+		go func() { _, err := client.BatchStatusCodes(t.Context()); late <- err }()
+		synctest.Wait()
+		_, err = client.Accounts(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 2, server.Log.Count("GetToken"))
+		close(arrive)
+		require.NoError(t, <-late)
+		require.Equal(t, 2, server.Log.Count("BatchStatusCodes"), "it was refused, and repeated")
+		require.Equal(t, 2, server.Log.Count("GetToken"), "with the token that was there")
 	})
 }
 
@@ -603,6 +665,41 @@ func TestAFailedTokenIsAskedForAgainLater(t *testing.T) {
 		ask(2) // It rests twice as long each time.
 		time.Sleep(time.Second)
 		ask(3)
+	})
+}
+
+// However often no token could be had, it is asked for again after a minute;
+// and after a success, a failure is the first again.
+func TestHowLongAFailedTokenRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := sixdotfiftytest.New(&sixdotfiftytest.Options{InMemory: true})
+		defer server.Close()
+		client := newClient(t, server.Config())
+		defer client.CloseIdleConnections()
+		refuse := simkit.Fault{Op: "GetToken", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `{"success":false}`)}
+		ask := func(want int, kind batch.Kind) {
+			t.Helper()
+			_, err := client.Accounts(t.Context())
+			require.Equal(t, kind, batch.KindOf(err), "%v", err)
+			require.Equal(t, want, server.Log.Count("GetToken"))
+		}
+		server.Inject(refuse)
+		for n := range 70 {
+			ask(n+1, batch.ErrAuth)
+			time.Sleep(time.Minute)
+		}
+		ask(71, batch.ErrAuth)
+		time.Sleep(59 * time.Second)
+		ask(71, batch.ErrAuth)
+		server.Heal()
+		time.Sleep(time.Second)
+		ask(72, "")
+		time.Sleep(15 * time.Minute)
+		server.Inject(refuse)
+		ask(73, batch.ErrAuth)
+		server.Heal()
+		time.Sleep(time.Second)
+		ask(74, "")
 	})
 }
 

@@ -2,7 +2,9 @@ package sixdotfifty_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -53,6 +55,16 @@ func reply(status int, body string) simkit.Fault {
 // on is f for one operation.
 func on(op string, f simkit.Fault) simkit.Fault { f.Op = op; return f }
 
+// listed is a list of payments that changes on its way.
+func listed(change func([]map[string]any) []map[string]any) simkit.Fault {
+	return simkit.Fault{Op: "ListPayments", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		var list []map[string]any
+		_ = json.Unmarshal(r.Body, &list)
+		text, _ := json.Marshal(change(list))
+		return simkit.JSON(r.Status, string(text))
+	}}
+}
+
 // What 6DOT50 could not accept is refused here, all at once, and nothing is
 // sent.
 func TestBadDrafts(t *testing.T) {
@@ -91,6 +103,21 @@ func TestBadDrafts(t *testing.T) {
 		})
 	}
 	require.Zero(t, server.Log.Count(""), "nothing is sent")
+
+	// Nor is it submitted, if it was changed since the draft was made.
+	b := create(t, p, newDraft(1))
+	sent := server.Log.Count("")
+	for field, change := range map[string]func(*batch.Draft){
+		"date":     func(d *batch.Draft) { d.Date = time.Now() },
+		"currency": func(d *batch.Draft) { d.Items[0].Amount.Currency = "ZAR" },
+	} {
+		changed := b.Clone()
+		change(&changed.Draft)
+		_, err := p.Submit(t.Context(), changed)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.ErrorContains(t, err, field)
+	}
+	require.Equal(t, sent, server.Log.Count(""), "nothing is sent")
 
 	_, err := batch.ParseDecimal("10.005", 2)
 	require.ErrorContains(t, err, "more than 2 decimal places", "row 62: never rounded")
@@ -137,6 +164,20 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 	require.ErrorContains(t, err, "somebody else has made a batch")
 	require.Zero(t, server.Log.Count("AddPayments"))
 	require.Zero(t, server.Log.Count("CancelBatch"), "and leaves theirs alone")
+
+	// The same, and our call is lost: a draft that is not empty is not ours.
+	d = newDraft(1)
+	look = before(t, server, "/batches", 1, func() {
+		theirs, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
+		require.NoError(t, err)
+		_, err = client.AddPayments(context.Background(), theirs.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: "27820000009", Amount: 1}}})
+		require.NoError(t, err)
+		server.Inject(simkit.Fault{Op: "CreateBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	})
+	_, err = look.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.Equal(t, 1, server.Log.Count("AddPayments"), "theirs is all that it holds")
+	require.Zero(t, server.Log.Count("CancelBatch"))
 }
 
 // before returns a provider before whose nth POST to a path with this end
@@ -282,6 +323,37 @@ func TestRow74TheSeal(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("the differences are not as wanted (-want +got):\n%s", diff)
 			}
+		})
+	}
+}
+
+// Row 74, where nothing else differs, not even count and total.
+func TestRow74TheSealOfEachPayment(t *testing.T) {
+	set := func(field string, value any) func([]map[string]any) []map[string]any {
+		return func(list []map[string]any) []map[string]any { list[1][field] = value; return list }
+	}
+	for name, c := range map[string]struct {
+		change func([]map[string]any) []map[string]any
+		want   string // with %[1]q for the reference
+	}{
+		"another status": {set("statusCode", "SETTLED"), `item 1 (%[1]q): status: is SETTLED at the service`},
+		"a referral":     {set("referralAmount", 5.5), `item 1 (%[1]q): referralAmount: is 5.50 at the service`},
+		"a twin": {func(list []map[string]any) []map[string]any {
+			twin := maps.Clone(list[1])
+			twin["id"] = "twin"
+			return append(list, twin)
+		}, `payment: the service has %[1]q more than once`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, _, p := start(t, nil)
+			b := create(t, p, newDraft(2))
+			server.Inject(listed(c.change))
+			_, err := p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			if diff := cmp.Diff([]string{fmt.Sprintf(c.want, b.Draft.Items[1].Reference)}, faultsOf(t, err)); diff != "" {
+				t.Errorf("the differences are not as wanted (-want +got):\n%s", diff)
+			}
+			require.Zero(t, server.Log.Count("SubmitBatch"), "nothing is submitted")
 		})
 	}
 }
@@ -442,6 +514,94 @@ func TestTheEnds(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, sixdotfifty.Amount(20151), at.Summary.CancelledAmount)
 	require.Zero(t, at.Summary.PendingAmount())
+}
+
+// What a payment came to is said by its status and that of its batch together;
+// what they cannot both say, and whatever else they say, is unknown.
+func TestOutcomes(t *testing.T) {
+	const paid, pending, skipped, returned, unknown = batch.OutcomePaid, batch.OutcomePending, batch.OutcomeSkipped, batch.OutcomeReturned, batch.OutcomeUnknown
+	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27829999999"}})
+	d := newDraft(1)
+	d.Items[0].Account = "27829999999"
+	open, err := p.Submit(t.Context(), create(t, p, d))
+	require.NoError(t, err)
+	done, err := p.Submit(t.Context(), create(t, p, newDraft(1)))
+	require.NoError(t, err)
+	cancelled, err := p.Cancel(t.Context(), create(t, p, newDraft(1)))
+	require.NoError(t, err)
+	batches := []batch.Batch{create(t, p, newDraft(1)), open, done, cancelled}
+	for word, want := range map[string][]batch.Outcome{
+		"SETTLED":   {paid, paid, paid, paid},
+		"DRAFT":     {pending, pending, unknown, unknown},
+		"PENDING":   {pending, pending, unknown, unknown},
+		"CANCELLED": {skipped, returned, returned, skipped},
+		"DELETED":   {skipped, skipped, skipped, skipped},
+		"settled":   {unknown, unknown, unknown, unknown},
+	} {
+		server.Inject(listed(func(list []map[string]any) []map[string]any { list[0]["statusCode"] = word; return list }))
+		var got []batch.Outcome
+		for _, b := range batches {
+			report, _ := p.Report(t.Context(), b) // Its error is for TestContradictoryReports.
+			got = append(got, report.Results[0].Outcome)
+		}
+		server.Heal()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s does not mean what is wanted in a batch that is draft, open, closed and cancelled (-want +got):\n%s", word, diff)
+		}
+	}
+}
+
+// Of several batches of one reference the one that was submitted is found, and
+// of two that were, neither.
+func TestTwoSubmittedBatchesOfOneReference(t *testing.T) {
+	const member, outsider = "27820000000", "27820000001"
+	_, client, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{outsider}})
+	for _, accounts := range [][2]string{{member, member}, {member, outsider}, {outsider, member}, {outsider, outsider}} {
+		d := newDraft(1)
+		d.Items[0].Account = accounts[0]
+		first, err := p.Submit(t.Context(), create(t, p, d))
+		require.NoError(t, err)
+		second, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x", ExternalID: d.Reference + ".2"})
+		require.NoError(t, err)
+		_, err = client.AddPayments(t.Context(), second.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: accounts[1], Amount: 1}}})
+		require.NoError(t, err)
+		found, err := p.Find(t.Context(), d.Reference)
+		require.NoError(t, err)
+		require.Equal(t, first.ID, found.ID)
+		_, err = client.SubmitBatch(t.Context(), second.ID)
+		require.NoError(t, err)
+		_, err = p.Find(t.Context(), d.Reference)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, first.ID+" and "+second.ID)
+	}
+}
+
+// Where a cancelled batch frees its external id, the batch that has it now is
+// the one that counts, wherever it is in the list.
+func TestAnExternalIDThatWasFreed(t *testing.T) {
+	_, client, p := start(t, &sixdotfiftytest.Options{CancelFreesID: true})
+	d := newDraft(1)
+	older, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "older"})
+	require.NoError(t, err)
+	_, err = p.Cancel(t.Context(), create(t, p, d))
+	require.NoError(t, err)
+	check := func(id string) {
+		t.Helper()
+		found, err := p.Find(t.Context(), d.Reference)
+		require.NoError(t, err)
+		require.Equal(t, id, found.ID)
+		_, err = p.Create(t.Context(), d)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, id)
+	}
+	_, err = client.UpdateBatch(t.Context(), older.ID, sixdotfifty.BatchRequest{ExternalID: d.Reference})
+	require.NoError(t, err)
+	check(older.ID)
+	_, err = client.CancelBatch(t.Context(), older.ID)
+	require.NoError(t, err)
+	newer, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "newer", ExternalID: d.Reference})
+	require.NoError(t, err)
+	check(newer.ID)
 }
 
 func TestAbilities(t *testing.T) {
@@ -700,6 +860,15 @@ func TestPollAllReadsOpenBatchesInOneList(t *testing.T) {
 	_, err := p.PollAll(t.Context(), open)
 	require.NoError(t, err)
 	require.Equal(t, 2, server.Log.Count("")-before, "the list and its end")
+	for _, r := range server.Log.Requests("ListBatches")[server.Log.Count("ListBatches")-2:] {
+		require.Contains(t, r.Query, "statusCode=OPEN", "what is over is not listed")
+	}
+
+	done := open[0]
+	done.State, done.Native = batch.StateDone, "CLOSED"
+	polled, err := p.PollAll(t.Context(), []batch.Batch{done, open[1]})
+	require.NoError(t, err)
+	require.Equal(t, done, polled[0], "what is final stays, whatever the list says")
 }
 
 // Row 106: payments that arrive late reach a draft that is withdrawn.
@@ -732,6 +901,52 @@ func TestPaymentsWhoseReplyIsLost(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, server.Log.Count("CreateBatch"))
 	require.Len(t, server.Ledger.Effects(), 3)
+}
+
+// Payments are added in chunks, none of which clears, and none of which follows
+// one that is unclear.
+func TestChunks(t *testing.T) {
+	for name, f := range map[string]simkit.Fault{
+		"the second is late":          {Op: "AddPayments", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second},
+		"the second loses its answer": {Op: "AddPayments", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Reset},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := sixdotfiftytest.New(nil)
+			t.Cleanup(server.Close)
+			p := newProvider(t, server.Config(), sixdotfifty.ProviderConfig{ChunkSize: 1})
+			server.Inject(f)
+			b, err := p.Create(t.Context(), newDraft(3))
+			require.ErrorIs(t, err, batch.ErrUnavailable)
+			require.Equal(t, batch.StateCancelled, b.State)
+			require.Equal(t, 2, server.Log.Count("AddPayments"))
+			create(t, p, newDraft(3))
+			for _, r := range server.Log.Requests("AddPayments") {
+				require.Contains(t, string(r.Body), `"clearExisting":false`)
+			}
+		})
+	}
+}
+
+// A caller who leaves while payments are added leaves no draft behind that
+// nobody knows.
+func TestACallerWhoLeaves(t *testing.T) {
+	server, client, p := start(t, nil)
+	for name, stage := range map[string]func(context.Context, *sixdotfifty.Provider) (batch.Batch, error){
+		"Create": func(ctx context.Context, p *sixdotfifty.Provider) (batch.Batch, error) {
+			return p.Create(ctx, newDraft(1))
+		},
+		"SetItems": func(ctx context.Context, leaving *sixdotfifty.Provider) (batch.Batch, error) {
+			return leaving.SetItems(ctx, create(t, p, newDraft(1)), newDraft(1).Items)
+		},
+	} {
+		ctx, leave := context.WithCancel(t.Context())
+		b, err := stage(ctx, before(t, server, "/payments", 1, leave))
+		require.ErrorIs(t, err, context.Canceled, name)
+		require.Equal(t, batch.StateCancelled, b.State, name)
+		at, err := client.GetBatch(t.Context(), b.ID)
+		require.NoError(t, err)
+		require.Equal(t, sixdotfifty.BatchCancelled, at.StatusCode, name)
+	}
 }
 
 // A draft that cannot be withdrawn is named in the error, and so is what it is.
