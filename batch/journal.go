@@ -105,10 +105,13 @@ type Entry struct {
 // they mean may decide about money.
 func known(history []Entry) error {
 	for _, e := range history {
-		switch e.Kind {
-		case EntryIntent, EntryAttempt, EntryResult, EntryReconciled, EntryDecision, EntryDone:
+		switch {
+		case e.Kind == EntryIntent && e.Draft != nil, e.Kind == EntryReconciled && e.Batch != nil, e.Kind == EntryDone && e.Batch != nil:
+		case e.Kind == EntryAttempt && (e.Step == StepCreate || e.Step == StepSubmit):
+		case e.Kind == EntryResult && (e.Step == StepCreate || e.Step == StepSubmit) && e.Batch != nil:
+		case e.Kind == EntryDecision && e.Decision != nil && e.Decision.Verdict == Resend:
 		default:
-			return fmt.Errorf("entry %d is of the kind %q, which a newer version has written: update this one", e.Seq, e.Kind)
+			return fmt.Errorf("entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq, e.Kind)
 		}
 	}
 	return nil

@@ -109,6 +109,9 @@ func (i Info) Faults(d Draft) []FieldError {
 	if d.Direction != i.Direction {
 		draft("direction", "is %q, but %s can only %s", d.Direction, i.Name, i.Direction)
 	}
+	if year := d.Date.Year(); year < 1 || year > 9999 {
+		draft("date", "is of the year %d", year)
+	}
 	for _, key := range unknownKeys(d.Extra, i.Extra) {
 		draft("extra", "%s does not know the key %q", i.Name, key)
 	}

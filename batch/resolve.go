@@ -74,23 +74,30 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 	d := Dossier{Key: key, Guard: info.Guard}
 	if s.intent != nil {
 		d.Fingerprint, d.Intended = s.intent.Fingerprint, s.intent.At
-		d.Items = len(s.intent.Draft.Items)
+		items := s.intent.Draft.Items
+		if s.batch != nil && len(items) == 0 {
+			items = s.batch.Draft.Items // As Create has found them.
+		}
+		d.Items = len(items)
 		amounts := make([]Money, 0, d.Items)
-		for _, item := range s.intent.Draft.Items {
+		for _, item := range items {
 			amounts = append(amounts, item.Amount)
 		}
 		d.Total, _ = Sum(amounts...) // Run refuses what cannot be added up.
 	}
-	if s.batch != nil {
+	if d.BatchID = s.left; s.batch != nil {
 		d.BatchID, d.Native = s.batch.ID, s.batch.Native
 	}
 	for _, e := range history {
 		switch {
 		case e.Kind == EntryAttempt:
 			d.Attempts = append(d.Attempts, Attempt{Step: e.Step, Number: e.Attempt, Began: e.At})
-		case e.Kind == EntryResult && len(d.Attempts) > 0:
-			last := &d.Attempts[len(d.Attempts)-1]
-			last.Ended, last.Failure = &e.At, e.Failure
+		case e.Kind == EntryResult && e.Decision == nil:
+			for i := range d.Attempts {
+				if a := &d.Attempts[i]; a.Step == e.Step && a.Number == e.Attempt {
+					a.Ended, a.Failure = &e.At, e.Failure
+				}
+			}
 		}
 		if e.Decision != nil {
 			d.Decisions = append(d.Decisions, *e.Decision)
@@ -206,8 +213,19 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 
 // abandon cancels what the service may have, if it can, and closes the history.
 func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Batch, error) {
+	if s.submitted {
+		return b, r.undecided("the batch was submitted: Resume waits for its end")
+	}
 	_, cancels := As[Canceler](r.p)
-	if cancels && !s.submitted && (s.batch != nil || s.creating > 0) {
+	if !cancels && s.open > 0 {
+		if read, err := Reconcile(ctx, r.p, b); err == nil && read.State != StateDraft {
+			if err = r.reconciled(ctx, read); err == nil {
+				err = r.undecided("too late: the batch was submitted")
+			}
+			return read, err
+		}
+	}
+	if cancels && (s.batch != nil || s.creating > 0) {
 		var err error
 		if b.ID == "" {
 			b.ID = s.left

@@ -63,8 +63,12 @@ const (
 //
 // A draft under a reference that the journal knows with another draft is
 // ErrConflict. A journal that fails before the Submit is ErrUnavailable, and
-// nothing was sent; one that fails after it is ErrAmbiguous, even if the
-// service accepted the batch. Report.Batch is set even beside an error.
+// this call has sent nothing; one that fails after it is ErrAmbiguous, even if
+// the service accepted the batch.
+//
+// The kind of an error speaks of this call, and Report.Batch.State, which is
+// set even beside an error, of all that were ever made: StateDraft means that
+// no call under this reference has submitted anything.
 func Run(ctx context.Context, p Provider, d Draft, o *RunOptions) (Report, error) {
 	d = d.Clone()
 	if err := Invalid(p.Info().Name, "Run", p.Info().Faults(d)); err != nil {
@@ -156,14 +160,20 @@ func (r *run) all(ctx context.Context) (Report, error) {
 func (r *run) submit(ctx context.Context) (Batch, error) {
 	unlock, err := r.begin(ctx)
 	if err != nil {
-		return r.unsent(), err
+		b := r.unsent()
+		b.State = StateUnknown // As far as this call knows.
+		return b, err
 	}
 	defer unlock()
 
 	s := stand(r.history)
 	if a := s.abandoned; a != nil {
-		return r.unsent(), &Error{Kind: ErrConflict, Provider: r.info.Name, Op: "Run",
-			Message: fmt.Sprintf("the reference %q was abandoned by %s (%s): use another", r.key.Reference, a.Operator, a.Reason)}
+		advice := "use another"
+		if s.batch.State != StateDraft && s.batch.State != StateCancelled {
+			advice = "find out what became of it before you use another"
+		}
+		return *s.batch, &Error{Kind: ErrConflict, Provider: r.info.Name, Op: "Run",
+			Message: fmt.Sprintf("the reference %q was abandoned by %s (%s): %s", r.key.Reference, a.Operator, a.Reason, advice)}
 	}
 	if s.intent, err = r.intend(ctx, s); err != nil {
 		return r.unsent(), err
@@ -214,7 +224,12 @@ func (r *run) submit(ctx context.Context) (Batch, error) {
 		if !again && s.resent {
 			// It may be refused because one that the person gave up has landed after all.
 			b.State = StateUnknown
-			if read, failed := Reconcile(ctx, r.p, b); failed == nil && read.State != StateDraft {
+			read, failed := Reconcile(ctx, r.p, b)
+			if failed != nil {
+				return b, &Error{Kind: ErrAmbiguous, Provider: r.info.Name, Op: "Run",
+					Message: "the repeat was refused, and what became of the earlier attempts is not known: call Resume to ask", Err: errors.Join(err, failed)}
+			}
+			if read.State != StateDraft {
 				return read, r.reconciled(ctx, read)
 			}
 		}
@@ -275,7 +290,9 @@ func (r *run) intend(ctx context.Context, s standing) (*Entry, error) {
 	if n, ok := As[Numberer](r.p); ok {
 		sequence := r.key.Provider + "/" + r.key.Account
 		numbered, err := n.Number(d, func(first int64) (int64, error) {
-			return r.journal.Next(ctx, sequence, first)
+			detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+			defer cancel()
+			return r.journal.Next(detached, sequence, first)
 		})
 		if err != nil {
 			var known *Error
@@ -339,7 +356,10 @@ func (r *run) attempt(ctx context.Context, b Batch, n int) (Batch, error) {
 		return b, &Error{Kind: ErrUnavailable, Provider: r.info.Name, Op: "Run", Message: "not submitted", Err: err}
 	}
 	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n}); err != nil {
-		return b, r.journalFailed("Run", ErrUnavailable, "not submitted", err)
+		if KindOf(err) == ErrConflict {
+			b.State = StateUnknown // Another process is ahead of this one.
+		}
+		return b, r.journalFailed("Run", ErrUnavailable, "not submitted by this call", err)
 	}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.SubmitTimeout)
 	defer cancel()
@@ -476,25 +496,30 @@ func (r *run) look(ctx context.Context) (Batch, error) {
 
 // begin takes the lock and reads the history.
 func (r *run) begin(ctx context.Context) (unlock func(), err error) {
+	const unknown = "nothing was sent by this call, and what earlier ones have sent is not known"
 	unlock, err = r.journal.Lock(ctx, r.key)
 	if err != nil {
-		return nil, r.journalFailed("Run", ErrUnavailable, "nothing was sent", err)
+		return nil, r.journalFailed("Run", ErrUnavailable, unknown, err)
 	}
 	if r.history, err = r.journal.History(ctx, r.key); err == nil {
 		err = known(r.history)
 	}
 	if err != nil {
 		unlock()
-		return nil, r.journalFailed("Run", ErrUnavailable, "nothing was sent", err)
+		return nil, r.journalFailed("Run", ErrUnavailable, unknown, err)
 	}
 	return unlock, nil
 }
+
+// writeLimit is how long a write to the journal may take, whatever becomes of
+// the caller.
+const writeLimit = 5 * time.Second
 
 // append writes the next entry, even if ctx has ended: what has happened must
 // be written down.
 func (r *run) append(ctx context.Context, e Entry) error {
 	e.Seq, e.At = len(r.history)+1, time.Now()
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
 	if err := r.journal.Append(detached, r.key, e); err != nil {
 		return err

@@ -31,8 +31,9 @@ type ProviderConfig struct {
 	// give the same for the same reference, and never one for two.
 	BatchID func(reference string) (int64, error)
 	// FirstBatchID is the first number that batch.Run may allocate for a
-	// reference that is none; 0 means 1. Set it above every number that you
-	// have used before.
+	// reference that is none; 0 means 50,000,000. Set it above every number that
+	// you have used before: a reference or "batch_id" that is a number from here
+	// on is refused, so that no number is used for two batches.
 	FirstBatchID int64
 
 	// DuplicateIDRefused says that you have seen CityPay refuse a second batch
@@ -69,6 +70,9 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	}
 	if err := batch.Invalid(name, "NewProvider", faults); err != nil {
 		return nil, err
+	}
+	if o.FirstBatchID == 0 {
+		o.FirstBatchID = 50_000_000
 	}
 	if o.MaxItems <= 0 {
 		o.MaxItems = 10_000
@@ -189,10 +193,18 @@ func parseBatchID(text string) (int64, error) {
 
 // Number names a batch number for a reference that is none.
 func (p *Provider) Number(d batch.Draft, next func(int64) (int64, error)) (batch.Draft, error) {
-	if _, err := p.batchID(d); err == nil || p.config.BatchID != nil || d.Extra[extraBatchID] != "" {
+	id, err := p.batchID(d)
+	if p.config.BatchID != nil {
 		return d, nil
 	}
-	id, err := next(max(p.config.FirstBatchID, 1))
+	if err == nil && id >= p.config.FirstBatchID {
+		return d, batch.Invalid(name, "Number", []batch.FieldError{{Item: -1, Field: "reference",
+			Message: fmt.Sprintf("gives the number %d, and numbers from ProviderConfig.FirstBatchID (%d) on are allocated to references that are none", id, p.config.FirstBatchID)}})
+	}
+	if err == nil || d.Extra[extraBatchID] != "" {
+		return d, nil
+	}
+	id, err = next(p.config.FirstBatchID)
 	if err != nil {
 		return d, err
 	}

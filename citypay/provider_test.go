@@ -170,10 +170,24 @@ func TestRunNumbersItsBatches(t *testing.T) {
 		}
 		require.Equal(t, 2, server.Log.Count("ProcessBatch"))
 
-		p = newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", FirstBatchID: 99_999_999})
+		// A number of one's own is never one that may be allocated, or was.
+		for _, own := range []batch.Draft{{Reference: "500"}, {Reference: "777"}, {Reference: "word", Extra: map[string]string{"batch_id": "500"}}} {
+			d := newDraft(1)
+			d.Reference, d.Extra = own.Reference, own.Extra
+			_, err := batch.Run(t.Context(), p, d, o)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			require.ErrorContains(t, err, "numbers from ProviderConfig.FirstBatchID (500) on are allocated")
+		}
 		d := newDraft(1)
-		d.Reference = "the-last"
+		d.Reference = "499"
 		_, err := batch.Run(t.Context(), p, d, o)
+		require.NoError(t, err)
+		require.Equal(t, 3, server.Log.Count("ProcessBatch"))
+
+		p = newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", FirstBatchID: 99_999_999})
+		d = newDraft(1)
+		d.Reference = "the-last"
+		_, err = batch.Run(t.Context(), p, d, o)
 		require.NoError(t, err)
 		d.Reference = "one-too-many"
 		_, err = batch.Run(t.Context(), p, d, o)

@@ -86,10 +86,10 @@ func late(d time.Duration) func(*service) simkit.Fault {
 
 var crashKinds = []crashKind{diesBefore, diesAfter, failsBefore, failsAfter}
 
-// facts returns what a world has, without running anything.
-func facts(t *testing.T, w world) *service {
+// facts returns what the world of a seed has, without running anything.
+func facts(t *testing.T, w world, seed uint64) *service {
 	t.Helper()
-	s := w.open(rand.New(rand.NewPCG(1, 1)))
+	s := w.open(rand.New(rand.NewPCG(seed, 1)))
 	s.close()
 	return s
 }
@@ -104,13 +104,13 @@ func TestSingles(t *testing.T) {
 	for _, w := range worlds {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			s := facts(t, w)
 			var all tally
-			for _, op := range s.steps {
+			for step := range facts(t, w, 0).steps {
 				for _, b := range breakages {
-					f := b.fault(s)
-					f.Op, f.Nth = op, 1
 					for nth := 0; nth <= 7; nth++ {
+						s := facts(t, w, uint64(nth))
+						f := b.fault(s)
+						f.Op, f.Nth = s.steps[step], 1
 						for _, kind := range kinds {
 							p := plan{batches: 1, items: 3, callers: 1, faults: []simkit.Fault{f}}
 							if nth > 0 {
@@ -120,7 +120,7 @@ func TestSingles(t *testing.T) {
 							}
 							got := play(t, w, uint64(nth), p)
 							for _, v := range got.violations {
-								t.Errorf("%s %s, and at entry %d it %s: %s", op, b.name, nth, kind, v)
+								t.Errorf("%s %s, and at entry %d it %s: %s", f.Op, b.name, nth, kind, v)
 							}
 							all.add(got)
 							if t.Failed() {
@@ -198,7 +198,6 @@ func TestRandom(t *testing.T) {
 			}
 			t.Run(w.name, func(t *testing.T) {
 				t.Parallel()
-				s := facts(t, w)
 				var all tally
 				began := time.Now()
 				first, count := rand.Uint64()>>1, *runs
@@ -206,7 +205,7 @@ func TestRandom(t *testing.T) {
 					first, count = *seed, 1
 				}
 				for i := range uint64(count) { //nolint:gosec // It is not negative.
-					got := play(t, w, first+i, random(s, first+i))
+					got := play(t, w, first+i, random(facts(t, w, first+i), first+i))
 					for _, v := range got.violations {
 						t.Errorf("%s\nreplay: go test ./internal/campaign -run TestRandom -provider %s -seed %d", v, w.name, first+i)
 					}
@@ -216,6 +215,7 @@ func TestRandom(t *testing.T) {
 					}
 				}
 				all.took = time.Since(began)
+				t.Logf("seeds from %d on", first)
 				mu.Lock()
 				defer mu.Unlock()
 				results[n] = all

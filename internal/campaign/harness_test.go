@@ -249,9 +249,7 @@ func (u *runner) call(st *story, patience time.Duration, last bool) (done bool) 
 		u.violate(&u.tally.lost, "nothing goes wrong, and yet a batch fails: %v", err)
 		return true
 	}
-	// A journal that fails says nothing about what other processes have sent.
-	if u.plan.giveUp && u.plan.callers == 1 && report.Batch.State == batch.StateDraft && batch.KindOf(err) != batch.ErrAmbiguous &&
-		!strings.Contains(err.Error(), "the journal failed") {
+	if u.plan.giveUp && u.plan.callers == 1 && report.Batch.State == batch.StateDraft && batch.KindOf(err) != batch.ErrAmbiguous {
 		st.gaveUp = true
 		return true
 	}

@@ -90,13 +90,16 @@ func openCityPay(r *rand.Rand) *service {
 	server := citypaytest.New(&o)
 	c := &closer{all: []func(){server.Close}}
 	guarded := o.Duplicate != citypaytest.DuplicateCharged && maybe(r)
-	base := int64(r.IntN(90_000_000) + 1)
+	base, words := int64(r.IntN(40_000_000)+1), maybe(r)
 	return &service{
 		kit: &server.Kit, steps: []string{"ProcessBatch"}, submits: []string{"ProcessBatch"}, reads: []string{"BatchStatus", "RetrieveBatch"}, report: "RetrieveBatch", amount: "amount",
 		refused: simkit.JSON(http.StatusUnprocessableEntity, `{"code":"B006","context":"x","message":"Transaction invalid in batch"}`),
 		secrets: []string{server.Config().LicenceKey},
 		draft: func(n, items int) batch.Draft {
 			d := batch.Draft{Reference: fmt.Sprint(base + int64(n)), Direction: batch.Collect}
+			if words && n%2 == 0 {
+				d.Reference = "fees-" + d.Reference // The journal finds a number for it.
+			}
 			for i := range items {
 				d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i), Account: "account-1",
 					Amount: batch.Money{Minor: pick(r, int64(100+i), 3333, 4444, 6666), Currency: "GBP"}})
