@@ -2,6 +2,8 @@ package sixdotfifty
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -32,8 +34,8 @@ type ProviderConfig struct {
 	// Currency of the PAY account, 6DOT50's own or ISO 4217 with two decimals;
 	// empty means DZAR. No payment names one.
 	Currency string
-	// Account tells journals whose batches these are, where one host serves
-	// several organisations: any name that is no secret.
+	// Account tells journals whose batches these are: any name that is no
+	// secret. Empty means a digest of the key, which changes with the key.
 	Account string
 	// ChunkSize is how many payments are added with one call; 0 means 500. What
 	// the service takes is not documented.
@@ -54,6 +56,10 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	}
 	if o.ChunkSize <= 0 {
 		o.ChunkSize = 500
+	}
+	if o.Account == "" {
+		sum := sha256.Sum256([]byte(c.tokens.key))
+		o.Account = hex.EncodeToString(sum[:4])
 	}
 	if exponent, known := batch.Exponent(o.Currency); known && exponent != 2 {
 		return nil, batch.Invalid(name, "NewProvider", []batch.FieldError{{Item: -1, Field: "Currency", Message: "must have two decimals"}})

@@ -825,6 +825,18 @@ func TestACorrectedDraft(t *testing.T) {
 	require.Equal(t, map[string]int{d.Items[0].Reference: 1}, server.Accepted())
 }
 
+// Two organisations on one host have two accounts, in which no key can be read.
+func TestAccounts(t *testing.T) {
+	account := func(key, name string) string {
+		c := sixdotfifty.Config{Key: key, Secret: "secret", BaseURL: host}
+		return newProvider(t, c, sixdotfifty.ProviderConfig{Account: name}).Info().Account
+	}
+	require.NotEqual(t, account("canary-1", ""), account("canary-2", ""))
+	require.Equal(t, account("canary-1", ""), account("canary-1", ""))
+	require.NotContains(t, account("canary-1", ""), "canary")
+	require.Equal(t, "sixdotfifty.test/payroll", account("canary-1", "payroll"))
+}
+
 // Only the external ids that this package makes are read as ones of a
 // reference.
 func TestExternalIDsOfOthers(t *testing.T) {
