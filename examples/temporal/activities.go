@@ -15,8 +15,21 @@ type Activities struct {
 	Provider batch.Provider
 }
 
+// guarded refuses a provider whose service takes a batch twice: nothing here
+// remembers, for longer than a workflow lives, that a request may be under way.
+func guarded(p batch.Provider) error {
+	if p.Info().Guard == batch.GuardRefuses {
+		return nil
+	}
+	return &batch.Error{Kind: batch.ErrUnsupported, Provider: p.Info().Name, Op: "Temporal",
+		Message: "the service does not refuse a second submit, which takes a journal that outlives the workflow: call batch.Run with a batch/sqljournal, inside one activity"}
+}
+
 // Create makes the draft. No money moves.
 func (a *Activities) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	if err := guarded(a.Provider); err != nil {
+		return batch.Batch{}, said(err)
+	}
 	b, err := a.Provider.Create(ctx, d)
 	return b, said(err)
 }
@@ -41,9 +54,8 @@ func (a *Activities) Report(ctx context.Context, b batch.Batch) (batch.Report, e
 
 // Answer is what a service says about an unclear submit.
 type Answer struct {
-	Batch     batch.Batch
-	Known     bool // the service has said where the batch stands
-	MayResend bool // a draft may be submitted again: the service refuses the second of two
+	Batch batch.Batch
+	Known bool // the service has said where the batch stands
 }
 
 // Reconcile asks what became of an unclear submit. It only reads.
@@ -52,7 +64,7 @@ func (a *Activities) Reconcile(ctx context.Context, b batch.Batch) (Answer, erro
 	if errors.Is(err, batch.ErrAmbiguous) {
 		return Answer{Batch: read}, nil
 	}
-	return Answer{Batch: read, Known: err == nil, MayResend: a.Provider.Info().Guard == batch.GuardRefuses}, said(err)
+	return Answer{Batch: read, Known: err == nil}, said(err)
 }
 
 // said gives an error to the engine, which keeps its kind as the type. What

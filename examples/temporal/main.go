@@ -1,29 +1,60 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 
+	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/sixdotfifty"
 )
 
 const queue = "batchway"
 
-// main is one worker. Start as many as there is work for; a batch is begun
-// with:
+// main is one worker: start as many as there is work for. With the id of a
+// batch it starts that instead, and reads the draft from its input:
 //
-//	temporal workflow start --type Workflow --task-queue batchway --workflow-id wages-november --input '{"direction":"pay","items":[...]}' --input '{}'
+//	go run .
+//	go run . wages-november <draft.json
 func main() {
-	if err := run(); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "temporal:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(ids []string) error {
+	engine, err := client.NewLazyClient(client.Options{HostPort: os.Getenv("TEMPORAL_ADDRESS")})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	if len(ids) == 1 {
+		var d batch.Draft
+		if err := json.NewDecoder(os.Stdin).Decode(&d); err != nil {
+			return err
+		}
+		return begin(context.Background(), engine, ids[0], d)
+	}
+	return work(engine)
+}
+
+// begin starts the workflow of a batch. An id is taken once, and the workflow
+// has no RetryPolicy: a second run would know nothing of the first.
+func begin(ctx context.Context, engine client.Client, id string, d batch.Draft) error {
+	_, err := engine.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true, // Not the handle of one that pays another draft.
+	}, Workflow, d, Schedule{})
+	return err
+}
+
+func work(engine client.Client) error {
 	paying, err := sixdotfifty.New(sixdotfifty.Config{Key: os.Getenv("SIXDOTFIFTY_KEY"), Secret: os.Getenv("SIXDOTFIFTY_SECRET"),
 		BaseURL: os.Getenv("SIXDOTFIFTY_BASE_URL")})
 	if err != nil {
@@ -33,11 +64,9 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	engine, err := client.Dial(client.Options{HostPort: os.Getenv("TEMPORAL_ADDRESS")})
-	if err != nil {
+	if err := guarded(provider); err != nil {
 		return err
 	}
-	defer engine.Close()
 	w := worker.New(engine, queue, worker.Options{})
 	w.RegisterWorkflow(Workflow)
 	w.RegisterActivity(&Activities{Provider: provider})

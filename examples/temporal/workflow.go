@@ -2,15 +2,17 @@
 // workers: Create, Submit, Poll and Report are activities, and a batch that
 // takes weeks waits by durable timers, in no process's memory.
 //
-// The engine's history is the journal: that an activity was scheduled is
-// written before a worker may send, and what came of it before the workflow
-// goes on. What the engine cannot know is what happened to a worker that died
-// between the two. So Submit is never retried by the engine. A Submit of which
-// nothing was heard is asked about, by reading, and sent again only where the
-// service itself refuses the second of two.
+// What the engine cannot know is what happened to a worker that died between
+// "sent" and "recorded". So Submit is never retried by the engine. A Submit of
+// which nothing was heard is asked about, by reading, and sent again only if
+// it is still a draft then.
 //
-// The workflow's id is the reference of the batch: the engine runs one
-// workflow of an id, and the service takes one batch of a reference.
+// The workflow's id is the reference of the batch. The engine's history is no
+// journal: a reset forgets what came after it, and a second workflow of an id
+// knows nothing of the first. That money moves once all the same is the
+// service's doing, which refuses the second of two submits. A provider without
+// such a guard (batch.GuardRefuses) is refused, too: it needs batch.Run, and a
+// journal that outlives the workflow.
 package main
 
 import (
@@ -116,7 +118,7 @@ func reconcile(ctx workflow.Context, b batch.Batch, s Schedule) (batch.Batch, er
 		if err := workflow.ExecuteActivity(reads(ctx), a.Reconcile, asked).Get(ctx, &answer); err != nil {
 			return b, err
 		}
-		if answer.Known && (answer.Batch.State != batch.StateDraft || answer.MayResend) {
+		if answer.Known {
 			return answer.Batch, nil
 		}
 		if workflow.Now(ctx).After(deadline) {

@@ -9,10 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/mocks"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/citypay"
+	"github.com/batchway/batchway-go/citypay/citypaytest"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -28,15 +31,32 @@ func start(t *testing.T) (*testsuite.TestWorkflowEnvironment, *sixdotfiftytest.S
 	t.Cleanup(paying.CloseIdleConnections)
 	provider, err := sixdotfifty.NewProvider(paying, sixdotfifty.ProviderConfig{})
 	require.NoError(t, err)
+	activities := &Activities{Provider: provider}
+	return simulate(t, activities), server, activities
+}
+
+// simulate returns an engine that runs one workflow.
+func simulate(t *testing.T, activities *Activities) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	engine := suite.NewTestWorkflowEnvironment()
-	activities := &Activities{Provider: provider}
 	engine.RegisterWorkflow(Workflow)
 	engine.RegisterActivity(activities)
 	engine.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "wages-november"})
 	engine.SetTestTimeout(time.Minute)
-	return engine, server, activities
+	return engine
 }
+
+// failed returns how the workflow has failed.
+func failed(t *testing.T, engine *testsuite.TestWorkflowEnvironment) *temporal.ApplicationError {
+	t.Helper()
+	var said *temporal.ApplicationError
+	require.ErrorAs(t, engine.GetWorkflowError(), &said)
+	return said
+}
+
+// timeUp is all that the engine knows of a worker that died.
+var timeUp = temporal.NewTimeoutError(enums.TIMEOUT_TYPE_START_TO_CLOSE, nil)
 
 var wages = batch.Draft{Direction: batch.Pay, Items: []batch.Item{
 	{Reference: "ada", Account: "27821231234", Amount: batch.Money{Minor: 25000, Currency: "DZAR"}},
@@ -68,7 +88,7 @@ func TestAWorkerDiesBetweenSentAndRecorded(t *testing.T) {
 	engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Once().Return(func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 		_, err := activities.Provider.Submit(ctx, b)
 		require.NoError(t, err)
-		return batch.Batch{}, temporal.NewTimeoutError(enums.TIMEOUT_TYPE_START_TO_CLOSE, nil)
+		return batch.Batch{}, timeUp
 	})
 	engine.RegisterDelayedCallback(func() { server.Join("27821231236") }, 24*time.Hour)
 	engine.ExecuteWorkflow(Workflow, wages, Schedule{})
@@ -82,7 +102,7 @@ func TestAWorkerDiesBetweenSentAndRecorded(t *testing.T) {
 func TestAWorkerDiesBeforeItHasSent(t *testing.T) {
 	engine, server, activities := start(t)
 	engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Once().Return(
-		batch.Batch{}, temporal.NewTimeoutError(enums.TIMEOUT_TYPE_START_TO_CLOSE, nil))
+		batch.Batch{}, timeUp)
 	engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Return(activities.Submit)
 	engine.RegisterDelayedCallback(func() { server.Join("27821231236") }, 24*time.Hour)
 	engine.ExecuteWorkflow(Workflow, wages, Schedule{})
@@ -91,26 +111,35 @@ func TestAWorkerDiesBeforeItHasSent(t *testing.T) {
 	require.Equal(t, once1, server.Accepted())
 }
 
-// Where the service does not refuse a second submit, nothing is sent again,
-// and a person has to look.
-func TestWithoutAGuardAPersonHasToLook(t *testing.T) {
-	engine, server, activities := start(t)
-	activities.Provider = unguarded{activities.Provider}
-	engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Return(
-		batch.Batch{}, temporal.NewTimeoutError(enums.TIMEOUT_TYPE_START_TO_CLOSE, nil))
-	engine.ExecuteWorkflow(Workflow, wages, Schedule{})
-	var said *temporal.ApplicationError
-	require.ErrorAs(t, engine.GetWorkflowError(), &said)
-	require.Equal(t, string(batch.ErrAmbiguous), said.Type())
-	require.Zero(t, server.Log.Count("SubmitBatch"))
+// Two runs of one id pay twice where the service lets them.
+func TestAProviderWithoutAGuardIsRefused(t *testing.T) {
+	server := citypaytest.New(&citypaytest.Options{Duplicate: citypaytest.DuplicateCharged})
+	t.Cleanup(server.Close)
+	charging, err := citypay.New(server.Config())
+	require.NoError(t, err)
+	provider, err := citypay.NewProvider(charging, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
+	require.NoError(t, err)
+	require.ErrorIs(t, guarded(provider), batch.ErrUnsupported, "no worker starts")
+
+	engine, _, activities := start(t)
+	activities.Provider = provider
+	engine.ExecuteWorkflow(Workflow, batch.Draft{Direction: batch.Collect, Items: []batch.Item{
+		{Reference: "invoice-1", Account: "customer-ada", Amount: batch.Money{Minor: 7801, Currency: "GBP"}},
+	}}, Schedule{})
+	require.Equal(t, string(batch.ErrUnsupported), failed(t, engine).Type(), "nor does a workflow on one that was started otherwise")
+	require.Zero(t, server.Log.Count(""))
 }
 
-type unguarded struct{ batch.Provider }
-
-func (u unguarded) Info() batch.Info {
-	info := u.Provider.Info()
-	info.Guard = batch.GuardNone
-	return info
+func TestAnIDStartsOneWorkflow(t *testing.T) {
+	engine := mocks.NewClient(t)
+	var options client.StartWorkflowOptions
+	engine.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, wages, Schedule{}).Return(nil, nil).Run(func(args mock.Arguments) {
+		options = args.Get(1).(client.StartWorkflowOptions)
+	})
+	require.NoError(t, begin(t.Context(), engine, "wages-november", wages))
+	require.Equal(t, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, options.WorkflowIDReusePolicy, "not after it has ended either")
+	require.True(t, options.WorkflowExecutionErrorWhenAlreadyStarted)
+	require.Nil(t, options.RetryPolicy)
 }
 
 func TestABadDraftFailsAtOnce(t *testing.T) {
@@ -118,8 +147,6 @@ func TestABadDraftFailsAtOnce(t *testing.T) {
 	bad := wages.Clone()
 	bad.Items[0].Account = "0821231234"
 	engine.ExecuteWorkflow(Workflow, bad, Schedule{})
-	var said *temporal.ApplicationError
-	require.ErrorAs(t, engine.GetWorkflowError(), &said)
-	require.Equal(t, string(batch.ErrInvalid), said.Type())
+	require.Equal(t, string(batch.ErrInvalid), failed(t, engine).Type())
 	require.Zero(t, server.Log.Count(""))
 }
