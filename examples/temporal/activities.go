@@ -40,6 +40,13 @@ func (a *Activities) Submit(ctx context.Context, b batch.Batch) (batch.Batch, er
 	return b, said(err)
 }
 
+// Reconcile asks what became of an unclear submit. It only reads.
+func (a *Activities) Reconcile(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b.State = batch.StateUnknown
+	b, err := batch.Reconcile(ctx, a.Provider, b)
+	return b, said(err)
+}
+
 // Poll reads where the batch stands.
 func (a *Activities) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	b, err := a.Provider.Poll(ctx, b)
@@ -52,31 +59,15 @@ func (a *Activities) Report(ctx context.Context, b batch.Batch) (batch.Report, e
 	return r, said(err)
 }
 
-// Answer is what a service says about an unclear submit.
-type Answer struct {
-	Batch batch.Batch
-	Known bool // the service has said where the batch stands
-}
-
-// Reconcile asks what became of an unclear submit. It only reads.
-func (a *Activities) Reconcile(ctx context.Context, b batch.Batch) (Answer, error) {
-	read, err := batch.Reconcile(ctx, a.Provider, b)
-	if errors.Is(err, batch.ErrAmbiguous) {
-		return Answer{Batch: read}, nil
-	}
-	return Answer{Batch: read, Known: err == nil}, said(err)
-}
-
-// said gives an error to the engine, which keeps its kind as the type. What
-// another attempt cannot mend is not retried.
+// said gives an error to the engine, with its kind as the type.
 func said(err error) error {
+	if err == nil {
+		return nil
+	}
+	var o temporal.ApplicationErrorOptions
 	var e *batch.Error
-	if !errors.As(err, &e) {
-		return err
+	if errors.As(err, &e) {
+		o.NextRetryDelay = e.RetryAfter
 	}
-	switch e.Kind {
-	case batch.ErrUnavailable, batch.ErrThrottled, batch.ErrProtocol:
-		return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Kind), temporal.ApplicationErrorOptions{NextRetryDelay: e.RetryAfter})
-	}
-	return temporal.NewNonRetryableApplicationError(e.Error(), string(e.Kind), nil)
+	return temporal.NewApplicationErrorWithOptions(err.Error(), string(batch.KindOf(err)), o)
 }

@@ -18,6 +18,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -30,104 +31,124 @@ import (
 // quarter of a year.
 type Schedule struct {
 	Poll      time.Duration // between two polls; 0 means a day
-	WaitFor   time.Duration // for the end of the batch; 0 means 90 days
-	Reconcile time.Duration // between two questions what became of an unclear submit; 0 means 10 minutes
-	AskFor    time.Duration // until a person has to look; 0 means a day
+	WaitFor   time.Duration // for the end of the batch, though polls fail; 0 means 90 days
+	Reconcile time.Duration // before the question what became of an unclear submit; 0 means 10 minutes
+	AskFor    time.Duration // for an answer to anything else, until a person has to look; 0 means a day
 }
 
-// maxSubmits is how often a batch is sent at the most, where the service
-// refuses the second of two.
+// maxSubmits is how often a batch is sent at the most.
 const maxSubmits = 3
+
+// The types of the errors that tell where the money is.
+const (
+	ambiguous = string(batch.ErrAmbiguous)
+	submitted = "submitted"
+)
 
 // Workflow sees a batch through. Its id must be fit for a reference.
 //
-// An ApplicationError of the type "ambiguous" means that nobody knows whether
-// the batch was submitted: a person has to ask the service. Any other failure
-// before the submit means that no money has moved.
+// If it fails, the type of the ApplicationError says where the money is:
+//
+//   - "ambiguous": nobody knows what the service has done. A person has to ask
+//     it.
+//   - "submitted": the batch was, and only the waiting has ended.
+//   - Any other, or a workflow that was cancelled: this run has submitted
+//     nothing. A "conflict" may be the batch of a run before a reset.
+//
+// A reset begins again where nothing was submitted, and harms nothing where
+// something was.
 func Workflow(ctx workflow.Context, d batch.Draft, s Schedule) (batch.Report, error) {
 	d.Reference = workflow.GetInfo(ctx).WorkflowExecution.ID
 	s = s.withDefaults()
 	var a *Activities
 	var b batch.Batch
-	if err := workflow.ExecuteActivity(once(ctx), a.Create, d).Get(ctx, &b); err != nil {
+	err := workflow.ExecuteActivity(once(ctx), a.Create, d).Get(ctx, &b)
+	if err == nil {
+		err = ctx.Err() // A cancellation may have come with the answer.
+	}
+	if err != nil {
 		return batch.Report{}, err
 	}
-	b, err := submit(ctx, b, s)
+	// From here on a cancellation would only manufacture doubt.
+	detached, _ := workflow.NewDisconnectedContext(ctx)
+	if b, err = submit(detached, b, s); err != nil {
+		return batch.Report{}, err
+	}
+	report, err := follow(ctx, b, s)
 	if err != nil {
-		return batch.Report{Batch: b}, err
+		return batch.Report{}, failure(submitted, b, "the batch was submitted, and waiting for it has ended", err)
 	}
-	deadline := workflow.Now(ctx).Add(s.WaitFor)
-	for !b.State.Final() {
-		if workflow.Now(ctx).After(deadline) {
-			return batch.Report{Batch: b}, fmt.Errorf("the batch is %s (%s) after %s", b.State, b.Native, s.WaitFor)
-		}
-		if err := workflow.Sleep(ctx, s.Poll); err != nil {
-			return batch.Report{Batch: b}, err
-		}
-		if err := workflow.ExecuteActivity(reads(ctx), a.Poll, b).Get(ctx, &b); err != nil {
-			return batch.Report{Batch: b}, err
-		}
-	}
-	var report batch.Report
-	err = workflow.ExecuteActivity(reads(ctx), a.Report, b).Get(ctx, &report)
-	return report, err
+	return report, nil
 }
 
 // submit submits once, and reads until it knows what became of it.
 func submit(ctx workflow.Context, b batch.Batch, s Schedule) (batch.Batch, error) {
 	var a *Activities
-	open := 0 // submits that may have landed, or may still land
+	var err error
+	open := false // whether a submit may have landed, or may still land
 	for range maxSubmits {
 		var after batch.Batch
-		err := workflow.ExecuteActivity(once(ctx), a.Submit, b).Get(ctx, &after)
-		switch {
-		case err == nil:
+		if err = workflow.ExecuteActivity(once(ctx), a.Submit, b).Get(ctx, &after); err == nil {
 			return after, nil
-		case unclear(err):
-			open++
-		case open == 0:
+		}
+		if open = open || unclear(err); !open {
 			return b, err // The service has refused it, and no other is under way.
 		}
-		read, err := reconcile(ctx, b, s)
-		if err != nil || read.State != batch.StateDraft {
-			return read, err
+		_ = workflow.Sleep(ctx, s.Reconcile) // What is under way may arrive.
+		var read batch.Batch
+		if err := workflow.ExecuteActivity(repeated(ctx, s.AskFor), a.Reconcile, b).Get(ctx, &read); err != nil {
+			return b, failure(ambiguous, b, "whether the batch was submitted is not known: a person has to ask the service, and must not send it again before", err)
+		}
+		if read.State != batch.StateDraft {
+			return read, nil
 		}
 		b = read // Still a draft, and whichever of two arrives second is refused.
 	}
-	return b, temporal.NewNonRetryableApplicationError("the batch was submitted several times, and the service still has a draft: a person has to look", string(batch.ErrAmbiguous), nil)
+	return b, failure(ambiguous, b, "the batch was submitted several times, and the service still has a draft: a person has to look", err)
 }
 
-// unclear reports whether an activity may have had an effect: it says so, or
-// nothing was heard of it.
+// follow waits for the end of a batch, and reports.
+func follow(ctx workflow.Context, b batch.Batch, s Schedule) (batch.Report, error) {
+	var a *Activities
+	deadline := workflow.Now(ctx).Add(s.WaitFor)
+	for !b.State.Final() {
+		left := deadline.Sub(workflow.Now(ctx))
+		if left <= 0 {
+			return batch.Report{}, fmt.Errorf("it is %s (%s) after %s", b.State, b.Native, s.WaitFor)
+		}
+		if err := workflow.Sleep(ctx, s.Poll); err != nil {
+			return batch.Report{}, err
+		}
+		var next batch.Batch
+		if err := workflow.ExecuteActivity(repeated(ctx, left), a.Poll, b).Get(ctx, &next); err != nil {
+			return batch.Report{}, err
+		}
+		b = next
+	}
+	var report batch.Report
+	err := workflow.ExecuteActivity(repeated(ctx, s.AskFor), a.Report, b).Get(ctx, &report)
+	return report, err
+}
+
+// The kinds that promise that a submit had no effect: refusals, which another
+// attempt does not mend, and outages, which it may.
+var (
+	refusals = []string{string(batch.ErrInvalid), string(batch.ErrAuth), string(batch.ErrNotFound),
+		string(batch.ErrConflict), string(batch.ErrFunds), string(batch.ErrUnsupported)}
+	outages = []string{string(batch.ErrThrottled), string(batch.ErrUnavailable), string(batch.ErrProtocol)}
+)
+
+// unclear reports whether a submit may have had an effect, which is so unless
+// its error promises otherwise: nothing is known of a worker that died.
 func unclear(err error) bool {
 	var said *temporal.ApplicationError
-	if errors.As(err, &said) {
-		return said.Type() == string(batch.ErrAmbiguous)
-	}
-	return true // A time-out, a worker that died, a cancellation under way.
+	return !errors.As(err, &said) || !slices.Contains(refusals, said.Type()) && !slices.Contains(outages, said.Type())
 }
 
-// reconcile asks what became of a submit until the service says so.
-func reconcile(ctx workflow.Context, b batch.Batch, s Schedule) (batch.Batch, error) {
-	var a *Activities
-	asked := b
-	asked.State = batch.StateUnknown
-	deadline := workflow.Now(ctx).Add(s.AskFor)
-	for {
-		var answer Answer
-		if err := workflow.ExecuteActivity(reads(ctx), a.Reconcile, asked).Get(ctx, &answer); err != nil {
-			return b, err
-		}
-		if answer.Known {
-			return answer.Batch, nil
-		}
-		if workflow.Now(ctx).After(deadline) {
-			return b, temporal.NewNonRetryableApplicationError("whether the batch was submitted is not known: a person has to ask the service, and must not send it again before", string(batch.ErrAmbiguous), nil)
-		}
-		if err := workflow.Sleep(ctx, s.Reconcile); err != nil {
-			return b, err
-		}
-	}
+// failure tells where the money is. The cause is only quoted: a workflow that
+// fails because of a cancellation would pass for a cancelled one.
+func failure(kind string, b batch.Batch, message string, cause error) error {
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("batch %q: %s: %v", b.ID, message, cause), kind, nil)
 }
 
 // once is for what the engine must not repeat.
@@ -138,11 +159,14 @@ func once(ctx workflow.Context) workflow.Context {
 	})
 }
 
-// reads is for what may be repeated at will.
-func reads(ctx workflow.Context) workflow.Context {
+// repeated is for what moves no money: it is repeated until it is done, it is
+// refused, or the time is up.
+func repeated(ctx workflow.Context, within time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 5 * time.Minute,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 10 * time.Second, MaximumInterval: time.Hour},
+		StartToCloseTimeout:    15 * time.Minute,
+		ScheduleToCloseTimeout: within,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 10 * time.Second, MaximumInterval: time.Hour,
+			NonRetryableErrorTypes: refusals},
 	})
 }
 

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/mocks"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -140,6 +143,80 @@ func TestAnIDStartsOneWorkflow(t *testing.T) {
 	require.Equal(t, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, options.WorkflowIDReusePolicy, "not after it has ended either")
 	require.True(t, options.WorkflowExecutionErrorWhenAlreadyStarted)
 	require.Nil(t, options.RetryPolicy)
+}
+
+// What is no error of this module promises nothing, even if it is an answer.
+func TestAnErrorThatPromisesNothingIsAskedAbout(t *testing.T) {
+	engine, server, activities := start(t)
+	engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Return(func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+		_, err := activities.Provider.Submit(ctx, b)
+		require.NoError(t, err)
+		return b, errors.New("the answer was lost")
+	})
+	engine.RegisterDelayedCallback(func() { server.Join("27821231236") }, 24*time.Hour)
+	engine.ExecuteWorkflow(Workflow, wages, Schedule{})
+	require.NoError(t, engine.GetWorkflowError())
+	require.Equal(t, 1, server.Log.Count("SubmitBatch"))
+}
+
+// Whatever keeps the question from being answered, a person has to look.
+func TestWhatNobodyKnowsIsAmbiguous(t *testing.T) {
+	for _, kind := range []batch.Kind{batch.ErrAuth, batch.ErrConflict, batch.ErrUnavailable, batch.ErrAmbiguous} {
+		t.Run(string(kind), func(t *testing.T) {
+			engine, server, activities := start(t)
+			engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Return(batch.Batch{}, timeUp)
+			engine.OnActivity(activities.Reconcile, mock.Anything, mock.Anything).Return(batch.Batch{}, said(&batch.Error{Kind: kind}))
+			began := engine.Now()
+			engine.ExecuteWorkflow(Workflow, wages, Schedule{Reconcile: time.Minute, AskFor: 10 * time.Minute})
+			require.Equal(t, ambiguous, failed(t, engine).Type())
+			require.True(t, failed(t, engine).NonRetryable())
+			require.LessOrEqual(t, engine.Now().Sub(began), 11*time.Minute)
+			require.Zero(t, server.Log.Count("SubmitBatch"))
+		})
+	}
+}
+
+func TestFailingPollsDoNotOutlastTheWait(t *testing.T) {
+	engine, server, activities := start(t)
+	engine.OnActivity(activities.Poll, mock.Anything, mock.Anything).Return(batch.Batch{}, said(&batch.Error{Kind: batch.ErrUnavailable}))
+	began := engine.Now()
+	engine.ExecuteWorkflow(Workflow, wages, Schedule{Poll: time.Minute, WaitFor: 10 * time.Minute})
+	require.Equal(t, submitted, failed(t, engine).Type())
+	require.LessOrEqual(t, engine.Now().Sub(began), 11*time.Minute)
+	require.Equal(t, once1, server.Accepted())
+}
+
+// A cancellation before the submit prevents it, and one that comes later ends
+// nothing but the waiting.
+func TestACancellation(t *testing.T) {
+	t.Run("before the submit", func(t *testing.T) {
+		engine, server, activities := start(t)
+		engine.OnActivity(activities.Create, mock.Anything, mock.Anything).Return(func(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+			engine.CancelWorkflow()
+			return activities.Create(ctx, d)
+		})
+		engine.ExecuteWorkflow(Workflow, wages, Schedule{})
+		require.True(t, temporal.IsCanceledError(engine.GetWorkflowError()))
+		require.Empty(t, server.Accepted())
+	})
+	t.Run("during the submit", func(t *testing.T) {
+		engine, server, activities := start(t)
+		engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Return(func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			engine.CancelWorkflow()
+			_, err := activities.Provider.Submit(ctx, b)
+			require.NoError(t, err)
+			return b, timeUp
+		})
+		asked := false
+		engine.SetOnActivityCompletedListener(func(info *activity.Info, _ converter.EncodedValue, _ error) {
+			asked = asked || info.ActivityType.Name == "Reconcile"
+		})
+		engine.ExecuteWorkflow(Workflow, wages, Schedule{})
+		require.Equal(t, submitted, failed(t, engine).Type())
+		require.False(t, temporal.IsCanceledError(engine.GetWorkflowError()), "nobody takes it for one that moved no money")
+		require.True(t, asked)
+		require.Equal(t, once1, server.Accepted())
+	})
 }
 
 func TestABadDraftFailsAtOnce(t *testing.T) {
