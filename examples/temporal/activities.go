@@ -31,6 +31,14 @@ func (a *Activities) Create(ctx context.Context, d batch.Draft) (batch.Batch, er
 		return batch.Batch{}, said(err)
 	}
 	b, err := a.Provider.Create(ctx, d)
+	if errors.Is(err, batch.ErrConflict) {
+		// A worker that died here may have left a draft in the way.
+		if left, lost := batch.Find(ctx, a.Provider, d.Reference); lost == nil && left.State == batch.StateDraft {
+			if _, err = batch.Cancel(ctx, a.Provider, left); err == nil {
+				b, err = a.Provider.Create(ctx, d)
+			}
+		}
+	}
 	return b, said(err)
 }
 

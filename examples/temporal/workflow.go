@@ -62,7 +62,7 @@ func Workflow(ctx workflow.Context, d batch.Draft, s Schedule) (batch.Report, er
 	s = s.withDefaults()
 	var a *Activities
 	var b batch.Batch
-	err := workflow.ExecuteActivity(once(ctx), a.Create, d).Get(ctx, &b)
+	err := workflow.ExecuteActivity(repeated(ctx, s.AskFor), a.Create, d).Get(ctx, &b)
 	if err == nil {
 		err = ctx.Err() // A cancellation may have come with the answer.
 	}

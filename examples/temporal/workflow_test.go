@@ -145,6 +145,59 @@ func TestAnIDStartsOneWorkflow(t *testing.T) {
 	require.Nil(t, options.RetryPolicy)
 }
 
+// A reset begins the workflow again, and its first submit is still under way.
+func TestAResetMovesMoneyOnce(t *testing.T) {
+	for _, when := range []string{"before the second run", "after the second run"} {
+		t.Run(when, func(t *testing.T) {
+			engine, server, activities := start(t)
+			var late batch.Batch
+			engine.OnActivity(activities.Submit, mock.Anything, mock.Anything).Return(func(_ context.Context, b batch.Batch) (batch.Batch, error) {
+				late = b
+				return b, timeUp
+			})
+			engine.ExecuteWorkflow(Workflow, wages, Schedule{})
+			require.Equal(t, ambiguous, failed(t, engine).Type())
+			arrive := func() {
+				paying, err := sixdotfifty.New(server.Config())
+				require.NoError(t, err)
+				t.Cleanup(paying.CloseIdleConnections)
+				_, _ = paying.SubmitBatch(context.Background(), late.ID)
+			}
+
+			if when == "before the second run" {
+				arrive()
+			}
+			again := simulate(t, activities)
+			again.RegisterDelayedCallback(func() { server.Join("27821231236") }, 24*time.Hour)
+			again.ExecuteWorkflow(Workflow, wages, Schedule{})
+			if when == "before the second run" {
+				require.Equal(t, string(batch.ErrConflict), failed(t, again).Type())
+			} else {
+				require.NoError(t, again.GetWorkflowError())
+				arrive()
+			}
+			require.Equal(t, once1, server.Accepted())
+		})
+	}
+}
+
+// A draft that a dead worker has left is withdrawn, and another is made.
+func TestAWorkerDiesInCreate(t *testing.T) {
+	engine, server, activities := start(t)
+	engine.OnActivity(activities.Create, mock.Anything, mock.Anything).Once().Return(func(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+		_, err := activities.Provider.Create(ctx, d)
+		require.NoError(t, err)
+		return batch.Batch{}, timeUp
+	})
+	engine.OnActivity(activities.Create, mock.Anything, mock.Anything).Return(activities.Create)
+	engine.RegisterDelayedCallback(func() { server.Join("27821231236") }, 24*time.Hour)
+	engine.ExecuteWorkflow(Workflow, wages, Schedule{})
+	require.NoError(t, engine.GetWorkflowError())
+	require.Equal(t, 2, server.Log.Count("CreateBatch"))
+	require.Equal(t, 1, server.Log.Count("CancelBatch"))
+	require.Equal(t, once1, server.Accepted())
+}
+
 // What is no error of this module promises nothing, even if it is an answer.
 func TestAnErrorThatPromisesNothingIsAskedAbout(t *testing.T) {
 	engine, server, activities := start(t)
