@@ -405,7 +405,8 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 }
 
 // GenerateInvoice makes the invoice of what is due for a client, and returns
-// nil where nothing is. It is sent at most once.
+// nil where the reply holds none: nothing was due, apparently. It is sent at
+// most once.
 //
 //	POST /client/{id}/generate_invoice
 func (c *Client) GenerateInvoice(ctx context.Context, clientID string) (*Invoice, error) {

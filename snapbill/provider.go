@@ -483,8 +483,9 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 // handle is a batch of the service without its items. SnapBill keeps no
 // reference of ours.
 func handle(b *Batch) batch.Batch {
+	date, _ := time.Parse(time.DateOnly, string(b.ActionDate)) // Zero where none is said.
 	return batch.Batch{Provider: name, ID: strconv.FormatInt(int64(b.ID), 10), State: state(b), Native: string(b.State), UpdatedAt: time.Now(),
-		Draft: batch.Draft{Direction: batch.Collect}}
+		Draft: batch.Draft{Direction: batch.Collect, Date: date}}
 }
 
 // List lists the batches of the account, in no particular order, without their
