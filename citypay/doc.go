@@ -18,7 +18,8 @@
 // free of I/O, and Submit sends everything. The batch runs under a number of
 // your choosing, 1 to 99,999,999, never used before: a reference that is such
 // a number is used as it is; for any other there is ProviderConfig.BatchID, the
-// Extra key "batch_id", or a journal, from which batch.Run allocates the next.
+// Extra key "batch_id", or a journal, from which batch.Run allocates the next,
+// from ProviderConfig.FirstBatchID on.
 //
 //   - Item.Reference is CityPay's identifier: 5 to 50 printable ASCII.
 //   - Item.Account is the card-holder account id: 5 to 50 of [A-Za-z0-9-_.~].
