@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,11 @@ func TestInfoFaults(t *testing.T) {
 		change(&item)
 		return item
 	}
+	on := func(year int) batch.Draft {
+		d := draft(good)
+		d.Date = time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)
+		return d
+	}
 	for name, c := range map[string]struct {
 		draft batch.Draft
 		want  []string
@@ -41,6 +47,10 @@ func TestInfoFaults(t *testing.T) {
 			[]string{`direction: is "pay", but test can only collect`}},
 		"unknown extra": {batch.Draft{Reference: "r", Direction: batch.Collect, Items: []batch.Item{good}, Extra: map[string]string{"note": "", "z": "", "k": ""}},
 			[]string{`extra: test does not know the key "k"`, `extra: test does not know the key "z"`}},
+		"year 10000":        {on(10000), []string{"date: is of the year 10000"}},
+		"year 0":            {on(0), []string{"date: is of the year 0"}},
+		"year -1":           {on(-1), []string{"date: is of the year -1"}},
+		"year 9999":         {on(9999), nil},
 		"too many":          {draft(good, good, good, good), nil},
 		"repeated":          {draft(good, good), []string{`item 1 ("a"): reference: is also that of item 0`}},
 		"empty item":        {draft(batch.Item{Amount: gbp(1)}), []string{"item 0: reference: is empty", "item 0: account: is empty"}},

@@ -33,6 +33,7 @@ type teller struct {
 	polls   map[string]int // since it was applied
 	down    int            // so many polls fail first
 	create  error          // what Create fails with
+	left    batch.Batch    // the ID, and the State if it is no draft, of what a failed Create has made
 	during  func()         // called in Submit
 	drafts  []batch.Draft  // as submitted
 }
@@ -55,6 +56,10 @@ func (s *teller) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
 	s.creates++
 	b := batch.Batch{Provider: "teller", Draft: d, State: batch.StateDraft}
 	if s.create != nil {
+		b.ID = s.left.ID
+		if s.left.State != "" {
+			b.State = s.left.State
+		}
 		return b, s.create
 	}
 	b.ID = "id-" + d.Reference
@@ -124,6 +129,8 @@ func (s *teller) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error)
 		return fail(batch.ErrFunds, batch.Error{})
 	case "refused":
 		return fail(batch.ErrInvalid, batch.Error{Code: "B006"})
+	case "plain":
+		return b, errors.New("no *batch.Error, so it promises nothing")
 	}
 	panic(word)
 }
@@ -251,6 +258,8 @@ func TestRun(t *testing.T) {
 			"intent create#1 create#1=ok submit#1 submit#1=funds"},
 		"the service is silent": {[]string{"hang", "ok"}, nil, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
+		"an error that promises nothing": {[]string{"plain", "ok"}, nil, batch.ErrAmbiguous, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
 		"the draft is refused": {[]string{"ok"}, func(s *teller) { s.create = &batch.Error{Kind: batch.ErrInvalid} }, batch.ErrInvalid, 0, 0,
 			"intent create#1 create#1=invalid"},
 	} {
@@ -342,20 +351,62 @@ func TestRunKeepsAReferenceForItsDraft(t *testing.T) {
 	})
 }
 
-func TestRunTakesACorrectedDraftIfTheFirstWasRefused(t *testing.T) {
+func TestRunKnowsADraftByItsDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-		service.create = &batch.Error{Kind: batch.ErrInvalid}
-		_, err := batch.Run(t.Context(), service, oneItem(), o)
-		require.ErrorIs(t, err, batch.ErrInvalid)
-
-		service.create = nil
-		corrected := oneItem()
-		corrected.Items[0].Amount.Minor = 99
-		report, err := batch.Run(t.Context(), service, corrected, o)
-		require.NoError(t, err)
-		require.Equal(t, gbp(99), report.Totals[batch.OutcomePaid].Amount)
+		run := func(date time.Time) error {
+			d := oneItem()
+			d.Date = date
+			_, err := batch.Run(t.Context(), service, d, o)
+			return err
+		}
+		auckland := time.Date(2026, 3, 2, 1, 30, 0, 0, time.FixedZone("NZDT", 13*60*60))
+		require.NoError(t, run(auckland))
+		require.NoError(t, run(auckland.Add(20*time.Hour)), "the time of day is never sent")
+		require.NoError(t, run(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)), "nor is the zone")
+		require.ErrorIs(t, run(auckland.UTC()), batch.ErrConflict, "the same moment is on another day there")
+		require.ErrorIs(t, run(auckland.AddDate(0, 0, 1)), batch.ErrConflict)
+		require.ErrorIs(t, run(time.Time{}), batch.ErrConflict)
+		require.Equal(t, 1, service.submits)
 	})
+}
+
+// A reference is free for a corrected draft as long as the service has nothing
+// under it.
+func TestRunTakesACorrectedDraftIfNothingIsLeftOfTheFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		create   batch.Kind
+		left     batch.Batch
+		standing batch.Standing
+		id       string     // in the dossier
+		kind     batch.Kind // of the error of the corrected draft
+	}{
+		"it was refused":            {create: batch.ErrInvalid, standing: batch.StandingIntended},
+		"it was made and withdrawn": {create: batch.ErrInvalid, left: batch.Batch{ID: "1", State: batch.StateCancelled}, standing: batch.StandingIntended},
+		"it was made and is left":   {create: batch.ErrUnavailable, left: batch.Batch{ID: "1"}, standing: batch.StandingDraft, id: "1", kind: batch.ErrConflict},
+		"nobody knows":              {create: batch.ErrAmbiguous, standing: batch.StandingDraft, kind: batch.ErrConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+				service.create, service.left = &batch.Error{Kind: c.create}, c.left
+				_, err := batch.Run(t.Context(), service, oneItem(), o)
+				require.ErrorIs(t, err, c.create)
+				dossier := pending(t, service, o.Journal)[0]
+				require.Equal(t, c.standing, dossier.Standing)
+				require.Equal(t, c.id, dossier.BatchID)
+
+				service.create = nil
+				corrected := oneItem()
+				corrected.Items[0].Amount.Minor = 99
+				report, err := batch.Run(t.Context(), service, corrected, o)
+				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+				if c.kind == "" {
+					require.Equal(t, gbp(99), report.Totals[batch.OutcomePaid].Amount)
+				}
+			})
+		})
+	}
 }
 
 func TestRunRefusesABadDraftBeforeTheJournal(t *testing.T) {
@@ -398,9 +449,30 @@ func TestRunByAHundredCallersSubmitsOnce(t *testing.T) {
 	})
 }
 
+// attentive is a journal that writes nothing once its context has ended.
+type attentive struct {
+	batch.Journal
+	during func() // called in Next
+}
+
+func (j attentive) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return j.Journal.Append(ctx, key, e)
+}
+
+func (j attentive) Next(ctx context.Context, sequence string, first int64) (int64, error) {
+	j.during()
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	return j.Journal.Next(ctx, sequence, first)
+}
+
 func TestRunIsNotMadeAmbiguousByCtrlC(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service, o := newTeller("ok"), &batch.RunOptions{Journal: attentive{Journal: batch.NewMemoryJournal()}}
 		ctx, cancel := context.WithCancel(t.Context())
 		service.during = func() { cancel(); time.Sleep(time.Second) }
 		report, err := batch.Run(ctx, service, oneItem(), o)
@@ -433,23 +505,60 @@ func TestResumeOfAnUnknownReference(t *testing.T) {
 }
 
 func TestRunTellsWhatHappens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var seen []string
-		service := newTeller("not sent", "applied and lost")
-		_, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Observe: func(e batch.Event) {
-			word := fmt.Sprintf("%s %q", e.Phase, e.Batch.State)
-			if e.Attempt > 0 {
-				word += fmt.Sprint(" #", e.Attempt)
-			}
-			if e.Err != nil {
-				word += " " + string(batch.KindOf(e.Err))
-			}
-			seen = append(seen, word)
-		}})
-		require.NoError(t, err)
-		want := []string{`create "draft"`, `submit "draft" #1 unavailable`, `submit "" #2 ambiguous`, `reconcile "pending"`, `wait "done"`, `report "done"`}
-		require.Empty(t, cmp.Diff(want, seen))
-	})
+	for name, c := range map[string]struct {
+		script []string
+		guard  batch.Guard
+		want   []string
+	}{
+		"a read is the witness": {[]string{"not sent", "applied and lost"}, batch.GuardNone,
+			[]string{`create "draft"`, `submit "draft" #1 unavailable`, `submit "" #2 ambiguous`, `reconcile "pending"`, `wait "done"`, `report "done"`}},
+		"even behind a guard it asks three times first": {[]string{"lost", "ok"}, batch.GuardRefuses,
+			[]string{`create "draft"`, `submit "" #1 ambiguous`, `reconcile "" ambiguous`, `reconcile "" ambiguous`, `reconcile "" ambiguous`,
+				`submit "pending" #2`, `wait "pending"`, `wait "done"`, `report "done"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var seen []string
+				service := newTeller(c.script...)
+				service.info.Guard = c.guard
+				_, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Observe: func(e batch.Event) {
+					word := fmt.Sprintf("%s %q", e.Phase, e.Batch.State)
+					if e.Attempt > 0 {
+						word += fmt.Sprint(" #", e.Attempt)
+					}
+					if e.Err != nil {
+						word += " " + string(batch.KindOf(e.Err))
+					}
+					seen = append(seen, word)
+				}})
+				require.NoError(t, err)
+				require.Empty(t, cmp.Diff(c.want, seen))
+			})
+		})
+	}
+}
+
+func TestRunWaitsBeforeItRepeats(t *testing.T) {
+	for name, c := range map[string]struct {
+		script []string
+		want   []time.Duration // between the first Submit and each
+	}{
+		"a little longer each time":    {[]string{"not sent", "not sent", "ok"}, []time.Duration{0, time.Second, 5 * time.Second}},
+		"as long as the service wants": {[]string{"throttled", "ok"}, []time.Duration{0, 5 * time.Second}},
+		"not for a new token":          {[]string{"401", "ok"}, []time.Duration{0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var at []time.Duration
+				began := time.Now()
+				service := newTeller(c.script...)
+				service.during = func() { at = append(at, time.Since(began)) }
+				_, err := batch.Run(t.Context(), service, oneItem(), nil)
+				require.NoError(t, err)
+				require.Equal(t, c.want, at)
+			})
+		})
+	}
 }
 
 func TestRecoverReadsOnly(t *testing.T) {
@@ -477,6 +586,21 @@ func TestRecoverReadsOnly(t *testing.T) {
 		require.Zero(t, service.submits+service.creates)
 		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled", kinds(t, journal, "landed"),
 			"what a read has proved is written down")
+	})
+}
+
+func TestRecoverTakesADraftForNoProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		unclear(t, service, o)
+		service.absent = batch.StateDraft
+		for b, err := range batch.Recover(t.Context(), service, o) {
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			require.ErrorContains(t, err, "may still be under way")
+			require.Equal(t, batch.StateUnknown, b.State)
+		}
+		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous", kinds(t, o.Journal, "run-1"))
+		require.Equal(t, batch.StandingUnclear, pending(t, service, o.Journal)[0].Standing)
 	})
 }
 
@@ -542,19 +666,34 @@ func TestRunAllocatesANumberOnce(t *testing.T) {
 	})
 }
 
+func TestRunKeepsTheNumberThatCtrlCFindsItAllocating(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		service, o := numbered{newTeller("ok")}, &batch.RunOptions{Journal: attentive{batch.NewMemoryJournal(), cancel}}
+		_, err := batch.Run(ctx, service, oneItem(), o)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, "intent", kinds(t, o.Journal, "run-1"), "the number is written down, and nothing is sent")
+
+		_, err = batch.Run(t.Context(), service, oneItem(), o)
+		require.NoError(t, err)
+		require.Equal(t, "500", service.drafts[0].Extra["number"])
+	})
+}
+
 // brokenJournal fails its nth Append: with the entry kept, or without. Then it
 // is poisoned, until it is opened anew.
 type brokenJournal struct {
 	batch.Journal
-	n    int
-	kept bool
-	dead bool
+	n     int
+	kept  bool
+	dead  bool
+	tries int // calls of Append
 }
 
 var errDisk = errors.New("the disk is full")
 
 func (j *brokenJournal) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
-	if j.dead {
+	if j.tries++; j.dead {
 		return errDisk
 	}
 	if j.n--; j.n == 0 {
@@ -618,12 +757,51 @@ func TestRunOnAJournalThatFails(t *testing.T) {
 }
 
 func TestRunDoesNotTryABrokenJournalAgain(t *testing.T) {
-	service := newTeller("ok")
-	_, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: batch.NewMemoryJournal(), n: 4}})
-	require.ErrorIs(t, err, batch.ErrUnavailable)
-	require.ErrorIs(t, err, errDisk)
-	require.ErrorContains(t, err, "the journal failed: not submitted")
-	require.Zero(t, service.submits)
+	synctest.Test(t, func(t *testing.T) {
+		service, journal := newTeller("ok"), &brokenJournal{Journal: batch.NewMemoryJournal(), n: 4}
+		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: journal})
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorIs(t, err, errDisk)
+		require.ErrorContains(t, err, "the journal failed: not submitted")
+		require.Equal(t, batch.StateDraft, report.Batch.State, "no call has submitted anything")
+		require.Zero(t, service.submits)
+		require.Equal(t, 4, journal.tries)
+	})
+}
+
+func TestRunSaysIfTheEndIsNotWrittenDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, journal := newTeller("ok"), batch.NewMemoryJournal()
+		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: journal, n: 6}})
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorContains(t, err, "finished and reported, but that could not be written down")
+		require.Equal(t, 1, report.Totals[batch.OutcomePaid].Count)
+		require.Equal(t, batch.StandingSubmitted, pending(t, service, journal)[0].Standing)
+	})
+}
+
+// overtaken is a journal in which another process makes the attempt to submit
+// first, in spite of the lock.
+type overtaken struct{ batch.Journal }
+
+func (j overtaken) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
+	if e.Kind == batch.EntryAttempt && e.Step == batch.StepSubmit {
+		if err := j.Journal.Append(ctx, key, e); err != nil {
+			return err
+		}
+	}
+	return j.Journal.Append(ctx, key, e)
+}
+
+func TestRunOvertakenByAnotherProcessSubmitsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newTeller("ok")
+		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: overtaken{batch.NewMemoryJournal()}})
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorContains(t, err, "not submitted by this call")
+		require.Equal(t, batch.StateUnknown, report.Batch.State, "the other may have submitted it")
+		require.Zero(t, service.submits)
+	})
 }
 
 // unlisted is a journal that cannot list.
@@ -635,14 +813,24 @@ func (unlisted) Open(context.Context, string, string) iter.Seq2[batch.Key, error
 
 func (unlisted) History(context.Context, batch.Key) ([]batch.Entry, error) { return nil, errDisk }
 
+// unlockable is a journal that gives nobody the lock.
+type unlockable struct{ batch.Journal }
+
+func (unlockable) Lock(context.Context, batch.Key) (func(), error) { return nil, errDisk }
+
 func TestAJournalThatCannotBeRead(t *testing.T) {
 	o := &batch.RunOptions{Journal: unlisted{batch.NewMemoryJournal()}}
 	for b, err := range batch.Recover(t.Context(), newTeller("ok"), o) {
 		require.Empty(t, b.Draft.Reference)
 		require.ErrorIs(t, err, errDisk)
 	}
-	service := newTeller("ok")
-	_, err := batch.Run(t.Context(), service, oneItem(), o)
-	require.ErrorIs(t, err, errDisk)
-	require.Zero(t, service.creates+service.submits)
+	for name, journal := range map[string]batch.Journal{"no history": o.Journal, "no lock": unlockable{batch.NewMemoryJournal()}} {
+		service := newTeller("ok")
+		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: journal})
+		require.ErrorIs(t, err, batch.ErrUnavailable, name)
+		require.ErrorIs(t, err, errDisk, name)
+		require.ErrorContains(t, err, "nothing was sent by this call, and what earlier ones have sent is not known", name)
+		require.Equal(t, batch.StateUnknown, report.Batch.State, name)
+		require.Zero(t, service.creates+service.submits, name)
+	}
 }
