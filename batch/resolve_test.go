@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,19 @@ func unclear(t *testing.T, s batch.Provider, o *batch.RunOptions) {
 	t.Helper()
 	_, err := batch.Run(t.Context(), s, oneItem(), o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
+}
+
+// runUntil runs a batch until something of phase has happened, and stops.
+func runUntil(t *testing.T, phase batch.Phase, p batch.Provider, d batch.Draft, j batch.Journal) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := batch.Run(ctx, p, d, &batch.RunOptions{Journal: j, Observe: func(e batch.Event) {
+		if e.Phase == phase {
+			cancel()
+		}
+	}})
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 var word = batch.Decision{Operator: "ada", Reason: "case 4711"}
@@ -96,6 +110,54 @@ func TestPendingStandings(t *testing.T) {
 	})
 }
 
+func TestPendingGivesEveryAttemptItsOwnResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTeller("throttled", "funds")
+		s.create, s.absent = &batch.Error{Kind: batch.ErrAmbiguous}, batch.StateDraft
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		unclear(t, s, o)
+		adopt := decision(batch.Adopt)
+		adopt.BatchID = "another"
+		_, err := batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		require.NoError(t, err)
+		_, err = batch.Resume(t.Context(), s, oneItem().Reference, o)
+		require.ErrorIs(t, err, batch.ErrFunds)
+		adopt.BatchID = "a third"
+		_, err = batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		require.NoError(t, err)
+
+		dossier := pending(t, s, o.Journal)[0]
+		var got []string
+		for _, a := range dossier.Attempts {
+			require.NotNil(t, a.Ended)
+			require.NotNil(t, a.Failure, "a person's word makes no attempt a success")
+			got = append(got, fmt.Sprintf("%s#%d=%s", a.Step, a.Number, a.Failure.Kind))
+		}
+		require.Equal(t, []string{"create#1=ambiguous", "submit#1=throttled", "submit#2=funds"}, got)
+		require.Len(t, dossier.Decisions, 2)
+		require.Equal(t, "a third", dossier.BatchID)
+	})
+}
+
+// selecting is a teller that selects the items itself.
+type selecting struct{ *teller }
+
+func (s selecting) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	d.Items = oneItem().Items
+	return s.teller.Create(ctx, d)
+}
+
+func TestPendingCountsWhatTheServiceHasSelected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := selecting{newTeller("ok")}, batch.NewMemoryJournal()
+		s.info.ItemsOptional = true
+		runUntil(t, batch.PhaseCreate, s, draft(), j)
+		dossier := pending(t, s, j)[0]
+		require.Equal(t, 1, dossier.Items)
+		require.Equal(t, gbp(100), dossier.Total)
+	})
+}
+
 func TestResolveResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTeller("lost", "ok")
@@ -123,6 +185,71 @@ func TestResolveResend(t *testing.T) {
 	})
 }
 
+// What refuses the repeat may be an earlier submit that has landed after all.
+func TestResolveResendThatIsRefused(t *testing.T) {
+	const history = "intent create#1 create#1=ok submit#1 submit#1=ambiguous decision submit#2 submit#2=invalid"
+	for name, c := range map[string]struct {
+		change  func(*teller)
+		kind    batch.Kind
+		state   batch.State
+		history string // after that
+	}{
+		"the first one has landed":      {func(s *teller) { s.applied["run-1"]++ }, "", batch.StateDone, " reconciled done"},
+		"the first one is done":         {func(s *teller) { s.applied["run-1"]++; s.polls["run-1"]++ }, "", batch.StateDone, " reconciled done"},
+		"no read succeeds":              {func(s *teller) { s.down = 1000 }, batch.ErrAmbiguous, batch.StateUnknown, ""},
+		"the service does not know":     {func(*teller) {}, batch.ErrAmbiguous, batch.StateUnknown, ""},
+		"the service still has a draft": {func(s *teller) { s.absent = batch.StateDraft }, batch.ErrInvalid, batch.StateDraft, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := newTeller("lost", "refused"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+				unclear(t, s, o)
+				_, err := batch.Resolve(t.Context(), s, "run-1", decision(batch.Resend), o)
+				require.NoError(t, err)
+				c.change(s)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				report, err := batch.Resume(ctx, s, "run-1", o)
+				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+				require.Equal(t, c.state, report.Batch.State)
+				require.Equal(t, history+c.history, kinds(t, o.Journal, "run-1"))
+			})
+		})
+	}
+}
+
+func TestResolveOfWhatWasSubmitted(t *testing.T) {
+	for verdict, message := range map[batch.Verdict]string{
+		batch.Abandon: "the batch was submitted: Resume waits for its end",
+		batch.Adopt:   "the batch was submitted, and the service has said under which ID",
+		batch.Resend:  "the batch was submitted, as the service has said",
+	} {
+		t.Run(string(verdict), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+				runUntil(t, batch.PhaseSubmit, s, oneItem(), o.Journal)
+				d := decision(verdict)
+				if verdict == batch.Adopt {
+					d.BatchID = "another"
+				}
+				b, err := batch.Resolve(t.Context(), s, oneItem().Reference, d, o)
+				require.ErrorIs(t, err, batch.ErrConflict)
+				require.ErrorContains(t, err, message)
+				require.Equal(t, batch.StatePending, b.State)
+				dossiers := pending(t, s, o.Journal)
+				require.Len(t, dossiers, 1)
+				require.Equal(t, batch.StandingSubmitted, dossiers[0].Standing)
+				require.Empty(t, dossiers[0].Decisions, "what does not fit is not recorded")
+
+				report, err := batch.Resume(t.Context(), s, oneItem().Reference, o)
+				require.NoError(t, err)
+				require.Equal(t, "id-run-1", report.Batch.ID)
+				require.Equal(t, 1, s.submits)
+			})
+		})
+	}
+}
+
 func TestResolveAbandon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTeller("lost")
@@ -144,6 +271,60 @@ func TestResolveAbandon(t *testing.T) {
 		}
 		require.Equal(t, 1, s.submits)
 	})
+}
+
+// Where the service cannot cancel, a read may still say that it is too late.
+func TestResolveAbandonAtAServiceThatCannotCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newTeller("applied and lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		s.down = 1000
+		unclear(t, s, o)
+		s.down = 0
+		b, err := batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Abandon), o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "too late: the batch was submitted")
+		require.Equal(t, batch.StatePending, b.State)
+		require.Equal(t, batch.StandingSubmitted, pending(t, s, o.Journal)[0].Standing, "what has landed is waited for")
+		_, err = batch.Resume(t.Context(), s, oneItem().Reference, o)
+		require.NoError(t, err)
+		require.Equal(t, 1, s.submits)
+
+		s = newTeller("lost")
+		o = &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		unclear(t, s, o)
+		s.absent = batch.StateDraft
+		b, err = batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Abandon), o)
+		require.NoError(t, err, "not submitted so far: that is for the person to judge")
+		require.Equal(t, batch.StateUnknown, b.State)
+		require.Empty(t, pending(t, s, o.Journal))
+	})
+}
+
+func TestRunSaysWhatToDoAfterAnAbandon(t *testing.T) {
+	for name, c := range map[string]struct {
+		provider func() batch.Provider
+		stop     batch.Phase // where it is abandoned
+		state    batch.State
+		advice   string
+	}{
+		"nobody knows": {func() batch.Provider { return newTeller("lost") }, batch.PhaseSubmit, batch.StateUnknown,
+			"): find out what became of it before you use another"},
+		"a draft is left": {func() batch.Provider { return newTeller("ok") }, batch.PhaseCreate, batch.StateDraft, "): use another"},
+		"it is cancelled": {func() batch.Provider { return batchtest.NewMemory(batchtest.MemoryOptions{}) }, batch.PhaseCreate, batch.StateCancelled, "): use another"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, o := c.provider(), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+				runUntil(t, c.stop, p, oneItem(), o.Journal)
+				_, err := batch.Resolve(t.Context(), p, oneItem().Reference, decision(batch.Abandon), o)
+				require.NoError(t, err)
+				report, err := batch.Run(t.Context(), p, oneItem(), o)
+				require.ErrorIs(t, err, batch.ErrConflict)
+				require.ErrorContains(t, err, "was abandoned by ada (case 4711"+c.advice)
+				require.Equal(t, c.state, report.Batch.State)
+			})
+		})
+	}
 }
 
 // Where the service can cancel, an abandoned batch is one that it has
@@ -276,16 +457,38 @@ func TestResolveChecksTheDecision(t *testing.T) {
 }
 
 func TestAJournalOfANewerVersion(t *testing.T) {
-	s := newTeller("ok")
-	j := batch.NewMemoryJournal()
-	key := batch.Key{Provider: "teller", Account: "test/1", Reference: oneItem().Reference}
-	require.NoError(t, j.Append(t.Context(), key, batch.Entry{Seq: 1, Kind: "refund"}))
-	o := &batch.RunOptions{Journal: j}
-	_, err := batch.Run(t.Context(), s, oneItem(), o)
-	require.ErrorIs(t, err, batch.ErrUnavailable)
-	require.ErrorContains(t, err, "a newer version has written: update this one")
-	require.Zero(t, s.creates)
-	for _, err := range batch.Pending(t.Context(), s, o) {
-		require.ErrorContains(t, err, "newer version")
+	made := batch.Batch{Provider: "teller", ID: "1", Draft: oneItem(), State: batch.StateDraft}
+	hold := decision("hold")
+	for name, e := range map[string]batch.Entry{
+		"a kind of entry":              {Kind: "refund"},
+		"an intent without a draft":    {Kind: batch.EntryIntent},
+		"an attempt of a step":         {Kind: batch.EntryAttempt, Step: "stage", Attempt: 1},
+		"a result of a step":           {Kind: batch.EntryResult, Step: "stage", Attempt: 1, Batch: &made},
+		"a result without a batch":     {Kind: batch.EntryResult, Step: batch.StepCreate, Attempt: 1},
+		"a read without a batch":       {Kind: batch.EntryReconciled},
+		"a verdict":                    {Kind: batch.EntryDecision, Decision: &hold},
+		"a decision without a verdict": {Kind: batch.EntryDecision},
+		"an end without a batch":       {Kind: batch.EntryDone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+				runUntil(t, batch.PhaseCreate, s, oneItem(), o.Journal)
+				key := batch.Key{Provider: "teller", Account: "test/1", Reference: oneItem().Reference}
+				e.Seq = 4
+				require.NoError(t, o.Journal.Append(t.Context(), key, e))
+
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				report, err := batch.Run(ctx, s, oneItem(), o)
+				require.ErrorIs(t, err, batch.ErrUnavailable)
+				require.ErrorContains(t, err, "a newer version has written: update this one")
+				require.Equal(t, batch.StateUnknown, report.Batch.State)
+				require.Zero(t, s.submits)
+				for _, err := range batch.Pending(t.Context(), s, o) {
+					require.ErrorContains(t, err, "newer version")
+				}
+			})
+		})
 	}
 }
