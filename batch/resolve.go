@@ -175,7 +175,7 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 	}
 	unlock, err := r.begin(ctx)
 	if err != nil {
-		return r.unsent(), err
+		return r.unknown(), err
 	}
 	defer unlock()
 	s := stand(r.history)

@@ -139,6 +139,9 @@ func newRun(p Provider, reference string, o *RunOptions, d *Draft) *run {
 
 func (r *run) all(ctx context.Context) (Report, error) {
 	b, err := r.submit(ctx)
+	if overtaken(err) {
+		b.State = StateUnknown
+	}
 	if err != nil {
 		return Report{Batch: b}, err
 	}
@@ -160,9 +163,7 @@ func (r *run) all(ctx context.Context) (Report, error) {
 func (r *run) submit(ctx context.Context) (Batch, error) {
 	unlock, err := r.begin(ctx)
 	if err != nil {
-		b := r.unsent()
-		b.State = StateUnknown // As far as this call knows.
-		return b, err
+		return r.unknown(), err
 	}
 	defer unlock()
 
@@ -176,7 +177,13 @@ func (r *run) submit(ctx context.Context) (Batch, error) {
 			Message: fmt.Sprintf("the reference %q was abandoned by %s (%s): %s", r.key.Reference, a.Operator, a.Reason, advice)}
 	}
 	if s.intent, err = r.intend(ctx, s); err != nil {
-		return r.unsent(), err
+		b := r.unsent()
+		if s.submitted {
+			b.State = s.batch.State
+		} else if s.open > 0 {
+			b.State = StateUnknown
+		}
+		return b, err
 	}
 	if s.submitted {
 		return *s.batch, nil
@@ -356,9 +363,6 @@ func (r *run) attempt(ctx context.Context, b Batch, n int) (Batch, error) {
 		return b, &Error{Kind: ErrUnavailable, Provider: r.info.Name, Op: "Run", Message: "not submitted", Err: err}
 	}
 	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n}); err != nil {
-		if KindOf(err) == ErrConflict {
-			b.State = StateUnknown // Another process is ahead of this one.
-		}
 		return b, r.journalFailed("Run", ErrUnavailable, "not submitted by this call", err)
 	}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.SubmitTimeout)
@@ -467,7 +471,7 @@ func (r *run) done(ctx context.Context, b Batch) error {
 func (r *run) look(ctx context.Context) (Batch, error) {
 	unlock, err := r.begin(ctx)
 	if err != nil {
-		return r.unsent(), err
+		return r.unknown(), err
 	}
 	defer unlock()
 	s := stand(r.history)
@@ -542,6 +546,13 @@ func (r *run) unsent() Batch {
 	return b
 }
 
+// unknown is unsent where earlier calls may have submitted it.
+func (r *run) unknown() Batch {
+	b := r.unsent()
+	b.State = StateUnknown
+	return b
+}
+
 func (r *run) journalFailed(op string, kind Kind, message string, err error) error {
 	return &Error{Kind: kind, Provider: r.info.Name, Op: op, Message: "the journal failed: " + message, Err: journalError{err}}
 }
@@ -550,6 +561,13 @@ func (r *run) journalFailed(op string, kind Kind, message string, err error) err
 type journalError struct{ error }
 
 func (e journalError) Unwrap() error { return e.error }
+
+// overtaken reports whether another process has written what this one was
+// about to.
+func overtaken(err error) bool {
+	var j journalError
+	return errors.As(err, &j) && KindOf(j.error) == ErrConflict
+}
 
 // standing is what a history amounts to.
 type standing struct {

@@ -339,9 +339,10 @@ func TestRunKeepsAReferenceForItsDraft(t *testing.T) {
 
 		other := oneItem()
 		other.Items[0].Amount.Minor++
-		_, err = batch.Run(t.Context(), service, other, o)
+		report, err := batch.Run(t.Context(), service, other, o)
 		require.ErrorIs(t, err, batch.ErrConflict)
 		require.ErrorContains(t, err, `the reference "run-1" belongs to another draft`)
+		require.Equal(t, batch.StateDone, report.Batch.State, "a call under this reference has submitted something")
 		require.Equal(t, 1, service.submits)
 
 		again := oneItem()
@@ -780,12 +781,15 @@ func TestRunSaysIfTheEndIsNotWrittenDown(t *testing.T) {
 	})
 }
 
-// overtaken is a journal in which another process makes the attempt to submit
-// first, in spite of the lock.
-type overtaken struct{ batch.Journal }
+// overtaken is a journal in which another process writes one entry first, in
+// spite of the lock.
+type overtaken struct {
+	batch.Journal
+	seq int
+}
 
 func (j overtaken) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
-	if e.Kind == batch.EntryAttempt && e.Step == batch.StepSubmit {
+	if e.Seq == j.seq {
 		if err := j.Journal.Append(ctx, key, e); err != nil {
 			return err
 		}
@@ -795,12 +799,14 @@ func (j overtaken) Append(ctx context.Context, key batch.Key, e batch.Entry) err
 
 func TestRunOvertakenByAnotherProcessSubmitsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		service := newTeller("ok")
-		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: overtaken{batch.NewMemoryJournal()}})
-		require.ErrorIs(t, err, batch.ErrUnavailable)
-		require.ErrorContains(t, err, "not submitted by this call")
-		require.Equal(t, batch.StateUnknown, report.Batch.State, "the other may have submitted it")
-		require.Zero(t, service.submits)
+		for seq := 1; seq <= 4; seq++ { // The intent, the attempt to create, its result, the attempt to submit.
+			service := newTeller("ok")
+			report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: overtaken{batch.NewMemoryJournal(), seq}})
+			require.ErrorIs(t, err, batch.ErrUnavailable)
+			require.ErrorContains(t, err, "the journal failed")
+			require.Equal(t, batch.StateUnknown, report.Batch.State, "the other may have submitted it")
+			require.Zero(t, service.submits)
+		}
 	})
 }
 
@@ -832,5 +838,8 @@ func TestAJournalThatCannotBeRead(t *testing.T) {
 		require.ErrorContains(t, err, "nothing was sent by this call, and what earlier ones have sent is not known", name)
 		require.Equal(t, batch.StateUnknown, report.Batch.State, name)
 		require.Zero(t, service.creates+service.submits, name)
+		resolved, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), &batch.RunOptions{Journal: journal})
+		require.ErrorIs(t, err, errDisk, name)
+		require.Equal(t, batch.StateUnknown, resolved.State, name)
 	}
 }
