@@ -20,6 +20,14 @@
 //
 // Known of the real one, and so here: a client's state and the date of a new
 // invoice are ignored.
+//
+// The laws of batch.Provider cannot hold under four of these, by nature, and
+// other tests play them:
+//
+//   - AddsEmpty: no call puts a client on a batch, so no draft is ever accepted.
+//   - SubmitsAlone: money moves without a Submit, also after one was refused.
+//   - KeepsBatches: a Cancel that works is a part of the laws.
+//   - IgnoresFilters: with two batches, every list has rows of the other one.
 package snapbilltest
 
 import (
