@@ -11,9 +11,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/h2non/gock.v1"
 	"pgregory.net/rapid"
@@ -199,6 +202,7 @@ func faultsOf(t *testing.T, err error) []string {
 func TestFailures(t *testing.T) {
 	all := samples(t)
 	fake := func(status int, body string) sample { return sample{Status: status, Body: []byte(body)} }
+	const good = `"account":{"id":10608},"batch":{"id":1500,"state":"submit"}`
 	for name, c := range map[string]struct {
 		reply sample
 		read  batch.Kind
@@ -217,15 +221,33 @@ func TestFailures(t *testing.T) {
 		"row 80: HTTP 200, body 500":       {fake(200, `{"code":500,"type":"error","message":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 500"},
 		"row 80: HTTP 500, body 200":       {fake(500, `{"code":200,"type":"result","status":"ok"}`), batch.ErrUnavailable, batch.ErrAmbiguous, ""},
 		"HTTP 400, body 200":               {fake(400, `{"code":200,"type":"result","status":"ok"}`), batch.ErrUnavailable, batch.ErrAmbiguous, "the body says 200"},
-		"HTTP 200, status error, body 200": {fake(200, `{"code":200,"type":"result","status":"error"}`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"HTTP 200, body 199":               {fake(200, `{"code":199,"type":"item",`+good+`}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 199"},
+		"HTTP 200, body 408":               {fake(200, `{"code":408,"message":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 408"},
+		"HTTP 200, body 409":               {fake(200, `{"code":409,"message":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 409"},
+		"HTTP 200, body 423":               {fake(200, `{"code":423,"message":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 423"},
+		"HTTP 200, body 429":               {fake(200, `{"code":429,"message":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 429"},
+		"HTTP 200, body 401":               {fake(200, `{"code":401,"message":"No login"}`), batch.ErrAuth, batch.ErrAuth, "No login"},
+		"HTTP 200, body 403":               {fake(200, `{"code":403,"message":"No right"}`), batch.ErrAuth, batch.ErrAuth, "No right"},
+		"HTTP 403":                         {fake(403, `{"code":403,"message":"No right"}`), batch.ErrAuth, batch.ErrAuth, "No right"},
+		"HTTP 401":                         {fake(401, `{"code":401,"message":"No login"}`), batch.ErrAuth, batch.ErrAuth, "No login"},
+		"HTTP 400, body 404":               {fake(400, `{"code":404,"message":"x"}`), batch.ErrUnavailable, batch.ErrAmbiguous, "the HTTP status is 400, and the body says 404"},
+		"HTTP 400, somebody else's object": {fake(400, `{"error":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"HTTP 400 with a code alone":       {fake(400, `{"code":400}`), batch.ErrInvalid, batch.ErrInvalid, ""},
+		"HTTP 400 with a message alone":    {fake(400, `{"message":"Too early"}`), batch.ErrInvalid, batch.ErrInvalid, "Too early"},
+		"HTTP 400 with a status alone":     {fake(400, `{"status":"error"}`), batch.ErrInvalid, batch.ErrInvalid, ""},
+		"HTTP 200, status error, body 200": {fake(200, `{"code":200,"type":"result","status":"error",`+good+`}`), batch.ErrProtocol, batch.ErrAmbiguous, `the body says "error"`},
+		"HTTP 200, another status":         {fake(200, `{"type":"result","status":"queued",`+good+`}`), batch.ErrProtocol, batch.ErrAmbiguous, `the body says "queued"`},
 		"HTTP 400 with a page":             {fake(400, `<html>`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
 		"row 81: a form":                   {fake(200, `{"code":200,"type":"form","controls":[]}`), batch.ErrProtocol, batch.ErrAmbiguous, `a "form" came back`},
 		"a list":                           {fake(200, `{"code":200,"type":"list","class":"batch","list":[]}`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"another class":                    {fake(200, `{"code":200,"type":"item","class":"client","client":{}}`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"another class":                    {fake(200, `{"code":200,"type":"item","class":"client",`+good+`}`), batch.ErrProtocol, batch.ErrAmbiguous, `a "client" came back`},
+		"another type":                     {fake(200, `{"code":200,"type":"index",`+good+`}`), batch.ErrProtocol, batch.ErrAmbiguous, `a "index" came back`},
 		"an array":                         {fake(200, `[]`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
 		"null":                             {fake(200, `null`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
 		"nothing":                          {fake(200, ``), batch.ErrProtocol, batch.ErrAmbiguous, ""},
 		"several messages for a field":     {fake(400, `{"code":400,"status":"error","message":"m","errors":{"a":["b","c"]}}`), batch.ErrInvalid, batch.ErrInvalid, "a: b; a: c"},
+		"errors that are a list":           {fake(400, `{"code":400,"status":"error","message":"m","errors":["b",5]}`), batch.ErrInvalid, batch.ErrInvalid, "b; "},
+		"errors that are a list of lists":  {fake(400, `{"code":400,"status":"error","message":"m","errors":[["b"]]}`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, snapbilltest.Options{}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
@@ -239,10 +261,12 @@ func TestFailures(t *testing.T) {
 				_, err := client.CurrentAccount(t.Context())
 				require.ErrorIs(t, err, c.read)
 				require.ErrorContains(t, err, c.text)
-				_, err = client.UpdateBatch(t.Context(), "1501", snapbill.UpdateBatch{State: snapbill.BatchSubmit})
+				require.Equal(t, int64(1500), server.NewBatch("2030-01-01"))
+				_, err = client.UpdateBatch(t.Context(), "1500", snapbill.UpdateBatch{State: snapbill.BatchSubmit})
 				require.ErrorIs(t, err, c.once)
 				require.ErrorContains(t, err, c.text)
 				require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+				require.Zero(t, server.Log.Count("GetBatch"), "nothing was accepted that a read could confirm")
 			})
 		})
 	}
@@ -261,9 +285,40 @@ func TestRow64CentsAndDecimals(t *testing.T) {
 			require.ErrorIs(t, err, batch.ErrProtocol, amount)
 			require.ErrorContains(t, err, "they do not agree")
 		}
-		always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok","totals":{"total":"-1"},"amounts_cents":{"total":1}}}`)
-		_, err := client.GetBatch(t.Context(), "5")
-		require.ErrorContains(t, err, "negative", "row 65: no count is below zero")
+		read := map[string]func() error{
+			"batch":   func() error { _, err := client.GetBatch(t.Context(), "5"); return err },
+			"invoice": func() error { _, err := client.GetInvoice(t.Context(), "5"); return err },
+			"client":  func() error { _, err := client.GetClient(t.Context(), "5"); return err },
+		}
+		for _, c := range []struct{ class, object, wrong string }{
+			{"batch", `"state":"ok","amounts":{"total":"1.00"},"amounts_cents":{"total":100}`, `"total":101`},
+			{"batch", `"state":"ok","amounts":{"bounce":"1.00"},"amounts_cents":{"bounce":100}`, `"bounce":101`},
+			{"batch", `"state":"ok","amounts":{"refuted":"1.00"},"amounts_cents":{"refuted":100}`, `"refuted":101`},
+			{"batch", `"state":"ok","amounts":{"pending":"1.00"},"amounts_cents":{"pending":100}`, `"pending":101`},
+			{"batch", `"state":"ok","amounts":{"paid":"1.00"},"amounts_cents":{"paid":100}`, `"paid":101`},
+			{"invoice", `"total":"1.00","total_cents":100`, `"total_cents":101`},
+			{"invoice", `"subtotal":"1.00","subtotal_cents":100`, `"subtotal_cents":101`},
+			{"invoice", `"lines":[{"unit_cost":"1.00","unit_cost_cents":100}]`, `"unit_cost_cents":101`},
+			{"invoice", `"lines":[{"total":"1.00","total_cents":100}]`, `"total_cents":101`},
+			{"client", `"credit":"1.00","credit_cents":100`, `"credit_cents":101`},
+		} {
+			body := fmt.Sprintf(`{"code":200,"type":"item","class":%q,%q:{"id":5,%s}}`, c.class, c.class, c.object)
+			always(server, "Get"+strings.ToUpper(c.class[:1])+c.class[1:], body)
+			require.NoError(t, read[c.class](), body)
+			field, _, _ := strings.Cut(c.wrong, ":")
+			always(server, "Get"+strings.ToUpper(c.class[:1])+c.class[1:], strings.Replace(body, field+":100", c.wrong, 1))
+			err := read[c.class]()
+			require.ErrorIs(t, err, batch.ErrProtocol, body)
+			require.ErrorContains(t, err, "they do not agree")
+		}
+		always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ready","amounts":{"total":"1.00"}}}`)
+		require.NoError(t, read["batch"](), "there are no cents to agree with")
+		for _, field := range []string{"total", "bounce", "refuted", "pending", "paid"} {
+			for _, of := range []string{"totals", "amounts_cents"} {
+				always(server, "GetBatch", fmt.Sprintf(`{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok","%s":{"%s":"-1"}}}`, of, field))
+				require.ErrorContains(t, read["batch"](), "negative", "row 65: no count is below zero, and no sum")
+			}
+		}
 	})
 }
 
@@ -275,6 +330,28 @@ func TestRow83AnotherObject(t *testing.T) {
 			always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":`+body+`}`)
 			_, err := client.GetBatch(t.Context(), "1500")
 			require.ErrorIs(t, err, batch.ErrProtocol, body)
+		}
+		for class, get := range map[string]func() (any, error){
+			"client":  func() (any, error) { return client.GetClient(t.Context(), "1500") },
+			"invoice": func() (any, error) { return client.GetInvoice(t.Context(), "1500") },
+			"payment": func() (any, error) { return client.GetPayment(t.Context(), "1500") },
+			"action":  func() (any, error) { return client.GetAction(t.Context(), "1500") },
+			"account": func() (any, error) { return client.CurrentAccount(t.Context()) },
+		} {
+			op := map[string]string{"account": "CurrentAccount"}[class]
+			if op == "" {
+				op = "Get" + strings.ToUpper(class[:1]) + class[1:]
+			}
+			for body, fits := range map[string]bool{`"id":1500,"xid":"Clw:Xc"`: true, `"id":1500`: true, `"id":1500,"xid":"Clw:Xd"`: false, `"id":0`: false, `"xid":"Clw:Xc"`: false} {
+				always(server, op, fmt.Sprintf(`{"code":200,"type":"item","class":%q,%q:{%s,"state":"paid","amount_cents":1}}`, class, class, body))
+				_, err := get()
+				require.Equal(t, map[bool]batch.Kind{false: batch.ErrProtocol}[fits], batch.KindOf(err), "%s %s: %v", class, body, err)
+			}
+		}
+		for _, body := range []string{`"amount_cents":1`, `"state":"","amount_cents":1`, `"state":"paid"`, `"state":"paid","amount_cents":null`} {
+			always(server, "GetPayment", `{"code":200,"type":"item","class":"payment","payment":{"id":1500,`+body+`}}`)
+			_, err := client.GetPayment(t.Context(), "1500")
+			require.ErrorContains(t, err, "a payment has no state or no amount", body)
 		}
 	})
 }
@@ -347,6 +424,17 @@ func TestListsThatDoNotHold(t *testing.T) {
 		ids, err = collect(`"page":1,"numpages":0,"list":[]`)
 		require.NoError(t, err)
 		require.Empty(t, ids)
+		for _, body := range []string{`"type":"list","class":"batch","page":1,"numpages":1,"list":[{"id":1}]`, `"type":"item","class":"action","page":1,"numpages":1,"list":[{"id":1}]`} {
+			always(server, "ListActions", `{"code":200,`+body+`}`)
+			_, err = last(client.ListActions(t.Context()))
+			require.ErrorContains(t, err, "came back instead of a list of action")
+		}
+		always(server, "ListPaymentMethods", `{"code":200,"type":"list","class":"payment_method","page":1,"numpages":1,"list":[{"code":""}]}`)
+		_, err = last(client.ListPaymentMethods(t.Context()))
+		require.ErrorContains(t, err, "a payment method has no code")
+		always(server, "ListCurrencies", `{"code":200,"type":"list","class":"currency","page":1,"numpages":1,"list":[{"name":"x"}]}`)
+		_, err = last(client.ListCurrencies(t.Context()))
+		require.ErrorContains(t, err, "a currency has no code")
 		for _, page := range []string{`"page":1,"numpages":1`, `"page":1,"numpages":1,"list":null`, `"page":2,"numpages":3,"list":[{"id":1}]`, `"numpages":3,"list":[{"id":1}]`, `"page":1,"list":[]`, `"page":1,"numpages":1,"list":{}`, `"page":1,"numpages":1,"list":[{"id":0}]`} {
 			_, err = collect(page, page, page)
 			require.ErrorIs(t, err, batch.ErrProtocol, page)
@@ -360,26 +448,76 @@ func TestFiltersAreNotTrusted(t *testing.T) {
 		server.Bill("002", "2030-02-01", 200)
 		one, two := server.NewBatch("2030-01-01"), server.NewBatch("2030-02-01")
 		require.NotEqual(t, one, two)
-		ctx := t.Context()
-		for name, seq := range map[string]func() (any, error){
-			"batch_id": func() (any, error) {
-				return last(client.ListPayments(ctx, snapbill.ListPaymentsOptions{BatchID: snapbill.Int(one)}))
-			},
-			"client_id": func() (any, error) {
-				return last(client.ListPayments(ctx, snapbill.ListPaymentsOptions{ClientID: 158958}))
-			},
-			"state": func() (any, error) {
-				return last(client.ListBatches(ctx, snapbill.ListBatchesOptions{States: []snapbill.BatchState{"ok"}}))
-			},
-			"submit_date": func() (any, error) {
-				return last(client.ListBatches(ctx, snapbill.ListBatchesOptions{SubmitDate: "2030-01-01"}))
-			},
+		payments := func(o snapbill.ListPaymentsOptions) func() (any, error) {
+			return func() (any, error) { return last(client.ListPayments(t.Context(), o)) }
+		}
+		batches := func(o snapbill.ListBatchesOptions) func() (any, error) {
+			return func() (any, error) { return last(client.ListBatches(t.Context(), o)) }
+		}
+		invoices := func() (any, error) { return last(client.ListInvoices(t.Context(), 158958)) }
+		for name, c := range map[string]struct {
+			list   func() (any, error)
+			op     string
+			lacks  string // what no row says of itself
+			filter string
+		}{
+			"a batch of payments":             {payments(snapbill.ListPaymentsOptions{BatchID: snapbill.Int(one)}), "ListPayments", "", "batch_id"},
+			"payments of no batch":            {payments(snapbill.ListPaymentsOptions{BatchID: snapbill.Int(one)}), "ListPayments", "batch", "batch_id"},
+			"a client's payments":             {payments(snapbill.ListPaymentsOptions{ClientID: 158958}), "ListPayments", "", "client_id"},
+			"payments of no client":           {payments(snapbill.ListPaymentsOptions{ClientID: 158958}), "ListPayments", "client", "client_id"},
+			"payments in a state":             {payments(snapbill.ListPaymentsOptions{State: "paid"}), "ListPayments", "", "state"},
+			"batches in a state":              {batches(snapbill.ListBatchesOptions{States: []snapbill.BatchState{"ok"}}), "ListBatches", "", "state"},
+			"batches submitted on a day":      {batches(snapbill.ListBatchesOptions{SubmitDate: "2030-01-01"}), "ListBatches", "", "submit_date"},
+			"batches of a payment method":     {batches(snapbill.ListBatchesOptions{PaymentMethod: "other"}), "ListBatches", "", "payment_method"},
+			"batches of no payment method":    {batches(snapbill.ListBatchesOptions{PaymentMethod: "netcash"}), "ListBatches", "payment_method", "payment_method"},
+			"batches of some other accounts":  {batches(snapbill.ListBatchesOptions{Accounts: []int{1, 2}}), "ListBatches", "", "account"},
+			"batches of nobody knows whom":    {batches(snapbill.ListBatchesOptions{Accounts: []int{10608}}), "ListBatches", "account", "account"},
+			"a client's invoices":             {invoices, "ListInvoices", "", "client_id"},
+			"invoices of nobody knows whom":   {invoices, "ListInvoices", "client", "client_id"},
+			"batches as they are":             {batches(snapbill.ListBatchesOptions{PaymentMethod: "netcash", Accounts: []int{1, 10608}, States: []snapbill.BatchState{"ready"}}), "ListBatches", "", ""},
+			"payments that are pending still": {payments(snapbill.ListPaymentsOptions{State: "pending"}), "ListPayments", "", ""},
 		} {
-			_, err := seq()
+			server.Heal()
+			alter(server, c.op, 0, func(body map[string]any) {
+				for _, row := range body["list"].([]any) {
+					delete(row.(map[string]any), c.lacks)
+				}
+			})
+			_, err := c.list()
+			if c.filter == "" {
+				require.NoError(t, err, name)
+				continue
+			}
 			require.ErrorIs(t, err, batch.ErrProtocol, name)
-			require.ErrorContains(t, err, "the filter "+name)
+			require.ErrorContains(t, err, "the filter "+c.filter+" excludes", name)
 		}
 	})
+}
+
+// Two who range over one list at once do not turn each other's pages.
+func TestAListForSeveral(t *testing.T) {
+	server := snapbilltest.New(nil)
+	t.Cleanup(server.Close)
+	client := newClient(t, server.Config())
+	for n := range 250 {
+		server.Bill(fmt.Sprintf("%03d", n), "2030-01-01", 100)
+	}
+	clients := client.ListClients(t.Context(), snapbill.ListClientsOptions{})
+	var all [4][]string
+	var wg sync.WaitGroup
+	for n := range all {
+		wg.Go(func() {
+			for c, err := range clients {
+				assert.NoError(t, err)
+				all[n] = append(all[n], c.Number)
+			}
+		})
+	}
+	wg.Wait()
+	for n := range all {
+		require.Len(t, all[n], 250)
+		require.Equal(t, all[0], all[n])
+	}
 }
 
 func last[T any](seq func(func(T, error) bool)) (v any, err error) {
@@ -413,6 +551,230 @@ func TestForms(t *testing.T) {
 		}
 	})
 	require.Positive(t, sent)
+}
+
+// All that can be said is sent, under its documented name.
+func TestWhatIsSent(t *testing.T) {
+	server := snapbilltest.New(nil)
+	t.Cleanup(server.Close)
+	client := newClient(t, server.Config())
+	server.Bill("001", "2030-01-01", 100)
+	ctx := t.Context()
+	everything := snapbill.CustomerFields{Number: "018", FirstName: "jane", Surname: "doe", Company: "helkom", Email: "jane@example.com", Cell: "082", CountryCode: "ZA",
+		CurrencyCode: "ZAR", PaymentMethodCode: "netcash", Discount: "5", State: "active", Data: map[string]string{"vat_number": "4001"}}
+	fields := "number=018&firstname=jane&surname=doe&company=helkom&email=jane@example.com&cell=082&country_code=ZA&currency_code=ZAR&payment_method_code=netcash&discount=5&state=active&data-vat_number=4001"
+	const page = "&page=1&perpage=100"
+	for name, c := range map[string]struct {
+		op   string
+		call func() (any, error)
+		want string
+	}{
+		"every batch": {"ListBatches", func() (any, error) { return last(client.ListBatches(ctx, snapbill.ListBatchesOptions{})) }, page},
+		"some batches": {"ListBatches", func() (any, error) {
+			return last(client.ListBatches(ctx, snapbill.ListBatchesOptions{SubmitDate: "2030-01-02", States: []snapbill.BatchState{"ready", "submit"}, PaymentMethod: "netcash", Accounts: []int{1, 2}}))
+		}, "submit_date=2030-01-02&state[]=ready&state[]=submit&payment_method=netcash&account=1,2" + page},
+		"some payments": {"ListPayments", func() (any, error) {
+			return last(client.ListPayments(ctx, snapbill.ListPaymentsOptions{ClientID: 5, BatchID: 6, State: "paid"}))
+		}, "client_id=5&batch_id=6&state=paid" + page},
+		"some clients": {"ListClients", func() (any, error) {
+			return last(client.ListClients(ctx, snapbill.ListClientsOptions{Email: "jane@example.com", Query: "jane"}))
+		}, "email=jane@example.com&query=jane" + page},
+		"some invoices": {"ListInvoices", func() (any, error) { return last(client.ListInvoices(ctx, 5)) }, "client_id=5" + page},
+		"a batch": {"AddBatch", func() (any, error) {
+			return client.AddBatch(ctx, snapbill.AddBatch{PaymentMethodCode: "netcash", ActionDate: "2030-01-02"})
+		}, "payment_method_code=netcash&action_date=2030-01-02"},
+		"a client":            {"AddClient", func() (any, error) { return client.AddClient(ctx, everything) }, fields},
+		"changes of a client": {"UpdateClient", func() (any, error) { return client.UpdateClient(ctx, "158958", everything) }, fields},
+		"an invoice": {"AddInvoice", func() (any, error) {
+			return client.AddInvoice(ctx, "158958", snapbill.AddInvoice{Date: "2030-01-02", Type: "quote", State: "draft", PONumber: "PO-1", Discount: "5",
+				Lines: []snapbill.AddLine{{Description: "rolls", UnitCost: "1.12", Quantity: "13"}, {Description: "chips", UnitCost: "20", Quantity: "1"}}})
+		}, "date=2030-01-02&type=quote&state=draft&po_number=PO-1&discount=5&description[0]=rolls&unit_cost[0]=1.12&quantity[0]=13&description[1]=chips&unit_cost[1]=20&quantity[1]=1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _ = c.call() // Whatever the service makes of it.
+			requests := server.Log.Requests(c.op)
+			require.NotEmpty(t, requests)
+			got, err := url.ParseQuery(string(requests[len(requests)-1].Body))
+			require.NoError(t, err)
+			want, err := url.ParseQuery(c.want)
+			require.NoError(t, err)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the form is not as wanted (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Each part of a wish that the service has not granted is told, and nothing
+// else is: what came back is beside the error.
+func TestWishes(t *testing.T) {
+	type object = map[string]any
+	line := func(invoice object, n int) object { return invoice["lines"].([]any)[n].(object) }
+	fields := snapbill.CustomerFields{Number: "018", FirstName: "jane", Surname: "doe", Company: "helkom", Email: "jane@example.com", Cell: "082", CountryCode: "ZA",
+		CurrencyCode: "ZAR", PaymentMethodCode: "netcash", Discount: "5", State: "active", Data: map[string]string{"vat_number": "4001"}}
+	calls := map[string]struct {
+		class  string
+		grant  func(object) // what the simulator does not do
+		call   func(*testing.T, *snapbill.Client) (any, error)
+		ignore map[string]func(object)
+	}{
+		"AddBatch": {"batch", func(object) {}, func(t *testing.T, c *snapbill.Client) (any, error) {
+			return c.AddBatch(t.Context(), snapbill.AddBatch{PaymentMethodCode: "netcash", ActionDate: "2030-01-02"})
+		}, map[string]func(object){
+			`action_date: is "2030-01-03" at the service, and "2030-01-02" was asked for`: func(b object) { b["action_date"] = "2030-01-03" },
+			`payment_method_code: is "other" at the service, and "netcash" was asked for`: func(b object) { b["payment_method"] = object{"code": "other"} },
+		}},
+		"AddClient": {"client", func(c object) { c["discount"], c["data"] = "5.00", object{"vat_number": "4001"} }, func(t *testing.T, c *snapbill.Client) (any, error) {
+			return c.AddClient(t.Context(), fields)
+		}, map[string]func(object){
+			`number: is "x" at the service, and "018" was asked for`:                  func(c object) { c["number"] = "x" },
+			`firstname: is "x" at the service, and "jane" was asked for`:              func(c object) { c["firstname"] = "x" },
+			`surname: is "x" at the service, and "doe" was asked for`:                 func(c object) { c["surname"] = "x" },
+			`company: is "" at the service, and "helkom" was asked for`:               func(c object) { delete(c, "company") },
+			`email: is "x" at the service, and "jane@example.com" was asked for`:      func(c object) { c["email"] = "x" },
+			`cell: is "x" at the service, and "082" was asked for`:                    func(c object) { c["cell"] = "x" },
+			`country_code: is "NA" at the service, and "ZA" was asked for`:            func(c object) { c["country"] = object{"code": "NA"} },
+			`currency_code: is "USD" at the service, and "ZAR" was asked for`:         func(c object) { c["currency"] = object{"code": "USD"} },
+			`payment_method_code: is "x" at the service, and "netcash" was asked for`: func(c object) { c["payment_method"] = object{"code": "x"} },
+			`discount: is "0.00" at the service, and "5" was asked for`:               func(c object) { c["discount"] = "0.00" },
+			`state: is "new" at the service, and "active" was asked for`:              func(c object) { c["state"] = "new" },
+			`data-vat_number: is "" at the service, and "4001" was asked for`:         func(c object) { c["data"] = object{"vat_number": nil} },
+		}},
+		"AddInvoice": {"invoice", func(i object) { i["po_number"], i["discount"], i["due_date"] = "PO-1", "5.00", "2030-01-02" }, func(t *testing.T, c *snapbill.Client) (any, error) {
+			return c.AddInvoice(t.Context(), "158958", snapbill.AddInvoice{Date: "2030-01-02", Type: "invoice", State: "unpaid", PONumber: "PO-1", Discount: "5",
+				Lines: []snapbill.AddLine{{UnitCost: "1.12", Quantity: "13"}, {UnitCost: "20", Quantity: "1"}}})
+		}, map[string]func(object){
+			`date: is "2030-01-03" at the service, and "2030-01-02" was asked for`: func(i object) { i["due_date"] = "2030-01-03" },
+			`type: is "quote" at the service, and "invoice" was asked for`:         func(i object) { i["type"] = "quote" },
+			`state: is "draft" at the service, and "unpaid" was asked for`:         func(i object) { i["state"] = "draft" },
+			`po_number: is "" at the service, and "PO-1" was asked for`:            func(i object) { i["po_number"] = nil },
+			`discount: is "0.00" at the service, and "5" was asked for`:            func(i object) { i["discount"] = "0.00" },
+			`client: is "158959" at the service, and "158958" was asked for`:       func(i object) { i["client"] = object{"id": 158959} },
+			`lines: is "1" at the service, and "2" was asked for`:                  func(i object) { i["lines"] = i["lines"].([]any)[:1] },
+			`lines: is "3" at the service, and "2" was asked for`:                  func(i object) { i["lines"] = append(i["lines"].([]any), object{"id": 1}) },
+			`unit_cost[0]: is "1.13" at the service, and "1.12" was asked for`:     func(i object) { line(i, 0)["unit_cost"], line(i, 0)["unit_cost_cents"] = "1.13", 113 },
+			`quantity[1]: is "2.00" at the service, and "1" was asked for`:         func(i object) { line(i, 1)["quantity"] = "2.00" },
+		}},
+	}
+	for op, c := range calls {
+		for want, ignore := range c.ignore {
+			t.Run(op+" "+want, func(t *testing.T) {
+				for _, ignored := range []bool{false, true} {
+					server := snapbilltest.New(nil)
+					t.Cleanup(server.Close)
+					server.Bill("001", "2030-01-01", 100)
+					alter(server, op, 1, func(body map[string]any) {
+						made := body[c.class].(object)
+						c.grant(made)
+						if ignored {
+							ignore(made)
+						}
+					})
+					made, err := c.call(t, newClient(t, server.Config()))
+					require.NotNil(t, made)
+					if !ignored {
+						require.NoError(t, err)
+						continue
+					}
+					require.ErrorIs(t, err, batch.ErrProtocol)
+					require.Equal(t, []string{want}, faultsOf(t, err))
+				}
+			})
+		}
+	}
+}
+
+// What a change of a batch has done is what a read says, and nothing else.
+func TestChangesAreReadBack(t *testing.T) {
+	another := func(body map[string]any) {
+		b := body["batch"].(map[string]any)
+		b["id"], b["xid"] = 1499, string(snapbill.NewXID(10608, 1499))
+	}
+	submit, dead := snapbill.UpdateBatch{State: snapbill.BatchSubmit}, snapbill.UpdateBatch{State: snapbill.BatchDead}
+	for name, c := range map[string]struct {
+		o      snapbilltest.Options
+		reply  func(body map[string]any) // to the change
+		word   string                    // of the read
+		day    string                    // of the read
+		change snapbill.UpdateBatch
+		kind   batch.Kind
+	}{
+		"submit":                        {change: submit},
+		"submit, and it is at the bank": {word: "submitted", change: submit},
+		"submit, and reports are there": {word: "ok", change: submit},
+		"submit, and it has failed":     {word: "error", change: submit, kind: batch.ErrAmbiguous},
+		"dead":                          {change: dead},
+		"dead is ignored":               {o: snapbilltest.Options{KeepsBatches: true}, change: dead, kind: batch.ErrUnsupported},
+		"dead, in the reply of another": {o: snapbilltest.Options{KeepsBatches: true}, reply: another, change: dead, kind: batch.ErrAmbiguous},
+		"dead, and it is at the bank":   {word: "submitted", change: dead, kind: batch.ErrAmbiguous},
+		"a day":                         {change: snapbill.UpdateBatch{ActionDate: "2030-01-05"}},
+		"a day is ignored":              {day: "2030-01-01", change: snapbill.UpdateBatch{ActionDate: "2030-01-05"}, kind: batch.ErrProtocol},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := snapbilltest.New(&c.o)
+			t.Cleanup(server.Close)
+			client := newClient(t, server.Config())
+			id := fmt.Sprint(server.NewBatch("2030-01-01"))
+			if c.reply != nil {
+				alter(server, "UpdateBatch", 1, c.reply)
+			}
+			alter(server, "GetBatch", 1, func(body map[string]any) {
+				b := body["batch"].(map[string]any)
+				if c.word != "" {
+					b["state"] = c.word
+				}
+				if c.day != "" {
+					b["action_date"] = c.day
+				}
+			})
+			b, err := client.UpdateBatch(t.Context(), id, c.change)
+			require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+			require.Equal(t, id, fmt.Sprint(int64(b.ID)), "the batch is beside it")
+			require.Equal(t, 1, server.Log.Count("GetBatch"))
+			if c.day != "" {
+				require.Equal(t, []string{`action_date: is "2030-01-01" at the service, and "2030-01-05" was asked for`}, faultsOf(t, err))
+			}
+		})
+	}
+	t.Run("nothing can be read", func(t *testing.T) {
+		server := snapbilltest.New(nil)
+		t.Cleanup(server.Close)
+		client := newClient(t, server.Config())
+		id := fmt.Sprint(server.NewBatch("2030-01-01"))
+		always(server, "GetBatch", `{"code":404,"type":"error","message":"Not found"}`)
+		_, err := client.UpdateBatch(t.Context(), id, submit)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorContains(t, err, "what it did cannot be read")
+	})
+}
+
+// The reply to a change of a client that is about another is as good as none.
+func TestAnUpdateOfAnotherClient(t *testing.T) {
+	server := snapbilltest.New(nil)
+	t.Cleanup(server.Close)
+	client := newClient(t, server.Config())
+	server.Bill("001", "2030-01-01", 100)
+	another := func(body map[string]any) {
+		c := body["client"].(map[string]any)
+		c["id"], c["xid"], c["company"] = 158959, string(snapbill.NewXID(10608, 158959)), "another"
+	}
+	for _, id := range []string{"158958", string(snapbill.NewXID(10608, 158958))} {
+		updated, err := client.UpdateClient(t.Context(), id, snapbill.CustomerFields{Company: "helkom"})
+		require.NoError(t, err)
+		require.Equal(t, "helkom", string(updated.Company))
+		require.Zero(t, server.Log.Count("GetClient"), "the reply says enough")
+	}
+	alter(server, "UpdateClient", 0, another)
+	updated, err := client.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{Company: "helkom"})
+	require.NoError(t, err)
+	require.Equal(t, snapbill.Int(158958), updated.ID)
+	require.Equal(t, "helkom", string(updated.Company))
+	require.Equal(t, 1, server.Log.Count("GetClient"), "it is read anew")
+	always(server, "GetClient", `{"code":404,"type":"error","message":"Not found"}`)
+	alter(server, "UpdateClient", 0, another)
+	_, err = client.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{Company: "helkom"})
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.ErrorContains(t, err, "what it did cannot be read")
 }
 
 func TestAroundABatch(t *testing.T) {

@@ -3,6 +3,7 @@ package snapbill_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -331,6 +332,22 @@ func TestACancelInDoubt(t *testing.T) {
 	}
 }
 
+// A cancel in doubt of a batch that somebody has submitted was not cancelled.
+func TestACancelThatComesTooLate(t *testing.T) {
+	for _, word := range []string{"submit", "submitted", "ok"} {
+		server, p := start(t, snapbilltest.Options{KeepsBatches: true}, snapbill.ProviderConfig{})
+		b := create(t, p, dueDraft(server, 1))
+		server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(simkit.Reply) simkit.Reply {
+			server.SayState(word)
+			return simkit.JSON(200, `{"garbled`)
+		}})
+		after, err := p.Cancel(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrConflict, word)
+		require.ErrorContains(t, err, "the batch is "+word+" at the service, and was not cancelled")
+		require.Equal(t, batch.StateDraft, after.State)
+	}
+}
+
 // What the service does not say is not what was asked for.
 func TestTheSealFailsClosed(t *testing.T) {
 	for field, want := range map[string]string{
@@ -348,6 +365,135 @@ func TestTheSealFailsClosed(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrConflict, field)
 		require.ErrorContains(t, err, want)
 		require.Empty(t, server.Accepted())
+	}
+}
+
+// What differs in one thing alone is not submitted: in the first read, in the
+// second, or in the list between them.
+func TestTheSealComparesEverything(t *testing.T) {
+	type object = map[string]any
+	of := func(field string, change func(object)) func(object) {
+		return func(body object) { change(body[field].(object)) }
+	}
+	row := func(change func(object)) func(object) {
+		return func(body object) { change(body["list"].([]any)[0].(object)) }
+	}
+	inBatch := func(change func(object)) func(object) { return of("batch", change) }
+	fewer := inBatch(of("amounts_cents", func(cents object) { cents["total"] = 10000 }))
+	agreeing := inBatch(of("amounts", func(amounts object) { amounts["total"] = "100.00" }))
+	cents := func(body object) { fewer(body); agreeing(body) }
+	const changed = "the batch has changed while it was compared, and is "
+	for name, c := range map[string]struct {
+		op     string
+		nth    int // 0: every read
+		change func(object)
+		kind   batch.Kind
+		want   string
+	}{
+		"nothing":                       {"GetBatch", 0, func(object) {}, "", ""},
+		"the date":                      {"GetBatch", 0, inBatch(func(b object) { b["action_date"] = "2001-01-01" }), batch.ErrConflict, `date: is "2001-01-01" at the service`},
+		"the payment method":            {"GetBatch", 0, inBatch(of("payment_method", func(m object) { m["code"] = "other" })), batch.ErrConflict, `payment method: is "other" at the service, and "netcash" here`},
+		"the currency":                  {"GetBatch", 0, inBatch(of("currency", func(c object) { c["code"] = "USD" })), batch.ErrConflict, `currency: is "USD" at the service, and "ZAR" here`},
+		"the number of payments":        {"GetBatch", 0, inBatch(of("totals", func(n object) { n["total"] = 3 })), batch.ErrProtocol, "has 3 payments of 10001 cents, and the list 2 of 10001"},
+		"their sum":                     {"GetBatch", 0, cents, batch.ErrProtocol, "has 2 payments of 10000 cents, and the list 2 of 10001"},
+		"no number of payments":         {"GetBatch", 0, inBatch(func(b object) { delete(b, "totals") }), batch.ErrProtocol, "the batch has no totals"},
+		"no sum":                        {"GetBatch", 0, inBatch(func(b object) { delete(b, "amounts_cents") }), batch.ErrProtocol, "the batch has no totals"},
+		"a payment is of no client":     {"ListPayments", 0, row(func(p object) { delete(p, "client") }), batch.ErrProtocol, "is of no client"},
+		"a client has no number":        {"ListPayments", 0, row(of("client", func(c object) { c["number"] = "" })), batch.ErrProtocol, "is of no client"},
+		"a payment is not pending":      {"ListPayments", 0, row(func(p object) { p["state"] = "paid" }), batch.ErrConflict, `state: is "paid" at the service before it was submitted`},
+		"a payment's own currency":      {"ListPayments", 0, row(of("currency", func(c object) { c["code"] = "USD" })), batch.ErrConflict, "amount: is 50.00 USD at the service, and 50.00 ZAR here"},
+		"the state, meanwhile":          {"GetBatch", 2, inBatch(func(b object) { b["state"] = "build" }), batch.ErrConflict, changed + "build"},
+		"the number, meanwhile":         {"GetBatch", 2, inBatch(of("totals", func(n object) { n["total"] = 3 })), batch.ErrConflict, changed + "ready"},
+		"no number, meanwhile":          {"GetBatch", 2, inBatch(func(b object) { delete(b, "totals") }), batch.ErrConflict, changed + "ready"},
+		"the sum, meanwhile":            {"GetBatch", 2, cents, batch.ErrConflict, changed + "ready"},
+		"no sum, meanwhile":             {"GetBatch", 2, inBatch(func(b object) { delete(b, "amounts_cents") }), batch.ErrConflict, changed + "ready"},
+		"the date, meanwhile":           {"GetBatch", 2, inBatch(func(b object) { b["action_date"] = "2001-01-01" }), batch.ErrConflict, `date: is "2001-01-01" at the service`},
+		"the payment method, meanwhile": {"GetBatch", 2, inBatch(of("payment_method", func(m object) { m["code"] = "other" })), batch.ErrConflict, `payment method: is "other"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+			d := dueDraft(server, 2)
+			b := create(t, p, d)
+			alter(server, c.op, c.nth, c.change)
+			after, err := p.Submit(t.Context(), b)
+			if c.kind == "" {
+				require.NoError(t, err)
+				require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+				return
+			}
+			require.ErrorIs(t, err, c.kind)
+			require.ErrorContains(t, err, c.want)
+			require.Equal(t, batch.StateDraft, after.State)
+			require.Zero(t, server.Log.Count("UpdateBatch"), "nothing is sent")
+			require.Empty(t, server.Accepted())
+		})
+	}
+	t.Run("a client is there twice", func(t *testing.T) {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		d := dueDraft(server, 2)
+		b := create(t, p, d)
+		server.AddToBatch(number(t, b), d.Items[1].Account, d.Items[1].Amount.Minor)
+		_, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.Equal(t, []string{fmt.Sprintf("payment: the service has client %q more than once", d.Items[1].Account)}, faultsOf(t, err))
+		require.Empty(t, server.Accepted())
+	})
+	t.Run("the draft itself", func(t *testing.T) {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		b := create(t, p, dueDraft(server, 2))
+		b.Draft.Items[1].Account = b.Draft.Items[0].Account
+		before := server.Log.Count("")
+		_, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.Equal(t, []string{`item 1 ("` + b.Draft.Items[1].Reference + `"): account: is also that of item 0: a batch has one payment of each client`}, faultsOf(t, err))
+		require.Equal(t, before, server.Log.Count(""), "nothing is sent")
+	})
+}
+
+// alter makes the nth reply of op from now, or every one for 0, say something
+// else than what has happened.
+func alter(server *snapbilltest.Server, op string, nth int, change func(body map[string]any)) {
+	server.Inject(simkit.Fault{Op: op, Nth: nth, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		var body map[string]any
+		if json.Unmarshal(r.Body, &body) == nil {
+			change(body)
+		}
+		r.Body, _ = json.Marshal(body)
+		return r
+	}})
+}
+
+// A batch of the same date is in the way if it could be ours: of the same
+// method, ready or still being built.
+func TestWhatIsInTheWayOfABatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		o      snapbilltest.Options
+		method string
+		days   int
+		want   string
+	}{
+		"one that is ready":        {snapbilltest.Options{}, "netcash", 0, "is ready already"},
+		"one that is being built":  {snapbilltest.Options{BuildReads: 1}, "netcash", 0, "is build already"},
+		"not of another method":    {snapbilltest.Options{}, "other", 0, ""},
+		"not one of the day after": {snapbilltest.Options{AddsEmpty: true}, "netcash", 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, c.o, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+				p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+				require.NoError(t, err)
+				d := dueDraft(server, 1)
+				_, err = client.AddBatch(t.Context(), snapbill.AddBatch{PaymentMethodCode: c.method, ActionDate: snapbill.DateOf(d.Date.AddDate(0, 0, c.days))})
+				require.NoError(t, err)
+				_, err = p.Create(t.Context(), d)
+				if c.want == "" {
+					require.Equal(t, 2, server.Log.Count("AddBatch"))
+					return
+				}
+				require.ErrorIs(t, err, batch.ErrConflict)
+				require.ErrorContains(t, err, c.want)
+				require.Equal(t, 1, server.Log.Count("AddBatch"), "a second one is not made beside it")
+			})
+		})
 	}
 }
 
