@@ -3,6 +3,7 @@ package snapbill_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -37,9 +38,10 @@ func mocked(t *testing.T) *snapbill.Client {
 	t.Setenv("SEQUENTIAL", "yes") // makes t.Parallel panic
 	gock.DisableNetworking()
 	t.Cleanup(func() {
+		defer gock.OffAll()
+		defer gock.CleanUnmatchedRequest()
 		require.True(t, gock.IsDone(), "a request that was expected did not come")
 		require.Empty(t, gock.GetUnmatchedRequests())
-		gock.OffAll()
 	})
 	return newClient(t, snapbill.Config{Username: "user", Password: "pass", BaseURL: host + "/v1", HTTPClient: &http.Client{Transport: gock.NewTransport()}})
 }
@@ -84,69 +86,214 @@ func expect(t *testing.T, s sample) {
 	}
 }
 
-func first[T any](seq func(func(T, error) bool)) (any, error) {
+// rows are the first n of a list: a page of it, and no more.
+func rows[T any](seq func(func(T, error) bool), n int) (all []T, err error) {
 	for v, err := range seq {
-		return v, err
+		if err != nil {
+			return all, err
+		}
+		if all = append(all, v); len(all) == n {
+			break
+		}
 	}
-	return nil, nil
+	return all, nil
+}
+
+// readBack arranges that the batch of an update is read afterwards, as it is
+// in the reply to another.
+func readBack(t *testing.T, s, like sample) {
+	t.Helper()
+	var reply map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(like.Body, &reply))
+	require.NotEmpty(t, reply["batch"])
+	expect(t, sample{Method: "POST", Path: regexp.MustCompile(`/[a-z_]+\.json$`).ReplaceAllString(s.Path, "/get.json"), Status: 200,
+		Body: []byte(`{"code":200,"type":"item","class":"batch","batch":` + string(reply["batch"]) + `}`)})
 }
 
 // Every captured call goes out as it was sent then, and its reply is
-// understood.
+// understood: what comes out is what it holds.
 func TestShapes(t *testing.T) {
+	type call = func(context.Context, *snapbill.Client) (any, error)
+	const tries = 3 // of a read
 	all := samples(t)
-	for name, call := range map[string]func(context.Context, *snapbill.Client) (any, error){
-		"batch_get":                 func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "1500") },
-		"batch_get_by_xid":          func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "Clw:Xc") },
-		"batch_get_ok_mixed":        func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "1500") },
-		"batch_get_error":           func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "1502") },
-		"batch_get_v2012_reseller":  func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "BcV:Bu") },
-		"batch_get_v2012_submitted": func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "Bad:D") },
-		"batch_get_v2013_ready":     func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "1232") },
-		"batch_list": func(ctx context.Context, c *snapbill.Client) (any, error) {
-			return first(c.ListBatches(ctx, snapbill.ListBatchesOptions{}))
-		},
-		"batch_add": func(ctx context.Context, c *snapbill.Client) (any, error) {
+	getBatch := func(id string) call {
+		return func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, id) }
+	}
+	update := func(id string, u snapbill.UpdateBatch) call {
+		return func(ctx context.Context, c *snapbill.Client) (any, error) { return c.UpdateBatch(ctx, id, u) }
+	}
+	submit := update("1501", snapbill.UpdateBatch{State: snapbill.BatchSubmit})
+	addClient := func(name string) call {
+		return func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.AddClient(ctx, snapbill.CustomerFields{FirstName: name, Email: name + "@example.com"})
+		}
+	}
+	listBatches := func(o snapbill.ListBatchesOptions, n int) call {
+		return func(ctx context.Context, c *snapbill.Client) (any, error) { return rows(c.ListBatches(ctx, o), n) }
+	}
+	listPayments := func(o snapbill.ListPaymentsOptions, n int) call {
+		return func(ctx context.Context, c *snapbill.Client) (any, error) { return rows(c.ListPayments(ctx, o), n) }
+	}
+	exchanges := map[string]struct {
+		call  call
+		like  string // for a change of a batch: the sample that says how it is read afterwards
+		kind  batch.Kind
+		text  string
+		times int // a reply that makes no sense is asked for again
+	}{
+		"batch_get":                 {call: getBatch("1500")},
+		"batch_get_by_xid":          {call: getBatch("Clw:Xc")},
+		"batch_get_ok_mixed":        {call: getBatch("1500")},
+		"batch_get_error":           {call: getBatch("1502")},
+		"batch_get_v2012_reseller":  {call: getBatch("BcV:Bu")},
+		"batch_get_v2012_submitted": {call: getBatch("Bad:D")},
+		"batch_get_v2013_ready":     {call: getBatch("1232")},
+		"batch_list":                {call: listBatches(snapbill.ListBatchesOptions{}, 0)},
+		"batch_list_empty":          {call: listBatches(snapbill.ListBatchesOptions{States: []snapbill.BatchState{"submit"}}, 0)},
+		"batch_list_filtered": {call: listBatches(snapbill.ListBatchesOptions{States: []snapbill.BatchState{"ready"}, PaymentMethod: "netcash", SubmitDate: "2014-08-19"}, 0),
+			kind: batch.ErrProtocol, text: "the filter submit_date excludes", times: tries}, // Its row was never submitted.
+		"batch_add": {call: func(ctx context.Context, c *snapbill.Client) (any, error) {
 			return c.AddBatch(ctx, snapbill.AddBatch{PaymentMethodCode: "netcash", ActionDate: "2014-09-15"})
-		},
-		"payment_list": func(ctx context.Context, c *snapbill.Client) (any, error) {
-			return first(c.ListPayments(ctx, snapbill.ListPaymentsOptions{}))
-		},
-		"payment_get":          func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetPayment(ctx, "932850") },
-		"payment_get_no_batch": func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetPayment(ctx, "932860") },
-		"client_get":           func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetClient(ctx, "158975") },
-		"client_add": func(ctx context.Context, c *snapbill.Client) (any, error) {
-			return c.AddClient(ctx, snapbill.CustomerFields{FirstName: "jane", Email: "jane@example.com"})
-		},
-		"client_list": func(ctx context.Context, c *snapbill.Client) (any, error) {
-			return first(c.ListClients(ctx, snapbill.ListClientsOptions{Query: "josh"}))
-		},
-		"client_generate_invoice":             func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GenerateInvoice(ctx, "158958") },
-		"client_generate_invoice_nothing_due": func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GenerateInvoice(ctx, "158958") },
-		"invoice_get":                         func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetInvoice(ctx, "1055387") },
-		"payment_method_get":                  func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetPaymentMethod(ctx, "other") },
-		"payment_method_list":                 func(ctx context.Context, c *snapbill.Client) (any, error) { return first(c.ListPaymentMethods(ctx)) },
-		"currency_list":                       func(ctx context.Context, c *snapbill.Client) (any, error) { return first(c.ListCurrencies(ctx)) },
-		"account_current":                     func(ctx context.Context, c *snapbill.Client) (any, error) { return c.CurrentAccount(ctx) },
-		"action_get":                          func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetAction(ctx, "1062") },
-		"action_get_empty_details":            func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetAction(ctx, "10883476") },
-		"action_list":                         func(ctx context.Context, c *snapbill.Client) (any, error) { return first(c.ListActions(ctx)) },
-		"discovery_index":                     func(ctx context.Context, c *snapbill.Client) (any, error) { return c.Index(ctx, "client", "") },
-		"discovery_form":                      func(ctx context.Context, c *snapbill.Client) (any, error) { return c.Form(ctx, "client", "", "add") },
-	} {
+		}},
+		"batch_update_action_date":     {call: update("1501", snapbill.UpdateBatch{ActionDate: "2014-09-05"}), like: "batch_update_action_date"},
+		"batch_update_v2012_no_object": {call: update("1501", snapbill.UpdateBatch{ActionDate: "2014-09-05"}), like: "batch_update_action_date"},
+		"batch_update_state_submit":    {call: submit, like: "batch_update_state_submit"},
+		"batch_update_state_ignored":   {call: submit, like: "batch_update_state_ignored", kind: batch.ErrAmbiguous, text: "the batch is still ready"},
+		"batch_update_state_dead":      {call: update("1501", snapbill.UpdateBatch{State: snapbill.BatchDead}), like: "batch_update_state_dead"},
+		"batch_set_state": {call: func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.SetBatchState(ctx, "Clw:Xd", snapbill.BatchSubmit)
+		}, like: "batch_update_state_submit"},
+		"payment_list":                {call: listPayments(snapbill.ListPaymentsOptions{}, 2)},
+		"payment_list_by_batch":       {call: listPayments(snapbill.ListPaymentsOptions{BatchID: 1500}, 0)},
+		"payment_list_filter_ignored": {call: listPayments(snapbill.ListPaymentsOptions{BatchID: 1501}, 0), kind: batch.ErrProtocol, text: "the filter batch_id excludes", times: tries},
+		"payment_get":                 {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetPayment(ctx, "932850") }},
+		"payment_get_no_batch":        {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetPayment(ctx, "932860") }},
+		"client_get":                  {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetClient(ctx, "158975") }},
+		"client_add":                  {call: addClient("jane")},
+		"client_add_v2012":            {call: addClient("josh")},
+		"client_update": {call: func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.UpdateClient(ctx, "158975", snapbill.CustomerFields{Company: "helkom", State: "suspended"})
+		}, kind: batch.ErrProtocol, text: `state: is "active" at the service`},
+		"client_list": {call: func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return rows(c.ListClients(ctx, snapbill.ListClientsOptions{Query: "josh"}), 0)
+		}},
+		"client_add_invoice": {call: func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.AddInvoice(ctx, "158958", snapbill.AddInvoice{Date: "2013-01-07", Lines: []snapbill.AddLine{
+				{Description: "rolls", UnitCost: "1.12", Quantity: "13"}, {Description: "chips", UnitCost: "20", Quantity: "1"}}})
+		}, kind: batch.ErrProtocol, text: `date: is "2014-08-22" at the service`},
+		"client_generate_invoice":             {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GenerateInvoice(ctx, "158958") }},
+		"client_generate_invoice_nothing_due": {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GenerateInvoice(ctx, "158958") }},
+		"invoice_get":                         {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetInvoice(ctx, "1055387") }},
+		"invoice_list":                        {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return rows(c.ListInvoices(ctx, 0), 2) }},
+		"payment_method_get":                  {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetPaymentMethod(ctx, "other") }},
+		"payment_method_list":                 {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return rows(c.ListPaymentMethods(ctx), 0) }},
+		"currency_list":                       {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return rows(c.ListCurrencies(ctx), 0) }},
+		"account_current":                     {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.CurrentAccount(ctx) }},
+		"action_get":                          {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetAction(ctx, "1062") }},
+		"action_get_empty_details":            {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetAction(ctx, "10883476") }},
+		"action_list":                         {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return rows(c.ListActions(ctx), 0) }},
+		"discovery_index":                     {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.Index(ctx, "client", "") }},
+		"discovery_form":                      {call: func(ctx context.Context, c *snapbill.Client) (any, error) { return c.Form(ctx, "client", "", "add") }},
+
+		"error_form_400":         {call: update("1501", snapbill.UpdateBatch{ActionDate: "not-a-date"}), kind: batch.ErrInvalid, text: "action_date: Invalid date"},
+		"error_form_general_key": {call: update("1500", snapbill.UpdateBatch{State: snapbill.BatchSubmit}), kind: batch.ErrInvalid, text: "Batch is still being built"},
+		"error_errors_empty_array": {call: func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.AddBatch(ctx, snapbill.AddBatch{PaymentMethodCode: "nope", ActionDate: "2014-09-15"})
+		}, kind: batch.ErrInvalid, text: "Unknown payment method"},
+		"error_body_code_http_200":           {call: getBatch("999999"), kind: batch.ErrNotFound, text: "Not found"},
+		"error_non_json_502":                 {call: getBatch("1500"), kind: batch.ErrUnavailable, times: tries},
+		"error_not_found_404":                {call: getBatch("999999"), kind: batch.ErrNotFound, text: "Not found"},
+		"error_internal_500":                 {call: submit, kind: batch.ErrAmbiguous, text: "Internal error"},
+		"error_unauthorized_401":             {call: listBatches(snapbill.ListBatchesOptions{}, 0), kind: batch.ErrAuth},
+		"error_legacy_status_error_http_200": {call: submit, kind: batch.ErrInvalid, text: "state: Invalid state"},
+	}
+	elsewhere := map[string]string{
+		"payment_list_by_batch_page2":                 "TestASecondPage",
+		"webhook_payment_update_state":                "TestWebhooks",
+		"webhook_invoice_update_state_string_details": "TestWebhooks",
+		"batch_add_form":                              "its reply is not known",
+		"client_delete":                               "there is no such method",
+		"client_set_payment":                          "there is no such method",
+		"client_add_recurring_invoice":                "there is no such method, and no such type",
+		"payment_details_list":                        "there is no such method; TestSamples reads its objects",
+		"payment_details_update":                      "there is no such method; TestSamples reads its object",
+	}
+	for name := range all {
+		require.True(t, elsewhere[name] != "" || exchanges[name].call != nil, "the sample %s is sent nowhere", name)
+	}
+	for name, x := range exchanges {
 		t.Run(name, func(t *testing.T) {
-			client := mocked(t)
-			require.Contains(t, all, name)
-			expect(t, all[name])
-			got, err := call(t.Context(), client)
-			require.NoError(t, err)
-			if name == "client_generate_invoice_nothing_due" {
-				require.Nil(t, got, "nothing is due: no invoice")
-				return
-			}
-			require.NotNil(t, got)
+			synctest.Test(t, func(t *testing.T) {
+				client := mocked(t)
+				require.Contains(t, all, name)
+				s := all[name]
+				for range max(x.times, 1) {
+					expect(t, s)
+				}
+				if x.like != "" {
+					readBack(t, s, all[x.like])
+					s.Body = all[x.like].Body
+				}
+				got, err := x.call(t.Context(), client)
+				require.Equal(t, x.kind, batch.KindOf(err), "%v", err)
+				if err != nil {
+					require.ErrorContains(t, err, x.text)
+				}
+				if strings.HasPrefix(name, "error_") || x.times > 1 {
+					require.Empty(t, got)
+					return
+				}
+				text, err := json.Marshal(got)
+				require.NoError(t, err)
+				class, want := wanted(t, s)
+				if diff := cmp.Diff(meaning(t, want, class), meaning(t, text, class)); diff != "" {
+					t.Errorf("what came out is not what the sample holds (-want +got):\n%s", diff)
+				}
+			})
 		})
 	}
+}
+
+// wanted is what a call makes of a sample: its object, its list, its index or
+// its controls; null for none of them.
+func wanted(t *testing.T, s sample) (string, json.RawMessage) {
+	t.Helper()
+	var reply map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(s.Body, &reply))
+	class, _ := objects(t, s)
+	for _, key := range []string{"list", class, "index", "controls"} {
+		if reply[key] != nil {
+			return class, reply[key]
+		}
+	}
+	return class, json.RawMessage("null")
+}
+
+// The second page of a list is asked for once the first has been read, and its
+// row comes after those of the first.
+func TestASecondPage(t *testing.T) {
+	all := samples(t)
+	client := mocked(t)
+	whole, second := all["payment_list_by_batch"], all["payment_list_by_batch_page2"]
+	var reply map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(whole.Body, &reply))
+	_, texts := objects(t, whole)
+	require.Len(t, texts, 4)
+	list, err := json.Marshal(texts[:3])
+	require.NoError(t, err)
+	reply["list"], reply["numpages"] = list, json.RawMessage("2")
+	first := whole
+	first.Body, err = json.Marshal(reply)
+	require.NoError(t, err)
+	expect(t, first)
+	expect(t, second)
+	payments, err := rows(client.ListPayments(t.Context(), snapbill.ListPaymentsOptions{BatchID: 1500}), 0)
+	require.NoError(t, err)
+	var states []snapbill.PaymentState
+	for _, p := range payments {
+		states = append(states, p.State)
+	}
+	require.Equal(t, []snapbill.PaymentState{"paid", "bounce", "refuted", "pending"}, states)
 }
 
 // bubble runs a test in virtual time: reads that fail are repeated after a

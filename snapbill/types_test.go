@@ -118,9 +118,15 @@ func meaning(t *testing.T, text []byte, class string) any {
 		return nil
 	}
 	stripped := strip(v)
-	if object, ok := stripped.(map[string]any); ok && class == "action" {
-		for _, key := range []string{"service", "batch", "payment"} {
-			delete(object, key) // It is in Action.Item.
+	all, ok := stripped.([]any)
+	if !ok {
+		all = []any{stripped}
+	}
+	for _, one := range all {
+		if object, ok := one.(map[string]any); ok && class == "action" {
+			for _, key := range []string{"service", "batch", "payment"} {
+				delete(object, key) // It is in Action.Item.
+			}
 		}
 	}
 	return stripped
