@@ -36,6 +36,7 @@ type client struct {
 	id                                    int64
 	number, name, email, company, surname string
 	cell, method, state                   string
+	charges                               []int64 // cents that are on no invoice yet
 }
 
 type invoice struct {
@@ -385,16 +386,28 @@ func (s *Server) getAction(c call) simkit.Reply {
 	return s.problem(http.StatusNotFound, "Not found", nil)
 }
 
-// index lists the commands of a class, or of an object.
+// index lists the commands of a class.
 func (s *Server) index(c call) simkit.Reply {
-	class := strings.TrimSuffix(c.PathValue("class"), ".json")
-	return encode(http.StatusOK, map[string]any{"code": 200, "type": "index", "index": map[string]string{
-		"add": "/v1/" + class + "/add", "list": "/v1/" + class + "/list", "{id}": "/v1/" + class + "/{id}"}})
+	class := "/v1/" + strings.TrimSuffix(c.PathValue("class"), ".json")
+	return commands(map[string]string{"add": class + "/add", "list": class + "/list", "{id}": class + "/{id}"})
+}
+
+func commands(index map[string]string) simkit.Reply {
+	return encode(http.StatusOK, map[string]any{"code": 200, "type": "index", "index": index})
+}
+
+// addresses reports whether a part of a path names an object, by number or by
+// xid, and no command.
+func addresses(part string) bool {
+	return strings.Contains(part, ":") || part != "" && strings.Trim(part, "0123456789") == ""
 }
 
 // form lists what a command takes. A GET changes nothing, whatever it names.
 func (s *Server) form(c call) simkit.Reply {
 	command := strings.TrimSuffix(c.PathValue("command"), ".json")
+	if object := "/v1/" + c.PathValue("class") + "/" + command; c.PathValue("id") == "" && addresses(command) {
+		return commands(map[string]string{"get": object + "/get", "update": object + "/update"}) // One pattern serves both.
+	}
 	control := func(kind, name, caption string) map[string]any {
 		return map[string]any{"type": kind, "name": name, "caption": caption}
 	}
@@ -413,10 +426,6 @@ func (s *Server) form(c call) simkit.Reply {
 	case "client/add":
 		controls = []any{control("textbox", "firstname", "First Name"), control("email", "email", "Email Address")}
 	default:
-		if command != "" && strings.Trim(command, "0123456789") == "" {
-			return encode(http.StatusOK, map[string]any{"code": 200, "type": "index", "index": map[string]string{
-				"get": "/v1/" + c.PathValue("class") + "/" + command + "/get", "update": "/v1/" + c.PathValue("class") + "/" + command + "/update"}})
-		}
 		controls = []any{}
 	}
 	return encode(http.StatusOK, map[string]any{"code": 200, "type": "form", "controls": controls})

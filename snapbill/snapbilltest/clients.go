@@ -132,12 +132,37 @@ func (s *Server) addInvoice(found *client, c call) simkit.Reply {
 		}
 		cents := unit * quantity / 100
 		total += cents
-		lines = append(lines, map[string]any{"id": 1898286 + n, "xid": 1898286 + n, "item_name": "", "description": field("description"), "unit_cost": decimal(unit),
-			"unit_cost_cents": unit, "quantity": decimal(quantity), "total": decimal(cents), "total_cents": cents, "taxed": true, "package": nil, "term": nil})
+		lines = append(lines, lineWire(n, field("description"), unit, quantity, cents))
 	}
-	made := s.bill(found, s.Clock.Now().UTC().Format(time.DateOnly), total)
+	return s.invoiced(found, total, lines)
+}
+
+// generateInvoice answers without an object where nothing is due.
+func (s *Server) generateInvoice(found *client, _ call) simkit.Reply {
+	if len(found.charges) == 0 {
+		return done("", nil)
+	}
+	var lines []map[string]any
+	var total int64
+	for n, cents := range found.charges {
+		total += cents
+		lines = append(lines, lineWire(n, "Service", cents, 100, cents))
+	}
+	found.charges = nil
+	return s.invoiced(found, total, lines)
+}
+
+// invoiced makes an invoice of today.
+func (s *Server) invoiced(c *client, total int64, lines []map[string]any) simkit.Reply {
+	made := s.bill(c, s.Clock.Now().UTC().Format(time.DateOnly), total)
 	made.lines = lines
 	return item("invoice", s.wireInvoice(made))
+}
+
+// lineWire is the nth line of an invoice; quantity is in hundredths.
+func lineWire(n int, description string, unit, quantity, cents int64) map[string]any {
+	return map[string]any{"id": 1898286 + n, "xid": 1898286 + n, "item_name": "", "description": description, "unit_cost": decimal(unit),
+		"unit_cost_cents": unit, "quantity": decimal(quantity), "total": decimal(cents), "total_cents": cents, "taxed": true, "package": nil, "term": nil}
 }
 
 // hundredths reads a decimal with up to two places.

@@ -153,6 +153,15 @@ func (s *Server) Bill(number string, due snapbill.Date, cents int64) {
 	s.bill(s.clientOf(number), string(due), cents)
 }
 
+// Charge lets a client, new or known, owe what is on no invoice yet, as a
+// service that has come up for renewal does. GenerateInvoice makes it one.
+func (s *Server) Charge(number string, cents int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.clientOf(number)
+	c.charges = append(c.charges, cents)
+}
+
 // NewBatch makes a batch as somebody does in the web interface, with everybody
 // who is due, and returns its number.
 func (s *Server) NewBatch(action snapbill.Date) int64 {
@@ -270,7 +279,7 @@ func (s *Server) operations() []simkit.Operation {
 	post("AddClient", "/client/add", s.addClient)
 	post("UpdateClient", "/client/{id}/update", s.onClient(s.updateClient))
 	post("AddInvoice", "/client/{id}/add_invoice", s.onClient(s.addInvoice))
-	post("GenerateInvoice", "/client/{id}/generate_invoice", s.onClient(func(*client, call) simkit.Reply { return done("", nil) }))
+	post("GenerateInvoice", "/client/{id}/generate_invoice", s.onClient(s.generateInvoice))
 	post("GetInvoice", "/invoice/{id}/get", s.getInvoice)
 	post("ListInvoices", "/invoice/list", s.listInvoices)
 	post("GetPaymentMethod", "/payment_method/{code}/get", s.getPaymentMethod)

@@ -130,6 +130,11 @@ func TestAGetIsADiscovery(t *testing.T) {
 		return body
 	}
 	require.Equal(t, "index", get("batch.json")["type"])
+	for _, id := range []string{"1500", "Clw:Xc"} {
+		index := get("batch/" + id + ".json")
+		require.Equal(t, "index", index["type"])
+		require.Equal(t, "/v1/batch/"+id+"/update", index["index"].(map[string]any)["update"])
+	}
 	require.Equal(t, "form", get("batch/add.json")["type"])
 	require.Equal(t, "form", get("batch/1500/get.json")["type"], "not the batch")
 	require.Equal(t, "form", get("batch/1500/set_state.json?state=submit")["type"])
@@ -205,6 +210,25 @@ func TestAnInvoiceIsOnOneBatch(t *testing.T) {
 		amounts = append(amounts, p.(map[string]any)["amount"])
 	}
 	require.Equal(t, []any{"50.00", "1.00"}, amounts)
+}
+
+// What is on no invoice yet is made one, once.
+func TestAnInvoiceOfWhatIsDue(t *testing.T) {
+	s := start(t, snapbilltest.Options{})
+	s.Charge("001", 5000)
+	s.Charge("001", 6968)
+	_, body := raw(t, s, python("client/158958/generate_invoice", ""))
+	require.Equal(t, "item", body["type"])
+	invoice := body["invoice"].(map[string]any)
+	require.Equal(t, "119.68", invoice["total"])
+	require.Len(t, invoice["lines"], 2)
+	_, body = raw(t, s, python("client/158958/generate_invoice", ""))
+	require.Equal(t, map[string]any{"code": 200.0, "type": "result", "status": "ok"}, body)
+	_, body = raw(t, s, python("invoice/list", "client_id=158958"))
+	require.Len(t, body["list"], 1)
+	s.NewBatch("2100-01-01")
+	_, body = raw(t, s, python("payment/list", ""))
+	require.Equal(t, "119.68", body["list"].([]any)[0].(map[string]any)["amount"])
 }
 
 func TestPages(t *testing.T) {
