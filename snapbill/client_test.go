@@ -364,6 +364,7 @@ func TestFailures(t *testing.T) {
 		"a failure as it was until 2013":   {all["error_legacy_status_error_http_200"], batch.ErrInvalid, batch.ErrInvalid, "Invalid state"},
 		"a gateway's page":                 {all["error_non_json_502"], batch.ErrUnavailable, batch.ErrAmbiguous, ""},
 		"an internal error":                {all["error_internal_500"], batch.ErrUnavailable, batch.ErrAmbiguous, "Internal error"},
+		"what it does not do":              {fake(501, `{"code":501,"message":"Not implemented"}`), batch.ErrUnsupported, batch.ErrUnsupported, "Not implemented"},
 		"no login":                         {all["error_unauthorized_401"], batch.ErrAuth, batch.ErrAuth, ""},
 		"row 80: HTTP 200, body 500":       {fake(200, `{"code":500,"type":"error","message":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 500"},
 		"row 80: HTTP 500, body 200":       {fake(500, `{"code":200,"type":"result","status":"ok"}`), batch.ErrUnavailable, batch.ErrAmbiguous, ""},
@@ -583,8 +584,9 @@ func TestListsThatDoNotHold(t *testing.T) {
 		_, err = last(client.ListCurrencies(t.Context()))
 		require.ErrorContains(t, err, "a currency has no code")
 		for _, page := range []string{`"page":1,"numpages":1`, `"page":1,"numpages":1,"list":null`, `"page":2,"numpages":3,"list":[{"id":1}]`, `"numpages":3,"list":[{"id":1}]`, `"page":1,"list":[]`, `"page":1,"numpages":1,"list":{}`, `"page":1,"numpages":1,"list":[{"id":0}]`} {
-			_, err = collect(page, page, page)
+			ids, err = collect(page, page, page)
 			require.ErrorIs(t, err, batch.ErrProtocol, page)
+			require.Empty(t, ids, page)
 		}
 	})
 }
@@ -895,6 +897,34 @@ func TestChangesAreReadBack(t *testing.T) {
 	})
 }
 
+// A success that does not show what was made leaves open whether it was.
+func TestASuccessWithoutAnObject(t *testing.T) {
+	for op, c := range map[string]struct {
+		call func(context.Context, *snapbill.Client) (any, error)
+		kind batch.Kind
+	}{
+		"CurrentAccount": {func(ctx context.Context, c *snapbill.Client) (any, error) { return c.CurrentAccount(ctx) }, batch.ErrProtocol},
+		"GetBatch":       {func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GetBatch(ctx, "1500") }, batch.ErrProtocol},
+		"AddBatch": {func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.AddBatch(ctx, snapbill.AddBatch{PaymentMethodCode: "netcash", ActionDate: "2030-01-02"})
+		}, batch.ErrAmbiguous},
+		"AddClient": {func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.AddClient(ctx, snapbill.CustomerFields{FirstName: "jane"})
+		}, batch.ErrAmbiguous},
+		"AddInvoice": {func(ctx context.Context, c *snapbill.Client) (any, error) {
+			return c.AddInvoice(ctx, "158958", snapbill.AddInvoice{Lines: []snapbill.AddLine{{UnitCost: "1", Quantity: "1"}}})
+		}, batch.ErrAmbiguous},
+		"GenerateInvoice": {func(ctx context.Context, c *snapbill.Client) (any, error) { return c.GenerateInvoice(ctx, "158958") }, ""},
+	} {
+		bubble(t, snapbilltest.Options{}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+			always(server, op, `{"code":200,"type":"result","status":"ok"}`)
+			made, err := c.call(t.Context(), client)
+			require.Equal(t, c.kind, batch.KindOf(err), "%s: %v", op, err)
+			require.Empty(t, made, op)
+		})
+	}
+}
+
 // The reply to a change of a client that is about another is as good as none.
 func TestAnUpdateOfAnotherClient(t *testing.T) {
 	server := snapbilltest.New(nil)
@@ -948,6 +978,8 @@ func TestAroundABatch(t *testing.T) {
 	invoice, err := client.AddInvoice(ctx, id, snapbill.AddInvoice{Lines: []snapbill.AddLine{{Description: "x", UnitCost: "1.12", Quantity: "13"}}})
 	require.NoError(t, err)
 	require.Equal(t, snapbill.Int(1456), invoice.TotalCents)
+	_, err = client.AddInvoice(ctx, string(jane.XID), snapbill.AddInvoice{Lines: []snapbill.AddLine{{Description: "x", UnitCost: "1.12", Quantity: "13"}}})
+	require.NoError(t, err, "it is the same client by its xid")
 	got, err := client.GetInvoice(ctx, fmt.Sprint(int64(invoice.ID)))
 	require.NoError(t, err)
 	require.Equal(t, invoice.Number, got.Number)
