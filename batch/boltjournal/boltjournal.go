@@ -3,7 +3,8 @@
 //
 // The file belongs to one account at one provider, is readable only by its
 // owner, and is open in one process at a time. It holds the accounts and
-// amounts of the items of every batch, and no credential.
+// amounts of the items of every batch, and no credential. Beside it, in a file
+// of the same name with .written, is the number of entries that it must have.
 package boltjournal
 
 import (
@@ -18,9 +19,11 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -44,10 +47,12 @@ var (
 // Journal is a batch.Journal in a file.
 type Journal struct {
 	batch.Locks
-	db      *bbolt.DB
-	witness string // the file beside it that remembers how much was written
+	db            *bbolt.DB
+	witness       string // the file beside it that remembers how much was written
+	syncDirectory func(path string) error
 
 	mu       sync.Mutex
+	written  int   // entries in the file
 	poisoned error // the first failed write: nothing is written after it
 }
 
@@ -59,16 +64,25 @@ type Journal struct {
 // that others can read or write, that is damaged or cut short, that is older
 // than what was last written here, or that a newer version has written.
 func Open(path string, owner batch.Info) (*Journal, error) {
-	if err := checkFile(path); err != nil {
-		return nil, err
+	return open(path, owner, syncDirectory)
+}
+
+func open(path string, owner batch.Info, syncDirectory func(path string) error) (*Journal, error) {
+	j := &Journal{witness: path + ".written", syncDirectory: syncDirectory}
+	if err := checkDirectory(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	db, err := openFile(path)
-	if err != nil {
-		return nil, err
+	for _, file := range []string{path, j.witness} {
+		if err := checkFile(file); err != nil {
+			return nil, fmt.Errorf("journal %s: %w", file, err)
+		}
 	}
-	j := &Journal{db: db, witness: path + ".written"}
+	var err error
+	if j.db, err = openFile(path); err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
+	}
 	if err := j.check(owner); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.db.Close())
 	}
 	return j, nil
 }
@@ -76,25 +90,30 @@ func Open(path string, owner batch.Info) (*Journal, error) {
 // Close closes the file. Locks that are held stay held.
 func (j *Journal) Close() error { return j.db.Close() }
 
+// checkDirectory refuses one where somebody else could put a file.
+func checkDirectory(path string) error {
+	directory, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if directory.Mode().Perm()&0o022 != 0 {
+		return errors.New("others can write to its directory: chmod go-w it, or choose another")
+	}
+	return nil
+}
+
 // checkFile refuses what somebody else could have written.
 func checkFile(path string) error {
-	directory, err := os.Stat(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("journal %s: %w", path, err)
-	}
-	if mode := directory.Mode(); mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0 {
-		return fmt.Errorf("journal %s: others can write to its directory: chmod go-w it, or choose another", path)
-	}
 	file, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("journal %s: %w", path, err)
+		return err
 	case !file.Mode().IsRegular():
-		return fmt.Errorf("journal %s: is no regular file: name the file itself", path)
+		return errors.New("is no regular file: name the file itself, and remove a link that is not yours")
 	case file.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("journal %s: others can read or write it: chmod 600 it once you trust its content", path)
+		return errors.New("others can read or write it: chmod 600 it once you trust its content")
 	}
 	return nil
 }
@@ -105,72 +124,98 @@ func openFile(path string) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = damaged(path, p)
+			err = damaged(p)
 		}
 	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
+	// Without NoFreelistSync it would already write to a file that another
+	// program keeps without its free list.
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoFreelistSync: true})
+	var refused syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("journal %s: another process has it open: stop that one, or share a journal on a database", path)
+		return nil, errors.New("another process has it open: stop that one, or share a journal on a database")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w: run as the user who owns it", err)
+	case errors.As(err, &refused):
+		return nil, fmt.Errorf("cannot be opened: %w", err)
 	case err != nil:
-		return nil, damaged(path, err)
+		return nil, damaged(err)
 	}
+	db.NoFreelistSync = false
 	return db, nil
 }
 
-func damaged(path string, cause any) error {
-	return fmt.Errorf("journal %s: is damaged or no journal (%v): keep it, restore a good copy, and ask the service about every batch since", path, cause)
+func damaged(cause any) error {
+	return fmt.Errorf("is damaged or no journal (%v): keep it, restore a good copy, and ask the service about every batch since", cause)
 }
 
-// check makes a new file this owner's, and verifies every byte of an old one.
+// check verifies every byte that an old file keeps, and makes a new one this
+// owner's. A file that is refused stays as it was.
 func (j *Journal) check(owner batch.Info) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("is damaged (%v): keep it, and restore a good copy", p)
+			err = damaged(p)
 		}
 	}()
 	whose, err := json.Marshal([]string{owner.Name, owner.Account})
 	if err != nil {
 		return err
 	}
-	if err := j.db.Update(func(tx *bbolt.Tx) error { return create(tx, whose) }); err != nil {
-		return err
-	}
-	written := 0
-	err = j.db.View(func(tx *bbolt.Tx) error {
-		meta := tx.Bucket(metaBucket)
-		if version := string(meta.Get([]byte("format"))); version != strconv.Itoa(format) {
-			return fmt.Errorf("has format %q, and this version reads %d: use the version that wrote it", version, format)
-		}
-		if have := meta.Get([]byte("owner")); !bytes.Equal(have, whose) {
-			return fmt.Errorf("belongs to %s, not to %s: open the journal of that account, or name a new file", have, whose)
-		}
-		histories := tx.Bucket(historiesBucket)
-		return histories.ForEachBucket(func(name []byte) error {
-			history, err := read(histories.Bucket(name))
-			if err != nil {
-				return err
-			}
-			written += len(history)
-			done := history[len(history)-1].Kind == batch.EntryDone
-			if listed := tx.Bucket(openBucket).Get(name) != nil; listed == done {
-				return errors.New("is damaged (the list of open batches is wrong): keep it, and restore a good copy")
-			}
+	isNew := false
+	if err := j.db.View(func(tx *bbolt.Tx) (err error) {
+		if first, _ := tx.Cursor().First(); first == nil {
+			isNew = true
 			return nil
-		})
-	})
-	if err != nil {
+		}
+		j.written, err = verify(tx, whose)
+		return err
+	}); err != nil {
 		return err
 	}
-	return j.checkWitness(written)
+	if err := j.checkWitness(); err != nil {
+		return err
+	}
+	if isNew {
+		if err := j.db.Update(func(tx *bbolt.Tx) error { return create(tx, whose) }); err != nil {
+			return err
+		}
+	}
+	return j.remember() // And with it, that there is a journal.
+}
+
+// verify returns the number of entries in a file that is sound and of owner.
+func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
+	meta := tx.Bucket(metaBucket)
+	if meta == nil {
+		return 0, errors.New("is of another program: name a new file")
+	}
+	if version := string(meta.Get([]byte("format"))); version != strconv.Itoa(format) {
+		return 0, fmt.Errorf("has format %q, and this version reads %d: use the version that wrote it", version, format)
+	}
+	if have := meta.Get([]byte("owner")); !bytes.Equal(have, owner) {
+		return 0, fmt.Errorf("belongs to %s, not to %s: open the journal of that account, or name a new file", have, owner)
+	}
+	histories := tx.Bucket(historiesBucket)
+	if err := histories.ForEachBucket(func(name []byte) error {
+		history, err := read(histories, name)
+		if err != nil {
+			return err
+		}
+		written += len(history)
+		done := history[len(history)-1].Kind == batch.EntryDone
+		if listed := tx.Bucket(openBucket).Get(name) != nil; listed == done {
+			return damaged("the list of open batches is wrong")
+		}
+		return nil
+	}); err != nil {
+		return 0, err
+	}
+	return written, nil
 }
 
 // create lays out a file that has nothing in it.
-func create(tx *bbolt.Tx, whose []byte) error {
-	if tx.Bucket(metaBucket) != nil {
-		return nil
-	}
+func create(tx *bbolt.Tx, owner []byte) error {
 	for _, name := range [][]byte{metaBucket, historiesBucket, openBucket, sequencesBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
@@ -179,12 +224,13 @@ func create(tx *bbolt.Tx, whose []byte) error {
 	meta := tx.Bucket(metaBucket)
 	return errors.Join(
 		meta.Put([]byte("format"), []byte(strconv.Itoa(format))),
-		meta.Put([]byte("owner"), whose))
+		meta.Put([]byte("owner"), owner),
+		meta.Put([]byte("entries"), []byte("0")))
 }
 
 // checkWitness refuses a file that holds less than was once written here: an
 // old copy does not know what has been sent since.
-func (j *Journal) checkWitness(written int) error {
+func (j *Journal) checkWitness() error {
 	text, err := os.ReadFile(j.witness)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -192,21 +238,62 @@ func (j *Journal) checkWitness(written int) error {
 	if err != nil {
 		return err
 	}
-	if once, err := strconv.Atoi(string(bytes.TrimSpace(text))); err == nil && once > written {
+	once, err := strconv.ParseUint(string(text), 10, 32)
+	if err != nil {
+		return fmt.Errorf("cannot be told from an older copy, as %s says %q: "+
+			"restore that file, or remove it once the service was asked about every batch since", j.witness, text)
+	}
+	if int(once) > j.written {
 		return fmt.Errorf("holds %d entries, but %d were written: it is an older copy, which does not know what was sent since; "+
-			"restore the newest, or remove %s once the service was asked about every batch since", written, once, j.witness)
+			"restore the newest, or remove %s once the service was asked about every batch since", j.written, once, j.witness)
 	}
 	return nil
+}
+
+// remember writes down beside the file how many entries it holds, whole or not
+// at all, and makes both files outlast a power cut. A crash can leave the
+// number behind by the newest entry; it is never ahead.
+func (j *Journal) remember() error {
+	next := j.witness + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// O_EXCL writes to no file that a link points to.
+	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(strconv.Itoa(j.written))
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(next, j.witness); err != nil {
+		return err
+	}
+	return j.syncDirectory(filepath.Dir(j.witness))
+}
+
+// syncDirectory makes the names in a directory durable, where the system can.
+func syncDirectory(path string) error {
+	directory, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = directory.Sync()
+	if runtime.GOOS == "windows" || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+		err = nil
+	}
+	return errors.Join(err, directory.Close())
 }
 
 // History returns the entries of key, oldest first.
 func (j *Journal) History(_ context.Context, key batch.Key) (history []batch.Entry, err error) {
 	err = j.db.View(func(tx *bbolt.Tx) error {
-		bucket := tx.Bucket(historiesBucket).Bucket(name(key))
-		if bucket == nil {
+		histories := tx.Bucket(historiesBucket)
+		if histories.Bucket(name(key)) == nil {
 			return nil
 		}
-		history, err = read(bucket)
+		history, err = read(histories, name(key))
 		return err
 	})
 	return history, err
@@ -234,7 +321,8 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(seq)), append(seal(last, text), text...)); err != nil {
 			return err
 		}
-		if err := count(tx, j); err != nil {
+		j.written++
+		if err := tx.Bucket(metaBucket).Put([]byte("entries"), []byte(strconv.Itoa(j.written))); err != nil {
 			return err
 		}
 		if e.Kind == batch.EntryDone {
@@ -296,29 +384,22 @@ func (j *Journal) write(change func(*bbolt.Tx) error) error {
 	if j.poisoned != nil {
 		return fmt.Errorf("the journal has failed before and must be opened anew: %w", j.poisoned)
 	}
+	written := j.written
 	err := j.db.Update(change)
+	if err == nil && j.written > written {
+		err = j.remember()
+	}
 	if err != nil && !errors.Is(err, batch.ErrConflict) {
 		j.poisoned = err
 	}
 	return err
 }
 
-// count remembers beside the file how many entries it holds. A crash can leave
-// it behind by the newest entry; it is never ahead.
-func count(tx *bbolt.Tx, j *Journal) error {
-	meta := tx.Bucket(metaBucket)
-	n, _ := strconv.Atoi(string(meta.Get([]byte("entries"))))
-	n++
-	text := []byte(strconv.Itoa(n))
-	tx.OnCommit(func() { _ = os.WriteFile(j.witness, text, 0o600) })
-	return meta.Put([]byte("entries"), text)
-}
-
 // read returns a history, each entry verified against the chain of seals.
-func read(bucket *bbolt.Bucket) ([]batch.Entry, error) {
+func read(histories *bbolt.Bucket, name []byte) ([]batch.Entry, error) {
 	var history []batch.Entry
 	var last []byte
-	err := bucket.ForEach(func(k, v []byte) error {
+	err := histories.Bucket(name).ForEach(func(k, v []byte) error {
 		fault := func(what string) error {
 			return fmt.Errorf("entry %d is damaged (%s): keep the file, and restore a good copy", len(history)+1, what)
 		}

@@ -1,9 +1,12 @@
 package boltjournal_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,8 +52,27 @@ func filled(t *testing.T) string {
 		require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt}))
 		require.NoError(t, j.Append(t.Context(), key(fmt.Sprint("run-", n)), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
 	}
+	require.NoError(t, j.Append(t.Context(), key("ended"), batch.Entry{Seq: 1, Kind: batch.EntryDone}))
+	for range 100 {
+		_, err := j.Next(t.Context(), "ids", 1)
+		require.NoError(t, err)
+	}
 	require.NoError(t, j.Close())
 	return path
+}
+
+// edit changes a closed file as another program with bolt would.
+func edit(t *testing.T, path string, change func(tx *bbolt.Tx) error) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Update(change))
+	require.NoError(t, db.Close())
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
 func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
@@ -62,21 +84,32 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		"another provider": {nil, batch.Info{Name: "other", Account: owner.Account}, "belongs to"},
 		"another account":  {nil, batch.Info{Name: owner.Name, Account: "live.test/1"}, "open the journal of that account"},
 		"a newer version": {func(t *testing.T, path string) {
-			db, err := bbolt.Open(path, 0o600, nil)
-			require.NoError(t, err)
-			require.NoError(t, db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("2")) }))
-			require.NoError(t, db.Close())
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("2")) })
 		}, owner, "use the version that wrote it"},
 		"readable by others":                   {func(t *testing.T, path string) { require.NoError(t, os.Chmod(path, 0o644)) }, owner, "chmod 600"},
 		"a directory that others can write to": {func(t *testing.T, path string) { require.NoError(t, os.Chmod(filepath.Dir(path), 0o777)) }, owner, "chmod go-w"},
+		"a directory where others can only add": {func(t *testing.T, path string) {
+			require.NoError(t, os.Chmod(filepath.Dir(path), 0o777|os.ModeSticky))
+		}, owner, "chmod go-w"},
 		"a link": {func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(path, path+".real"))
 			require.NoError(t, os.Symlink(path+".real", path))
 		}, owner, "name the file itself"},
-		"no journal": {func(t *testing.T, path string) { require.NoError(t, os.WriteFile(path, []byte("hello"), 0o600)) }, owner, "damaged or no journal"},
-		"an older copy": {func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path+".written", []byte("41"), 0o600))
-		}, owner, "older copy"},
+		"no journal": {func(t *testing.T, path string) { write(t, path, "hello") }, owner, "damaged or no journal"},
+		"another program's file": {func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(path))
+			edit(t, path, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("users")); return err })
+		}, owner, "of another program"},
+		"an older copy":                        {func(t *testing.T, path string) { write(t, path+".written", "42") }, owner, "older copy"},
+		"an emptied file":                      {func(t *testing.T, path string) { write(t, path, "") }, owner, "holds 0 entries, but 41 were written"},
+		"an emptied file and an emptied count": {func(t *testing.T, path string) { write(t, path, ""); write(t, path+".written", "") }, owner, "cannot be told from an older copy"},
+		"a count that is none":                 {func(t *testing.T, path string) { write(t, path+".written", "2garbage") }, owner, "cannot be told from an older copy"},
+		"a count below nothing":                {func(t *testing.T, path string) { write(t, path+".written", "-1") }, owner, "cannot be told from an older copy"},
+		"a count that others can write":        {func(t *testing.T, path string) { require.NoError(t, os.Chmod(path+".written", 0o666)) }, owner, ".written: others can"},
+		"a link in place of the count": {func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(path+".written"))
+			require.NoError(t, os.Symlink(path, path+".written"))
+		}, owner, ".written: is no regular file"},
 		"no directory": {func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) }, owner, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,11 +117,101 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			if c.spoil != nil {
 				c.spoil(t, path)
 			}
+			before, _ := os.ReadFile(path)
 			_, err := boltjournal.Open(path, c.owner)
 			require.ErrorContains(t, err, c.want)
 			require.ErrorContains(t, err, path)
+			if after, _ := os.ReadFile(path); len(before) > 0 {
+				require.True(t, bytes.Equal(before, after), "what is refused stays as it is")
+			}
 		})
 	}
+}
+
+// A file of another program that keeps no free list would be changed by merely
+// opening it.
+func TestAnotherProgramsFileStaysAsItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoFreelistSync: true})
+	require.NoError(t, err)
+	require.NoError(t, db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("users")); return err }))
+	require.NoError(t, db.Close())
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	_, err = boltjournal.Open(path, owner)
+	require.ErrorContains(t, err, "of another program")
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(before, after))
+	require.NoFileExists(t, path+".written")
+}
+
+// What is synced is on the disk: no option of bolt's that waives it is in use.
+func TestEveryWriteIsSynced(t *testing.T) {
+	db := boltjournal.DB(open(t, filepath.Join(t.TempDir(), "journal")))
+	require.False(t, db.NoSync)
+	require.False(t, db.NoGrowSync)
+	require.False(t, db.NoFreelistSync)
+}
+
+// A file that no directory names is gone after a power cut.
+func TestTheDirectoryIsSynced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	var synced []string // what the directory had in it at each time
+	sync := func(directory string) error {
+		require.Equal(t, filepath.Dir(path), directory)
+		files, err := os.ReadDir(directory)
+		names := ""
+		for _, f := range files {
+			names += " " + f.Name()
+		}
+		count, _ := os.ReadFile(path + ".written")
+		synced = append(synced, strings.TrimSpace(names)+" "+string(count))
+		return err
+	}
+	j, err := boltjournal.OpenWith(path, owner, sync)
+	require.NoError(t, err)
+	require.Equal(t, []string{"journal journal.written 0"}, synced, "before Open returns")
+	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
+	require.Equal(t, []string{"journal journal.written 0", "journal journal.written 1"}, synced, "before Append returns")
+	require.NoError(t, j.Close())
+
+	broken := errors.New("the disk is broken")
+	_, err = boltjournal.OpenWith(path, owner, func(string) error { return broken })
+	require.ErrorIs(t, err, broken)
+	require.NoError(t, os.Remove(path+".written"))
+	open(t, path)
+	require.FileExists(t, path+".written", "an old file is watched from now on")
+}
+
+func TestTheCountIsWrittenThroughNoLink(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	victim := filepath.Join(t.TempDir(), "victim")
+	write(t, victim, "precious")
+	for _, name := range []string{path + ".written", path + ".written.new"} {
+		_ = os.Remove(name)
+		require.NoError(t, os.Symlink(victim, name))
+	}
+	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
+	text, err := os.ReadFile(victim)
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(text))
+	file, err := os.Lstat(path + ".written")
+	require.NoError(t, err)
+	require.True(t, file.Mode().IsRegular())
+}
+
+// A journal that cannot tell an older copy any more is not written to.
+func TestACountThatCannotBeWrittenPoisonsTheJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	require.NoError(t, os.MkdirAll(path+".written.new/full", 0o700))
+	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}), ".written.new")
+	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}), "must be opened anew")
+	require.NoError(t, j.Close())
+	require.NoError(t, os.RemoveAll(path+".written.new"))
+	require.NoError(t, open(t, path).Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}))
 }
 
 func TestOpenRefusesASecondProcess(t *testing.T) {
