@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -211,7 +212,10 @@ func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
 	}); err != nil {
 		return 0, err
 	}
-	return written, nil
+	if have := meta.Get([]byte("entries")); string(have) != strconv.Itoa(written) {
+		return 0, damaged(fmt.Sprintf("%s entries were written, and there are %d", have, written))
+	}
+	return written, verifySequences(tx)
 }
 
 // create lays out a file that has nothing in it.
@@ -306,7 +310,7 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 		if err != nil {
 			return err
 		}
-		seq, last := 1, []byte(nil)
+		seq, last := 1, name(key)
 		if k, v := bucket.Cursor().Last(); k != nil {
 			seq, last = int(binary.BigEndian.Uint64(k))+1, v[:sha256.Size]
 		}
@@ -364,12 +368,18 @@ func (j *Journal) Open(_ context.Context, provider, account string) iter.Seq2[ba
 // Next returns the next number of a sequence.
 func (j *Journal) Next(_ context.Context, sequence string, first int64) (next int64, err error) {
 	err = j.write(func(tx *bbolt.Tx) error {
+		if err := verifySequences(tx); err != nil {
+			return err
+		}
 		bucket := tx.Bucket(sequencesBucket)
 		next = first
 		if last := bucket.Get([]byte(sequence)); last != nil {
 			next = max(first, int64(binary.BigEndian.Uint64(last))+1)
 		}
-		return bucket.Put([]byte(sequence), binary.BigEndian.AppendUint64(nil, uint64(next)))
+		if err := bucket.Put([]byte(sequence), binary.BigEndian.AppendUint64(nil, uint64(next))); err != nil {
+			return err
+		}
+		return tx.Bucket(metaBucket).Put([]byte("sequences"), sealSequences(bucket))
 	})
 	if err != nil {
 		return 0, err
@@ -398,7 +408,7 @@ func (j *Journal) write(change func(*bbolt.Tx) error) error {
 // read returns a history, each entry verified against the chain of seals.
 func read(histories *bbolt.Bucket, name []byte) ([]batch.Entry, error) {
 	var history []batch.Entry
-	var last []byte
+	last := name
 	err := histories.Bucket(name).ForEach(func(k, v []byte) error {
 		fault := func(what string) error {
 			return fmt.Errorf("entry %d is damaged (%s): keep the file, and restore a good copy", len(history)+1, what)
@@ -420,7 +430,25 @@ func read(histories *bbolt.Bucket, name []byte) ([]batch.Entry, error) {
 	return history, err
 }
 
-// seal binds an entry to all entries before it.
+// verifySequences refuses numbers that are not those written last.
+func verifySequences(tx *bbolt.Tx) error {
+	if !bytes.Equal(tx.Bucket(metaBucket).Get([]byte("sequences")), sealSequences(tx.Bucket(sequencesBucket))) {
+		return damaged("a sequence has a broken seal")
+	}
+	return nil
+}
+
+// sealSequences binds all names and numbers together.
+func sealSequences(sequences *bbolt.Bucket) (last []byte) {
+	_ = sequences.ForEach(func(k, v []byte) error {
+		last = seal(last, slices.Concat(k, v))
+		return nil
+	})
+	return last
+}
+
+// seal binds an entry to all before it, and the first to the name of its
+// history.
 func seal(last, text []byte) []byte {
 	h := sha256.New()
 	h.Write(last)

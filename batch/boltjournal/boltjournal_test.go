@@ -2,10 +2,12 @@ package boltjournal_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +112,26 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			require.NoError(t, os.Remove(path+".written"))
 			require.NoError(t, os.Symlink(path, path+".written"))
 		}, owner, ".written: is no regular file"},
+		"a history that is gone": {func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(path+".written"))
+			edit(t, path, func(tx *bbolt.Tx) error {
+				return tx.Bucket([]byte("histories")).DeleteBucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"ended"}`))
+			})
+		}, owner, "41 entries were written, and there are 40"},
+		"a history under another name": {func(t *testing.T, path string) {
+			whole, err := os.ReadFile(path)
+			require.NoError(t, err)
+			write(t, path, string(bytes.ReplaceAll(whole, []byte(`"ended"`), []byte(`"enden"`))))
+		}, owner, "broken seal"},
+		"a sequence that is gone": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("sequences")).Delete([]byte("ids")) })
+		}, owner, "a sequence has a broken seal"},
+		"a sequence under another name": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				sequences := tx.Bucket([]byte("sequences"))
+				return errors.Join(sequences.Put([]byte("idz"), slices.Clone(sequences.Get([]byte("ids")))), sequences.Delete([]byte("ids")))
+			})
+		}, owner, "a sequence has a broken seal"},
 		"no directory": {func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) }, owner, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +148,25 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every bit of a number decides which batch it names at the service.
+func TestOpenRefusesEveryFlippedBitOfANumber(t *testing.T) {
+	path := filled(t)
+	for bit := range 64 {
+		flip := func(tx *bbolt.Tx) error {
+			sequences := tx.Bucket([]byte("sequences"))
+			number := binary.BigEndian.Uint64(sequences.Get([]byte("ids"))) ^ 1<<bit
+			return sequences.Put([]byte("ids"), binary.BigEndian.AppendUint64(nil, number))
+		}
+		edit(t, path, flip)
+		_, err := boltjournal.Open(path, owner)
+		require.ErrorContains(t, err, "a sequence has a broken seal", "bit %d", bit)
+		edit(t, path, flip)
+	}
+	next, err := open(t, path).Next(t.Context(), "ids", 1)
+	require.NoError(t, err)
+	require.EqualValues(t, 101, next)
 }
 
 // A file of another program that keeps no free list would be changed by merely

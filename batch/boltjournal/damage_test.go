@@ -42,6 +42,9 @@ func TestADamagedFileIsRefused(t *testing.T) {
 		for n, e := range history {
 			require.Equal(t, batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt}, e)
 		}
+		next, err := j.Next(t.Context(), "ids", 1)
+		require.NoError(t, err)
+		require.EqualValues(t, 101, next, "bit flipped at %d", at)
 		require.NoError(t, j.Close())
 	}
 	require.NotZero(t, refused)
