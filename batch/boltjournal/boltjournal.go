@@ -303,8 +303,14 @@ func (j *Journal) History(_ context.Context, key batch.Key) (history []batch.Ent
 	return history, err
 }
 
-// Append adds the next entry to the history of key, on the disk.
+// Append adds the next entry to the history of key, on the disk. An entry that
+// has no JSON is ErrInvalid: nothing was written, and the journal goes on.
 func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return &batch.Error{Kind: batch.ErrInvalid, Op: "Journal",
+			Message: fmt.Sprintf("entry %d of %q cannot be written down", e.Seq, key.Reference), Err: err}
+	}
 	return j.write(func(tx *bbolt.Tx) error {
 		bucket, err := tx.Bucket(historiesBucket).CreateBucketIfNotExists(name(key))
 		if err != nil {
@@ -317,10 +323,6 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 		if e.Seq != seq {
 			return &batch.Error{Kind: batch.ErrConflict, Op: "Journal",
 				Message: fmt.Sprintf("entry %d of %q is not the next, %d is", e.Seq, key.Reference, seq)}
-		}
-		text, err := json.Marshal(e)
-		if err != nil {
-			return err
 		}
 		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(seq)), append(seal(last, text), text...)); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
@@ -253,6 +254,15 @@ func TestACountThatCannotBeWrittenPoisonsTheJournal(t *testing.T) {
 	require.NoError(t, j.Close())
 	require.NoError(t, os.RemoveAll(path+".written.new"))
 	require.NoError(t, open(t, path).Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}))
+}
+
+func TestAnEntryThatCannotBeEncodedPoisonsNothing(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "journal"))
+	late := batch.Draft{Date: time.Date(10001, 1, 1, 0, 0, 0, 0, time.UTC)}
+	err := j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent, Draft: &late})
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.ErrorContains(t, err, `entry 1 of "run"`)
+	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
 }
 
 func TestOpenRefusesASecondProcess(t *testing.T) {
