@@ -61,7 +61,7 @@ var migrations = [][]string{{
 func Migrate(ctx context.Context, db *sql.DB) error { return migrate(ctx, db, migrations) }
 
 func migrate(ctx context.Context, db *sql.DB, migrations [][]string) error {
-	err := transact(ctx, db, func(tx *sql.Tx) error {
+	_, err := transact(ctx, db, func(tx *sql.Tx) error {
 		// No account has this key. The lock ends with the transaction.
 		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockID(batch.Key{})); err != nil {
 			return err
@@ -100,8 +100,8 @@ func migrate(ctx context.Context, db *sql.DB, migrations [][]string) error {
 }
 
 // checkSchema refuses tables of another version than want.
-func checkSchema(ctx context.Context, db *sql.DB, want int) error {
-	have, err := version(ctx, db)
+func checkSchema(ctx context.Context, q querier, want int) error {
+	have, err := version(ctx, q)
 	switch {
 	case err != nil:
 		return err
@@ -119,10 +119,13 @@ func newer(have, known int) error {
 	return fmt.Errorf("its tables are of version %d, and this version knows %d: use the version that made them", have, known)
 }
 
-// version returns the version of the tables, 0 if there are none.
-func version(ctx context.Context, q interface {
+// A querier is a pool, a connection or a transaction.
+type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}) (have int, err error) {
+}
+
+// version returns the version of the tables, 0 if there are none.
+func version(ctx context.Context, q querier) (have int, err error) {
 	var exists bool
 	if err := q.QueryRowContext(ctx, `SELECT to_regclass('batchway_migrations') IS NOT NULL`).Scan(&exists); err != nil || !exists {
 		return 0, err

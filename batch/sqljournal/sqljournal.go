@@ -1,6 +1,7 @@
 // Package sqljournal keeps a batch.Journal in a PostgreSQL database: one truth
 // for many workers on many machines. Every entry is on the server's disk
-// before Append returns. It works with any driver of database/sql.
+// before Append returns. It is tested with the driver github.com/lib/pq, and
+// asks of a driver only what database/sql does.
 //
 //	err := sqljournal.Migrate(ctx, db)                  // once for each release
 //	journal, err := sqljournal.Open(ctx, db, p.Info())  // one for each account
@@ -18,8 +19,10 @@
 // sessions: a lock belongs to a session, and a pooler of transactions or
 // statements would give it to somebody else.
 //
-// Two connections for each Run at once, where db.SetMaxOpenConns is set, and
-// set before Open. With fewer, runs wait for each other; one is refused.
+// Where db.SetMaxOpenConns is set, one connection for each Journal in use and
+// at least one more, however many runs there are: a Journal has all its locks
+// on one connection, and takes others for as long as one entry needs. A call
+// that gets none for half a minute is an error; it has written nothing.
 //
 // A standby that takes over must be synchronous (synchronous_standby_names):
 // any other may lack the newest entries, and does not know what was sent. The
@@ -52,12 +55,22 @@ const format = 1
 // others is not seen through it.
 type Journal struct {
 	db    *sql.DB
-	owner batch.Key     // without a reference
-	here  batch.Locks   // of each key, one caller in this process asks the database
-	slots chan struct{} // a token for each connection under a lock; nil without a limit
+	owner batch.Key   // without a reference
+	here  batch.Locks // of each key, one caller in this process asks the database
+
+	turn    chan struct{} // holds a token while somebody has session
+	session *session      // nil while there is no lock
 
 	mu       sync.Mutex
-	poisoned error // the first failed write: nothing is written after it
+	poisoned error // the first write of unknown outcome: nothing is written after it
+}
+
+// A session of the database has all the locks of a Journal. One for each lock
+// would be a connection for each run, and runs that each hold one and want
+// another wait for ever.
+type session struct {
+	conn  *sql.Conn
+	locks int
 }
 
 // Open opens the journal in db for the account of owner (as Provider.Info
@@ -68,31 +81,31 @@ type Journal struct {
 // does not keep what it acknowledges, or that cannot keep every text, and a
 // pool of one connection.
 func Open(ctx context.Context, db *sql.DB, owner batch.Info) (*Journal, error) {
-	j := &Journal{db: db, owner: batch.Key{Provider: owner.Name, Account: owner.Account}}
+	j := &Journal{db: db, owner: batch.Key{Provider: owner.Name, Account: owner.Account}, turn: make(chan struct{}, 1)}
 	if err := j.refuse(j.owner); err != nil {
 		return nil, err
 	}
-	switch limit := db.Stats().MaxOpenConnections; limit {
-	case 0:
-	case 1:
-		return nil, errors.New("journal: a pool of one connection cannot hold a lock and write: SetMaxOpenConns to two for each Run at once")
-	default:
-		// One connection stays free of locks, so that whoever holds one can write.
-		j.slots = make(chan struct{}, limit-1)
+	if db.Stats().MaxOpenConnections == 1 {
+		return nil, errors.New("journal: a pool of one connection cannot hold a lock and write: SetMaxOpenConns to one for each journal, and one more")
 	}
-	if err := checkServer(ctx, db); err != nil {
+	conn, err := connect(ctx, db)
+	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := checkSchema(ctx, db, len(migrations)); err != nil {
+	defer func() { _ = conn.Close() }()
+	if err := checkServer(ctx, conn); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if err := checkSchema(ctx, conn, len(migrations)); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	return j, nil
 }
 
 // checkServer refuses a server that could lose an entry or cannot take one.
-func checkServer(ctx context.Context, db *sql.DB) error {
+func checkServer(ctx context.Context, q querier) error {
 	var fsync, readOnly, encoding string
-	err := db.QueryRowContext(ctx, `SELECT current_setting('fsync'), current_setting('transaction_read_only'), current_setting('server_encoding')`).
+	err := q.QueryRowContext(ctx, `SELECT current_setting('fsync'), current_setting('transaction_read_only'), current_setting('server_encoding')`).
 		Scan(&fsync, &readOnly, &encoding)
 	switch {
 	case err != nil:
@@ -125,8 +138,8 @@ func (j *Journal) refuse(key batch.Key) error {
 
 // Lock waits until no other process and no other caller has key, or ctx ends.
 //
-// The lock belongs to a session of the database: it ends with the process, and
-// also when the connection breaks, which its holder does not hear of. Whoever
+// The locks of a Journal belong to one session of the database: they end with
+// the process, and also when the connection breaks, which nobody hears of. Whoever
 // comes next then reads the history and goes on from it, and of the two the
 // one who is late to Append gets ErrConflict before anything is sent: money
 // rests on Append, and the lock only keeps two from the same work. A machine
@@ -158,62 +171,99 @@ func (j *Journal) Lock(ctx context.Context, key batch.Key) (unlock func(), err e
 }
 
 // tryLock returns nil without an error if another session has the lock, or if
-// its own had ended before it could ask.
+// its own has ended since it was last asked.
 func (j *Journal) tryLock(ctx context.Context, id int64) (release func(), err error) {
-	if err := j.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if release == nil {
-			j.exit()
-		}
-	}()
-	conn, err := j.db.Conn(ctx)
-	if err != nil {
-		return nil, failed(ctx, err)
-	}
-	var held bool
-	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, id).Scan(&held)
-	switch {
-	case err != nil:
-		discard(conn) // It may have the lock all the same.
-		if errors.Is(err, driver.ErrBadConn) && ctx.Err() == nil {
-			return nil, nil
-		}
-		return nil, failed(ctx, err)
-	case !held:
-		return nil, failed(ctx, conn.Close())
-	}
-	return func() {
-		defer j.exit()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		var released bool
-		err := conn.QueryRowContext(ctx, `SELECT pg_advisory_unlock($1)`, id).Scan(&released)
-		if err != nil || !released {
-			discard(conn)
-			return
-		}
-		_ = conn.Close() // Back to the pool.
-	}, nil
-}
-
-// enter waits until one more connection may be under a lock.
-func (j *Journal) enter(ctx context.Context) error {
-	if j.slots == nil {
-		return nil
-	}
 	select {
-	case j.slots <- struct{}{}:
-		return nil
+	case j.turn <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
+	}
+	defer func() { <-j.turn }()
+	isNew := j.session == nil
+	if isNew {
+		conn, err := connect(ctx, j.db)
+		if err != nil {
+			return nil, err
+		}
+		j.session = &session{conn: conn}
+	}
+	s := j.session
+	held, err := s.ask(`SELECT pg_try_advisory_lock($1)`, id)
+	switch {
+	case err == nil && held:
+		s.locks++
+		return func() { j.unlock(s, id) }, nil
+	case err == nil:
+		j.rest()
+	default:
+		j.end() // It may have the lock all the same.
+		if isNew {
+			return nil, failed(ctx, err)
+		}
+	}
+	return nil, nil
+}
+
+func (j *Journal) unlock(s *session, id int64) {
+	j.turn <- struct{}{}
+	defer func() { <-j.turn }()
+	if s != j.session {
+		return // It has ended, and the lock with it.
+	}
+	s.locks--
+	if released, err := s.ask(`SELECT pg_advisory_unlock($1)`, id); err != nil || !released {
+		j.end()
+		return
+	}
+	j.rest()
+}
+
+// rest gives a session without locks back to the pool.
+func (j *Journal) rest() {
+	if j.session.locks == 0 {
+		_ = j.session.conn.Close()
+		j.session = nil
 	}
 }
 
-func (j *Journal) exit() {
-	if j.slots != nil {
-		<-j.slots
+// end ends the session, and every lock that it may have.
+func (j *Journal) end() {
+	discard(j.session.conn)
+	j.session = nil
+}
+
+// ask has a time of its own: whoever stops waiting for an answer breaks the
+// connection, and all locks are on it.
+func (s *session) ask(question string, id int64) (answer bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err = s.conn.QueryRowContext(ctx, question, id).Scan(&answer)
+	return answer, err
+}
+
+// patience is how long a call waits for a connection.
+const patience = 30 * time.Second
+
+// connect returns a connection that answers. Those that have died in the pool,
+// as all do when the server restarts, are thrown away, in whatever words their
+// driver says so.
+func connect(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for stale := db.Stats().OpenConnections; ; stale-- {
+		conn, err := db.Conn(waiting)
+		if err == nil {
+			if err = conn.PingContext(waiting); err == nil {
+				return conn, nil
+			}
+			discard(conn)
+		}
+		if ended := waiting.Err(); ended != nil {
+			return nil, fmt.Errorf("waiting for a connection (the pool needs one for each journal in use, and one more): %w", ended)
+		}
+		if conn == nil || stale <= 0 {
+			return nil, err
+		}
 	}
 }
 
@@ -243,7 +293,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // lockID is the number of the lock of key. Two keys of one number, if ever,
-// only wait for each other.
+// wait for each other at most.
 func lockID(key batch.Key) int64 {
 	// Three strings always marshal.
 	text, _ := json.Marshal(key)
@@ -265,8 +315,13 @@ func (j *Journal) History(ctx context.Context, key batch.Key) ([]batch.Entry, er
 }
 
 func (j *Journal) read(ctx context.Context, key batch.Key) (history []batch.Entry, err error) {
+	conn, err := connect(ctx, j.db)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
 	// One statement sees one moment. A history whose entries are gone is a row too.
-	rows, err := j.db.QueryContext(ctx, `
+	rows, err := conn.QueryContext(ctx, `
 		SELECT h.entries, h.last, coalesce(e.seq, 0), coalesce(e.kind, ''), coalesce(e.format, 0), coalesce(e.entry, '')
 		FROM batchway_histories h LEFT JOIN batchway_entries e USING (provider, account, reference)
 		WHERE provider = $1 AND account = $2 AND reference = $3
@@ -322,11 +377,21 @@ func damaged(what string) error {
 
 // Append adds the next entry to the history of key, on the server's disk. The
 // database lets one of two writers through, wherever they are.
+//
+// What failed before the COMMIT was sent has written nothing, and the journal
+// goes on. If nobody knows what came of a COMMIT, every later Append is refused
+// until the journal is opened anew.
 func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
 	if err := j.refuse(key); err != nil {
 		return err
 	}
-	return j.write(ctx, func(tx *sql.Tx) error {
+	j.mu.Lock()
+	poisoned := j.poisoned
+	j.mu.Unlock()
+	if poisoned != nil {
+		return fmt.Errorf("the journal has failed before and must be opened anew: %w", poisoned)
+	}
+	unknown, err := transact(ctx, j.db, func(tx *sql.Tx) error {
 		text, err := json.Marshal(e)
 		if err != nil {
 			return err
@@ -361,6 +426,12 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 			key.Provider, key.Account, key.Reference, e.Seq, string(e.Kind), at, format, string(text))
 		return err
 	})
+	if unknown {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.poisoned = err
+	}
+	return err
 }
 
 // Open yields the keys of the histories that are not done. A Journal has one
@@ -384,7 +455,12 @@ func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[
 }
 
 func (j *Journal) open(ctx context.Context) (open []batch.Key, err error) {
-	rows, err := j.db.QueryContext(ctx, `
+	conn, err := connect(ctx, j.db)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	rows, err := conn.QueryContext(ctx, `
 		SELECT reference FROM batchway_histories
 		WHERE provider = $1 AND account = $2 AND last <> 'done'
 		ORDER BY at`, j.owner.Provider, j.owner.Account)
@@ -409,7 +485,8 @@ func (j *Journal) Next(ctx context.Context, sequence string, first int64) (next 
 	if err := j.refuse(key); err != nil {
 		return 0, err
 	}
-	err = j.write(ctx, func(tx *sql.Tx) error {
+	// A number that is lost on its way here is not missed.
+	_, err = transact(ctx, j.db, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `
 			INSERT INTO batchway_sequences AS s (provider, account, name, last)
 			VALUES ($1, $2, $3, $4)
@@ -423,42 +500,33 @@ func (j *Journal) Next(ctx context.Context, sequence string, first int64) (next 
 	return next, nil
 }
 
-// write runs one durable transaction, unless one has failed before.
-func (j *Journal) write(ctx context.Context, change func(*sql.Tx) error) error {
-	j.mu.Lock()
-	poisoned := j.poisoned
-	j.mu.Unlock()
-	if poisoned != nil {
-		return fmt.Errorf("the journal has failed before and must be opened anew: %w", poisoned)
-	}
-	err := transact(ctx, j.db, change)
-	if err != nil && !errors.Is(err, batch.ErrConflict) {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if j.poisoned == nil {
-			j.poisoned = err
-		}
-	}
-	return err
-}
-
 // transact runs change in a transaction that is durable when it returns nil.
-// Nothing in it is tried twice: database/sql repeats only the BEGIN.
-func transact(ctx context.Context, db *sql.DB, change func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+// Nothing in it is tried twice. Beside an error, unknown says that it may have
+// happened all the same: only what was to be committed can have.
+func transact(ctx context.Context, db *sql.DB, change func(*sql.Tx) error) (unknown bool, err error) {
+	conn, err := connect(ctx, db)
 	if err != nil {
-		return err
+		return false, err
+	}
+	defer func() { _ = conn.Close() }()
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		discard(conn)
+		return false, err
 	}
 	defer func() { _ = tx.Rollback() }() // It has nothing to say after Commit.
 	if _, err := tx.ExecContext(ctx, `SET LOCAL synchronous_commit TO on`); err != nil {
-		return err
+		return false, err
 	}
 	if err := change(tx); err != nil {
-		return err
+		return false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
 	}
 	if err := tx.Commit(); err != nil {
-		return err
+		return true, err
 	}
 	// A server whose wait for its standby is cancelled reports success.
-	return ctx.Err()
+	return ctx.Err() != nil, ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -80,7 +81,7 @@ func TestConformanceUnderOtherDefaults(t *testing.T) {
 			do(t, pool(t, database), "ALTER DATABASE "+database+" SET "+setting)
 		}
 		db := pool(t, database)
-		db.SetMaxOpenConns(4) // The suite holds two locks at once.
+		db.SetMaxOpenConns(2) // The suite holds two locks at once.
 		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner}
 	})
 }
@@ -187,6 +188,33 @@ func TestNoLockIsLeftBehind(t *testing.T) {
 	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second, 5*time.Millisecond)
 }
 
+// All locks of a journal are on one connection, which no caller breaks by
+// giving up.
+func TestWhoeverGivesUpTakesNobodysLock(t *testing.T) {
+	js := machines(t, newJournalDatabase(t), owner, 2)
+	unlock, err := js[0].Lock(t.Context(), key("run"))
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for n := range 200 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*50*time.Microsecond)
+			defer cancel()
+			if unlock, err := js[0].Lock(ctx, key(fmt.Sprint("run-", n))); err == nil {
+				unlock()
+			}
+		})
+	}
+	wg.Wait()
+	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = js[1].Lock(impatient, key("run"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	unlock()
+	again, err := js[1].Lock(t.Context(), key("run"))
+	require.NoError(t, err)
+	again()
+}
+
 // A caller who heard of a failure does not have the lock, so nobody does.
 func TestALockWhoseAnswerMakesNoSenseIsGivenBack(t *testing.T) {
 	database := newJournalDatabase(t)
@@ -221,47 +249,144 @@ func TestMoneyMovesOnceFromTwoMachines(t *testing.T) {
 		"intent, two attempts with results, and done")
 }
 
-// Twenty runs that want forty connections get along with two.
-func TestASmallPoolMakesRunsWaitAndNothingElse(t *testing.T) {
-	service := batchtest.NewMemory(batchtest.MemoryOptions{})
-	db := pool(t, newJournalDatabase(t))
-	db.SetMaxOpenConns(2)
-	j := open(t, db, service.Info())
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	var wg sync.WaitGroup
-	for n := range 20 {
-		wg.Go(func() {
-			draft := batch.Draft{Reference: fmt.Sprint("run-", n), Direction: batch.Collect,
-				Items: []batch.Item{{Reference: fmt.Sprint("a-", n), Account: "1", Amount: batch.Money{Minor: 100, Currency: "GBP"}}}}
-			if _, err := batch.Run(ctx, service, draft, &batch.RunOptions{Journal: j, Watch: batch.WatchOptions{Interval: time.Millisecond}}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	require.Len(t, service.Moved(), 20)
+// run sees a batch of one item through.
+func run(ctx context.Context, p batch.Provider, j batch.Journal, reference string) error {
+	draft := batch.Draft{Reference: reference, Direction: batch.Collect,
+		Items: []batch.Item{{Reference: "item-" + reference, Account: "1", Amount: batch.Money{Minor: 100, Currency: "GBP"}}}}
+	_, err := batch.Run(ctx, p, draft, &batch.RunOptions{Journal: j, Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	return err
 }
 
-func TestAFailedWritePoisonsTheJournal(t *testing.T) {
+func TestASmallPoolServesManyRuns(t *testing.T) {
+	for name, c := range map[string]struct{ accounts, connections int }{
+		"one account, two connections":      {1, 2},
+		"two accounts, three connections":   {2, 3},
+		"two accounts, four connections":    {2, 4},
+		"seven accounts, eight connections": {7, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := pool(t, newJournalDatabase(t))
+			db.SetMaxOpenConns(c.connections)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var wg sync.WaitGroup
+			for account := range c.accounts {
+				service := batchtest.NewMemory(batchtest.MemoryOptions{Name: fmt.Sprint("service-", account)})
+				j := open(t, db, service.Info())
+				for n := range 10 {
+					wg.Go(func() {
+						if err := run(ctx, service, j, fmt.Sprint("run-", n)); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// Nobody waits for ever for a connection that will not come.
+func TestAPoolThatIsTooSmallIsAnError(t *testing.T) {
+	database := newJournalDatabase(t)
+	synctest.Test(t, func(t *testing.T) {
+		db := pool(t, database)
+		db.SetMaxOpenConns(2)
+		one, two := open(t, db, owner), open(t, db, batch.Info{Name: owner.Name, Account: "live.test/1"})
+		first, err := one.Lock(t.Context(), key("run"))
+		require.NoError(t, err)
+		second, err := two.Lock(t.Context(), batch.Key{Provider: owner.Name, Account: "live.test/1", Reference: "run"})
+		require.NoError(t, err)
+		for name, call := range map[string]func() error{
+			"History": func() error { _, err := one.History(t.Context(), key("run")); return err },
+			"Append":  func() error { return one.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)) },
+			"Next":    func() error { _, err := one.Next(t.Context(), "ids", 1); return err },
+			"Open": func() error {
+				for _, err := range one.Open(t.Context(), owner.Name, owner.Account) {
+					return err
+				}
+				return nil
+			},
+		} {
+			began := time.Now()
+			err := call()
+			require.Equal(t, 30*time.Second, time.Since(began), name)
+			require.ErrorIs(t, err, context.DeadlineExceeded, name)
+			require.ErrorContains(t, err, "one for each journal in use, and one more", name)
+		}
+		second()
+		require.NoError(t, one.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)), "nothing was written, so nothing is poisoned")
+		first()
+		require.NoError(t, db.Close())
+	})
+}
+
+func TestOnlyAWriteOfUnknownOutcomePoisonsTheJournal(t *testing.T) {
+	good := entry(2, batch.EntryAttempt)
+	for name, c := range map[string]struct {
+		spoil   string // the database
+		ended   bool   // the context
+		entry   batch.Entry
+		want    string
+		poisons bool
+	}{
+		"an entry that is not the next":       {"", false, entry(1, batch.EntryIntent), "is not the next", false},
+		"a context that has ended before":     {"", true, good, "context canceled", false},
+		"a statement that the server refuses": {"ALTER TABLE batchway_entries ADD CONSTRAINT no CHECK (seq < 2)", false, good, "no", false},
+		"a connection that breaks before the COMMIT": {`CREATE TRIGGER spoil AFTER INSERT ON batchway_entries
+			FOR EACH ROW EXECUTE FUNCTION spoil()`, false, good, "", false},
+		"a connection that breaks in the COMMIT": {`CREATE CONSTRAINT TRIGGER spoil AFTER INSERT ON batchway_entries
+			DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION spoil()`, false, good, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := pool(t, newJournalDatabase(t))
+			do(t, db, `CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+				$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$`)
+			j := open(t, db, owner)
+			require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+			if c.spoil != "" {
+				do(t, db, c.spoil)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if c.ended {
+				cancel()
+			}
+			first := j.Append(ctx, key("run"), c.entry)
+			require.Error(t, first)
+			require.ErrorContains(t, first, c.want)
+			require.Equal(t, 1, lengthOf(t, j, "run"))
+
+			do(t, db, "DROP TRIGGER IF EXISTS spoil ON batchway_entries")
+			do(t, db, "ALTER TABLE batchway_entries DROP CONSTRAINT IF EXISTS no")
+			second := j.Append(t.Context(), key("run"), good)
+			if c.poisons {
+				require.ErrorContains(t, second, "must be opened anew")
+				require.ErrorIs(t, second, first)
+				j = open(t, db, owner)
+				second = j.Append(t.Context(), key("run"), good)
+			}
+			require.NoError(t, second)
+			require.Equal(t, 2, lengthOf(t, j, "run"))
+		})
+	}
+}
+
+// A caller who gives up while a number is made costs the others nothing.
+func TestAnUnknownNumberPoisonsNothing(t *testing.T) {
 	db := pool(t, newJournalDatabase(t))
+	do(t, db, `CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$`)
+	do(t, db, `CREATE CONSTRAINT TRIGGER spoil AFTER INSERT ON batchway_sequences
+		DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION spoil()`)
 	j := open(t, db, owner)
-	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
-	require.ErrorIs(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)), batch.ErrConflict)
-	require.NoError(t, j.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)), "a conflict poisons nothing")
-
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, j.Append(ended, key("run"), entry(3, batch.EntryResult)), context.Canceled)
-	second := j.Append(t.Context(), key("run"), entry(3, batch.EntryResult))
-	require.ErrorContains(t, second, "must be opened anew")
-	require.ErrorIs(t, second, context.Canceled)
 	_, err := j.Next(t.Context(), "ids", 1)
-	require.ErrorContains(t, err, "must be opened anew")
-	require.Equal(t, 2, lengthOf(t, j, "run"))
-
-	j = open(t, db, owner)
-	require.NoError(t, j.Append(t.Context(), key("run"), entry(3, batch.EntryResult)))
+	require.Error(t, err)
+	do(t, db, "DROP TRIGGER spoil ON batchway_sequences")
+	n, err := j.Next(t.Context(), "ids", 1)
+	require.NoError(t, err)
+	require.Positive(t, n)
+	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
 }
 
 // PostgreSQL reports success when its wait for a standby is cancelled.
@@ -338,29 +463,76 @@ func TestEntriesSurviveTheServer(t *testing.T) {
 	}
 }
 
-// A pool with connections to a server that was restarted can lock and write.
-func TestStaleConnectionsDoNotRefuseALock(t *testing.T) {
+// A pool full of connections to a server that was restarted refuses nothing,
+// and poisons nothing.
+func TestStaleConnectionsRefuseNothing(t *testing.T) {
 	const connections = 5
-	db := pool(t, newJournalDatabase(t))
-	db.SetMaxIdleConns(connections)
-	j := open(t, db, owner)
-	lockAll := func() {
-		var unlocks []func()
-		for n := range connections {
-			unlock, err := j.Lock(t.Context(), key(fmt.Sprint("run-", n)))
+	restarted := map[string]func(t *testing.T){}
+	for name, call := range map[string]func(t *testing.T, db *sql.DB, j *sqljournal.Journal) error{
+		"Lock": func(t *testing.T, _ *sql.DB, j *sqljournal.Journal) error {
+			unlock, err := j.Lock(t.Context(), key("run"))
+			if err == nil {
+				unlock()
+			}
+			return err
+		},
+		"History": func(t *testing.T, _ *sql.DB, j *sqljournal.Journal) error {
+			_, err := j.History(t.Context(), key("run"))
+			return err
+		},
+		"Append": func(t *testing.T, _ *sql.DB, j *sqljournal.Journal) error {
+			return j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent))
+		},
+		"Next": func(t *testing.T, _ *sql.DB, j *sqljournal.Journal) error {
+			_, err := j.Next(t.Context(), "ids", 1)
+			return err
+		},
+		"Open of a journal": func(t *testing.T, db *sql.DB, _ *sqljournal.Journal) error {
+			_, err := sqljournal.Open(t.Context(), db, owner)
+			return err
+		},
+		"Open": func(t *testing.T, _ *sql.DB, j *sqljournal.Journal) error {
+			for _, err := range j.Open(t.Context(), owner.Name, owner.Account) {
+				return err
+			}
+			return nil
+		},
+		"Lock of a journal that has locks": func(t *testing.T, _ *sql.DB, j *sqljournal.Journal) error {
+			unlock, err := j.Lock(t.Context(), key("run-2"))
+			if err == nil {
+				unlock()
+			}
+			return err
+		},
+	} {
+		db := pool(t, newJournalDatabase(t))
+		db.SetMaxIdleConns(connections)
+		j := open(t, db, owner)
+		if name == "Lock of a journal that has locks" {
+			unlock, err := j.Lock(t.Context(), key("run-1"))
 			require.NoError(t, err)
-			unlocks = append(unlocks, unlock)
+			defer unlock()
 		}
-		for _, unlock := range unlocks {
-			unlock()
+		var conns []*sql.Conn
+		for range connections {
+			conn, err := db.Conn(t.Context())
+			require.NoError(t, err)
+			conns = append(conns, conn)
+		}
+		for _, conn := range conns {
+			require.NoError(t, conn.Close())
+		}
+		require.Equal(t, connections, db.Stats().Idle)
+		restarted[name] = func(t *testing.T) {
+			require.NoError(t, call(t, db, j))
+			require.NoError(t, j.Append(t.Context(), key("other"), entry(1, batch.EntryIntent)))
 		}
 	}
-	lockAll()
-	require.Equal(t, connections, db.Stats().Idle)
 	postgres.kill(t)
 	require.NoError(t, postgres.start())
-	lockAll()
-	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+	for name, test := range restarted {
+		t.Run(name, test)
+	}
 }
 
 func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
