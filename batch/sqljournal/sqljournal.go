@@ -385,17 +385,18 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 	if err := j.refuse(key); err != nil {
 		return err
 	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		return &batch.Error{Kind: batch.ErrInvalid, Op: "Journal",
+			Message: fmt.Sprintf("entry %d of %q cannot be written down", e.Seq, key.Reference), Err: err}
+	}
 	j.mu.Lock()
 	poisoned := j.poisoned
 	j.mu.Unlock()
 	if poisoned != nil {
 		return fmt.Errorf("the journal has failed before and must be opened anew: %w", poisoned)
 	}
-	unknown, err := transact(ctx, j.db, func(tx *sql.Tx) error {
-		text, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
+	unknown, err := transact(ctx, j.db, func(tx *sql.Tx) (err error) {
 		at := e.At.UTC()
 		var moved sql.Result
 		// A writer who comes second waits here for the end of the first, and

@@ -322,6 +322,7 @@ func TestAPoolThatIsTooSmallIsAnError(t *testing.T) {
 }
 
 func TestOnlyAWriteOfUnknownOutcomePoisonsTheJournal(t *testing.T) {
+	late := batch.Draft{Date: time.Date(10001, 1, 1, 0, 0, 0, 0, time.UTC)}
 	good := entry(2, batch.EntryAttempt)
 	for name, c := range map[string]struct {
 		spoil   string // the database
@@ -331,6 +332,7 @@ func TestOnlyAWriteOfUnknownOutcomePoisonsTheJournal(t *testing.T) {
 		poisons bool
 	}{
 		"an entry that is not the next":       {"", false, entry(1, batch.EntryIntent), "is not the next", false},
+		"an entry that cannot be encoded":     {"", false, batch.Entry{Seq: 2, Kind: batch.EntryIntent, Draft: &late}, "cannot be written down", false},
 		"a context that has ended before":     {"", true, good, "context canceled", false},
 		"a statement that the server refuses": {"ALTER TABLE batchway_entries ADD CONSTRAINT no CHECK (seq < 2)", false, good, "no", false},
 		"a connection that breaks before the COMMIT": {`CREATE TRIGGER spoil AFTER INSERT ON batchway_entries
