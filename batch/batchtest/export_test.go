@@ -5,25 +5,52 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"testing"
+
+	"github.com/batchway/batchway-go/batch"
 )
 
 // Check runs one law and returns what it complains about.
 func Check(ctx context.Context, name string, open func() Subject) []string {
 	for _, l := range laws {
 		if strings.HasPrefix(l.name, name) {
-			r := &recorder{ctx: ctx}
-			func() {
-				defer func() {
-					if p := recover(); p != nil && p != fatal {
-						panic(p)
-					}
-				}()
-				l.check(r, open)
-			}()
-			return r.faults
+			return complaints(ctx, func(r reporter) { l.check(r, open) })
 		}
 	}
 	panic("there is no law " + name)
+}
+
+// JournalLaws are the names of the laws of journals.
+func JournalLaws() (names []string) {
+	for _, l := range journalLaws {
+		names = append(names, l.name)
+	}
+	return names
+}
+
+// CheckJournal runs one law of journals and returns what it complains about.
+func CheckJournal(t *testing.T, name string, s JournalSubject) []string {
+	for _, l := range journalLaws {
+		if l.name == name {
+			return complaints(t.Context(), func(r reporter) {
+				l.check(journalCase{reporter: r, JournalSubject: s, reopen: func() batch.Journal { return s.Reopen(t) }})
+			})
+		}
+	}
+	panic("there is no law " + name)
+}
+
+func complaints(ctx context.Context, check func(reporter)) []string {
+	r := &recorder{ctx: ctx}
+	func() {
+		defer func() {
+			if p := recover(); p != nil && p != fatal {
+				panic(p)
+			}
+		}()
+		check(r)
+	}()
+	return r.faults
 }
 
 // fatal ends a law early.

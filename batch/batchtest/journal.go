@@ -24,25 +24,65 @@ type JournalSubject struct {
 
 // RunJournal proves the promises of batch.Journal: one subtest for each.
 func RunJournal(t *testing.T, open func(t *testing.T) JournalSubject) {
-	for name, law := range map[string]func(*testing.T, JournalSubject){
-		"EntriesComeBackInOrder":         journalKeepsOrder,
-		"EntriesComeBackWhole":           journalKeepsEverything,
-		"OnlyTheNextEntryIsAccepted":     journalRefusesGaps,
-		"OfTwoWritersOneWins":            journalHasOneWinner,
-		"HistoriesAreApart":              journalKeepsKeysApart,
-		"EntriesSurviveReopening":        journalSurvives,
-		"LockIsExclusive":                journalLocks,
-		"LockHonoursItsContext":          journalLockEnds,
-		"OpenListsWhatIsNotDone":         journalListsOpen,
-		"NumbersAreNeverUsedTwice":       journalNumbers,
-		"ReturnedHistoriesAreTheCallers": journalReturnsCopies,
-	} {
-		t.Run(name, func(t *testing.T) { law(t, open(t)) })
+	for _, l := range journalLaws {
+		t.Run(l.name, func(t *testing.T) {
+			c := journalCase{reporter: t, JournalSubject: open(t)}
+			if c.Reopen != nil {
+				c.reopen = func() batch.Journal { return c.Reopen(t) }
+			} else if l.reopens {
+				t.Skip("this journal forgets when the process ends")
+			}
+			l.check(c)
+		})
 	}
 }
 
-func (s JournalSubject) key(reference string) batch.Key {
-	return batch.Key{Provider: s.Owner.Name, Account: s.Owner.Account, Reference: reference}
+var journalLaws = []struct {
+	name    string
+	reopens bool // there is nothing to prove without Reopen
+	check   func(c journalCase)
+}{
+	{"EntriesComeBackInOrder", false, journalKeepsOrder},
+	{"EntriesComeBackWhole", false, journalKeepsEverything},
+	{"OnlyTheNextEntryIsAccepted", false, journalRefusesGaps},
+	{"OfTwoWritersOneWins", false, journalHasOneWinner},
+	{"HistoriesAreApart", false, journalKeepsKeysApart},
+	{"EntriesSurviveReopening", true, journalSurvives},
+	{"LockIsExclusive", false, journalLocks},
+	{"LockHonoursItsContext", false, journalLockEnds},
+	{"OpenListsWhatIsNotDone", false, journalListsOpen},
+	{"NumbersAreNeverUsedTwice", false, journalNumbers},
+	{"ReturnedHistoriesAreTheCallers", false, journalReturnsCopies},
+}
+
+// A journalCase is what a law is tried on, and who hears of it.
+type journalCase struct {
+	reporter
+	JournalSubject
+	reopen func() batch.Journal // nil without Reopen
+}
+
+const (
+	// moment is time enough for whoever is not kept waiting.
+	moment = 50 * time.Millisecond
+	// patience is more than a journal needs for anything.
+	patience = 30 * time.Second
+)
+
+// lock waits for the lock of reference, and not for ever.
+func (c journalCase) lock(reference string) (unlock func()) {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	release, err := c.Journal.Lock(ctx, c.key(reference))
+	if err != nil {
+		cancel()
+		c.Fatalf("the lock of %q is free, but cannot be had: %v", reference, err)
+	}
+	return func() { release(); cancel() }
+}
+
+func (c journalCase) key(reference string) batch.Key {
+	return batch.Key{Provider: c.Owner.Name, Account: c.Owner.Account, Reference: reference}
 }
 
 func entry(seq int, kind batch.EntryKind) batch.Entry {
@@ -50,41 +90,41 @@ func entry(seq int, kind batch.EntryKind) batch.Entry {
 }
 
 // put appends the next entry of each kind.
-func (s JournalSubject) put(t *testing.T, j batch.Journal, reference string, kinds ...batch.EntryKind) {
-	t.Helper()
+func (c journalCase) put(j batch.Journal, reference string, kinds ...batch.EntryKind) {
+	c.Helper()
 	for _, kind := range kinds {
-		history := s.history(t, j, reference)
-		if err := j.Append(t.Context(), s.key(reference), entry(len(history)+1, kind)); err != nil {
-			t.Fatalf("appending %s to %q: %v", kind, reference, err)
+		history := c.history(j, reference)
+		if err := j.Append(c.Context(), c.key(reference), entry(len(history)+1, kind)); err != nil {
+			c.Fatalf("appending %s to %q: %v", kind, reference, err)
 		}
 	}
 }
 
-func (s JournalSubject) history(t *testing.T, j batch.Journal, reference string) []batch.Entry {
-	t.Helper()
-	history, err := j.History(t.Context(), s.key(reference))
+func (c journalCase) history(j batch.Journal, reference string) []batch.Entry {
+	c.Helper()
+	history, err := j.History(c.Context(), c.key(reference))
 	if err != nil {
-		t.Fatalf("reading the history of %q: %v", reference, err)
+		c.Fatalf("reading the history of %q: %v", reference, err)
 	}
 	return history
 }
 
-func (s JournalSubject) expect(t *testing.T, j batch.Journal, reference string, want ...batch.EntryKind) {
-	t.Helper()
+func (c journalCase) expect(j batch.Journal, reference string, want ...batch.EntryKind) {
+	c.Helper()
 	var got []batch.EntryKind
-	for n, e := range s.history(t, j, reference) {
+	for n, e := range c.history(j, reference) {
 		if e.Seq != n+1 {
-			t.Errorf("entry %d of %q has Seq %d", n+1, reference, e.Seq)
+			c.Errorf("entry %d of %q has Seq %d", n+1, reference, e.Seq)
 		}
 		got = append(got, e.Kind)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the history of %q is %v; it must be %v", reference, got, want)
+		c.Errorf("the history of %q is %v; it must be %v", reference, got, want)
 	}
 }
 
-func journalKeepsOrder(t *testing.T, s JournalSubject) {
-	s.expect(t, s.Journal, "run")
+func journalKeepsOrder(c journalCase) {
+	c.expect(c.Journal, "run")
 	var want []batch.EntryKind
 	for n := range 300 {
 		kind := batch.EntryAttempt
@@ -92,18 +132,18 @@ func journalKeepsOrder(t *testing.T, s JournalSubject) {
 			kind = batch.EntryResult
 		}
 		want = append(want, kind)
-		if err := s.Journal.Append(t.Context(), s.key("run"), entry(n+1, kind)); err != nil {
-			t.Fatal(err)
+		if err := c.Journal.Append(c.Context(), c.key("run"), entry(n+1, kind)); err != nil {
+			c.Fatalf("%v", err)
 		}
 	}
-	s.expect(t, s.Journal, "run", want...)
+	c.expect(c.Journal, "run", want...)
 }
 
-func journalKeepsEverything(t *testing.T, s JournalSubject) {
+func journalKeepsEverything(c journalCase) {
 	d := batch.Draft{Reference: "run", Direction: batch.Collect, Date: time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC),
 		Extra: map[string]string{"k": "v\u0000\"é<&>"},
 		Items: []batch.Item{{Reference: "a", Account: "b", Amount: batch.Money{Minor: 1<<62 + 1, Currency: "GBP"}, Extra: map[string]string{"x": ""}}}}
-	b := batch.Batch{Provider: s.Owner.Name, ID: "7", Draft: d, State: batch.StateUnknown, Native: "LOCKED", UpdatedAt: time.Date(2026, 3, 4, 5, 6, 7, 89, time.UTC)}
+	b := batch.Batch{Provider: c.Owner.Name, ID: "7", Draft: d, State: batch.StateUnknown, Native: "LOCKED", UpdatedAt: time.Date(2026, 3, 4, 5, 6, 7, 89, time.UTC)}
 	want := []batch.Entry{
 		{Seq: 1, Kind: batch.EntryIntent, At: b.UpdatedAt, Fingerprint: "sha256:00", Draft: &d},
 		{Seq: 2, Kind: batch.EntryResult, At: b.UpdatedAt, Step: batch.StepSubmit, Attempt: 3, Batch: &b,
@@ -112,13 +152,13 @@ func journalKeepsEverything(t *testing.T, s JournalSubject) {
 			Decision: &batch.Decision{Verdict: batch.Adopt, BatchID: "i", Operator: "o", Reason: "w", At: b.UpdatedAt}},
 	}
 	for _, e := range want {
-		if err := s.Journal.Append(t.Context(), s.key("run"), e); err != nil {
-			t.Fatal(err)
+		if err := c.Journal.Append(c.Context(), c.key("run"), e); err != nil {
+			c.Fatalf("%v", err)
 		}
 	}
-	got := s.history(t, s.Journal, "run")
+	got := c.history(c.Journal, "run")
 	if fmt.Sprintf("%+v", plain(got)) != fmt.Sprintf("%+v", plain(want)) {
-		t.Errorf("the entries came back as\n%+v\nbut were appended as\n%+v", plain(got), plain(want))
+		c.Errorf("the entries came back as\n%+v\nbut were appended as\n%+v", plain(got), plain(want))
 	}
 }
 
@@ -145,24 +185,24 @@ func plain(history []batch.Entry) []any {
 	return out
 }
 
-func journalRefusesGaps(t *testing.T, s JournalSubject) {
-	s.put(t, s.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
+func journalRefusesGaps(c journalCase) {
+	c.put(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
 	for _, seq := range []int{-1, 0, 1, 2, 4} {
-		if err := s.Journal.Append(t.Context(), s.key("run"), entry(seq, batch.EntryDone)); !errors.Is(err, batch.ErrConflict) {
-			t.Errorf("entry %d was answered %v after entry 2; it must be ErrConflict", seq, err)
+		if err := c.Journal.Append(c.Context(), c.key("run"), entry(seq, batch.EntryDone)); !errors.Is(err, batch.ErrConflict) {
+			c.Errorf("entry %d was answered %v after entry 2; it must be ErrConflict", seq, err)
 		}
 	}
-	s.put(t, s.Journal, "run", batch.EntryResult) // A conflict does not poison.
-	s.expect(t, s.Journal, "run", batch.EntryIntent, batch.EntryAttempt, batch.EntryResult)
+	c.put(c.Journal, "run", batch.EntryResult) // A conflict does not poison.
+	c.expect(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt, batch.EntryResult)
 }
 
-func journalHasOneWinner(t *testing.T, s JournalSubject) {
+func journalHasOneWinner(c journalCase) {
 	const rounds, writers = 10, 8
 	for seq := 1; seq <= rounds; seq++ {
 		var wg sync.WaitGroup
 		results := make([]error, writers)
 		for w := range writers {
-			wg.Go(func() { results[w] = s.Journal.Append(t.Context(), s.key("run"), entry(seq, batch.EntryAttempt)) })
+			wg.Go(func() { results[w] = c.Journal.Append(c.Context(), c.key("run"), entry(seq, batch.EntryAttempt)) })
 		}
 		wg.Wait()
 		won := 0
@@ -171,180 +211,184 @@ func journalHasOneWinner(t *testing.T, s JournalSubject) {
 			case err == nil:
 				won++
 			case !errors.Is(err, batch.ErrConflict):
-				t.Fatalf("a losing writer got %v; it must get ErrConflict", err)
+				c.Fatalf("a losing writer got %v; it must get ErrConflict", err)
 			}
 		}
 		if won != 1 {
-			t.Fatalf("%d of %d writers wrote entry %d; one must", won, writers, seq)
+			c.Fatalf("%d of %d writers wrote entry %d; one must", won, writers, seq)
 		}
 	}
 }
 
-func journalKeepsKeysApart(t *testing.T, s JournalSubject) {
-	s.put(t, s.Journal, "run", batch.EntryIntent)
-	s.put(t, s.Journal, "run2", batch.EntryIntent, batch.EntryAttempt)
-	s.put(t, s.Journal, "RUN", batch.EntryIntent, batch.EntryDone)
-	s.expect(t, s.Journal, "run", batch.EntryIntent)
-	s.expect(t, s.Journal, "run2", batch.EntryIntent, batch.EntryAttempt)
-	s.expect(t, s.Journal, "RUN", batch.EntryIntent, batch.EntryDone)
+func journalKeepsKeysApart(c journalCase) {
+	c.put(c.Journal, "run", batch.EntryIntent)
+	c.put(c.Journal, "run2", batch.EntryIntent, batch.EntryAttempt)
+	c.put(c.Journal, "RUN", batch.EntryIntent, batch.EntryDone)
+	c.expect(c.Journal, "run", batch.EntryIntent)
+	c.expect(c.Journal, "run2", batch.EntryIntent, batch.EntryAttempt)
+	c.expect(c.Journal, "RUN", batch.EntryIntent, batch.EntryDone)
 }
 
-func journalSurvives(t *testing.T, s JournalSubject) {
-	if s.Reopen == nil {
-		t.Skip("this journal forgets when the process ends")
-	}
-	j := s.Journal
+func journalSurvives(c journalCase) {
+	j := c.Journal
 	var want []batch.EntryKind
 	for range 5 {
-		s.put(t, j, "run", batch.EntryAttempt, batch.EntryResult)
+		c.put(j, "run", batch.EntryAttempt, batch.EntryResult)
 		want = append(want, batch.EntryAttempt, batch.EntryResult)
-		j = s.Reopen(t)
-		s.expect(t, j, "run", want...)
+		j = c.reopen()
+		c.expect(j, "run", want...)
 	}
 }
 
-func journalLocks(t *testing.T, s JournalSubject) {
-	var wg sync.WaitGroup
-	var inside, most int
+func journalLocks(c journalCase) {
 	var mu sync.Mutex
-	for range 20 {
+	var inside, most int
+	enter := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		inside += n
+		most = max(most, inside)
+	}
+	first := c.lock("run")
+	enter(1)
+	var wg sync.WaitGroup
+	for range 8 {
 		wg.Go(func() {
-			unlock, err := s.Journal.Lock(t.Context(), s.key("run"))
+			ctx, cancel := context.WithTimeout(c.Context(), patience)
+			defer cancel()
+			unlock, err := c.Journal.Lock(ctx, c.key("run"))
 			if err != nil {
-				t.Error(err)
+				c.Errorf("waiting for the lock: %v", err)
 				return
 			}
 			defer unlock()
-			mu.Lock()
-			inside++
-			most = max(most, inside)
-			mu.Unlock()
-			if _, err := s.Journal.History(t.Context(), s.key("run")); err != nil {
-				t.Error(err)
-			}
-			mu.Lock()
-			inside--
-			mu.Unlock()
+			enter(1)
+			<-time.After(moment / 10)
+			enter(-1)
 		})
 	}
+	<-time.After(moment) // Whoever can get in is in now.
+	enter(-1)
+	first()
 	wg.Wait()
 	if most != 1 {
-		t.Errorf("%d callers held the lock of one key at once", most)
+		c.Errorf("%d callers held the lock of one key at once", most)
 	}
-	first, err := s.Journal.Lock(t.Context(), s.key("one"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := s.Journal.Lock(t.Context(), s.key("two"))
-	if err != nil {
-		t.Fatalf("the lock of one key keeps another's away: %v", err)
-	}
-	first()
-	second()
+	one := c.lock("one")
+	two := c.lock("two") // The lock of one key does not keep another's away.
+	one()
+	two()
 }
 
-func journalLockEnds(t *testing.T, s JournalSubject) {
-	unlock, err := s.Journal.Lock(t.Context(), s.key("run"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
+func journalLockEnds(c journalCase) {
+	unlock := c.lock("run")
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Journal.Lock(ctx, s.key("run"))
+		second, err := c.Journal.Lock(ctx, c.key("run"))
+		if err == nil {
+			second()
+		}
 		done <- err
 	}()
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("waiting for the lock with a context that ended gave %v; it must match context.Canceled", err)
+	select {
+	case err := <-done:
+		c.Errorf("a lock that somebody holds was answered %v; it must be waited for", err)
+	case <-time.After(moment): // It waits.
+		cancel()
+		select {
+		case err := <-done:
+			if !errors.Is(err, context.Canceled) {
+				c.Errorf("waiting for the lock with a context that ended gave %v; it must match context.Canceled", err)
+			}
+		case <-time.After(patience):
+			c.Errorf("whoever waits for the lock does not hear that the context has ended")
+		}
 	}
 	unlock()
-	again, err := s.Journal.Lock(t.Context(), s.key("run"))
-	if err != nil {
-		t.Fatalf("the lock was given back, but cannot be had: %v", err)
-	}
-	again()
+	c.lock("run")()
 }
 
-func journalListsOpen(t *testing.T, s JournalSubject) {
-	s.put(t, s.Journal, "open", batch.EntryIntent)
-	s.put(t, s.Journal, "done", batch.EntryIntent, batch.EntryDone)
-	s.put(t, s.Journal, "again", batch.EntryIntent, batch.EntryDone, batch.EntryReconciled)
-	j := s.Journal
-	if s.Reopen != nil {
-		j = s.Reopen(t)
+func journalListsOpen(c journalCase) {
+	c.put(c.Journal, "open", batch.EntryIntent)
+	c.put(c.Journal, "done", batch.EntryIntent, batch.EntryDone)
+	c.put(c.Journal, "again", batch.EntryIntent, batch.EntryDone, batch.EntryReconciled)
+	j := c.Journal
+	if c.reopen != nil {
+		j = c.reopen()
 	}
 	list := func(provider, account string) []string {
 		var references []string
-		for key, err := range j.Open(t.Context(), provider, account) {
+		for key, err := range j.Open(c.Context(), provider, account) {
 			if err != nil {
-				t.Fatal(err)
+				c.Fatalf("%v", err)
 			}
 			// Whoever lists goes on to write: that must not deadlock.
-			s.put(t, j, key.Reference, batch.EntryReconciled)
+			c.put(j, key.Reference, batch.EntryReconciled)
 			references = append(references, key.Reference)
 		}
 		slices.Sort(references)
 		return references
 	}
-	if got := list(s.Owner.Name, s.Owner.Account); !slices.Equal(got, []string{"again", "open"}) {
-		t.Errorf("open are said to be %v; they are again and open", got)
+	if got := list(c.Owner.Name, c.Owner.Account); !slices.Equal(got, []string{"again", "open"}) {
+		c.Errorf("open are said to be %v; they are again and open", got)
 	}
-	if got := list(s.Owner.Name, s.Owner.Account+"x"); len(got) > 0 {
-		t.Errorf("another account is said to have %v open", got)
+	if got := list(c.Owner.Name, c.Owner.Account+"x"); len(got) > 0 {
+		c.Errorf("another account is said to have %v open", got)
 	}
-	if got := list(s.Owner.Name+"x", s.Owner.Account); len(got) > 0 {
-		t.Errorf("another provider is said to have %v open", got)
+	if got := list(c.Owner.Name+"x", c.Owner.Account); len(got) > 0 {
+		c.Errorf("another provider is said to have %v open", got)
 	}
 }
 
-func journalNumbers(t *testing.T, s JournalSubject) {
+func journalNumbers(c journalCase) {
 	var mu sync.Mutex
 	seen := map[int64]bool{}
 	take := func(j batch.Journal, first int64) int64 {
-		n, err := j.Next(t.Context(), "ids", first)
+		n, err := j.Next(c.Context(), "ids", first)
 		if err != nil {
-			t.Error(err)
+			c.Errorf("%v", err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		if seen[n] {
-			t.Errorf("the number %d was given out twice", n)
+			c.Errorf("the number %d was given out twice", n)
 		}
 		seen[n] = true
 		return n
 	}
-	if n := take(s.Journal, 100); n != 100 {
-		t.Errorf("the first number is %d; it must be 100", n)
+	if n := take(c.Journal, 100); n != 100 {
+		c.Errorf("the first number is %d; it must be 100", n)
 	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 10 {
-				take(s.Journal, 1)
+				take(c.Journal, 1)
 			}
 		})
 	}
 	wg.Wait()
-	j := s.Journal
-	if s.Reopen != nil {
-		j = s.Reopen(t)
+	j := c.Journal
+	if c.reopen != nil {
+		j = c.reopen()
 	}
 	if n := take(j, 1); n <= 180-1 {
-		t.Errorf("after 81 numbers from 100 comes %d", n)
+		c.Errorf("after 81 numbers from 100 comes %d", n)
 	}
 	if n := take(j, 1000); n != 1000 {
-		t.Errorf("with a floor of 1000 comes %d", n)
+		c.Errorf("with a floor of 1000 comes %d", n)
 	}
-	if n, err := j.Next(t.Context(), "others", 1); err != nil || n != 1 {
-		t.Errorf("another sequence begins at %d, %v", n, err)
+	if n, err := j.Next(c.Context(), "others", 1); err != nil || n != 1 {
+		c.Errorf("another sequence begins at %d, %v", n, err)
 	}
 }
 
-func journalReturnsCopies(t *testing.T, s JournalSubject) {
-	s.put(t, s.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
-	history := s.history(t, s.Journal, "run")
+func journalReturnsCopies(c journalCase) {
+	c.put(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
+	history := c.history(c.Journal, "run")
 	history[0].Kind = batch.EntryDone
 	_ = append(history[:1], entry(2, batch.EntryDone))
-	s.expect(t, s.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
+	c.expect(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
 }
