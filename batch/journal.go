@@ -28,8 +28,9 @@ import (
 //  2. When Append returns an error, the entry may or may not have been kept,
 //     and the journal refuses every later Append until it is opened anew: a
 //     disk that failed once is not to be believed.
-//     An ErrConflict is the exception: nothing was written, and the journal
-//     goes on.
+//     Where it is certain that nothing was written, the journal goes on: after
+//     ErrConflict, after ErrInvalid (an entry that cannot be kept), and where
+//     the storage was never reached.
 //  3. An entry is accepted only as the next of its history (Entry.Seq); of two
 //     writers, one gets ErrConflict.
 //  4. History returns what was appended, in order, complete, or an error.
