@@ -61,6 +61,8 @@ type FieldError struct {
 // Error names the place and the fault: `item 3 ("inv-7"): amount: must be more than zero`.
 func (f FieldError) Error() string {
 	switch {
+	case f.Item < 0 && f.Field == "":
+		return f.Message
 	case f.Item < 0:
 		return fmt.Sprintf("%s: %s", f.Field, f.Message)
 	case f.Reference == "":

@@ -69,4 +69,5 @@ func TestErrorIsOneLine(t *testing.T) {
 		`item 9 ("r9"): amount: is negative; and 2 more`,
 		batch.Invalid("p", "Create", faults).Error())
 	require.NoError(t, batch.Invalid("p", "Create", nil))
+	require.Equal(t, "nobody's", batch.FieldError{Item: -1, Message: "nobody's"}.Error())
 }

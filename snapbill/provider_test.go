@@ -696,13 +696,16 @@ func TestPollAll(t *testing.T) {
 	polled, err = p.PollAll(t.Context(), bs)
 	require.NoError(t, err)
 	require.Equal(t, batch.StateDone, polled[4].State)
-	n := 0
+	days := make(map[string]string)
 	for b, err := range p.List(t.Context()) {
 		require.NoError(t, err)
 		require.Equal(t, batch.StateDone, b.State)
-		n++
+		days[b.ID] = b.Draft.Date.Format(time.DateOnly)
 	}
-	require.Equal(t, 5, n)
+	require.Len(t, days, 5)
+	for _, b := range bs {
+		require.Equal(t, b.Draft.Date.Format(time.DateOnly), days[b.ID])
+	}
 }
 
 // Run never sends a second submit: nothing says that the service refuses it.

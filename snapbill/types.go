@@ -24,7 +24,7 @@ func (n *Int) UnmarshalJSON(text []byte) error {
 		digits = text[1 : len(text)-1]
 	}
 	value, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil || digits[0] == '+' || len(digits) > 18 { // So that sums cannot overflow.
+	if err != nil || digits[0] == '+' || len(digits) > 18 { // So that a few of them can be added.
 		return fmt.Errorf("%.40q is no integer", text)
 	}
 	*n = Int(value)
