@@ -135,12 +135,10 @@ func BenchmarkListPayments(b *testing.B) {
 				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: fmt.Sprintf("c%d", n), Account: fmt.Sprintf("c%d", n),
 					Amount: batch.Money{Minor: 5000, Currency: "ZAR"}})
 			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := p.Report(b.Context(), handle); err != nil {
-					b.Fatal(err)
-				}
-			}
+			floor.Loop(b, func() error {
+				_, err := p.Report(b.Context(), handle)
+				return err
+			})
 		})
 	}
 }
@@ -163,11 +161,9 @@ func BenchmarkStatus(b *testing.B) {
 		}
 	})
 	b.Run("client", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := client.GetBatch(b.Context(), "1500"); err != nil {
-				b.Fatal(err)
-			}
-		}
+		floor.Loop(b, func() error {
+			_, err := client.GetBatch(b.Context(), "1500")
+			return err
+		})
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
@@ -121,7 +120,7 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 	if b.ID == "" {
 		made, err := p.add(ctx, op, d)
 		if made != nil {
-			b.ID = strconv.FormatInt(int64(made.ID), 10)
+			b.ID = made.names().number
 		}
 		if err != nil {
 			return b, err
@@ -484,7 +483,7 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 // reference of ours.
 func handle(b *Batch) batch.Batch {
 	date, _ := time.Parse(time.DateOnly, string(b.ActionDate)) // Zero where none is said.
-	return batch.Batch{Provider: name, ID: strconv.FormatInt(int64(b.ID), 10), State: state(b), Native: string(b.State), UpdatedAt: time.Now(),
+	return batch.Batch{Provider: name, ID: b.names().number, State: state(b), Native: string(b.State), UpdatedAt: time.Now(),
 		Draft: batch.Draft{Direction: batch.Collect, Date: date}}
 }
 
@@ -521,6 +520,7 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 			}
 			listed[b.names().number], listed[string(b.XID)] = &b, &b
 		}
+		delete(listed, "") // A batch without an xid is not one without an id.
 	}
 	for n, b := range bs {
 		if b.State.Final() {

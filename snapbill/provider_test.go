@@ -708,6 +708,16 @@ func TestPollAll(t *testing.T) {
 	}
 }
 
+// A batch without an id is not the one that is listed without an xid.
+func TestPollAllOfABatchWithoutAnID(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	always(server, "ListBatches", `{"code":200,"type":"list","class":"batch","page":1,"numpages":1,"list":[{"id":1500,"state":"submit","action_date":"2030-01-01"}]}`)
+	unmade := batch.Batch{Provider: "snapbill", State: batch.StateUnknown, Draft: batch.Draft{Direction: batch.Collect}}
+	polled, err := p.PollAll(t.Context(), []batch.Batch{unmade, unmade})
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.Equal(t, batch.StateUnknown, polled[0].State)
+}
+
 // Run never sends a second submit: nothing says that the service refuses it.
 func TestRunSubmitsOnce(t *testing.T) {
 	bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
