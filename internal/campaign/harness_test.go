@@ -160,18 +160,20 @@ func (u *runner) violate(count *int, format string, args ...any) {
 	u.tally.violations = append(u.tally.violations, fmt.Sprintf(format, args...))
 }
 
-// play runs a plan against a world, in a bubble of virtual time.
-func play(t *testing.T, w world, seed uint64, p plan) tally {
+// play opens the world of a seed and runs the plan that is made for it, in a
+// bubble of virtual time.
+func play(t *testing.T, w world, seed uint64, makePlan func(*service) plan) tally {
 	t.Helper()
-	u := &runner{r: rand.New(rand.NewPCG(seed, 1)), plan: p}
-	synctest.Test(t, func(*testing.T) { u.play(w) })
+	u := &runner{r: rand.New(rand.NewPCG(seed, 1))}
+	synctest.Test(t, func(*testing.T) { u.play(w, makePlan) })
 	u.tally.runs = 1
 	return u.tally
 }
 
-func (u *runner) play(w world) {
+func (u *runner) play(w world, makePlan func(*service) plan) {
 	u.s = w.open(u.r)
 	defer u.s.close()
+	u.plan = makePlan(u.s)
 	u.disk = &disk{Journal: batch.NewMemoryJournal(), crashes: u.plan.crashes}
 	for n := range u.plan.batches {
 		u.stories = append(u.stories, &story{draft: u.s.draft(n, u.plan.items)})
