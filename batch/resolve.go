@@ -219,10 +219,7 @@ func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Bat
 	_, cancels := As[Canceler](r.p)
 	if !cancels && s.open > 0 {
 		if read, err := Reconcile(ctx, r.p, b); err == nil && read.State != StateDraft {
-			if err = r.reconciled(ctx, read); err == nil {
-				err = r.undecided("too late: the batch was submitted")
-			}
-			return read, err
+			return r.tooLate(ctx, read)
 		}
 	}
 	if cancels && (s.batch != nil || s.creating > 0) {
@@ -249,10 +246,7 @@ func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Bat
 			case failed != nil || read.State != StatePending && !read.State.Final():
 				return b, err
 			case read.State != StateCancelled: // By somebody else, if it is.
-				if failed = r.reconciled(ctx, read); failed == nil {
-					failed = r.undecided("too late: the batch was submitted")
-				}
-				return read, failed
+				return r.tooLate(ctx, read)
 			}
 			b = read
 		} else if err != nil && kind != ErrNotFound && (kind != ErrUnsupported || b.ID != "") {
@@ -260,6 +254,14 @@ func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Bat
 		}
 	}
 	return b, r.decide(ctx, Entry{Kind: EntryDone, Batch: r.kept(b), Decision: &d})
+}
+
+// tooLate writes down that the batch was submitted, and decides nothing.
+func (r *run) tooLate(ctx context.Context, read Batch) (Batch, error) {
+	if err := r.reconciled(ctx, read); err != nil {
+		return read, err
+	}
+	return read, r.undecided("too late: the batch was submitted")
 }
 
 // adopt reads the batch that the person has named.
