@@ -163,7 +163,7 @@ func (c *Client) AddPayments(ctx context.Context, id string, r AddPaymentsReques
 		r.Payments = []NewPayment{}
 	}
 	var raw json.RawMessage
-	err := c.send(ctx, opAddPayments, []string{id}, r, func(body io.Reader) error {
+	err := send(ctx, c.rest, opAddPayments, []string{id}, r, func(body io.Reader) error {
 		text, err := io.ReadAll(body)
 		raw = text
 		return err
@@ -206,21 +206,12 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 //
 //	POST /batches/{id}/submit
 func (c *Client) SubmitBatch(ctx context.Context, id string) (*Batch, error) {
-	var b *Batch
-	decode := present(&b, []string{id})
-	err := c.send(ctx, opSubmitBatch, []string{id}, nil, func(body io.Reader) error {
-		if err := decode(body); err != nil {
-			return err
-		}
+	return write(ctx, c.rest, opSubmitBatch, []string{id}, nil, func(b *Batch) error {
 		if b.StatusCode != BatchOpen && b.StatusCode != BatchClosed {
 			return fmt.Errorf("the batch is %q after it was submitted", b.StatusCode)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
 }
 
 // CancelBatch withdraws a draft, for good. A batch that was submitted cannot
@@ -276,10 +267,6 @@ func (c *Client) MemberExists(ctx context.Context, msisdn string) (*Undocumented
 	return &out, nil
 }
 
-func (c *Client) send(ctx context.Context, op rest.Op, params []string, request any, decode func(io.Reader) error) error {
-	return send(ctx, c.rest, op, params, request, decode)
-}
-
 func send(ctx context.Context, c *rest.Client, op rest.Op, params []string, request any, decode func(io.Reader) error) error {
 	call := rest.Call{Op: op, Params: params, MaxReply: maxReply, Decode: decode}
 	if request != nil {
@@ -295,10 +282,11 @@ func send(ctx context.Context, c *rest.Client, op rest.Op, params []string, requ
 // maxReply allows for thousands of payments.
 const maxReply = 32 << 20
 
-// write makes a call with a body and decodes the reply.
-func write[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, request any) (T, error) {
+// write makes a call with a body and decodes the reply, which must pass the
+// checks of this call as well as its own.
+func write[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, request any, checks ...func(T) error) (T, error) {
 	var out, none T
-	if err := send(ctx, c, op, params, request, present(&out, params)); err != nil {
+	if err := send(ctx, c, op, params, request, present(&out, params, checks...)); err != nil {
 		return none, err
 	}
 	return out, nil
@@ -334,7 +322,7 @@ func (l list[T]) check(string) error {
 
 // present is rest.JSON for a value that must not be null, and that may check
 // itself.
-func present[T any](v *T, params []string) func(io.Reader) error {
+func present[T any](v *T, params []string, checks ...func(T) error) func(io.Reader) error {
 	return func(body io.Reader) error {
 		var value *T
 		if err := rest.JSON(&value)(body); err != nil {
@@ -345,7 +333,14 @@ func present[T any](v *T, params []string) func(io.Reader) error {
 		}
 		*v = *value
 		if reply, ok := any(*v).(checked); ok {
-			return reply.check(strings.Join(params, "/"))
+			if err := reply.check(strings.Join(params, "/")); err != nil {
+				return err
+			}
+		}
+		for _, check := range checks {
+			if err := check(*v); err != nil {
+				return err
+			}
 		}
 		return nil
 	}

@@ -255,15 +255,20 @@ func (p *Provider) stage(ctx context.Context, b batch.Batch, replace bool) error
 }
 
 // withdraw cancels a draft that holds nobody knows what, so that no call that
-// is still under way can change what is paid. It reports whether that is done.
-func (p *Provider) withdraw(ctx context.Context, id string) bool {
+// is still under way can change what is paid. It reports whether that is done;
+// if not, b is as it was.
+func (p *Provider) withdraw(ctx context.Context, b batch.Batch) (batch.Batch, bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	at, err := p.client.CancelBatch(ctx, id)
+	at, err := p.client.CancelBatch(ctx, b.ID)
 	if err != nil {
-		at, err = p.client.GetBatch(ctx, id)
+		at, err = p.client.GetBatch(ctx, b.ID)
 	}
-	return err == nil && at.StatusCode == BatchCancelled
+	if err != nil || at.StatusCode != BatchCancelled {
+		return b, false
+	}
+	b.State, b.Native, b.UpdatedAt = batch.StateCancelled, string(BatchCancelled), time.Now()
+	return b, true
 }
 
 // abandon withdraws a draft whose staging has failed.
@@ -277,8 +282,8 @@ func (p *Provider) abandon(ctx context.Context, b batch.Batch, cause error) (bat
 	}
 	told.Provider, told.Op, told.Err = name, "Create", cause
 	told.Message = "the payments could not be added: the draft could not be withdrawn; do not submit it"
-	if p.withdraw(ctx, b.ID) {
-		b.State, b.Native = batch.StateCancelled, string(BatchCancelled)
+	b, withdrawn := p.withdraw(ctx, b)
+	if withdrawn {
 		told.Message = "the payments could not be added: the draft is withdrawn"
 	}
 	return b, &told
@@ -621,8 +626,8 @@ func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.It
 		return edited, nil
 	}
 	err = errors.Join(err, sealed)
-	if p.withdraw(ctx, b.ID) {
-		b.State, b.Native, b.UpdatedAt = batch.StateCancelled, string(BatchCancelled), time.Now()
+	b, withdrawn := p.withdraw(ctx, b)
+	if withdrawn {
 		return b, &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op, Err: err,
 			Message: "what the draft held was not known: it is withdrawn; create another"}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -128,21 +127,12 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 	if err := batch.Invalid(name, opRedemptionsInitiatePayment.Name, faults); err != nil {
 		return nil, err
 	}
-	var p *RedemptionsPayment
-	decode := present(&p, nil)
-	err := send(ctx, c.rest, opRedemptionsInitiatePayment, nil, r, func(body io.Reader) error {
-		if err := decode(body); err != nil {
-			return err
-		}
+	return write(ctx, c.rest, opRedemptionsInitiatePayment, nil, r, func(p *RedemptionsPayment) error {
 		if p.Reference != r.Reference || p.Amount != r.Amount || p.AccountID != r.AccountID || p.CurrencyCode != r.CurrencyCode {
 			return errors.New("the reply is about another payment than was asked for")
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
 }
 
 // Payment reads a payment. Trust this, and never the member's return to your
