@@ -50,12 +50,10 @@ func BenchmarkProcess(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
 			client := benchClient(b, url)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := client.ProcessBatch(b.Context(), request); err != nil {
-					b.Fatal(err)
-				}
-			}
+			floor.Loop(b, func() error {
+				_, err := client.ProcessBatch(b.Context(), request)
+				return err
+			})
 		})
 	}
 }
@@ -115,12 +113,10 @@ func BenchmarkRetrieve(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
 			client := benchClient(b, url)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := client.RetrieveBatch(b.Context(), request); err != nil {
-					b.Fatal(err)
-				}
-			}
+			floor.Loop(b, func() error {
+				_, err := client.RetrieveBatch(b.Context(), request)
+				return err
+			})
 		})
 		b.Run(fmt.Sprintf("%d/provider", rows), func(b *testing.B) {
 			p, err := citypay.NewProvider(benchClient(b, url), citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
@@ -130,12 +126,10 @@ func BenchmarkRetrieve(b *testing.B) {
 				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: row.Identifier, Account: row.AccountID,
 					Amount: batch.Money{Minor: row.Amount, Currency: "GBP"}})
 			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := p.Report(b.Context(), handle); err != nil {
-					b.Fatal(err)
-				}
-			}
+			floor.Loop(b, func() error {
+				_, err := p.Report(b.Context(), handle)
+				return err
+			})
 		})
 	}
 }
@@ -154,11 +148,9 @@ func BenchmarkStatus(b *testing.B) {
 	})
 	b.Run("client", func(b *testing.B) {
 		client := benchClient(b, url)
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := client.BatchStatus(b.Context(), request); err != nil {
-				b.Fatal(err)
-			}
-		}
+		floor.Loop(b, func() error {
+			_, err := client.BatchStatus(b.Context(), request)
+			return err
+		})
 	})
 }

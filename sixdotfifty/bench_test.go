@@ -75,12 +75,10 @@ func BenchmarkAddPayments(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := client.AddPayments(b.Context(), benchID, request); err != nil {
-					b.Fatal(err)
-				}
-			}
+			floor.Loop(b, func() error {
+				_, err := client.AddPayments(b.Context(), benchID, request)
+				return err
+			})
 		})
 	}
 }
@@ -120,12 +118,10 @@ func BenchmarkListPayments(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("%d/client", rows), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := client.ListPayments(b.Context(), benchID); err != nil {
-					b.Fatal(err)
-				}
-			}
+			floor.Loop(b, func() error {
+				_, err := client.ListPayments(b.Context(), benchID)
+				return err
+			})
 		})
 		b.Run(fmt.Sprintf("%d/provider", rows), func(b *testing.B) {
 			p, err := sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{})
@@ -135,12 +131,10 @@ func BenchmarkListPayments(b *testing.B) {
 				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: fmt.Sprintf("item-%d", n), Account: fmt.Sprintf("2782%07d", n),
 					Amount: batch.Money{Minor: 10075, Currency: "DZAR"}})
 			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := p.Report(b.Context(), handle); err != nil {
-					b.Fatal(err)
-				}
-			}
+			floor.Loop(b, func() error {
+				_, err := p.Report(b.Context(), handle)
+				return err
+			})
 		})
 	}
 }
@@ -157,11 +151,9 @@ func BenchmarkStatus(b *testing.B) {
 		}
 	})
 	b.Run("client", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := client.GetBatch(b.Context(), benchID); err != nil {
-				b.Fatal(err)
-			}
-		}
+		floor.Loop(b, func() error {
+			_, err := client.GetBatch(b.Context(), benchID)
+			return err
+		})
 	})
 }

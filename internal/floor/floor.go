@@ -41,6 +41,16 @@ func Call(b *testing.B, client *http.Client, method, url, contentType string, bo
 	}
 }
 
+// Loop measures f, which must not fail.
+func Loop(b *testing.B, f func() error) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := f(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // JSON is v as anybody would write it.
 func JSON(b *testing.B, v any) []byte {
 	text, err := json.Marshal(v)
