@@ -68,7 +68,8 @@ const (
 //
 // The kind of an error speaks of this call, and Report.Batch.State, which is
 // set even beside an error, of all that were ever made: StateDraft means that
-// no call under this reference has submitted anything.
+// no call under this reference has submitted anything. Only a draft that is
+// itself refused (ErrInvalid) is returned as it came: the journal is not asked.
 func Run(ctx context.Context, p Provider, d Draft, o *RunOptions) (Report, error) {
 	d = d.Clone()
 	if err := Invalid(p.Info().Name, "Run", p.Info().Faults(d)); err != nil {

@@ -143,8 +143,8 @@ func (s *Server) ProviderConfig() centrapay.ProviderConfig {
 	return centrapay.ProviderConfig{AccountID: s.options.AccountID, Currency: "NZD", Upload: s.Upload}
 }
 
-// Host serves the files of a gate as well, below Gate's URL of this server: a
-// simulator in memory can fetch them from nowhere else.
+// Host serves the files of a gate as well, below GateURL: a simulator in memory
+// can fetch them from nowhere else.
 func (s *Server) Host(gate http.Handler) { s.mux.Handle("GET /gate/", http.StripPrefix("/gate", gate)) }
 
 // GateURL is where the files of a gate that Host serves are.
