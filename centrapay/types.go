@@ -1,7 +1,6 @@
 package centrapay
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/batchway/batchway-go/internal/rest"
 )
 
 // Status is the service's word for where a batch stands.
@@ -43,7 +44,7 @@ var bigNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,37})(\.[0-9]{1,38})?$`)
 func (n *BigNumber) UnmarshalJSON(text []byte) error {
 	s := string(text)
 	if len(text) > 0 && text[0] == '"' {
-		if err := json.Unmarshal(text, &s); err != nil {
+		if err := rest.Parse(text, &s); err != nil {
 			return err
 		}
 	}
@@ -143,7 +144,7 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 		Test       *bool     `json:"test"`
 		TotalCount BigNumber `json:"totalCount"`
 	}{plain: &plain{}}
-	if err := json.Unmarshal(text, &wire); err != nil {
+	if err := rest.Parse(text, &wire); err != nil {
 		return err
 	}
 	batch := (*Batch)(wire.plain)

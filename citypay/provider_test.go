@@ -387,7 +387,7 @@ func TestAnswersToRetrieve(t *testing.T) {
 		"row 61: an amount that is null":           {report(35, 350, row("item-a", 1, "null", ""), b), batch.ErrProtocol, "", ""},
 		"row 61: an amount that is absurd":         {report(35, 350, row("item-a", 1, "99999999999999999999", ""), b), batch.ErrProtocol, "", ""},
 		"null among the rows":                      {report(35, 350, a, "null", b), batch.ErrProtocol, "", "row 1"},
-		"a row with a key twice":                   {report(35, 350, row("item-a", 0, 100, `,"result":1`), b), batch.ErrProtocol, "", "twice"},
+		"a row with a key twice":                   {report(35, 350, row("item-a", 0, 100, `,"result":1`), b), batch.ErrProtocol, "", "duplicate object member name"},
 		"no rows at all":                           {`{"batch_id":35,"batch_status":"COMPLETE"}`, batch.ErrProtocol, "", "no transactions"},
 		"rows that are null":                       {`{"batch_id":35,"batch_status":"COMPLETE","transactions":null}`, batch.ErrProtocol, "", ""},
 		"cut short":                                {strings.TrimSuffix(report(35, 350, a, b), "]}"), batch.ErrProtocol, "", "unexpected EOF"},

@@ -1,16 +1,16 @@
 package citypay
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/internal/rest"
@@ -167,109 +167,73 @@ type reader = io.Reader
 
 func errMissing(field string) error { return fmt.Errorf("the reply has no %s", field) }
 
-// unset is what Result holds before a row has said anything.
-const unset Result = -1
-
-// decode reads a report row by row: it may be of many megabytes.
+// decode reads a report as it arrives: it may be of many megabytes.
 func (b *BatchReport) decode(body io.Reader) error {
-	var fresh BatchReport
-	// Large reads: json.Decoder alone would take the network in sips of 512 bytes.
-	d := json.NewDecoder(bufio.NewReaderSize(rest.Strict(body), 16<<10))
-	if err := expect(d, '{'); err != nil {
+	var wire struct {
+		Amount          int64   `json:"amount"`
+		BatchDate       string  `json:"batch_date"`
+		BatchID         *int64  `json:"batch_id"`
+		BatchStatus     *Status `json:"batch_status"`
+		ClientAccountID string  `json:"client_account_id"`
+		Transactions    *rows   `json:"transactions"`
+	}
+	if err := rest.Read(body, &wire); err != nil {
 		return err
 	}
-	seen := make(map[string]bool)
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		field, _ := token.(string)
-		seen[field] = true
-		switch field {
-		case "amount":
-			err = d.Decode(&fresh.Amount)
-		case "batch_date":
-			err = d.Decode(&fresh.BatchDate)
-		case "batch_id":
-			err = d.Decode(&fresh.BatchID)
-		case "batch_status":
-			err = d.Decode(&fresh.BatchStatus)
-		case "client_account_id":
-			err = d.Decode(&fresh.ClientAccountID)
-		case "transactions":
-			err = fresh.decodeRows(d)
-		default:
-			var ignored json.RawMessage
-			err = d.Decode(&ignored)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", field, err)
-		}
+	switch {
+	case wire.BatchID == nil:
+		return errMissing("batch_id")
+	case wire.BatchStatus == nil:
+		return errMissing("batch_status")
+	case wire.Transactions == nil:
+		return errMissing("transactions")
 	}
-	if err := expect(d, '}'); err != nil {
-		return err
-	}
-	if err := rest.End(d); err != nil {
-		return err
-	}
-	for _, field := range []string{"batch_id", "batch_status", "transactions"} {
-		if !seen[field] {
-			return errMissing(field)
-		}
-	}
-	*b = fresh
+	*b = BatchReport{wire.Amount, wire.BatchDate, *wire.BatchID, *wire.BatchStatus, wire.ClientAccountID, *wire.Transactions}
 	return nil
 }
 
-func (b *BatchReport) decodeRows(d *json.Decoder) error {
-	if err := expect(d, '['); err != nil {
-		return err
+// unset is what Result holds before a row has said anything.
+const unset Result = -1
+
+// rows are read one by one: what a row does not say must not be taken for zero.
+type rows []TransactionResult
+
+func (r *rows) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*r = rows{}
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '[' {
+		return errors.Join(err, errMissing("list of transactions"))
 	}
-	b.Transactions = []TransactionResult{}
-	for n := 0; d.More(); n++ {
-		b.Transactions = append(b.Transactions, TransactionResult{Result: unset})
-		row := &b.Transactions[n]
-		strict := struct {
+	for d.PeekKind() != ']' {
+		*r = append(*r, TransactionResult{Result: unset})
+		row := &(*r)[len(*r)-1]
+		wire := struct {
 			*TransactionResult
 			Amount stated `json:"amount"`
 		}{TransactionResult: row}
-		if err := d.Decode(&strict); err != nil {
-			return fmt.Errorf("row %d: %w", n, err)
+		if err := json.UnmarshalDecode(d, &wire); err != nil {
+			return err
 		}
-		row.Amount = int64(strict.Amount)
 		if row.Identifier == "" {
-			return fmt.Errorf("row %d: %w", n, errMissing("identifier"))
+			return fmt.Errorf("row %d: %w", len(*r)-1, errMissing("identifier"))
 		}
 		if row.Result == unset {
-			return fmt.Errorf("row %d: %w", n, errMissing("result"))
+			return fmt.Errorf("row %d: %w", len(*r)-1, errMissing("result"))
 		}
+		row.Amount = int64(wire.Amount)
 	}
-	return expect(d, ']')
+	_, err := d.ReadToken()
+	return err
 }
 
 // stated is an integer that may be absent, but not null: what is not said is
 // not zero.
 type stated int64
 
-func (s *stated) UnmarshalJSON(text []byte) error {
-	n, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil {
-		return fmt.Errorf("amount: %.40q is no integer", text)
+func (s *stated) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == jsontext.KindNull {
+		return errMissing("amount: it is null")
 	}
-	*s = stated(n)
-	return nil
-}
-
-func expect(d *json.Decoder, want json.Delim) error {
-	token, err := d.Token()
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	if err == nil && token != want {
-		err = fmt.Errorf("%v instead of %v", token, want)
-	}
-	return err
+	return json.UnmarshalDecode(d, (*int64)(s))
 }
 
 // refusal reads CityPay's own error replies. 422 has a body; for 400, 401 and

@@ -2,7 +2,6 @@ package sixdotfifty
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -193,7 +192,7 @@ func (c Cents) MarshalJSON() ([]byte, error) {
 // meant in major units.
 func (c *Cents) UnmarshalJSON(text []byte) error {
 	var s string
-	if err := json.Unmarshal(text, &s); err != nil || len(text) == 0 || text[0] != '"' {
+	if err := rest.Parse(text, &s); err != nil || len(text) == 0 || text[0] != '"' {
 		return errors.New("an amount is no string of cents")
 	}
 	n, err := batch.ParseDecimal(s, 0)

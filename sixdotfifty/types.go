@@ -1,12 +1,16 @@
 package sixdotfifty
 
 import (
-	"encoding/json"
+	"bytes"
+	json1 "encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/internal/rest"
@@ -45,7 +49,7 @@ var balance = regexp.MustCompile(`^-?[0-9]{1,18}(\.[0-9]{1,6})?$`)
 func (b *Balance) UnmarshalJSON(text []byte) error {
 	digits := string(text)
 	if len(text) > 0 && text[0] == '"' {
-		if err := json.Unmarshal(text, &digits); err != nil {
+		if err := rest.Parse(text, &digits); err != nil {
 			return err
 		}
 	}
@@ -62,15 +66,18 @@ type Time struct{ time.Time }
 
 // UnmarshalJSON reads a time; one without a zone is in UTC.
 func (t *Time) UnmarshalJSON(text []byte) error {
-	var s string
-	if err := json.Unmarshal(text, &s); err != nil {
+	var space [40]byte
+	plain, err := jsontext.AppendUnquote(space[:0], text)
+	if err != nil {
 		return err
 	}
-	parsed, err := time.Parse(time.RFC3339, s)
+	layout := time.RFC3339
+	if len(plain) < 20 || !bytes.ContainsAny(plain[19:], "Z+-") {
+		layout = "2006-01-02T15:04:05"
+	}
+	parsed, err := time.Parse(layout, string(plain))
 	if err != nil {
-		if parsed, err = time.Parse("2006-01-02T15:04:05", s); err != nil {
-			return fmt.Errorf("%.40q is no time", s)
-		}
+		return fmt.Errorf("%.40q is no time", plain)
 	}
 	t.Time = parsed.UTC()
 	return nil
@@ -79,8 +86,8 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 // stated decodes an object in which these fields are neither absent nor null:
 // what is not said must not be taken for zero.
 func stated(text []byte, v any, fields ...string) error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(text, &all); err != nil {
+	var all map[string]json1.RawMessage
+	if err := rest.Parse(text, &all); err != nil {
 		return err
 	}
 	for _, field := range fields {
@@ -88,7 +95,7 @@ func stated(text []byte, v any, fields ...string) error {
 			return fmt.Errorf("the reply has an object without %s", field)
 		}
 	}
-	return json.Unmarshal(text, v)
+	return rest.Parse(text, v)
 }
 
 // Account is a PAY account.
@@ -128,13 +135,13 @@ const (
 
 // Batch is a batch of payments.
 type Batch struct {
-	ID         string          `json:"id"`
-	Name       string          `json:"name"`
-	ExternalID string          `json:"externalId,omitempty"`
-	StatusCode BatchStatus     `json:"statusCode"`
-	CreatedAt  Time            `json:"createdAt"`
-	Summary    *BatchSummary   `json:"summary,omitempty"`  // absent after create and update
-	Payments   json.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
+	ID         string           `json:"id"`
+	Name       string           `json:"name"`
+	ExternalID string           `json:"externalId,omitempty"`
+	StatusCode BatchStatus      `json:"statusCode"`
+	CreatedAt  Time             `json:"createdAt"`
+	Summary    *BatchSummary    `json:"summary,omitempty"`  // absent after create and update
+	Payments   json1.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
 }
 
 func (b *Batch) check(id string) error {
@@ -223,14 +230,17 @@ type Payment struct {
 
 // UnmarshalJSON refuses a payment without what makes it one: nothing of it may
 // be taken for zero.
-func (p *Payment) UnmarshalJSON(text []byte) error {
+func (p *Payment) UnmarshalJSON(text []byte) error { return rest.Parse(text, p) }
+
+// UnmarshalJSONFrom is UnmarshalJSON for encoding/json/v2.
+func (p *Payment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	type plain Payment
 	wire := struct {
 		*plain
 		Amount         *Amount `json:"amount"`
 		ReferralAmount *Amount `json:"referralAmount"` // null where there is none
 	}{plain: (*plain)(p)}
-	if err := json.Unmarshal(text, &wire); err != nil {
+	if err := json.UnmarshalDecode(d, &wire); err != nil {
 		return err
 	}
 	if p.ID == "" || p.StatusCode == "" || wire.Amount == nil {

@@ -3,7 +3,6 @@ package snapbill
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/internal/rest"
 )
@@ -23,11 +24,15 @@ const maxReply = 32 << 20
 
 // post makes a call with a form.
 func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values, decode func(*envelope) error) error {
+	return c.postRaw(ctx, op, params, form, envelopes(decode))
+}
+
+func (c *Client) postRaw(ctx context.Context, op rest.Op, params []string, form url.Values, decode func(io.Reader) error) error {
 	if strings.Contains(op.Path, "{id}") && !address.MatchString(params[0]) {
 		return batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "id", Message: `must be a number, or an xid such as "Clw:Xc"`}})
 	}
 	return c.rest.Do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/x-www-form-urlencoded", Body: []byte(form.Encode()),
-		MaxReply: maxReply, Decode: envelopes(decode)})
+		MaxReply: maxReply, Decode: decode})
 }
 
 // An object is what a reply can hold: it checks itself, and can be addressed.
@@ -101,17 +106,24 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 			form.Set("perpage", strconv.Itoa(perPage))
 			var rows *[]T
 			var pages Int
-			err := c.post(ctx, op, nil, form, func(e *envelope) error {
+			err := c.postRaw(ctx, op, nil, form, func(body io.Reader) error {
+				var e struct {
+					envelope
+					List *[]T `json:"list"`
+				}
+				if err := rest.JSON(&e)(body); err != nil {
+					return err
+				}
+				if err := e.verdict(); err != nil {
+					return err
+				}
 				if e.Type != "list" || e.Class != "" && e.Class != class {
 					return fmt.Errorf("a %.40q of %.40q came back instead of a list of %s", e.Type, e.Class, class)
 				}
 				if e.Page == nil || e.NumPages == nil || *e.Page != Int(page) {
 					return fmt.Errorf("the list does not say that it is page %d", page)
 				}
-				rows, pages = nil, *e.NumPages
-				if err := e.read("list", &rows); err != nil {
-					return err
-				}
+				rows, pages = e.List, *e.NumPages
 				if rows == nil {
 					return errors.New("the reply holds no list")
 				}
@@ -172,35 +184,33 @@ func item[T any, P object[T]](e *envelope, class string) (*T, error) {
 
 // An envelope is what is around every reply.
 type envelope struct {
-	Code     *Int
-	Type     string
-	Status   string
-	Class    string
-	Message  Text
-	Errors   faults
-	Page     *Int
-	NumPages *Int
-
-	fields map[string]json.RawMessage
+	Code     *Int                      `json:"code"`
+	Type     string                    `json:"type"`
+	Status   string                    `json:"status"`
+	Class    string                    `json:"class"`
+	Message  Text                      `json:"message"`
+	Errors   faults                    `json:"errors"`
+	Page     *Int                      `json:"page"`
+	NumPages *Int                      `json:"numpages"`
+	Content  map[string]jsontext.Value `json:",embed"`
 }
 
 // open reads all but what is in the envelope.
 func open(body io.Reader) (*envelope, error) {
-	e := new(envelope)
-	if err := rest.JSON(&e.fields)(body); err != nil {
+	var e *envelope
+	if err := rest.JSON(&e)(body); err != nil {
 		return nil, err
 	}
-	if len(e.fields) == 0 {
+	if e == nil || e.Code == nil && e.Type == "" && e.Status == "" && e.Class == "" && e.Message == "" && len(e.Content) == 0 {
 		return nil, errors.New("the reply is no object")
 	}
-	return e, errors.Join(e.read("code", &e.Code), e.read("type", &e.Type), e.read("status", &e.Status), e.read("class", &e.Class),
-		e.read("message", &e.Message), e.read("errors", &e.Errors), e.read("page", &e.Page), e.read("numpages", &e.NumPages))
+	return e, nil
 }
 
 // read decodes one field, if it is there.
 func (e *envelope) read(field string, v any) error {
-	if text, there := e.fields[field]; there {
-		return json.Unmarshal(text, v)
+	if text, there := e.Content[field]; there {
+		return rest.Parse(text, v)
 	}
 	return nil
 }
@@ -214,21 +224,21 @@ type faults map[string]messages
 func (f *faults) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '[' {
 		var all messages
-		if err := json.Unmarshal(text, &all); err != nil || len(all) == 0 {
+		if err := rest.Parse(text, &all); err != nil || len(all) == 0 {
 			return err
 		}
 		*f = faults{"": all}
 		return nil
 	}
-	return json.Unmarshal(text, (*map[string]messages)(f))
+	return rest.Parse(text, (*map[string]messages)(f))
 }
 
 func (m *messages) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '[' {
-		return json.Unmarshal(text, (*[]Text)(m))
+		return rest.Parse(text, (*[]Text)(m))
 	}
 	var one Text
-	err := json.Unmarshal(text, &one)
+	err := rest.Parse(text, &one)
 	*m = messages{one}
 	return err
 }
@@ -238,21 +248,28 @@ func (m *messages) UnmarshalJSON(text []byte) error {
 func envelopes(decode func(*envelope) error) func(io.Reader) error {
 	return func(body io.Reader) error {
 		e, err := open(body)
+		if err == nil {
+			err = e.verdict()
+		}
 		if err != nil {
 			return err
 		}
-		switch code := e.Code; {
-		case code != nil && *code >= 400 && *code <= 499 && *code != 408 && *code != 409 && *code != 423 && *code != 429:
-			return e.refusal(int(*code))
-		case code != nil && (*code < 200 || *code > 299):
-			return fmt.Errorf("the HTTP status is good, and the body says %d", int64(*code))
-		case e.Status == "error" && code == nil:
-			return e.refusal(http.StatusBadRequest) // How failures looked until 2013.
-		case e.Status != "" && e.Status != "ok":
-			return fmt.Errorf("the HTTP status is good, and the body says %.40q", e.Status)
-		}
 		return decode(e)
 	}
+}
+
+func (e *envelope) verdict() error {
+	switch code := e.Code; {
+	case code != nil && *code >= 400 && *code <= 499 && *code != 408 && *code != 409 && *code != 423 && *code != 429:
+		return e.refusal(int(*code))
+	case code != nil && (*code < 200 || *code > 299):
+		return fmt.Errorf("the HTTP status is good, and the body says %d", int64(*code))
+	case e.Status == "error" && code == nil:
+		return e.refusal(http.StatusBadRequest) // How failures looked until 2013.
+	case e.Status != "" && e.Status != "ok":
+		return fmt.Errorf("the HTTP status is good, and the body says %.40q", e.Status)
+	}
+	return nil
 }
 
 // refusal is what the service's own words mean.

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
 )
 
 // Int is an integer as SnapBill writes it: 10 or "10". Fractions, exponents,
@@ -43,7 +44,7 @@ func (t *Text) UnmarshalJSON(text []byte) error {
 	case text[0] == '"' && bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text):
 		*t = Text(text[1 : len(text)-1]) // What json.Unmarshal would make of it.
 	case text[0] == '"':
-		return json.Unmarshal(text, (*string)(t))
+		return rest.Parse(text, (*string)(t))
 	case text[0] == 'n' || text[0] == 'f':
 		*t = ""
 	default:
@@ -59,13 +60,13 @@ type Map[T any] map[string]T
 func (m *Map[T]) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '[' {
 		var list []json.RawMessage
-		if err := json.Unmarshal(text, &list); err != nil || len(list) > 0 {
+		if err := rest.Parse(text, &list); err != nil || len(list) > 0 {
 			return errors.New("an array stands for an object, and is not empty")
 		}
 		*m = nil
 		return nil
 	}
-	return json.Unmarshal(text, (*map[string]T)(m))
+	return rest.Parse(text, (*map[string]T)(m))
 }
 
 // Date is a day of the account's calendar, "2014-08-21". SnapBill sends no
@@ -527,12 +528,12 @@ func (c *Change) UnmarshalJSON(text []byte) error {
 		return c.To.UnmarshalJSON(text)
 	}
 	var both Map[json.RawMessage]
-	if err := json.Unmarshal(text, &both); err != nil {
+	if err := rest.Parse(text, &both); err != nil {
 		return err
 	}
 	for key, value := range map[string]*Text{"from": &c.From, "to": &c.To} {
 		if raw := both[key]; raw != nil && raw[0] != '{' && raw[0] != '[' {
-			if err := json.Unmarshal(raw, value); err != nil {
+			if err := rest.Parse(raw, value); err != nil {
 				return err
 			}
 		}
@@ -543,7 +544,7 @@ func (c *Change) UnmarshalJSON(text []byte) error {
 // UnmarshalJSON reads an action and the object that it is about.
 func (a *Action) UnmarshalJSON(text []byte) error {
 	type plain Action
-	if err := json.Unmarshal(text, (*plain)(a)); err != nil {
+	if err := rest.Parse(text, (*plain)(a)); err != nil {
 		return err
 	}
 	if a.ItemType == "" { // An old form: the first part of the path names it.
@@ -552,7 +553,7 @@ func (a *Action) UnmarshalJSON(text []byte) error {
 		}
 	}
 	var all map[string]json.RawMessage
-	if err := json.Unmarshal(text, &all); err != nil {
+	if err := rest.Parse(text, &all); err != nil {
 		return err
 	}
 	a.Item = all[a.ItemType]

@@ -2,7 +2,6 @@ package snapbill
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -62,7 +61,7 @@ func about[T any, P object[T]](a *Action, class string) (*T, error) {
 		return nil, fail(fmt.Errorf("the action %q is about no %s", a.Path, class))
 	}
 	v := new(T)
-	if err := json.Unmarshal(a.Item, v); err != nil {
+	if err := rest.Parse(a.Item, v); err != nil {
 		return nil, fail(err)
 	}
 	if err := P(v).check(); err != nil {

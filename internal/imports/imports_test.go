@@ -36,7 +36,7 @@ type rule struct {
 }
 
 var (
-	retry     = []string{"github.com/hashicorp/go-retryablehttp", "github.com/hashicorp/go-cleanhttp"}
+	wire      = []string{"github.com/hashicorp/go-retryablehttp", "github.com/hashicorp/go-cleanhttp", "github.com/go-json-experiment/json"}
 	providers = []string{"citypay", "centrapay", "sixdotfifty", "snapbill"}
 	testOnly  = []string{"github.com/stretchr/testify", "github.com/google/go-cmp", "gopkg.in/h2non/gock.v1", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/lib/pq"}
 )
@@ -47,15 +47,15 @@ func rules() []rule {
 		{"/batch/boltjournal", []string{"/batch", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
 		{"/batch/sqljournal", []string{"/batch"}, nil, "a journal on database/sql knows no driver"},
 		{"/batch/batchtest", []string{"/batch", "/internal/simkit"}, []string{"/batch/...", "/internal/simkit"}, "the suite is for anybody's provider"},
-		{"/internal/rest", append([]string{"/batch"}, retry...), nil, "one HTTP call knows no provider"},
+		{"/internal/rest", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
 		{"/internal/simkit", nil, []string{"/internal/simkit"}, "a simulator's kit knows no service and no client"},
 		{"/internal/floor", nil, []string{"/internal/floor"}, "the floor is what the standard library does alone"},
 		{"/internal/imports", nil, nil, "only a test"},
 		{"/internal/campaign", nil, nil, "only a test"},
 	}
 	for _, p := range providers {
-		may := []string{"/batch", "/internal/rest"}
-		link := append([]string{"/batch", "/internal/rest", "/" + p}, retry...)
+		may := []string{"/batch", "/internal/rest", "github.com/go-json-experiment/json"} // The standard library from Go 1.27 on.
+		link := append([]string{"/batch", "/internal/rest", "/" + p}, wire...)
 		if p == "centrapay" {
 			may, link = append(may, "golang.org/x/time"), append(link, "golang.org/x/time")
 		}
@@ -166,7 +166,7 @@ func TestTheRulesBite(t *testing.T) {
 			[]string{"/citypay/citypaytest imports /internal/rest: a simulator never shares code with the client, only its Config"}},
 		"a package that nobody thought of": {pkg{ImportPath: module + "/pkg/util"},
 			[]string{"/pkg/util has no rule here: add one"}},
-		"what is allowed": {pkg{ImportPath: module + "/citypay", Imports: []string{module + "/internal/rest", "net/http"}, Deps: []string{"net/http", retry[0]}}, nil},
+		"what is allowed": {pkg{ImportPath: module + "/citypay", Imports: []string{module + "/internal/rest", "net/http"}, Deps: []string{"net/http", wire[0]}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, violations([]pkg{std, c.planted})); diff != "" {

@@ -19,7 +19,7 @@ type Int int64
 func (n *Int) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '"' {
 		var inner string
-		if err := json.Unmarshal(text, &inner); err != nil {
+		if err := Parse(text, &inner); err != nil {
 			return err
 		}
 		text = []byte(inner)
@@ -43,7 +43,7 @@ func Decimal(s string, places int) (int64, error) {
 	if s == "null" {
 		return 0, errors.New("a number is missing: it is null")
 	}
-	if len(s) > maxNumber || !json.Valid([]byte(s)) || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
+	if len(s) > 40 || !json.Valid([]byte(s)) || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
 		return fault("is no number")
 	}
 	if _, exponent, ok := strings.Cut(strings.ToLower(s), "e"); ok && len(strings.TrimLeft(exponent, "+-0")) > 2 {

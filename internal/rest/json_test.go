@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStrict(t *testing.T) {
+func TestJSON(t *testing.T) {
 	many := func(n int, format string) string {
 		var s []string
 		for i := range n {
@@ -22,36 +22,30 @@ func TestStrict(t *testing.T) {
 		return strings.Join(s, ",")
 	}
 	for name, c := range map[string]struct{ text, fault string }{
-		"an object":                {`{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}]}`, ""},
-		"a value like a key":       {`{"a":"a","b":"a"}`, ""},
-		"braces in a string":       {`{"a":"{\"a\":[","b":"\\"}`, ""},
-		"a byte order mark":        {"\xef\xbb\xbf{\"a\":1}", ""},
-		"literals":                 {`[true,false,null,-1.5e+10]`, ""},
-		"a hundred keys":           {`{` + many(100, `"key%d":1`) + `}`, ""},
-		"depth 64":                 {strings.Repeat("[", 64) + strings.Repeat("]", 64), ""},
-		"a long string":            {`"` + strings.Repeat("x", 60_000) + `"`, ""},
-		"the same key":             {`{"valid":false,"valid":true}`, `"valid" twice`},
-		"in another case":          {`{"valid":false,"Valid":true}`, `"Valid" twice`},
-		"with escapes":             {`{"valid":false,"v\u0061lid":true}`, `twice`},
-		"with a Kelvin sign":       {`{"k":1,"\u212a":2}`, `twice`},
-		"with a raw Kelvin sign":   {"{\"k\":1,\"\u212a\":2}", `twice`},
-		"far behind":               {`{` + many(200, `"key%d":1`) + `,"key3":2}`, `"key3" twice`},
-		"in an inner object":       {`{"a":[{"x":1,"x":2}]}`, `"x" twice`},
-		"after an inner object":    {`{"a":1,"b":{"c":1},"a":2}`, `"a" twice`},
-		"depth 65":                 {strings.Repeat("[", 65) + strings.Repeat("]", 65), "deeper than 64"},
-		"an endless string":        {`"` + strings.Repeat("x", 70_000) + `"`, "string of more than 65536"},
-		"an endless number":        {strings.Repeat("1", 41), "number of more than 40"},
-		"more keys than any reply": {`{` + many(10_010, `"key%d":1`) + `}`, "more than 10000 keys"},
-		"UTF-16":                   {"\xff\xfe{\x00}\x00", "UTF-16"},
-		"UTF-16, big endian":       {"\xfe\xff\x00{\x00}", "UTF-16"},
-		"UTF-16 without a mark":    {"{\x00}\x00", "UTF-16"},
-		"trailing data":            {`{"a":1}{"a":2}`, "more after"},
-		"a trailing brace":         {`{"a":1}}`, ""}, // which error is encoding/json's affair
-		"cut short":                {`{"a":1`, "unexpected EOF"},
-		"cut in a string":          {`{"a":"b`, "unexpected EOF"},
-		"nothing":                  {``, "unexpected EOF"},
-		"only a mark":              {"\xef\xbb\xbf", "unexpected EOF"},
-		"a closing bracket first":  {`]`, ""},
+		"an object":               {`{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}]}`, ""},
+		"a value like a key":      {`{"a":"a","b":"a"}`, ""},
+		"braces in a string":      {`{"a":"{\"a\":[","b":"\\"}`, ""},
+		"a byte order mark":       {"\xef\xbb\xbf{\"a\":1}", ""},
+		"literals":                {`[true,false,null,-1.5e+10]`, ""},
+		"a hundred keys":          {`{` + many(100, `"key%d":1`) + `}`, ""},
+		"depth 5,000":             {strings.Repeat("[", 5000) + strings.Repeat("]", 5000), ""},
+		"a long string":           {`"` + strings.Repeat("x", 60_000) + `"`, ""},
+		"the same key":            {`{"valid":false,"valid":true}`, `duplicate object member name "valid"`},
+		"with escapes":            {`{"valid":false,"v\u0061lid":true}`, `duplicate object member name`},
+		"far behind":              {`{` + many(200, `"key%d":1`) + `,"key3":2}`, `duplicate object member name "key3"`},
+		"in an inner object":      {`{"a":[{"x":1,"x":2}]}`, `duplicate object member name "x"`},
+		"after an inner object":   {`{"a":1,"b":{"c":1},"a":2}`, `duplicate object member name "a"`},
+		"depth 10,001":            {strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001), "exceeded max depth"},
+		"UTF-16":                  {"\xff\xfe{\x00}\x00", "UTF-16"},
+		"UTF-16, big endian":      {"\xfe\xff\x00{\x00}", "UTF-16"},
+		"UTF-16 without a mark":   {"{\x00}\x00", "UTF-16"},
+		"trailing data":           {`{"a":1}{"a":2}`, "after top-level value"},
+		"a trailing brace":        {`{"a":1}}`, ""}, // which error is encoding/json's affair
+		"cut short":               {`{"a":1`, "unexpected EOF"},
+		"cut in a string":         {`{"a":"b`, "unexpected EOF"},
+		"nothing":                 {``, "unexpected EOF"},
+		"only a mark":             {"\xef\xbb\xbf", "unexpected EOF"},
+		"a closing bracket first": {`]`, ""},
 	} {
 		for how, reader := range map[string]func(io.Reader) io.Reader{
 			"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader, "with the error": iotest.DataErrReader} {
@@ -75,8 +69,49 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-// FuzzStrict: what passes decodes as without it, and holds no key twice.
-func FuzzStrict(f *testing.F) {
+func TestJSONRejectsNamesThatDifferOnlyInCase(t *testing.T) {
+	for _, text := range []string{`{"valid":false,"Valid":true}`, `{"VALID":true,"valid":true}`, `{"k":1,"\u212a":2}`, "{\"k\":1,\"\u212a\":2}"} {
+		var v struct {
+			Valid bool `json:"valid"`
+			K     int  `json:"k"`
+		}
+		require.ErrorContains(t, JSON(&v)(strings.NewReader(text)), "duplicate object member name", text)
+		require.Zero(t, v, text)
+	}
+}
+
+func TestTextKeepsAnyValue(t *testing.T) {
+	for value, want := range map[string]Text{
+		`"plain"`: "plain", `"a\"b\u00e9"`: "a\"bé", `null`: "", `12.50`: "12.50", `true`: "true", `{"a":[1]}`: `{"a":[1]}`, `[]`: `[]`, `"\ud800"`: "\uFFFD", "\"\xff\"": "\uFFFD",
+	} {
+		var v struct{ Before, Text, After Text }
+		require.NoError(t, JSON(&v)(strings.NewReader(`{"Before":1,"Text":`+value+`,"After":"x"}`)), value)
+		require.Equal(t, want, v.Text, value)
+		require.Equal(t, Text("x"), v.After, value)
+		var plain Text
+		require.NoError(t, json.Unmarshal([]byte(value), &plain), value)
+		require.Equal(t, want, plain, value)
+	}
+	var v struct{ Text Text }
+	require.Error(t, JSON(&v)(strings.NewReader(`{"Text":{"a":1,"a":2}}`)), "a value that is not valid JSON fails the reply")
+}
+
+func TestMaybeFailsOnlyItsField(t *testing.T) {
+	for value, want := range map[string]Maybe[int64]{
+		`7`: {Value: 7, OK: true}, `"7"`: {Text: "7"}, `7.5`: {Text: "7.5"}, `null`: {}, `{"a":1}`: {Text: `{"a":1}`}, `99999999999999999999`: {Text: "99999999999999999999"},
+	} {
+		var v struct {
+			N     Maybe[int64]
+			After Text
+		}
+		require.NoError(t, JSON(&v)(strings.NewReader(`{"N":`+value+`,"After":"x"}`)), value)
+		require.Equal(t, want, v.N, value)
+		require.Equal(t, Text("x"), v.After, value)
+	}
+}
+
+// FuzzJSON: what passes decodes as without it, and holds no key twice.
+func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"a":1,"A":2}`, `{"a":{"a":1}}`, `[{"a":1},{"a":2}]`, `"\\\""`, `{"\u0061":1,"a":2}`, "\xef\xbb\xbf{}", `{"a":1}x`, `{"é":1,"É":2}`} {
 		f.Add([]byte(s))
 	}
@@ -183,11 +218,12 @@ func reportOf(rows int) []byte {
 	return b.Bytes()
 }
 
-func BenchmarkStrict(b *testing.B) {
+func BenchmarkRead(b *testing.B) {
 	text := reportOf(10_000)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		if _, err := io.Copy(io.Discard, Strict(bytes.NewReader(text))); err != nil {
+		var v any
+		if err := Read(bytes.NewReader(text), &v); err != nil {
 			b.Fatal(err)
 		}
 	}
