@@ -34,6 +34,12 @@ import (
 //  3. An entry is accepted only as the next of its history (Entry.Seq); of two
 //     writers, one gets ErrConflict.
 //  4. History returns what was appended, in order, complete, or an error.
+//  5. A name that an entry claims (Entry.Claims) belongs to the key of that
+//     entry until another entry of the same key releases it (Entry.Releases).
+//     Append of an entry that claims a name of another key returns a
+//     *ClaimedError, writes nothing, and the journal goes on. The names of an
+//     entry are claimed and released together with it, all or none; releases
+//     come first. All keys of one store share the names.
 //
 // It holds no credential. It does hold the accounts and amounts of the items.
 // Package batchtest proves these promises of any implementation.
@@ -48,9 +54,11 @@ type Journal interface {
 	// Append adds the next entry to the history of key.
 	Append(ctx context.Context, key Key, e Entry) error
 
-	// Open yields the keys of one account at one provider whose last entry is
-	// not EntryDone, in no particular order.
-	Open(ctx context.Context, provider, account string) iter.Seq2[Key, error]
+	// Open yields the history of every key of one account at one provider whose
+	// last entry is not EntryDone, in no particular order and in bounded memory.
+	// An error beside a History with a Key says that this one cannot be read, and
+	// the others follow; an error without a Key is the last.
+	Open(ctx context.Context, provider, account string) iter.Seq2[History, error]
 
 	// Next returns a number of a named sequence that it has never returned and
 	// never will again: the first is first, each other is larger than all
@@ -65,6 +73,27 @@ type Key struct {
 	Account   string `json:"account"`  // Info.Account
 	Reference string `json:"reference"`
 }
+
+// A History is all entries of one key, oldest first.
+type History struct {
+	Key     Key
+	Entries []Entry
+}
+
+// A ClaimedError says that a name belongs to another key. It matches
+// ErrConflict.
+type ClaimedError struct {
+	Name   string
+	Holder Key
+}
+
+// Error names the holder.
+func (e *ClaimedError) Error() string {
+	return fmt.Sprintf("%s belongs to the reference %q of %s at %s", e.Name, e.Holder.Reference, e.Holder.Account, e.Holder.Provider)
+}
+
+// Is reports whether target is ErrConflict.
+func (e *ClaimedError) Is(target error) bool { return target == ErrConflict }
 
 // EntryKind says what an Entry records.
 type EntryKind string
@@ -90,16 +119,19 @@ const (
 
 // An Entry is one record of a history: plain data, JSON-safe.
 type Entry struct {
-	Seq         int       `json:"seq"` // 1, 2, 3... within the history
-	Kind        EntryKind `json:"kind"`
-	At          time.Time `json:"at"`
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the draft, in an intent
-	Draft       *Draft    `json:"draft,omitempty"`       // in an intent
-	Step        Step      `json:"step,omitempty"`        // in an attempt and its result
-	Attempt     int       `json:"attempt,omitempty"`     // 1, 2, 3... within the step
-	Batch       *Batch    `json:"batch,omitempty"`       // as it was known then
-	Failure     *Failure  `json:"failure,omitempty"`     // in a result: nil means success
-	Decision    *Decision `json:"decision,omitempty"`    // the person's word that this entry rests on
+	Seq         int               `json:"seq"` // 1, 2, 3... within the history
+	Kind        EntryKind         `json:"kind"`
+	At          time.Time         `json:"at"`
+	Fingerprint string            `json:"fingerprint,omitempty"` // of the draft, in an intent
+	Draft       *Draft            `json:"draft,omitempty"`       // in an intent
+	Terms       map[string]string `json:"terms,omitempty"`       // Info.Terms, in an intent
+	Step        Step              `json:"step,omitempty"`        // in an attempt and its result
+	Attempt     int               `json:"attempt,omitempty"`     // 1, 2, 3... within the step
+	Batch       *Batch            `json:"batch,omitempty"`       // as it was known then
+	Failure     *Failure          `json:"failure,omitempty"`     // in a result: nil means success
+	Decision    *Decision         `json:"decision,omitempty"`    // the person's word that this entry rests on
+	Claims      []string          `json:"claims,omitempty"`      // names that belong to this key from now on
+	Releases    []string          `json:"releases,omitempty"`    // names that no longer belong to it
 }
 
 // known refuses a history with entries that this version does not know: what
@@ -210,6 +242,7 @@ func (i Info) restoreSecrets(kept, supplied Draft) (Draft, bool) {
 func NewMemoryJournal() Journal {
 	return &memoryJournal{
 		histories: make(map[Key][]Entry),
+		claims:    make(map[string]Key),
 		sequences: make(map[string]int64),
 	}
 }
@@ -218,6 +251,7 @@ type memoryJournal struct {
 	Locks
 	mu        sync.Mutex
 	histories map[Key][]Entry
+	claims    map[string]Key
 	sequences map[string]int64
 }
 
@@ -276,22 +310,35 @@ func (j *memoryJournal) Append(_ context.Context, key Key, e Entry) error {
 		return &Error{Kind: ErrConflict, Op: "Journal",
 			Message: fmt.Sprintf("entry %d of %q is not the next, %d is", e.Seq, key.Reference, want)}
 	}
+	for _, name := range e.Claims {
+		if holder, taken := j.claims[name]; taken && holder != key {
+			return &ClaimedError{Name: name, Holder: holder}
+		}
+	}
+	for _, name := range e.Releases {
+		if j.claims[name] == key {
+			delete(j.claims, name)
+		}
+	}
+	for _, name := range e.Claims {
+		j.claims[name] = key
+	}
 	j.histories[key] = append(j.histories[key], e)
 	return nil
 }
 
-func (j *memoryJournal) Open(_ context.Context, provider, account string) iter.Seq2[Key, error] {
-	return func(yield func(Key, error) bool) {
+func (j *memoryJournal) Open(_ context.Context, provider, account string) iter.Seq2[History, error] {
+	return func(yield func(History, error) bool) {
 		j.mu.Lock()
-		var open []Key
+		var open []History
 		for key, history := range j.histories {
 			if key.Provider == provider && key.Account == account && history[len(history)-1].Kind != EntryDone {
-				open = append(open, key)
+				open = append(open, History{key, slices.Clone(history)})
 			}
 		}
 		j.mu.Unlock()
-		for _, key := range open {
-			if !yield(key, nil) {
+		for _, history := range open {
+			if !yield(history, nil) {
 				return
 			}
 		}

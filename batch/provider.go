@@ -31,6 +31,10 @@ import (
 //  11. No credential appears in an error or a log record.
 //  12. A draft of the wrong Direction and a batch of another provider are
 //     refused before I/O.
+//  13. Poll, PollAll and Find compare what the service shows of a batch with
+//     its draft. A contradiction is ErrConflict: the service's batch is another
+//     one. In StateUnknown, where the answer proves that a Submit arrived, Poll
+//     compares everything that the service shows.
 //
 // Package batchtest proves these laws of any implementation.
 type Provider interface {
@@ -70,17 +74,23 @@ type Provider interface {
 // Info holds fixed facts, so that a caller can plan without I/O.
 type Info struct {
 	Name      string        // "citypay"
-	Account   string        // whose account, in which environment: "sandbox.citypay.com/PC600001"; never a secret
+	Account   string        // the account at the service, in one form: "sandbox/PC600001"; never a secret
 	Direction Direction     // the way money moves here
 	MaxItems  int           // largest batch; 0 if the service states none
 	Interval  time.Duration // a polite first poll interval; Watch backs off from here
 	Guard     Guard         // does the service itself refuse a second submit of the same batch?
+	InFlight  time.Duration // how long after a Submit began its request may still arrive; 0 means 15 minutes
 	Currency  string        // the only currency it takes; empty if it takes any ISO 4217 one
 
 	ItemsOptional bool     // a Draft without Items is meaningful: the provider documents what it does
 	Extra         []string // the keys of Draft.Extra that it understands
 	ItemExtra     []string // the keys of Item.Extra that it understands
 	SecretExtra   []string // those of Extra whose values are secrets: journals keep only a digest of them
+
+	// Terms is what the provider's configuration decides about money, such as
+	// {"merchant": "11223344"}. A journal keeps the terms of an intent, and Run
+	// refuses to go on under other terms. No value is a secret.
+	Terms map[string]string
 }
 
 // Guard says whether the service itself refuses a second submit of the same

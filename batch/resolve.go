@@ -50,19 +50,17 @@ type Attempt struct {
 func Pending(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Dossier, error] {
 	return func(yield func(Dossier, error) bool) {
 		r := newRun(p, "", o, nil)
-		for key, err := range r.journal.Open(ctx, r.key.Provider, r.key.Account) {
-			var history []Entry
+		for open, err := range r.journal.Open(ctx, r.key.Provider, r.key.Account) {
 			if err == nil {
-				history, err = r.journal.History(ctx, key)
-			}
-			if err == nil {
-				err = known(history)
+				err = known(open.Entries)
 			}
 			if err != nil {
-				yield(Dossier{Key: key}, r.journalFailed("Pending", ErrUnavailable, "the open batches cannot be listed", err))
-				return
+				if !yield(Dossier{Key: open.Key}, r.journalFailed("Pending", ErrUnavailable, "the history cannot be read", err)) {
+					return
+				}
+				continue
 			}
-			if !yield(dossier(r.info, key, history), nil) {
+			if !yield(dossier(r.info, open.Key, open.Entries), nil) {
 				return
 			}
 		}

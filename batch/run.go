@@ -96,12 +96,12 @@ func Resume(ctx context.Context, p Provider, reference string, o *RunOptions) (R
 func Recover(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		r := newRun(p, "", o, nil)
-		for key, err := range r.journal.Open(ctx, r.key.Provider, r.key.Account) {
-			if err != nil {
+		for open, err := range r.journal.Open(ctx, r.key.Provider, r.key.Account) {
+			if err != nil && open.Key == (Key{}) {
 				yield(Batch{}, r.journalFailed("Recover", ErrUnavailable, "the open batches cannot be listed", err))
 				return
 			}
-			if !yield(newRun(p, key.Reference, &r.o, nil).look(ctx)) {
+			if !yield(newRun(p, open.Key.Reference, &r.o, nil).look(ctx)) {
 				return
 			}
 		}

@@ -813,8 +813,8 @@ func TestRunOvertakenByAnotherProcessSubmitsNothing(t *testing.T) {
 // unlisted is a journal that cannot list.
 type unlisted struct{ batch.Journal }
 
-func (unlisted) Open(context.Context, string, string) iter.Seq2[batch.Key, error] {
-	return func(yield func(batch.Key, error) bool) { yield(batch.Key{}, errDisk) }
+func (unlisted) Open(context.Context, string, string) iter.Seq2[batch.History, error] {
+	return func(yield func(batch.History, error) bool) { yield(batch.History{}, errDisk) }
 }
 
 func (unlisted) History(context.Context, batch.Key) ([]batch.Entry, error) { return nil, errDisk }

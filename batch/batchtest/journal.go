@@ -320,13 +320,13 @@ func journalListsOpen(c journalCase) {
 	}
 	list := func(provider, account string) []string {
 		var references []string
-		for key, err := range j.Open(c.Context(), provider, account) {
+		for open, err := range j.Open(c.Context(), provider, account) {
 			if err != nil {
 				c.Fatalf("%v", err)
 			}
 			// Whoever lists goes on to write: that must not deadlock.
-			c.put(j, key.Reference, batch.EntryReconciled)
-			references = append(references, key.Reference)
+			c.put(j, open.Key.Reference, batch.EntryReconciled)
+			references = append(references, open.Key.Reference)
 		}
 		slices.Sort(references)
 		return references

@@ -24,7 +24,7 @@ type journalMutant struct {
 	lock    func(ctx context.Context, key batch.Key) (func(), error)
 	history func(ctx context.Context, key batch.Key) ([]batch.Entry, error)
 	append  func(ctx context.Context, key batch.Key, e batch.Entry) error
-	open    func(ctx context.Context, provider, account string) iter.Seq2[batch.Key, error]
+	open    func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error]
 	next    func(ctx context.Context, sequence string, first int64) (int64, error)
 	reopen  func() batch.Journal
 }
@@ -50,7 +50,7 @@ func (m *journalMutant) Append(ctx context.Context, key batch.Key, e batch.Entry
 	return m.Journal.Append(ctx, key, e)
 }
 
-func (m *journalMutant) Open(ctx context.Context, provider, account string) iter.Seq2[batch.Key, error] {
+func (m *journalMutant) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
 	if m.open != nil {
 		return m.open(ctx, provider, account)
 	}
@@ -230,12 +230,11 @@ var journalMutants = []struct {
 		}
 	}},
 	{"OpenListsWhatIsNotDone", "what was ever done is left out", func(m *journalMutant) {
-		m.open = func(ctx context.Context, provider, account string) iter.Seq2[batch.Key, error] {
-			return func(yield func(batch.Key, error) bool) {
-				for key, err := range m.Journal.Open(ctx, provider, account) {
-					history, _ := m.Journal.History(ctx, key)
-					done := slices.ContainsFunc(history, func(e batch.Entry) bool { return e.Kind == batch.EntryDone })
-					if !done && !yield(key, err) {
+		m.open = func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
+				for open, err := range m.Journal.Open(ctx, provider, account) {
+					done := slices.ContainsFunc(open.Entries, func(e batch.Entry) bool { return e.Kind == batch.EntryDone })
+					if !done && !yield(open, err) {
 						return
 					}
 				}
@@ -250,10 +249,10 @@ var journalMutants = []struct {
 			}
 			return m.Journal.Append(ctx, key, e)
 		}
-		m.open = func(_ context.Context, provider, account string) iter.Seq2[batch.Key, error] {
-			return func(yield func(batch.Key, error) bool) {
+		m.open = func(_ context.Context, provider, account string) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
 				for _, key := range keys {
-					if key.Provider == provider && key.Account == account && !yield(key, nil) {
+					if key.Provider == provider && key.Account == account && !yield(batch.History{Key: key}, nil) {
 						return
 					}
 				}
@@ -261,7 +260,7 @@ var journalMutants = []struct {
 		}
 	}},
 	{"OpenListsWhatIsNotDone", "every account has the same list", func(m *journalMutant) {
-		m.open = func(ctx context.Context, provider, _ string) iter.Seq2[batch.Key, error] {
+		m.open = func(ctx context.Context, provider, _ string) iter.Seq2[batch.History, error] {
 			return m.Journal.Open(ctx, provider, journalOwner.Account)
 		}
 	}},

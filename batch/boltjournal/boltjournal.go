@@ -340,8 +340,8 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 
 // Open yields the keys of the histories that are not done. A journal has one
 // owner: for any other there are none.
-func (j *Journal) Open(_ context.Context, provider, account string) iter.Seq2[batch.Key, error] {
-	return func(yield func(batch.Key, error) bool) {
+func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+	return func(yield func(batch.History, error) bool) {
 		var open []batch.Key
 		err := j.db.View(func(tx *bbolt.Tx) error {
 			return tx.Bucket(openBucket).ForEach(func(k, _ []byte) error {
@@ -357,12 +357,13 @@ func (j *Journal) Open(_ context.Context, provider, account string) iter.Seq2[ba
 		})
 		// The transaction is over before anything else can want to write.
 		for _, key := range open {
-			if !yield(key, nil) {
+			entries, err := j.History(ctx, key)
+			if !yield(batch.History{Key: key, Entries: entries}, err) {
 				return
 			}
 		}
 		if err != nil {
-			yield(batch.Key{}, err)
+			yield(batch.History{}, err)
 		}
 	}
 }

@@ -437,20 +437,21 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 
 // Open yields the keys of the histories that are not done. A Journal has one
 // owner: for any other there are none.
-func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.Key, error] {
-	return func(yield func(batch.Key, error) bool) {
+func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+	return func(yield func(batch.History, error) bool) {
 		if provider != j.owner.Provider || account != j.owner.Account {
 			return
 		}
 		open, err := j.open(ctx)
 		// The connection is back in the pool before anything else can want it.
 		for _, key := range open {
-			if !yield(key, nil) {
+			entries, err := j.History(ctx, key)
+			if !yield(batch.History{Key: key, Entries: entries}, err) {
 				return
 			}
 		}
 		if err != nil {
-			yield(batch.Key{}, failed(ctx, err))
+			yield(batch.History{}, failed(ctx, err))
 		}
 	}
 }
