@@ -10,6 +10,7 @@ import (
 
 // An Effect is one movement of money, or one record loaded.
 type Effect struct {
+	Payer                string // whose contract, in the service's terms: "merchant 11223344 of PC600001"
 	Batch, Item, Account string // Item is the caller's reference of it
 	Minor                int64  // the amount in the minor unit
 	Currency             string
