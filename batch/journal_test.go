@@ -9,6 +9,8 @@ import (
 
 func TestMemoryJournal(t *testing.T) {
 	batchtest.RunJournal(t, func(*testing.T) batchtest.JournalSubject {
-		return batchtest.JournalSubject{Journal: batch.NewMemoryJournal(), Owner: batch.Info{Name: "test", Account: "sandbox.test/1"}}
+		j := batch.NewMemoryJournal()
+		return batchtest.JournalSubject{Journal: j, Owner: batch.Info{Name: "test", Account: "sandbox.test/1"}, AnyAccount: true,
+			Beside: func(*testing.T, batch.Info) batch.Journal { return j }}
 	})
 }

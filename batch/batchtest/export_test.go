@@ -33,7 +33,9 @@ func CheckJournal(t *testing.T, name string, s JournalSubject) []string {
 	for _, l := range journalLaws {
 		if l.name == name {
 			return complaints(t.Context(), func(r reporter) {
-				l.check(journalCase{reporter: r, JournalSubject: s, reopen: func() batch.Journal { return s.Reopen(t) }})
+				l.check(journalCase{reporter: r, JournalSubject: s,
+					reopen: func() batch.Journal { return s.Reopen(t) },
+					beside: func(owner batch.Info) batch.Journal { return s.Beside(t, owner) }})
 			})
 		}
 	}

@@ -16,6 +16,12 @@ import (
 type JournalSubject struct {
 	Journal batch.Journal // empty, of the account Owner
 	Owner   batch.Info    // at least Name and Account
+	// Beside opens the same store for another account. Nil means that the store
+	// serves one account.
+	Beside func(t *testing.T, owner batch.Info) batch.Journal
+	// AnyAccount says that Journal was not opened for one account: it takes the
+	// keys of every account.
+	AnyAccount bool
 	// Reopen closes the journal, if it still works, and opens the same one
 	// anew, as a process does that starts after a crash. Nil skips what needs
 	// it: a memory journal forgets.
@@ -29,8 +35,14 @@ func RunJournal(t *testing.T, open func(t *testing.T) JournalSubject) {
 			c := journalCase{reporter: t, JournalSubject: open(t)}
 			if c.Reopen != nil {
 				c.reopen = func() batch.Journal { return c.Reopen(t) }
-			} else if l.reopens {
-				t.Skip("this journal forgets when the process ends")
+			}
+			if c.Beside != nil {
+				c.beside = func(owner batch.Info) batch.Journal { return c.Beside(t, owner) }
+			}
+			if l.needs != nil {
+				if missing := l.needs(c); missing != "" {
+					t.Skip(missing)
+				}
 			}
 			l.check(c)
 		})
@@ -38,28 +50,58 @@ func RunJournal(t *testing.T, open func(t *testing.T) JournalSubject) {
 }
 
 var journalLaws = []struct {
-	name    string
-	reopens bool // there is nothing to prove without Reopen
-	check   func(c journalCase)
+	name  string
+	needs func(c journalCase) (missing string) // why there is nothing to prove; nil means always
+	check func(c journalCase)
 }{
-	{"EntriesComeBackInOrder", false, journalKeepsOrder},
-	{"EntriesComeBackWhole", false, journalKeepsEverything},
-	{"OnlyTheNextEntryIsAccepted", false, journalRefusesGaps},
-	{"OfTwoWritersOneWins", false, journalHasOneWinner},
-	{"HistoriesAreApart", false, journalKeepsKeysApart},
-	{"EntriesSurviveReopening", true, journalSurvives},
-	{"LockIsExclusive", false, journalLocks},
-	{"LockHonoursItsContext", false, journalLockEnds},
-	{"OpenListsWhatIsNotDone", false, journalListsOpen},
-	{"NumbersAreNeverUsedTwice", false, journalNumbers},
-	{"ReturnedHistoriesAreTheCallers", false, journalReturnsCopies},
+	{"EntriesComeBackInOrder", nil, journalKeepsOrder},
+	{"EntriesComeBackWhole", nil, journalKeepsEverything},
+	{"OnlyTheNextEntryIsAccepted", nil, journalRefusesGaps},
+	{"OfTwoWritersOneWins", nil, journalHasOneWinner},
+	{"HistoriesAreApart", nil, journalKeepsKeysApart},
+	{"EntriesSurviveReopening", reopens, journalSurvives},
+	{"LockIsExclusive", nil, journalLocks},
+	{"LockHonoursItsContext", nil, journalLockEnds},
+	{"OpenListsWhatIsNotDone", nil, journalListsOpen},
+	{"NumbersAreNeverUsedTwice", nil, journalNumbers},
+	{"ReturnedHistoriesAreTheCallers", nil, journalReturnsCopies},
+	{"AnotherAccountIsRefused", hasOneAccount, journalRefusesAccounts},
+	{"OneOfManyWritersClaimsAName", nil, journalClaimsOnce},
+	{"ARefusedClaimNamesTheHolder", nil, journalNamesHolder},
+	{"OnlyItsHolderReleasesAName", nil, journalReleasesOwn},
+	{"ReleasesComeBeforeClaims", nil, journalReleasesFirst},
+	{"ClaimsSurviveReopening", reopens, journalClaimsSurvive},
+	{"NamesAreClaimedAllOrNone", nil, journalClaimsAll},
+	{"NamesAreSharedByAllAccounts", hasAccounts, journalClaimsAcrossAccounts},
+}
+
+func reopens(c journalCase) (missing string) {
+	if c.reopen == nil {
+		missing = "this journal forgets when the process ends"
+	}
+	return missing
+}
+
+func hasOneAccount(c journalCase) (missing string) {
+	if c.AnyAccount {
+		missing = "this journal was not opened for one account"
+	}
+	return missing
+}
+
+func hasAccounts(c journalCase) (missing string) {
+	if c.beside == nil {
+		missing = "this store serves one account"
+	}
+	return missing
 }
 
 // A journalCase is what a law is tried on, and who hears of it.
 type journalCase struct {
 	reporter
 	JournalSubject
-	reopen func() batch.Journal // nil without Reopen
+	reopen func() batch.Journal                 // nil without Reopen
+	beside func(owner batch.Info) batch.Journal // nil without Beside
 }
 
 const (
@@ -322,7 +364,10 @@ func journalListsOpen(c journalCase) {
 		var references []string
 		for open, err := range j.Open(c.Context(), provider, account) {
 			if err != nil {
-				c.Fatalf("%v", err)
+				if own := provider == c.Owner.Name && account == c.Owner.Account; own || c.AnyAccount {
+					c.Fatalf("%v", err)
+				}
+				continue // AnotherAccountIsRefused.
 			}
 			// Whoever lists goes on to write: that must not deadlock.
 			c.put(j, open.Key.Reference, batch.EntryReconciled)
@@ -391,4 +436,193 @@ func journalReturnsCopies(c journalCase) {
 	history[0].Kind = batch.EntryDone
 	_ = append(history[:1], entry(2, batch.EntryDone))
 	c.expect(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
+}
+
+func journalRefusesAccounts(c journalCase) {
+	c.put(c.Journal, "run", batch.EntryIntent)
+	for what, key := range map[string]batch.Key{
+		"another account":  {Provider: c.Owner.Name, Account: c.Owner.Account + "x", Reference: "run"},
+		"another provider": {Provider: c.Owner.Name + "x", Account: c.Owner.Account, Reference: "run"},
+	} {
+		refused := func(method string, err error) {
+			c.Helper()
+			if !errors.Is(err, batch.ErrInvalid) {
+				c.Errorf("%s of %s was answered %v; it must be ErrInvalid", method, what, err)
+			}
+		}
+		unlock, err := c.Journal.Lock(c.Context(), key)
+		if refused("Lock", err); err == nil {
+			unlock()
+		}
+		_, err = c.Journal.History(c.Context(), key)
+		refused("History", err)
+		refused("Append", c.Journal.Append(c.Context(), key, entry(1, batch.EntryIntent)))
+		err = nil
+		for open, failed := range c.Journal.Open(c.Context(), key.Provider, key.Account) {
+			if err = failed; err == nil {
+				c.Errorf("%s is said to have %v open", what, open.Key)
+			}
+		}
+		refused("Open", err)
+	}
+	c.put(c.Journal, "run", batch.EntryAttempt) // A refusal does not poison.
+	c.expect(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
+}
+
+// claim appends the next entry of reference to j, with names.
+func (c journalCase) claim(j batch.Journal, reference string, claims, releases []string) error {
+	c.Helper()
+	e := entry(len(c.history(j, reference))+1, batch.EntryReconciled)
+	e.Claims, e.Releases = claims, releases
+	return j.Append(c.Context(), c.key(reference), e)
+}
+
+// claimed ends the law if the names cannot be claimed and released.
+func (c journalCase) claimed(j batch.Journal, reference string, claims, releases []string) {
+	c.Helper()
+	if err := c.claim(j, reference, claims, releases); err != nil {
+		c.Fatalf("%q cannot claim %.80q and release %.80q: %v", reference, claims, releases, err)
+	}
+}
+
+// refused checks that err says that holder has name.
+func (c journalCase) refused(err error, name string, holder batch.Key) {
+	c.Helper()
+	var claimed *batch.ClaimedError
+	switch {
+	case err == nil:
+		c.Errorf("%s belongs to %v, and another key could claim it", name, holder)
+	case !errors.As(err, &claimed) || !errors.Is(err, batch.ErrConflict):
+		c.Errorf("a claim of %s, which belongs to %v, gave %v; it must be a *ClaimedError that matches ErrConflict", name, holder, err)
+	case *claimed != batch.ClaimedError{Name: name, Holder: holder}:
+		c.Errorf("a claim of %s, which belongs to %v, was refused as %q of %v", name, holder, claimed.Name, claimed.Holder)
+	}
+}
+
+func journalClaimsOnce(c journalCase) {
+	const rounds, writers = 10, 8
+	for round := range rounds {
+		name := fmt.Sprint("name-", round)
+		results := make([]error, writers)
+		var wg sync.WaitGroup
+		for w := range writers {
+			wg.Go(func() {
+				e := entry(round+1, batch.EntryAttempt)
+				e.Claims = []string{name}
+				key := c.key(fmt.Sprint("run-", w))
+				if results[w] = c.Journal.Append(c.Context(), key, e); results[w] != nil {
+					e.Claims = nil // The entry was not written, so its number is free.
+					if err := c.Journal.Append(c.Context(), key, e); err != nil {
+						c.Errorf("after a refused claim, the same entry without it gave %v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		winner := slices.Index(results, nil)
+		if winner < 0 {
+			c.Fatalf("none of %d writers claimed %s: %v", writers, name, results[0])
+		}
+		for w, err := range results {
+			if w != winner {
+				c.refused(err, name, c.key(fmt.Sprint("run-", winner)))
+			}
+		}
+	}
+}
+
+func journalNamesHolder(c journalCase) {
+	c.put(c.Journal, "other", batch.EntryIntent)
+	c.claimed(c.Journal, "run", []string{"a", "b"}, nil)
+	c.refused(c.claim(c.Journal, "other", []string{"x", "b", "y"}, nil), "b", c.key("run"))
+	c.expect(c.Journal, "other", batch.EntryIntent)
+	c.claimed(c.Journal, "other", []string{"x", "y"}, nil) // The journal goes on, and the rest is free.
+	c.expect(c.Journal, "other", batch.EntryIntent, batch.EntryReconciled)
+	c.claimed(c.Journal, "run", []string{"b"}, nil) // What one has may be claimed again.
+	c.expect(c.Journal, "run", batch.EntryReconciled, batch.EntryReconciled)
+	c.refused(c.claim(c.Journal, "third", []string{"b"}, nil), "b", c.key("run"))
+	c.claimed(c.Journal, "third", []string{"B", "b ", "ab"}, nil) // Names compare byte by byte.
+	if err := c.Journal.Append(c.Context(), c.key("other"), batch.Entry{Seq: 9, Kind: batch.EntryResult, Claims: []string{"free"}}); !errors.Is(err, batch.ErrConflict) {
+		c.Errorf("an entry that is not the next was answered %v; it must be ErrConflict", err)
+	}
+	c.claimed(c.Journal, "fourth", []string{"free"}, nil)
+}
+
+func journalReleasesOwn(c journalCase) {
+	c.claimed(c.Journal, "run", []string{"a"}, nil)
+	c.claimed(c.Journal, "other", nil, []string{"a", "never claimed"})
+	c.refused(c.claim(c.Journal, "other", []string{"a"}, nil), "a", c.key("run"))
+	c.claimed(c.Journal, "run", nil, []string{"a"})
+	c.claimed(c.Journal, "other", []string{"a"}, nil)
+	c.claimed(c.Journal, "run", nil, []string{"a"}) // It is the other's now.
+	c.refused(c.claim(c.Journal, "run", []string{"a"}, nil), "a", c.key("other"))
+	c.put(c.Journal, "other", batch.EntryDone) // Done releases nothing.
+	c.refused(c.claim(c.Journal, "run", []string{"a"}, nil), "a", c.key("other"))
+}
+
+func journalReleasesFirst(c journalCase) {
+	c.claimed(c.Journal, "run", []string{"a", "b"}, nil)
+	c.claimed(c.Journal, "run", []string{"b", "c"}, []string{"a", "b"})
+	c.claimed(c.Journal, "other", []string{"a"}, nil)
+	c.refused(c.claim(c.Journal, "other", []string{"b"}, nil), "b", c.key("run"))
+	c.refused(c.claim(c.Journal, "other", []string{"c"}, nil), "c", c.key("run"))
+	// What a refused entry releases is not released.
+	c.refused(c.claim(c.Journal, "run", []string{"a"}, []string{"b", "c"}), "a", c.key("other"))
+	c.refused(c.claim(c.Journal, "other", []string{"b"}, nil), "b", c.key("run"))
+}
+
+func journalClaimsSurvive(c journalCase) {
+	j := c.Journal
+	for round := range 3 {
+		released, kept := fmt.Sprint("released-", round), fmt.Sprint("kept-", round)
+		c.claimed(j, "run", []string{released, kept}, nil)
+		c.claimed(j, "run", nil, []string{released})
+		j = c.reopen()
+		c.refused(c.claim(j, "other", []string{kept}, nil), kept, c.key("run"))
+		c.claimed(j, "other", []string{released}, nil)
+		j = c.reopen()
+		c.refused(c.claim(j, "run", []string{released}, nil), released, c.key("other"))
+	}
+}
+
+func journalClaimsAll(c journalCase) {
+	var names []string
+	for n := range 1000 {
+		names = append(names, fmt.Sprintf("name-%03d", n))
+	}
+	const taken = "name-700"
+	c.claimed(c.Journal, "holder", []string{taken}, nil)
+	c.claimed(c.Journal, "run", []string{"mine"}, nil)
+	c.refused(c.claim(c.Journal, "run", names, []string{"mine"}), taken, c.key("holder"))
+	c.expect(c.Journal, "run", batch.EntryReconciled)
+	c.refused(c.claim(c.Journal, "other", []string{"mine"}, nil), "mine", c.key("run"))
+	free := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == taken })
+	c.claimed(c.Journal, "other", free, nil)
+	for _, name := range []string{free[0], free[500], free[998]} {
+		c.refused(c.claim(c.Journal, "run", []string{name}, nil), name, c.key("other"))
+	}
+	c.claimed(c.Journal, "other", nil, free)
+	c.claimed(c.Journal, "run", free, nil)
+}
+
+func journalClaimsAcrossAccounts(c journalCase) {
+	other := batch.Info{Name: c.Owner.Name + "-other", Account: "beside"}
+	beside := c.beside(other)
+	theirs := batch.Key{Provider: other.Name, Account: other.Account, Reference: "run"}
+	e := entry(1, batch.EntryIntent)
+	e.Claims = []string{"a"}
+	c.claimed(c.Journal, "run", []string{"a"}, nil)
+	c.refused(beside.Append(c.Context(), theirs, e), "a", c.key("run"))
+	release := entry(1, batch.EntryIntent)
+	release.Releases = []string{"a"}
+	if err := beside.Append(c.Context(), theirs, release); err != nil {
+		c.Fatalf("releasing a name of another account: %v; it must have no effect", err)
+	}
+	e.Seq = 2
+	c.refused(beside.Append(c.Context(), theirs, e), "a", c.key("run"))
+	c.claimed(c.Journal, "run", nil, []string{"a"})
+	if err := beside.Append(c.Context(), theirs, e); err != nil {
+		c.Fatalf("claiming a name that another account has released: %v", err)
+	}
+	c.refused(c.claim(c.Journal, "run", []string{"a"}, nil), "a", theirs)
 }

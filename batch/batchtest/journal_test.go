@@ -21,12 +21,63 @@ var journalOwner = batch.Info{Name: "test", Account: "sandbox.test/1"}
 // A journalMutant is the memory journal with one thing broken.
 type journalMutant struct {
 	batch.Journal
+	memory  batch.Journal // what Journal keeps for its account, and what others keep
 	lock    func(ctx context.Context, key batch.Key) (func(), error)
 	history func(ctx context.Context, key batch.Key) ([]batch.Entry, error)
 	append  func(ctx context.Context, key batch.Key, e batch.Entry) error
 	open    func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error]
 	next    func(ctx context.Context, sequence string, first int64) (int64, error)
 	reopen  func() batch.Journal
+	beside  func(owner batch.Info) batch.Journal
+
+	mu      sync.Mutex
+	appends []appended // what was accepted, in order
+}
+
+type appended struct {
+	key batch.Key
+	e   batch.Entry
+}
+
+// A oneAccount is a journal that was opened for one account.
+type oneAccount struct {
+	batch.Journal
+	owner batch.Info
+}
+
+func (j oneAccount) refuse(provider, account string) error {
+	if provider != j.owner.Name || account != j.owner.Account {
+		return &batch.Error{Kind: batch.ErrInvalid}
+	}
+	return nil
+}
+
+func (j oneAccount) Lock(ctx context.Context, key batch.Key) (func(), error) {
+	if err := j.refuse(key.Provider, key.Account); err != nil {
+		return nil, err
+	}
+	return j.Journal.Lock(ctx, key)
+}
+
+func (j oneAccount) History(ctx context.Context, key batch.Key) ([]batch.Entry, error) {
+	if err := j.refuse(key.Provider, key.Account); err != nil {
+		return nil, err
+	}
+	return j.Journal.History(ctx, key)
+}
+
+func (j oneAccount) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
+	if err := j.refuse(key.Provider, key.Account); err != nil {
+		return err
+	}
+	return j.Journal.Append(ctx, key, e)
+}
+
+func (j oneAccount) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+	if err := j.refuse(provider, account); err != nil {
+		return func(yield func(batch.History, error) bool) { yield(batch.History{}, err) }
+	}
+	return j.Journal.Open(ctx, provider, account)
 }
 
 func (m *journalMutant) Lock(ctx context.Context, key batch.Key) (func(), error) {
@@ -47,7 +98,13 @@ func (m *journalMutant) Append(ctx context.Context, key batch.Key, e batch.Entry
 	if m.append != nil {
 		return m.append(ctx, key, e)
 	}
-	return m.Journal.Append(ctx, key, e)
+	err := m.Journal.Append(ctx, key, e)
+	if err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.appends = append(m.appends, appended{key, e})
+	}
+	return err
 }
 
 func (m *journalMutant) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
@@ -84,6 +141,51 @@ func (m *journalMutant) add(ctx context.Context, key batch.Key, e batch.Entry) e
 			return err
 		}
 	}
+}
+
+// named appends entries whose names are changed by alter.
+func (m *journalMutant) named(alter func(key batch.Key, name string) string) {
+	m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+		rename := func(names []string) (renamed []string) {
+			for _, name := range names {
+				renamed = append(renamed, alter(key, name))
+			}
+			return renamed
+		}
+		e.Claims, e.Releases = rename(e.Claims), rename(e.Releases)
+		return m.Journal.Append(ctx, key, e)
+	}
+}
+
+// claims makes Append keep names in a list of its own, which check changes. A
+// nil error lets the entry be written.
+func (m *journalMutant) claims(change func(holders map[string]batch.Key, key batch.Key, e batch.Entry) error) {
+	var mu sync.Mutex
+	holders := map[string]batch.Key{}
+	m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+		mu.Lock()
+		defer mu.Unlock()
+		plain := e
+		plain.Claims, plain.Releases = nil, nil
+		history, err := m.Journal.History(ctx, key)
+		if err != nil || e.Seq != len(history)+1 {
+			return m.Journal.Append(ctx, key, plain)
+		}
+		if err := change(holders, key, e); err != nil {
+			return err
+		}
+		return m.Journal.Append(ctx, key, plain)
+	}
+}
+
+// free returns a *ClaimedError if a name that e claims has another holder.
+func free(holders map[string]batch.Key, key batch.Key, e batch.Entry) error {
+	for _, name := range e.Claims {
+		if holder, taken := holders[name]; taken && holder != key {
+			return &batch.ClaimedError{Name: name, Holder: holder}
+		}
+	}
+	return nil
 }
 
 var journalMutants = []struct {
@@ -299,16 +401,217 @@ var journalMutants = []struct {
 			return kept[key], err
 		}
 	}},
+	{"AnotherAccountIsRefused", "the lock of another account can be had", func(m *journalMutant) { m.lock = m.memory.Lock }},
+	{"AnotherAccountIsRefused", "the history of another account can be read", func(m *journalMutant) { m.history = m.memory.History }},
+	{"AnotherAccountIsRefused", "another account is written to", func(m *journalMutant) { m.append = m.memory.Append }},
+	{"AnotherAccountIsRefused", "another account has nothing open", func(m *journalMutant) { m.open = m.memory.Open }},
+	{"OneOfManyWritersClaimsAName", "the list of names is read before it is written", func(m *journalMutant) {
+		var mu sync.Mutex
+		holders := map[string]batch.Key{}
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			mu.Lock()
+			err := free(holders, key, e)
+			mu.Unlock()
+			if err != nil {
+				return err
+			}
+			<-time.After(time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, name := range e.Claims {
+				holders[name] = key
+			}
+			e.Claims = nil
+			return m.Journal.Append(ctx, key, e)
+		}
+	}},
+	{"OneOfManyWritersClaimsAName", "a refused entry uses up its number", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			err := m.Journal.Append(ctx, key, e)
+			var claimed *batch.ClaimedError
+			if errors.As(err, &claimed) {
+				e.Claims, e.Releases = nil, nil
+				return errors.Join(err, m.Journal.Append(ctx, key, e))
+			}
+			return err
+		}
+	}},
+	{"ARefusedClaimNamesTheHolder", "a refused claim is any conflict", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			if err := m.Journal.Append(ctx, key, e); errors.Is(err, batch.ErrConflict) {
+				return &batch.Error{Kind: batch.ErrConflict}
+			} else {
+				return err
+			}
+		}
+	}},
+	{"ARefusedClaimNamesTheHolder", "the caller is named as the holder", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			err := m.Journal.Append(ctx, key, e)
+			var claimed *batch.ClaimedError
+			if errors.As(err, &claimed) {
+				claimed.Holder = key
+			}
+			return err
+		}
+	}},
+	{"ARefusedClaimNamesTheHolder", "a refused claim poisons the journal", func(m *journalMutant) {
+		var poisoned error
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			if poisoned != nil {
+				return poisoned
+			}
+			err := m.Journal.Append(ctx, key, e)
+			var claimed *batch.ClaimedError
+			if errors.As(err, &claimed) {
+				poisoned = errors.New("it has failed before")
+			}
+			return err
+		}
+	}},
+	{"ARefusedClaimNamesTheHolder", "names compare without their case", func(m *journalMutant) {
+		m.named(func(_ batch.Key, name string) string { return strings.ToLower(name) })
+	}},
+	{"ARefusedClaimNamesTheHolder", "each key has its own names", func(m *journalMutant) {
+		m.named(func(key batch.Key, name string) string { return key.Reference + "/" + name })
+	}},
+	{"ARefusedClaimNamesTheHolder", "an entry that is not the next claims its names", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			err := m.Journal.Append(ctx, key, e)
+			var claimed *batch.ClaimedError
+			if errors.Is(err, batch.ErrConflict) && !errors.As(err, &claimed) {
+				_ = m.add(ctx, key, batch.Entry{Kind: e.Kind, Claims: e.Claims})
+			}
+			return err
+		}
+	}},
+	{"OnlyItsHolderReleasesAName", "every key can release every name", func(m *journalMutant) {
+		m.claims(func(holders map[string]batch.Key, key batch.Key, e batch.Entry) error {
+			for _, name := range e.Releases {
+				delete(holders, name)
+			}
+			if err := free(holders, key, e); err != nil {
+				return err
+			}
+			for _, name := range e.Claims {
+				holders[name] = key
+			}
+			return nil
+		})
+	}},
+	{"OnlyItsHolderReleasesAName", "names are never released", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			e.Releases = nil
+			return m.Journal.Append(ctx, key, e)
+		}
+	}},
+	{"OnlyItsHolderReleasesAName", "the last entry releases all names", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			if e.Kind == batch.EntryDone {
+				e.Releases = append(e.Releases, "a")
+			}
+			return m.Journal.Append(ctx, key, e)
+		}
+	}},
+	{"ReleasesComeBeforeClaims", "releases come last", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			e.Claims = slices.DeleteFunc(slices.Clone(e.Claims), func(name string) bool { return slices.Contains(e.Releases, name) })
+			return m.Journal.Append(ctx, key, e)
+		}
+	}},
+	{"ReleasesComeBeforeClaims", "a refused entry releases its names", func(m *journalMutant) {
+		m.claims(func(holders map[string]batch.Key, key batch.Key, e batch.Entry) error {
+			for _, name := range e.Releases {
+				if holders[name] == key {
+					delete(holders, name)
+				}
+			}
+			if err := free(holders, key, e); err != nil {
+				return err
+			}
+			for _, name := range e.Claims {
+				holders[name] = key
+			}
+			return nil
+		})
+	}},
+	{"ClaimsSurviveReopening", "the list of names is not kept", func(m *journalMutant) {
+		m.reopen = func() batch.Journal {
+			return m.again(func(e batch.Entry) batch.Entry { e.Claims, e.Releases = nil, nil; return e })
+		}
+	}},
+	{"ClaimsSurviveReopening", "releases are forgotten", func(m *journalMutant) {
+		m.reopen = func() batch.Journal {
+			return m.again(func(e batch.Entry) batch.Entry { e.Releases = nil; return e })
+		}
+	}},
+	{"NamesAreClaimedAllOrNone", "names are claimed one by one until one is taken", func(m *journalMutant) {
+		m.claims(func(holders map[string]batch.Key, key batch.Key, e batch.Entry) error {
+			for _, name := range e.Claims {
+				if err := free(holders, key, batch.Entry{Claims: []string{name}}); err != nil {
+					return err
+				}
+				holders[name] = key
+			}
+			for _, name := range e.Releases {
+				if holders[name] == key {
+					delete(holders, name)
+				}
+			}
+			return nil
+		})
+	}},
+	{"NamesAreClaimedAllOrNone", "only the first hundred names are claimed", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			e.Claims = e.Claims[:min(len(e.Claims), 100)]
+			return m.Journal.Append(ctx, key, e)
+		}
+	}},
+	{"NamesAreSharedByAllAccounts", "each account has its own names", func(m *journalMutant) {
+		rename := func(key batch.Key, name string) string { return key.Account + "/" + name }
+		m.named(rename)
+		m.beside = func(batch.Info) batch.Journal {
+			beside := &journalMutant{Journal: m.memory}
+			beside.named(rename)
+			return beside
+		}
+	}},
+	{"NamesAreSharedByAllAccounts", "another account can release a name", func(m *journalMutant) {
+		m.beside = func(batch.Info) batch.Journal {
+			beside := &journalMutant{Journal: m.memory}
+			beside.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+				if len(e.Releases) > 0 {
+					own := batch.Key{Provider: journalOwner.Name, Account: journalOwner.Account, Reference: "run"}
+					_ = m.add(ctx, own, batch.Entry{Kind: batch.EntryReconciled, Releases: e.Releases})
+				}
+				return m.memory.Append(ctx, key, e)
+			}
+			return beside
+		}
+	}},
+}
+
+// again returns a new journal with every entry that m has accepted, as alter
+// gives it.
+func (m *journalMutant) again(alter func(batch.Entry) batch.Entry) batch.Journal {
+	after := &journalMutant{Journal: batch.NewMemoryJournal()}
+	for _, a := range m.appends {
+		_ = after.Append(context.Background(), a.key, alter(a.e))
+	}
+	return after
 }
 
 // checkJournal runs one law in virtual time: whoever is kept waiting is known
 // to wait.
 func checkJournal(t *testing.T, law string, breakIt func(m *journalMutant)) (faults []string) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &journalMutant{Journal: batch.NewMemoryJournal()}
+		memory := batch.NewMemoryJournal()
+		m := &journalMutant{Journal: oneAccount{memory, journalOwner}, memory: memory}
 		m.reopen = func() batch.Journal { return m }
+		m.beside = func(owner batch.Info) batch.Journal { return oneAccount{memory, owner} }
 		breakIt(m)
 		faults = batchtest.CheckJournal(t, law, batchtest.JournalSubject{Journal: m, Owner: journalOwner,
+			Beside: func(_ *testing.T, owner batch.Info) batch.Journal { return m.beside(owner) },
 			Reopen: func(*testing.T) batch.Journal { return m.reopen() }})
 	})
 	return faults

@@ -9,6 +9,7 @@ package boltjournal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -31,24 +32,28 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/internal/record"
 )
 
 // format is the version of the file's layout.
-const format = 1
+const format = 2
 
 // The layout: one bucket with facts about the file, one with a bucket for
-// every history, one with the keys of the open ones, one with the sequences.
+// every history, one with the keys of the open ones, one with the names that
+// are claimed, one with the sequences.
 var (
 	metaBucket      = []byte("meta")
 	historiesBucket = []byte("histories")
 	openBucket      = []byte("open")
+	claimsBucket    = []byte("claims")
 	sequencesBucket = []byte("sequences")
 )
 
 // Journal is a batch.Journal in a file.
 type Journal struct {
-	batch.Locks
+	locks         batch.Locks
 	db            *bbolt.DB
+	owner         record.Owner
 	witness       string // the file beside it that remembers how much was written
 	syncDirectory func(path string) error
 
@@ -69,7 +74,11 @@ func Open(path string, owner batch.Info) (*Journal, error) {
 }
 
 func open(path string, owner batch.Info, syncDirectory func(path string) error) (*Journal, error) {
-	j := &Journal{witness: path + ".written", syncDirectory: syncDirectory}
+	account, err := record.OwnerOf(owner)
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{owner: account, witness: path + ".written", syncDirectory: syncDirectory}
 	if err := checkDirectory(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
@@ -78,11 +87,10 @@ func open(path string, owner batch.Info, syncDirectory func(path string) error) 
 			return nil, fmt.Errorf("journal %s: %w", file, err)
 		}
 	}
-	var err error
 	if j.db, err = openFile(path); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	if err := j.check(owner); err != nil {
+	if err := j.check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.db.Close())
 	}
 	return j, nil
@@ -152,14 +160,14 @@ func damaged(cause any) error {
 
 // check verifies every byte that an old file keeps, and makes a new one this
 // owner's. A file that is refused stays as it was.
-func (j *Journal) check(owner batch.Info) (err error) {
+func (j *Journal) check() (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = damaged(p)
 		}
 	}()
-	whose, err := json.Marshal([]string{owner.Name, owner.Account})
+	whose, err := json.Marshal([]string{j.owner.Provider, j.owner.Account})
 	if err != nil {
 		return err
 	}
@@ -197,13 +205,20 @@ func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
 	if have := meta.Get([]byte("owner")); !bytes.Equal(have, owner) {
 		return 0, fmt.Errorf("belongs to %s, not to %s: open the journal of that account, or name a new file", have, owner)
 	}
-	histories := tx.Bucket(historiesBucket)
+	histories, claims, count := tx.Bucket(historiesBucket), tx.Bucket(claimsBucket), 0
 	if err := histories.ForEachBucket(func(name []byte) error {
 		history, err := read(histories, name)
 		if err != nil {
 			return err
 		}
 		written += len(history)
+		names := held(history)
+		count += len(names)
+		for claimed := range names {
+			if holder, err := holderOf(claims, claimed); err != nil || !bytes.Equal(holder, name) {
+				return damaged(fmt.Sprintf("the name %q, which %s holds, is not in the list of names", claimed, name))
+			}
+		}
 		done := history[len(history)-1].Kind == batch.EntryDone
 		if listed := tx.Bucket(openBucket).Get(name) != nil; listed == done {
 			return damaged("the list of open batches is wrong")
@@ -215,12 +230,30 @@ func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
 	if have := meta.Get([]byte("entries")); string(have) != strconv.Itoa(written) {
 		return 0, damaged(fmt.Sprintf("%s entries were written, and there are %d", have, written))
 	}
+	if listed := claims.Stats().KeyN; listed != count {
+		return 0, damaged(fmt.Sprintf("%d names are claimed, and %d are in the list of names", count, listed))
+	}
 	return written, verifySequences(tx)
+}
+
+// held returns the names that a history holds. No other history decides about
+// them: only the holder can release a name.
+func held(history []batch.Entry) map[string]bool {
+	names := make(map[string]bool)
+	for _, e := range history {
+		for _, name := range e.Releases {
+			delete(names, name)
+		}
+		for _, name := range e.Claims {
+			names[name] = true
+		}
+	}
+	return names
 }
 
 // create lays out a file that has nothing in it.
 func create(tx *bbolt.Tx, owner []byte) error {
-	for _, name := range [][]byte{metaBucket, historiesBucket, openBucket, sequencesBucket} {
+	for _, name := range [][]byte{metaBucket, historiesBucket, openBucket, claimsBucket, sequencesBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
@@ -292,6 +325,9 @@ func syncDirectory(path string) error {
 
 // History returns the entries of key, oldest first.
 func (j *Journal) History(_ context.Context, key batch.Key) (history []batch.Entry, err error) {
+	if err := j.owner.Refuse(key); err != nil {
+		return nil, err
+	}
 	err = j.db.View(func(tx *bbolt.Tx) error {
 		histories := tx.Bucket(historiesBucket)
 		if histories.Bucket(name(key)) == nil {
@@ -303,26 +339,45 @@ func (j *Journal) History(_ context.Context, key batch.Key) (history []batch.Ent
 	return history, err
 }
 
+// Lock waits until key is free or ctx ends.
+func (j *Journal) Lock(ctx context.Context, key batch.Key) (unlock func(), err error) {
+	if err := j.owner.Refuse(key); err != nil {
+		return nil, err
+	}
+	return j.locks.Lock(ctx, key)
+}
+
 // Append adds the next entry to the history of key, on the disk. An entry that
 // has no JSON is ErrInvalid: nothing was written, and the journal goes on.
 func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error {
+	if err := j.owner.Refuse(key); err != nil {
+		return err
+	}
+	claims, releases, err := record.Names(e)
+	if err != nil {
+		return err
+	}
 	text, err := json.Marshal(e)
 	if err != nil {
 		return &batch.Error{Kind: batch.ErrInvalid, Op: "Journal",
 			Message: fmt.Sprintf("entry %d of %q cannot be written down", e.Seq, key.Reference), Err: err}
 	}
 	return j.write(func(tx *bbolt.Tx) error {
-		bucket, err := tx.Bucket(historiesBucket).CreateBucketIfNotExists(name(key))
-		if err != nil {
-			return err
-		}
 		seq, last := 1, name(key)
-		if k, v := bucket.Cursor().Last(); k != nil {
+		if bucket := tx.Bucket(historiesBucket).Bucket(name(key)); bucket != nil {
+			k, v := bucket.Cursor().Last()
 			seq, last = int(binary.BigEndian.Uint64(k))+1, v[:sha256.Size]
 		}
 		if e.Seq != seq {
 			return &batch.Error{Kind: batch.ErrConflict, Op: "Journal",
 				Message: fmt.Sprintf("entry %d of %q is not the next, %d is", e.Seq, key.Reference, seq)}
+		}
+		if err := claim(tx.Bucket(claimsBucket), name(key), claims, releases); err != nil {
+			return err
+		}
+		bucket, err := tx.Bucket(historiesBucket).CreateBucketIfNotExists(name(key))
+		if err != nil {
+			return err
 		}
 		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(seq)), append(seal(last, text), text...)); err != nil {
 			return err
@@ -338,10 +393,57 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 	})
 }
 
-// Open yields the keys of the histories that are not done. A journal has one
-// owner: for any other there are none.
+// claim changes who holds names, all of them or none.
+func claim(names *bbolt.Bucket, holder []byte, claims, releases []string) error {
+	for _, name := range claims {
+		other, err := holderOf(names, name)
+		if err != nil {
+			return err
+		}
+		if other != nil && !bytes.Equal(other, holder) {
+			claimed := &batch.ClaimedError{Name: name}
+			return cmp.Or(json.Unmarshal(other, &claimed.Holder), error(claimed))
+		}
+	}
+	for _, name := range releases {
+		other, err := holderOf(names, name)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(other, holder) {
+			if err := names.Delete([]byte(name)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range claims {
+		if err := names.Put([]byte(name), append(seal([]byte(name), holder), holder...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holderOf returns the name of the history that holds name, nil if none does.
+func holderOf(names *bbolt.Bucket, name string) ([]byte, error) {
+	text := names.Get([]byte(name))
+	if text == nil {
+		return nil, nil
+	}
+	if len(text) < sha256.Size || !bytes.Equal(seal([]byte(name), text[sha256.Size:]), text[:sha256.Size]) {
+		return nil, damaged(fmt.Sprintf("the name %q has a broken seal", name))
+	}
+	return text[sha256.Size:], nil
+}
+
+// Open yields the histories that are not done. A journal has one owner: asking
+// for another is ErrInvalid.
 func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
+		if err := j.owner.RefuseAccount(provider, account); err != nil {
+			yield(batch.History{}, err)
+			return
+		}
 		var open []batch.Key
 		err := j.db.View(func(tx *bbolt.Tx) error {
 			return tx.Bucket(openBucket).ForEach(func(k, _ []byte) error {
@@ -349,9 +451,7 @@ func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[
 				if err := json.Unmarshal(k, &key); err != nil {
 					return err
 				}
-				if key.Provider == provider && key.Account == account {
-					open = append(open, key)
-				}
+				open = append(open, key)
 				return nil
 			})
 		})

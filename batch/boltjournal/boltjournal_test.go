@@ -53,7 +53,7 @@ func filled(t *testing.T) string {
 	j := open(t, path)
 	for n := range 20 {
 		require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt}))
-		require.NoError(t, j.Append(t.Context(), key(fmt.Sprint("run-", n)), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
+		require.NoError(t, j.Append(t.Context(), key(fmt.Sprint("run-", n)), batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{fmt.Sprint("name-", n)}}))
 	}
 	require.NoError(t, j.Append(t.Context(), key("ended"), batch.Entry{Seq: 1, Kind: batch.EntryDone}))
 	for range 100 {
@@ -86,8 +86,11 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 	}{
 		"another provider": {nil, batch.Info{Name: "other", Account: owner.Account}, "belongs to"},
 		"another account":  {nil, batch.Info{Name: owner.Name, Account: "live.test/1"}, "open the journal of that account"},
+		"an older version": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("1")) })
+		}, owner, `has format "1", and this version reads 2: use the version that wrote it`},
 		"a newer version": {func(t *testing.T, path string) {
-			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("2")) })
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("3")) })
 		}, owner, "use the version that wrote it"},
 		"readable by others":                   {func(t *testing.T, path string) { require.NoError(t, os.Chmod(path, 0o644)) }, owner, "chmod 600"},
 		"a directory that others can write to": {func(t *testing.T, path string) { require.NoError(t, os.Chmod(filepath.Dir(path), 0o777)) }, owner, "chmod go-w"},
@@ -133,6 +136,21 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 				return errors.Join(sequences.Put([]byte("idz"), slices.Clone(sequences.Get([]byte("ids")))), sequences.Delete([]byte("ids")))
 			})
 		}, owner, "a sequence has a broken seal"},
+		"a claimed name that is gone": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("claims")).Delete([]byte("name-3")) })
+		}, owner, `the name "name-3", which {"provider":"test","account":"sandbox.test/1","reference":"run-3"} holds, is not in the list`},
+		"a claimed name of another holder": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				claims := tx.Bucket([]byte("claims"))
+				return claims.Put([]byte("name-3"), slices.Clone(claims.Get([]byte("name-4"))))
+			})
+		}, owner, `the name "name-3"`},
+		"a claimed name too many": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				claims := tx.Bucket([]byte("claims"))
+				return claims.Put([]byte("name-x"), slices.Clone(claims.Get([]byte("name-4"))))
+			})
+		}, owner, "20 names are claimed, and 21 are in the list of names"},
 		"no directory": {func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) }, owner, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,6 +281,31 @@ func TestAnEntryThatCannotBeEncodedPoisonsNothing(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	require.ErrorContains(t, err, `entry 1 of "run"`)
 	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
+}
+
+// A list of names that was damaged while the file is open is not believed.
+func TestADamagedNameIsNotClaimed(t *testing.T) {
+	j := open(t, filled(t))
+	require.NoError(t, boltjournal.DB(j).Update(func(tx *bbolt.Tx) error {
+		claims := tx.Bucket([]byte("claims"))
+		return claims.Put([]byte("name-3"), slices.Clone(claims.Get([]byte("name-4"))))
+	}))
+	err := j.Append(t.Context(), key("run-4"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt, Claims: []string{"name-3"}})
+	require.ErrorContains(t, err, `the name "name-3" has a broken seal`)
+}
+
+func TestANameThatCannotBeKeptIsRefused(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "journal"))
+	for _, name := range []string{"", "a\x00b", "\xff", strings.Repeat("x", 1001)} {
+		for _, e := range []batch.Entry{{Claims: []string{name}}, {Releases: []string{name}}} {
+			e.Seq, e.Kind = 1, batch.EntryIntent
+			require.ErrorIs(t, j.Append(t.Context(), key("run"), e), batch.ErrInvalid, "%.10q", name)
+		}
+	}
+	_, err := j.History(t.Context(), key("run\xff"))
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	longest := batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{strings.Repeat("x", 1000)}}
+	require.NoError(t, j.Append(t.Context(), key("run"), longest))
 }
 
 func TestOpenRefusesASecondProcess(t *testing.T) {

@@ -42,6 +42,15 @@ var migrations = [][]string{{
 		PRIMARY KEY (provider, account, reference, seq),
 		FOREIGN KEY (provider, account, reference) REFERENCES batchway_histories
 	)`,
+	// A name belongs to one key of the whole database. A name that was released
+	// stays, so that a worker needs no right to delete.
+	`CREATE TABLE batchway_claims (
+		name      text COLLATE "C" PRIMARY KEY,
+		held      boolean NOT NULL,
+		provider  text COLLATE "C" NOT NULL,
+		account   text COLLATE "C" NOT NULL,
+		reference text COLLATE "C" NOT NULL
+	)`,
 	`CREATE TABLE batchway_sequences (
 		provider text COLLATE "C" NOT NULL,
 		account  text COLLATE "C" NOT NULL,

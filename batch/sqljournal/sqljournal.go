@@ -40,12 +40,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/internal/record"
 )
 
 // format is the version of the text of an entry.
@@ -55,7 +54,7 @@ const format = 1
 // others is not seen through it.
 type Journal struct {
 	db    *sql.DB
-	owner batch.Key   // without a reference
+	owner record.Owner
 	here  batch.Locks // of each key, one caller in this process asks the database
 
 	turn    chan struct{} // holds a token while somebody has session
@@ -81,10 +80,11 @@ type session struct {
 // does not keep what it acknowledges, or that cannot keep every text, and a
 // pool of one connection.
 func Open(ctx context.Context, db *sql.DB, owner batch.Info) (*Journal, error) {
-	j := &Journal{db: db, owner: batch.Key{Provider: owner.Name, Account: owner.Account}, turn: make(chan struct{}, 1)}
-	if err := j.refuse(j.owner); err != nil {
+	account, err := record.OwnerOf(owner)
+	if err != nil {
 		return nil, err
 	}
+	j := &Journal{db: db, owner: account, turn: make(chan struct{}, 1)}
 	if db.Stats().MaxOpenConnections == 1 {
 		return nil, errors.New("journal: a pool of one connection cannot hold a lock and write: SetMaxOpenConns to one for each journal, and one more")
 	}
@@ -120,22 +120,6 @@ func checkServer(ctx context.Context, q querier) error {
 	return nil
 }
 
-// refuse says why key has no place in this journal: Run never asks for such.
-func (j *Journal) refuse(key batch.Key) error {
-	if key.Provider != j.owner.Provider || key.Account != j.owner.Account {
-		return &batch.Error{Kind: batch.ErrInvalid, Op: "Journal",
-			Message: fmt.Sprintf("the journal was opened for %s of %s, not for %s of %s: open one for that account",
-				j.owner.Account, j.owner.Provider, key.Account, key.Provider)}
-	}
-	for _, text := range []string{key.Provider, key.Account, key.Reference} {
-		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-			return &batch.Error{Kind: batch.ErrInvalid, Op: "Journal",
-				Message: fmt.Sprintf("%q is not a text that a database can keep", text)}
-		}
-	}
-	return nil
-}
-
 // Lock waits until no other process and no other caller has key, or ctx ends.
 //
 // The locks of a Journal belong to one session of the database: they end with
@@ -146,7 +130,7 @@ func (j *Journal) refuse(key batch.Key) error {
 // that vanishes from the network keeps its locks until the server's
 // tcp_keepalives miss it.
 func (j *Journal) Lock(ctx context.Context, key batch.Key) (unlock func(), err error) {
-	if err := j.refuse(key); err != nil {
+	if err := j.owner.Refuse(key); err != nil {
 		return nil, err
 	}
 	leave, err := j.here.Lock(ctx, key)
@@ -304,7 +288,7 @@ func lockID(key batch.Key) int64 {
 // History returns the entries of key, oldest first. One that is not complete,
 // or that a newer version has written to, is an error.
 func (j *Journal) History(ctx context.Context, key batch.Key) ([]batch.Entry, error) {
-	if err := j.refuse(key); err != nil {
+	if err := j.owner.Refuse(key); err != nil {
 		return nil, err
 	}
 	history, err := j.read(ctx, key)
@@ -382,7 +366,11 @@ func damaged(what string) error {
 // goes on. If nobody knows what came of a COMMIT, every later Append is refused
 // until the journal is opened anew.
 func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
-	if err := j.refuse(key); err != nil {
+	if err := j.owner.Refuse(key); err != nil {
+		return err
+	}
+	claims, releases, err := record.Names(e)
+	if err != nil {
 		return err
 	}
 	text, err := json.Marshal(e)
@@ -421,6 +409,9 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 			return &batch.Error{Kind: batch.ErrConflict, Op: "Journal",
 				Message: fmt.Sprintf("entry %d of %q is not the next", e.Seq, key.Reference)}
 		}
+		if err := claim(ctx, tx, key, claims, releases); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `
 			INSERT INTO batchway_entries (provider, account, reference, seq, kind, at, format, entry)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
@@ -435,11 +426,56 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 	return err
 }
 
-// Open yields the keys of the histories that are not done. A Journal has one
-// owner: for any other there are none.
+// claim changes who holds names, all of them or none.
+func claim(ctx context.Context, tx *sql.Tx, key batch.Key, claims, releases []string) error {
+	if len(claims)+len(releases) == 0 {
+		return nil
+	}
+	// The unique index decides: a writer who comes second waits for the end of
+	// the first, and finds the name held. One order of all names for all
+	// writers, or two of them wait for each other.
+	var claimed int
+	if err := tx.QueryRowContext(ctx, `
+		WITH changed AS (
+			INSERT INTO batchway_claims AS c (name, held, provider, account, reference)
+			SELECT name, held, $1, $2, $3 FROM (
+				SELECT json_array_elements_text($4::json) AS name, true AS held
+				UNION ALL SELECT json_array_elements_text($5::json), false) names
+			ORDER BY name COLLATE "C"
+			ON CONFLICT (name) DO UPDATE SET held = excluded.held, provider = $1, account = $2, reference = $3
+			WHERE excluded.held AND NOT c.held OR (c.provider, c.account, c.reference) = ($1, $2, $3)
+			RETURNING c.held)
+		SELECT count(*) FROM changed WHERE held`,
+		key.Provider, key.Account, key.Reference, list(claims), list(releases)).Scan(&claimed); err != nil {
+		return err
+	}
+	if claimed == len(claims) {
+		return nil
+	}
+	taken := &batch.ClaimedError{}
+	if err := tx.QueryRowContext(ctx, `
+		SELECT name, provider, account, reference FROM batchway_claims
+		WHERE name IN (SELECT json_array_elements_text($4::json)) AND held AND (provider, account, reference) <> ($1, $2, $3)
+		ORDER BY name LIMIT 1`, key.Provider, key.Account, key.Reference, list(claims)).
+		Scan(&taken.Name, &taken.Holder.Provider, &taken.Holder.Account, &taken.Holder.Reference); err != nil {
+		return err
+	}
+	return taken
+}
+
+// list returns names as one argument that every driver knows.
+func list(names []string) string {
+	// Strings always marshal, and nil must be an empty list.
+	text, _ := json.Marshal(append([]string{}, names...))
+	return string(text)
+}
+
+// Open yields the histories that are not done. A Journal has one owner: asking
+// for another is ErrInvalid.
 func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
-		if provider != j.owner.Provider || account != j.owner.Account {
+		if err := j.owner.RefuseAccount(provider, account); err != nil {
+			yield(batch.History{}, err)
 			return
 		}
 		open, err := j.open(ctx)
@@ -471,7 +507,7 @@ func (j *Journal) open(ctx context.Context) (open []batch.Key, err error) {
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		key := j.owner
+		key := batch.Key{Provider: j.owner.Provider, Account: j.owner.Account}
 		if err := rows.Scan(&key.Reference); err != nil {
 			return open, err
 		}
@@ -482,9 +518,7 @@ func (j *Journal) open(ctx context.Context) (open []batch.Key, err error) {
 
 // Next returns the next number of a sequence of this account.
 func (j *Journal) Next(ctx context.Context, sequence string, first int64) (next int64, err error) {
-	key := j.owner
-	key.Reference = sequence
-	if err := j.refuse(key); err != nil {
+	if err := record.Text(sequence); err != nil {
 		return 0, err
 	}
 	// A number that is lost on its way here is not missed.
@@ -494,7 +528,7 @@ func (j *Journal) Next(ctx context.Context, sequence string, first int64) (next 
 			VALUES ($1, $2, $3, $4)
 			ON CONFLICT (provider, account, name) DO UPDATE SET last = greatest(s.last + 1, excluded.last)
 			RETURNING last`,
-			key.Provider, key.Account, sequence, first).Scan(&next)
+			j.owner.Provider, j.owner.Account, sequence, first).Scan(&next)
 	})
 	if err != nil {
 		return 0, err

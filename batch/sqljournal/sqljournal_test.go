@@ -64,12 +64,17 @@ func TestConformance(t *testing.T) {
 	batchtest.RunJournal(t, func(t *testing.T) batchtest.JournalSubject {
 		database := newJournalDatabase(t)
 		db := pool(t, database)
-		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner, Reopen: func(t *testing.T) batch.Journal {
+		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner, Beside: beside(database), Reopen: func(t *testing.T) batch.Journal {
 			require.NoError(t, db.Close())
 			db = pool(t, database)
 			return open(t, db, owner)
 		}}
 	})
+}
+
+// beside opens the journal of another account in the same database.
+func beside(database string) func(t *testing.T, owner batch.Info) batch.Journal {
+	return func(t *testing.T, owner batch.Info) batch.Journal { return open(t, pool(t, database), owner) }
 }
 
 // The promises hold whatever else the database is used to.
@@ -82,7 +87,7 @@ func TestConformanceUnderOtherDefaults(t *testing.T) {
 		}
 		db := pool(t, database)
 		db.SetMaxOpenConns(2) // The suite holds two locks at once.
-		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner}
+		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner, Beside: beside(database)}
 	})
 }
 
@@ -110,6 +115,68 @@ func TestOfFiftyWritersOnTwoMachinesOneWins(t *testing.T) {
 		wg.Wait()
 		require.EqualValues(t, 1, won.Load(), "so many of 50 writers wrote entry %d", seq)
 		require.Equal(t, seq, lengthOf(t, js[1], "run"))
+	}
+}
+
+// Two machines that claim the same names in any order: each name has one
+// holder, and neither machine waits for the other for ever.
+func TestANameHasOneHolderOnTwoMachines(t *testing.T) {
+	database := newJournalDatabase(t)
+	js := machines(t, database, owner, 2)
+	won := make([]int, 2)
+	var wg sync.WaitGroup
+	for machine, j := range js {
+		wg.Go(func() {
+			reference := fmt.Sprint("run-", machine)
+			for round, seq := 0, 1; round < 500; round++ {
+				a, b := fmt.Sprint("a-", round), fmt.Sprint("b-", round)
+				e := entry(seq, batch.EntryAttempt)
+				e.Claims = []string{a, b}
+				if machine == 1 {
+					e.Claims = []string{b, a}
+				}
+				err := j.Append(t.Context(), key(reference), e)
+				var claimed *batch.ClaimedError
+				switch {
+				case err == nil:
+					won[machine]++
+					seq++
+				case errors.As(err, &claimed) && claimed.Holder == key(fmt.Sprint("run-", 1-machine)):
+				default:
+					t.Errorf("round %d of %s: %v", round, reference, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("the machines have won %v", won)
+	require.Equal(t, 500, won[0]+won[1])
+	require.EqualValues(t, 1000, ask[int64](t, pool(t, database), "SELECT count(*) FROM batchway_claims WHERE held"))
+}
+
+// Names that move both ways at once: what one releases, the other claims.
+func TestNamesThatAreExchangedDoNotDeadlock(t *testing.T) {
+	js := machines(t, newJournalDatabase(t), owner, 2)
+	first := entry(1, batch.EntryIntent)
+	for machine, j := range js {
+		first.Claims = []string{fmt.Sprint("name-", machine)}
+		require.NoError(t, j.Append(t.Context(), key(fmt.Sprint("run-", machine)), first))
+	}
+	for range 200 {
+		var wg sync.WaitGroup
+		for machine, j := range js {
+			wg.Go(func() {
+				e := entry(2, batch.EntryAttempt)
+				e.Releases, e.Claims = []string{fmt.Sprint("name-", machine)}, []string{fmt.Sprint("name-", 1-machine)}
+				// The other holds it until its own entry is in, which this one keeps out.
+				var claimed *batch.ClaimedError
+				if err := j.Append(t.Context(), key(fmt.Sprint("run-", machine)), e); !errors.As(err, &claimed) {
+					t.Errorf("run-%d: %v", machine, err)
+				}
+			})
+		}
+		wg.Wait()
 	}
 }
 

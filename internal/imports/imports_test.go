@@ -44,8 +44,9 @@ var (
 func rules() []rule {
 	list := []rule{
 		{"/batch", nil, []string{"/batch"}, "the vocabulary needs only the standard library"},
-		{"/batch/boltjournal", []string{"/batch", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
-		{"/batch/sqljournal", []string{"/batch"}, nil, "a journal on database/sql knows no driver"},
+		{"/batch/internal/record", []string{"/batch"}, []string{"/batch", "/batch/internal/record"}, "what journals share knows no store"},
+		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
+		{"/batch/sqljournal", []string{"/batch", "/batch/internal/record"}, nil, "a journal on database/sql knows no driver"},
 		{"/batch/batchtest", []string{"/batch", "/internal/simkit"}, []string{"/batch/...", "/internal/simkit"}, "the suite is for anybody's provider"},
 		{"/internal/rest", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
 		{"/internal/simkit", nil, []string{"/internal/simkit"}, "a simulator's kit knows no service and no client"},
