@@ -88,8 +88,13 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(a.body)), ContentLength: int64(len(a.body))}, nil
 }
 
+// only is a middleware that answers by itself.
+func only(t http.RoundTripper) func(http.RoundTripper) http.RoundTripper {
+	return func(http.RoundTripper) http.RoundTripper { return t }
+}
+
 func (a *answers) client(t testing.TB) *Client {
-	return newClient(t, Config{HTTPClient: &http.Client{Transport: a}})
+	return newClient(t, Config{Middleware: only(a)})
 }
 
 var request = BatchRequest{Type: TypeFarmlandsExternalAsset, URL: "https://azurebuckets.com/1234", AccountID: "C4QnjXvj8At6SMsEN4LRi9"}
@@ -109,19 +114,14 @@ func TestOperations(t *testing.T) {
 // native sets gock up for one client, and makes sure that nothing else happens.
 func native(t *testing.T) *Client {
 	t.Setenv("GOCK", "sequential") // Makes t.Parallel panic: gock is global.
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	h := &http.Client{Transport: transport}
 	gock.DisableNetworking()
-	gock.InterceptClient(h)
 	t.Cleanup(func() {
 		if !gock.IsDone() || gock.HasUnmatchedRequest() {
 			t.Errorf("%d calls were expected and not made, %d made and not expected", len(gock.Pending()), len(gock.GetUnmatchedRequests()))
 		}
-		gock.RestoreClient(h)
 		gock.OffAll()
-		transport.CloseIdleConnections()
 	})
-	return newClient(t, Config{HTTPClient: h})
+	return newClient(t, Config{Middleware: only(gock.NewTransport())})
 }
 
 func TestCreateBatchShape(t *testing.T) {
@@ -381,7 +381,7 @@ func TestURLIsSecret(t *testing.T) {
 			for _, status := range []int{400, 403, 500, 200} {
 				text, err := json.Marshal(map[string]any{"statusCode": status, "message": words, "reason": words})
 				require.NoError(t, err)
-				client := newClient(t, Config{HTTPClient: &http.Client{Transport: &answers{status: status, body: string(text)}},
+				client := newClient(t, Config{Middleware: only(&answers{status: status, body: string(text)}),
 					Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 				_, err = client.CreateBatch(t.Context(), r)
 				require.Error(t, err)
@@ -439,7 +439,7 @@ func TestLimit(t *testing.T) {
 			times = append(times, time.Now())
 			return (&answers{status: 200, body: `{"id":"A1","test":true}`}).RoundTrip(r)
 		})
-		client := newClient(t, Config{HTTPClient: &http.Client{Transport: transport}})
+		client := newClient(t, Config{Middleware: only(transport)})
 		start := time.Now()
 		for range 500 {
 			_, err := client.GetAccount(t.Context(), "A1")

@@ -366,7 +366,7 @@ func says(t *testing.T, reply string, o centrapay.ProviderConfig) *centrapay.Pro
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(reply)), Request: r}, nil
 	})
 	o.AccountID, o.Currency = "A", "NZD"
-	return newProvider(t, centrapay.Config{APIKey: "key", HTTPClient: &http.Client{Transport: transport}}, o)
+	return newProvider(t, centrapay.Config{APIKey: "key", Middleware: func(http.RoundTripper) http.RoundTripper { return transport }}, o)
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

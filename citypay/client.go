@@ -23,9 +23,10 @@ type Config struct {
 	ClientID   string // your client id: "PC12345"
 	LicenceKey string // the secret that goes with it
 
-	BaseURL    string       // empty means Sandbox
-	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
-	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
+	BaseURL    string                                    // empty means Sandbox
+	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
+	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
 }
 
 // Format writes the configuration without the licence key.
@@ -62,6 +63,7 @@ func New(c Config) (*Client, error) {
 		Provider:   name,
 		BaseURL:    c.BaseURL,
 		HTTPClient: c.HTTPClient,
+		Middleware: c.Middleware,
 		Logger:     c.Logger,
 		Authorize:  client.authorize,
 		Refusal:    refusal,

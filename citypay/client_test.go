@@ -28,7 +28,7 @@ func mocked(t *testing.T) *citypay.Client {
 	t.Setenv("SEQUENTIAL", "yes") // makes t.Parallel panic
 	gock.DisableNetworking()
 	client, err := citypay.New(citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB", BaseURL: host,
-		HTTPClient: &http.Client{Transport: gock.NewTransport()}})
+		Middleware: func(http.RoundTripper) http.RoundTripper { return gock.NewTransport() }})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.True(t, gock.IsDone(), "a request that was expected did not come")

@@ -25,9 +25,10 @@ type Config struct {
 	Key    string // the API key
 	Secret string // the secret that goes with it
 
-	BaseURL    string       // required: the URL of PAY is not public
-	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
-	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
+	BaseURL    string                                    // required: the URL of PAY is not public
+	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
+	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
 }
 
 // Format writes the configuration without the key and the secret.
@@ -71,6 +72,7 @@ func connect(c Config) (*rest.Client, *tokens, error) {
 		Provider:   name,
 		BaseURL:    c.BaseURL,
 		HTTPClient: c.HTTPClient,
+		Middleware: c.Middleware,
 		Logger:     c.Logger,
 		Refusal:    refusal,
 		Secrets:    []string{c.Key, c.Secret},

@@ -47,7 +47,7 @@ func mocked(t *testing.T) sixdotfifty.Config {
 		gock.OffAll()
 	})
 	c := sixdotfifty.Config{Key: "00000000-0000-0000-0000-000000000000", Secret: "supersecretpassword", BaseURL: host,
-		HTTPClient: &http.Client{Transport: gock.NewTransport()}}
+		Middleware: func(http.RoundTripper) http.RoundTripper { return gock.NewTransport() }}
 	var reply map[string]any
 	require.NoError(t, json.Unmarshal(samples(t)["pay_get_token.response"].Body, &reply))
 	reply["token"] = strings.TrimSuffix(reply["token"].(string), "…") // Cut short in the documentation.
@@ -241,7 +241,7 @@ func TestRedemptionsShapes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mocked(t)
-			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, HTTPClient: c.HTTPClient})
+			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, Middleware: c.Middleware})
 			require.NoError(t, err)
 			expectAll(t, all["redemptions_"+name+".request"], all["redemptions_"+name+".response"])
 			got, err := call(t.Context(), client)
@@ -264,7 +264,7 @@ func TestGetToken(t *testing.T) {
 	for name, get := range map[string]func(sixdotfifty.Config) (*sixdotfifty.Token, error){
 		"pay": func(c sixdotfifty.Config) (*sixdotfifty.Token, error) { return newClient(t, c).GetToken(t.Context()) },
 		"redemptions": func(c sixdotfifty.Config) (*sixdotfifty.Token, error) {
-			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, HTTPClient: c.HTTPClient})
+			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, Middleware: c.Middleware})
 			require.NoError(t, err)
 			return client.GetToken(t.Context())
 		},
@@ -444,15 +444,16 @@ func TestALate401(t *testing.T) {
 		server := sixdotfiftytest.New(&sixdotfiftytest.Options{InMemory: true})
 		defer server.Close()
 		config := server.Config()
-		defer config.HTTPClient.CloseIdleConnections()
-		inner, arrive := config.HTTPClient.Transport, make(chan struct{})
-		config.HTTPClient = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
-			reply, err := inner.RoundTrip(r)
-			if err == nil && reply.StatusCode == http.StatusUnauthorized && strings.HasSuffix(r.URL.Path, "/statusCodes") {
-				<-arrive
-			}
-			return reply, err
-		})}
+		arrive := make(chan struct{})
+		config.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return transport(func(r *http.Request) (*http.Response, error) {
+				reply, err := next.RoundTrip(r)
+				if err == nil && reply.StatusCode == http.StatusUnauthorized && strings.HasSuffix(r.URL.Path, "/statusCodes") {
+					<-arrive
+				}
+				return reply, err
+			})
+		}
 		client := newClient(t, config)
 		_, err := client.Accounts(t.Context())
 		require.NoError(t, err)

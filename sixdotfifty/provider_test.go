@@ -184,16 +184,16 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 // something else happens.
 func before(t *testing.T, server *sixdotfiftytest.Server, end string, nth int, do func()) *sixdotfifty.Provider {
 	config := server.Config()
-	inner := config.HTTPClient.Transport
-	t.Cleanup(config.HTTPClient.CloseIdleConnections)
-	config.HTTPClient = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, end) {
-			if nth--; nth == 0 {
-				do()
+	config.Middleware = func(next http.RoundTripper) http.RoundTripper {
+		return transport(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, end) {
+				if nth--; nth == 0 {
+					do()
+				}
 			}
-		}
-		return inner.RoundTrip(r)
-	})}
+			return next.RoundTrip(r)
+		})
+	}
 	return newProvider(t, config, sixdotfifty.ProviderConfig{})
 }
 
@@ -952,7 +952,17 @@ func TestACallerWhoLeaves(t *testing.T) {
 		},
 	} {
 		ctx, leave := context.WithCancel(t.Context())
-		b, err := stage(ctx, before(t, server, "/payments", 1, leave))
+		config := server.Config()
+		config.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return transport(func(r *http.Request) (*http.Response, error) {
+				reply, err := next.RoundTrip(r)
+				if strings.HasSuffix(r.URL.Path, "/payments") {
+					leave() // The service has the payments; the reply is still to be read.
+				}
+				return reply, err
+			})
+		}
+		b, err := stage(ctx, newProvider(t, config, sixdotfifty.ProviderConfig{}))
 		require.ErrorIs(t, err, context.Canceled, name)
 		require.Equal(t, batch.StateCancelled, b.State, name)
 		at, err := client.GetBatch(t.Context(), b.ID)

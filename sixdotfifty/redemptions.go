@@ -31,10 +31,11 @@ type RedemptionsConfig struct {
 	Key    string // of a merchant account
 	Secret string // the secret that goes with it
 
-	BaseURL    string       // empty means RedemptionsStaging
-	PageURL    string       // of the hosted payment page; empty means the one that goes with 6DOT50's own hosts
-	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
-	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
+	BaseURL    string                                    // empty means RedemptionsStaging
+	PageURL    string                                    // of the hosted payment page; empty means the one that goes with 6DOT50's own hosts
+	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
+	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
 }
 
 // Format writes the configuration without the key and the secret.
@@ -60,7 +61,7 @@ func NewRedemptions(c RedemptionsConfig) (*RedemptionsClient, error) {
 	if c.BaseURL == "" {
 		c.BaseURL = RedemptionsStaging
 	}
-	client, tokens, err := connect(Config{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, HTTPClient: c.HTTPClient, Logger: c.Logger})
+	client, tokens, err := connect(Config{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, HTTPClient: c.HTTPClient, Middleware: c.Middleware, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,10 @@ type Config struct {
 	Username string // of a staff login
 	Password string
 
-	BaseURL    string       // required: Production, or a simulator
-	HTTPClient *http.Client // optional: its Transport is used, nothing else of it; it must not retry
-	Logger     *slog.Logger // optional: op, status, duration and attempt; never bodies or headers
+	BaseURL    string                                    // required: Production, or a simulator
+	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
+	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
 }
 
 // Format writes the configuration without the password.
@@ -68,6 +69,7 @@ func New(c Config) (*Client, error) {
 		Provider:   name,
 		BaseURL:    c.BaseURL,
 		HTTPClient: c.HTTPClient,
+		Middleware: c.Middleware,
 		Logger:     c.Logger,
 		Authorize:  basic(c.Username, c.Password),
 		Refusal:    refusal,

@@ -43,7 +43,8 @@ func mocked(t *testing.T) *snapbill.Client {
 		require.True(t, gock.IsDone(), "a request that was expected did not come")
 		require.Empty(t, gock.GetUnmatchedRequests())
 	})
-	return newClient(t, snapbill.Config{Username: "user", Password: "pass", BaseURL: host + "/v1", HTTPClient: &http.Client{Transport: gock.NewTransport()}})
+	return newClient(t, snapbill.Config{Username: "user", Password: "pass", BaseURL: host + "/v1",
+		Middleware: func(http.RoundTripper) http.RoundTripper { return gock.NewTransport() }})
 }
 
 // expect arranges the exchange of a sample: the request must be as it is.
@@ -365,7 +366,7 @@ func TestFailures(t *testing.T) {
 		"a gateway's page":                 {all["error_non_json_502"], batch.ErrUnavailable, batch.ErrAmbiguous, ""},
 		"an internal error":                {all["error_internal_500"], batch.ErrUnavailable, batch.ErrAmbiguous, "Internal error"},
 		"what it does not do":              {fake(501, `{"code":501,"message":"Not implemented"}`), batch.ErrUnsupported, batch.ErrUnsupported, "Not implemented"},
-		"no login":                         {all["error_unauthorized_401"], batch.ErrAuth, batch.ErrAuth, ""},
+		"no login":                         {all["error_unauthorized_401"], batch.ErrAuth, batch.ErrAmbiguous, ""},
 		"row 80: HTTP 200, body 500":       {fake(200, `{"code":500,"type":"error","message":"x"}`), batch.ErrProtocol, batch.ErrAmbiguous, "the body says 500"},
 		"row 80: HTTP 500, body 200":       {fake(500, `{"code":200,"type":"result","status":"ok"}`), batch.ErrUnavailable, batch.ErrAmbiguous, ""},
 		"HTTP 400, body 200":               {fake(400, `{"code":200,"type":"result","status":"ok"}`), batch.ErrUnavailable, batch.ErrAmbiguous, "the body says 200"},

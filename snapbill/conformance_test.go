@@ -123,7 +123,7 @@ func (s subject) Create(ctx context.Context, d batch.Draft) (b batch.Batch, err 
 	}
 	synctest.Test(s.t, func(t *testing.T) {
 		config := s.config
-		config.HTTPClient = &http.Client{Transport: direct{s.server}}
+		config.Middleware = func(http.RoundTripper) http.RoundTripper { return direct{s.server} }
 		before := time.Now()
 		b, err = newProvider(t, config, s.variant.provider).Create(t.Context(), d)
 		if err == nil {

@@ -79,7 +79,7 @@ func supervise(stdout io.Writer) error {
 func worker(url, path string, dies bool, stdout io.Writer) error {
 	config := citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB", BaseURL: url}
 	if dies {
-		config.HTTPClient = &http.Client{Transport: killer{}}
+		config.Middleware = func(next http.RoundTripper) http.RoundTripper { return killer{next} }
 	}
 	client, err := citypay.New(config)
 	if err != nil {
@@ -118,10 +118,10 @@ func worker(url, path string, dies bool, stdout io.Writer) error {
 
 // killer ends the process when the service has taken the batch, and nobody
 // here knows yet.
-type killer struct{}
+type killer struct{ next http.RoundTripper }
 
-func (killer) RoundTrip(r *http.Request) (*http.Response, error) {
-	reply, err := http.DefaultTransport.RoundTrip(r)
+func (k killer) RoundTrip(r *http.Request) (*http.Response, error) {
+	reply, err := k.next.RoundTrip(r)
 	if strings.HasSuffix(r.URL.Path, "/batch/process") {
 		fmt.Println("the request has arrived; the process is killed")
 		if self, err := os.FindProcess(os.Getpid()); err == nil {

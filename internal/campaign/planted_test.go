@@ -50,7 +50,7 @@ var planted = []struct {
 	{"each chunk of payments clears those before", "sixdotfifty", []edit{
 		{"sixdotfifty/provider.go", "ClearExisting: replace,", "ClearExisting: true,"}}},
 	{"redirects are followed", "sixdotfifty", []edit{
-		{"internal/rest/rest.go", "a.response, a.err = transport.RoundTrip(req)", "a.response, a.err = (&http.Client{Transport: transport}).Do(req)"}}},
+		{"internal/rest/attempt.go", "response, err = a.client.stack.RoundTrip(req)", "req.RequestURI = \"\"\n\tresponse, err = (&http.Client{Transport: a.client.stack}).Do(req)"}}},
 	{"amounts go through float64", "sixdotfifty", []edit{
 		{"sixdotfifty/types.go", "	n, err := rest.Decimal(string(text), 2)\n", "	var f float64\n	err := json.Unmarshal(text, &f)\n	n := int64(f * 100)\n	_ = rest.Decimal\n"}}},
 	{"an amount that is null is taken for one that is not said", "citypay", []edit{

@@ -8,11 +8,9 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
@@ -31,14 +29,16 @@ var (
 
 // An attempt is one request and what came of it.
 type attempt struct {
-	client      *Client
-	safety      Safety
-	number      int
-	start       time.Time
-	secrets     []string // those of the client, and what Authorize has set
-	response    *http.Response
-	location    string      // where a redirect would go
-	wanted, had atomic.Bool // a connection, as the transport reports
+	client   *Client
+	outer    context.Context         // of the call
+	cancel   context.CancelCauseFunc // ends ctx, the attempt's own: a silent body returns
+	number   int
+	start    time.Time
+	secrets  []string // those of the client, and what Authorize has set
+	header   http.Header
+	body     io.ReadCloser // nil if there is no reply
+	location string        // where a redirect would go
+	sending
 	exchange
 }
 
@@ -48,9 +48,6 @@ func (a *attempt) authorize(req *http.Request) error {
 	a.secrets = c.config.Secrets
 	if c.config.Authorize == nil {
 		return nil
-	}
-	if req.URL.Host != c.base.Host || req.URL.Scheme != c.base.Scheme {
-		return c.fail(Op{}, batch.ErrInvalid, "refusing to send credentials to another host", nil)
 	}
 	before := req.Header.Clone()
 	if err := c.config.Authorize(req); err != nil {
@@ -70,25 +67,77 @@ func (a *attempt) authorize(req *http.Request) error {
 	return nil
 }
 
-// trace watches whether a connection was ever obtained.
-func (a *attempt) trace(req *http.Request) *http.Request {
-	return req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GetConn: func(string) { a.wanted.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { a.had.Store(true) },
-	}))
+// send sends the request through the middleware, whose reply may be anything.
+func (a *attempt) send(req *http.Request) {
+	response, err := a.roundTrip(req)
+	switch {
+	case err != nil:
+		a.err = err
+		if response != nil && response.Body != nil {
+			a.close(response.Body)
+		}
+	case response == nil:
+		a.err = errors.New("a middleware gave neither a reply nor an error")
+	default:
+		a.status, a.body, a.header = response.StatusCode, response.Body, response.Header.Clone()
+		if a.body == nil {
+			a.body = http.NoBody
+		}
+		if a.header == nil {
+			a.header = http.Header{}
+		}
+		if a.status < 100 {
+			a.err = fmt.Errorf("the reply has status %d, which is not a valid HTTP status", a.status)
+			a.status = 0
+		}
+		a.location = a.header.Get("Location")
+	}
+	if a.err != nil {
+		a.unsent = a.end(a.err)
+	}
 }
 
-// read reads the reply, if there is one, and decodes it. cancel ends the
-// request's context: what makes a silent body return.
-func (a *attempt) read(call Call, cancel context.CancelCauseFunc) {
-	a.connecting, a.connected = a.wanted.Load(), a.had.Load()
+// roundTrip turns a panic of a middleware into an error: the request may have
+// been sent, and the caller must learn that it is in doubt.
+func (a *attempt) roundTrip(req *http.Request) (response *http.Response, err error) {
+	defer recoverTo(&err)
+	response, err = a.client.stack.RoundTrip(req)
+	if err != nil {
+		_ = err.Error() // A nil pointer in err panics here, and not in the caller.
+		_ = errors.Is(err, io.EOF)
+	}
+	return response, err
+}
+
+func recoverTo(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("a middleware panicked: %v", p)
+	}
+}
+
+func (a *attempt) close(body io.Closer) {
+	var err error
+	defer recoverTo(&err)
+	_ = body.Close()
+}
+
+// read reads the reply, if there is one, and decodes it.
+func (a *attempt) read(call Call) {
 	a.throttles = a.client.config.ThrottleRejects
-	if a.response == nil {
+	defer func() {
+		a.end(nil)
+		a.cancel(nil)
+		a.written = int(a.writes.Load())
+	}()
+	if a.body == nil {
 		return
 	}
-	defer func() { _ = a.response.Body.Close() }()
+	defer a.close(a.body)
+	if a.err != nil {
+		return
+	}
 	if call.Reply != nil {
-		*call.Reply = Reply{a.status, a.response.Header}
+		*call.Reply = Reply{a.status, a.header}
 	}
 	a.welcome = a.status >= 200 && a.status <= 299 || call.Welcome != nil && call.Welcome(a.status)
 	limit := call.MaxReply
@@ -98,55 +147,55 @@ func (a *attempt) read(call Call, cancel context.CancelCauseFunc) {
 	if !a.welcome {
 		limit = maxErrorReply
 	}
-	idle := time.AfterFunc(bodyIdle, func() { cancel(errIdle) })
+	idle := time.AfterFunc(bodyIdle, func() { a.cancel(errIdle) })
 	defer idle.Stop()
-	body := &bodyReader{body: a.response.Body, left: limit, idle: idle}
+	body := &bodyReader{ctx: a.ctx, body: a.body, left: limit, idle: idle}
 	if a.welcome {
 		a.decode(call, body)
 	} else {
 		a.readRefusal(body)
 	}
-	if a.err != nil && errors.Is(context.Cause(a.response.Request.Context()), errIdle) {
-		a.err = errIdle
-	}
 }
 
 // decode reads a 2xx reply to its very end.
-func (a *attempt) decode(call Call, body io.Reader) {
-	header := a.response.Header
-	if encoding := header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+func (a *attempt) decode(call Call, body *bodyReader) {
+	if encoding := a.header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		a.err = fmt.Errorf("the reply is encoded as %q, which nobody asked for", clean(encoding, a.secrets))
 		return
 	}
-	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind == "text/html" || strings.HasSuffix(kind, "xml") {
+	if kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")); kind == "text/html" || strings.HasSuffix(kind, "xml") {
 		a.err = fmt.Errorf("the reply is %s: something other than the service has answered", kind)
 		return
 	}
+	var err error
 	if call.Decode != nil {
-		err := call.Decode(body)
-		if refusal := (*batch.Error)(nil); errors.As(err, &refusal) {
-			a.refusal, a.decoded = refusal, negative
-			return
-		}
-		if a.err = err; err != nil {
-			return
-		}
+		err = call.Decode(body)
 	}
 	// A reply that is cut off after its last brace is cut off all the same.
-	if _, a.err = io.Copy(io.Discard, body); a.err == nil {
+	if err == nil || errors.As(err, new(*batch.Error)) {
+		_, _ = io.Copy(io.Discard, body)
+	}
+	// The decoder's error may hide why the body ended, and a body's own error is never a refusal.
+	if body.err != nil {
+		a.err = body.err
+		return
+	}
+	if a.err = err; err == nil {
 		a.decoded = positive
+	} else if errors.As(err, &a.refusal) {
+		a.err, a.decoded = nil, negative
 	}
 }
 
-func (a *attempt) readRefusal(body io.Reader) {
+func (a *attempt) readRefusal(body *bodyReader) {
 	if a.client.config.Refusal == nil {
 		return
 	}
 	text, err := io.ReadAll(body)
 	if err != nil {
-		return // Half a refusal is none.
+		return // A truncated error body is ignored: it could hide what was refused.
 	}
-	a.refusal = a.client.config.Refusal(a.status, a.response.Header, text)
+	a.refusal = a.client.config.Refusal(a.status, a.header, text)
 }
 
 // finish turns the exchange into the error of the call, or nil.
@@ -161,13 +210,10 @@ func (a *attempt) finish(op Op) error {
 
 func (a *attempt) error(op Op, v verdict) *batch.Error {
 	e := &batch.Error{Kind: v.kind, Provider: a.client.config.Provider, Op: op.Name, Status: a.status}
-	if a.response != nil {
-		h := a.response.Header
-		e.RetryAfter = retryAfter(h.Get("Retry-After"), time.Now())
-		e.RequestID = clean(first(h.Get("X-Request-Id"), h.Get("Request-Id")), a.secrets)
-		if a.status >= 300 && a.status <= 399 && a.location != "" {
-			e.Message = "redirects are not followed; this one goes to " + clean(whereTo(a.location), a.secrets)
-		}
+	e.RetryAfter = retryAfter(a.header.Get("Retry-After"), time.Now())
+	e.RequestID = clean(first(a.header.Get("X-Request-Id"), a.header.Get("Request-Id")), a.secrets)
+	if a.status >= 300 && a.status <= 399 && a.location != "" {
+		e.Message = "redirects are not followed; this one goes to " + clean(whereTo(a.location), a.secrets)
 	}
 	if r := a.refusal; r != nil {
 		e.Code, e.Message = clean(r.Code, a.secrets), clean(r.Message, a.secrets)
@@ -179,10 +225,29 @@ func (a *attempt) error(op Op, v verdict) *batch.Error {
 			e.Err = cleanCause(r.Err, a.secrets)
 		}
 	}
+	if a.safety == Once && a.written > 1 {
+		e.Message = strings.TrimSuffix(fmt.Sprintf("%d requests were written, and each can have moved money; %s", a.written, e.Message), "; ")
+	}
 	if a.err != nil {
 		e.Err = cleanCause(a.err, a.secrets)
 	}
+	if v.outcome != rejected {
+		withEnded(a.outer, e)
+	}
 	return e
+}
+
+// withEnded lets an error match the error of a context that has ended: what
+// net/http and decoders return does not always.
+func withEnded(ctx context.Context, e *batch.Error) {
+	ended := ctx.Err()
+	switch {
+	case ended == nil || errors.Is(e.Err, ended):
+	case e.Err == nil:
+		e.Err = ended
+	default:
+		e.Err = fmt.Errorf("%w: %w", ended, e.Err)
+	}
 }
 
 func (a *attempt) log(op Op, v verdict) {
@@ -194,16 +259,9 @@ func (a *attempt) log(op Op, v verdict) {
 	if v.outcome != accepted {
 		level = slog.LevelWarn
 	}
-	logger.LogAttrs(a.context(), level, "call",
+	logger.LogAttrs(a.outer, level, "call",
 		slog.String("provider", a.client.config.Provider), slog.String("op", op.Name), slog.Int("attempt", a.number),
 		slog.Int("status", a.status), slog.Duration("duration", time.Since(a.start)), slog.String("kind", string(v.kind)))
-}
-
-func (a *attempt) context() context.Context {
-	if a.response != nil && a.response.Request != nil {
-		return a.response.Request.Context()
-	}
-	return context.Background()
 }
 
 // whereTo names the target of a redirect by scheme and host alone.
@@ -247,26 +305,41 @@ func retryAfter(value string, now time.Time) time.Duration {
 }
 
 // bodyReader reads a body up to a limit, and restarts the idle timer with
-// every byte that comes.
+// every byte that comes. It keeps why the body ended before its end.
 type bodyReader struct {
+	ctx  context.Context
 	body io.Reader
 	left int64
 	idle *time.Timer
+	err  error
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		// One byte more decides whether it ends here.
-		n, err := b.body.Read(p[:min(1, len(p))])
-		if n > 0 {
-			return 0, errTooLarge
-		}
-		return 0, err
+	if b.err != nil || len(p) == 0 {
+		return 0, b.err
 	}
-	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	if n > 0 {
+	// At the limit, one byte more decides whether the body ends here.
+	most := min(int64(len(p)), max(b.left, 1))
+	n, err := b.next(p[:most])
+	switch {
+	case context.Cause(b.ctx) != nil:
+		err = context.Cause(b.ctx) // Some bodies go on, or hide why they ended.
+	case n < 0 || int64(n) > most:
+		n, err = 0, errors.New("a middleware gave a body that miscounts its bytes")
+	case int64(n) > b.left:
+		n, err = 0, errTooLarge
+	case n > 0:
+		b.left -= int64(n)
 		b.idle.Reset(bodyIdle)
 	}
+	if err != nil && err != io.EOF { //nolint:errorlint // A reader returns it bare.
+		b.err = err
+		return 0, err
+	}
 	return n, err
+}
+
+func (b *bodyReader) next(p []byte) (n int, err error) {
+	defer recoverTo(&err)
+	return b.body.Read(p)
 }

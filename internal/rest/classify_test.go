@@ -21,11 +21,20 @@ import (
 func TestClassify(t *testing.T) {
 	dial := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	theirs := &batch.Error{Kind: batch.ErrInvalid}
-	unconnected := func(err error) exchange { return exchange{connecting: true, err: err} }
-	connected := func(err error) exchange { return exchange{connecting: true, connected: true, err: err} }
-	status := func(code int) exchange { return exchange{connecting: true, connected: true, status: code} }
+	unsent := func(err error) exchange { return exchange{unsent: true, err: err} }
+	sent := func(err error) exchange { return exchange{written: 1, err: err} }
+	status := func(code int) exchange { return exchange{written: 1, status: code} }
 	refused := func(code int) exchange { x := status(code); x.refusal = theirs; return x }
+	said := func(code int, kind batch.Kind) exchange {
+		x := status(code)
+		x.refusal = &batch.Error{Kind: kind}
+		return x
+	}
 	ok := func(d decoding) exchange { x := status(200); x.welcome, x.decoded = true, d; return x }
+	no := ok(negative)
+	no.refusal = theirs
+	twice := ok(positive)
+	twice.written = 2
 	const again = true
 
 	for name, c := range map[string]struct {
@@ -35,51 +44,54 @@ func TestClassify(t *testing.T) {
 		read    batch.Kind // of a Repeatable one
 		retry   bool       // of a Repeatable one
 	}{
-		// No connection was obtained.
-		"refused":                      {unconnected(dial), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"refused, as net/http says it": {unconnected(&url.Error{Op: "Post", URL: "x", Err: dial}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"no such host":                 {unconnected(&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"DNS fails for now":            {unconnected(&net.DNSError{IsTemporary: true}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"dial timeout":                 {unconnected(&net.OpError{Op: "dial", Err: context.DeadlineExceeded}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"cancelled while dialling":     {unconnected(context.Canceled), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"bad certificate":              {unconnected(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"wrong host":                   {unconnected(x509.HostnameError{Certificate: &x509.Certificate{}}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"plain HTTP on the TLS port":   {unconnected(tls.RecordHeaderError{}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"the same, as net/http says":   {unconnected(http.ErrSchemeMismatch), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"TLS alert":                    {unconnected(tls.AlertError(40)), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"TLS handshake timeout":        {unconnected(errors.New("net/http: TLS handshake timeout")), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"proxy refuses CONNECT":        {unconnected(&net.OpError{Op: "proxyconnect", Err: io.EOF}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		// The wire proves that nothing was sent.
+		"refused":                      {unsent(dial), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"refused, as net/http says it": {unsent(&url.Error{Op: "Post", URL: "x", Err: dial}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"no such host":                 {unsent(&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
+		"DNS fails for now":            {unsent(&net.DNSError{IsTemporary: true}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"dial timeout":                 {unsent(&net.OpError{Op: "dial", Err: context.DeadlineExceeded}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"bad certificate":              {unsent(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
+		"plain HTTP on the TLS port":   {unsent(tls.RecordHeaderError{}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
+		"the same, as net/http says":   {unsent(http.ErrSchemeMismatch), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
+		"EOF in the handshake":         {unsent(io.EOF), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
 
-		// Both proofs are needed.
-		"dial error, but a connection was had":     {connected(dial), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"no connection, but not a dial error":      {unconnected(io.EOF), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"dial error of a transport that is silent": {exchange{err: dial}, unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"cancelled, of a transport that is silent": {exchange{err: context.Canceled}, unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-
-		// A connection was obtained, and no reply came.
-		"reset":            {connected(errors.New("connection reset by peer")), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"EOF":              {connected(io.EOF), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"timeout":          {connected(context.DeadlineExceeded), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"cancelled":        {connected(context.Canceled), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		// There is no such proof, and no reply.
+		"a dial error":     {sent(dial), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"reset":            {sent(errors.New("connection reset by peer")), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"EOF":              {sent(io.EOF), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"timeout":          {sent(context.DeadlineExceeded), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"cancelled":        {sent(context.Canceled), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
 		"nothing is known": {exchange{}, unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
 
 		// 2xx.
 		"a definite yes":         {ok(positive), accepted, "", "", false},
-		"a definite no":          {ok(negative), rejected, batch.ErrInvalid, batch.ErrInvalid, false},
+		"a definite no":          {no, rejected, batch.ErrInvalid, batch.ErrInvalid, false},
 		"cut short, or nonsense": {ok(broken), unknown, batch.ErrAmbiguous, batch.ErrProtocol, again},
 
-		// Refusals.
-		"401":                     {status(401), rejected, batch.ErrAuth, batch.ErrAuth, false},
-		"403":                     {status(403), rejected, batch.ErrAuth, batch.ErrAuth, false},
-		"425":                     {status(425), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"429":                     {status(429), unknown, batch.ErrAmbiguous, batch.ErrThrottled, again},
-		"429, documented":         {exchange{status: 429, throttles: true}, rejected, batch.ErrThrottled, batch.ErrThrottled, again},
-		"501":                     {status(501), rejected, batch.ErrUnsupported, batch.ErrUnsupported, false},
-		"505":                     {status(505), rejected, batch.ErrUnsupported, batch.ErrUnsupported, false},
-		"404 of the service":      {exchange{status: 404, refusal: &batch.Error{}}, rejected, batch.ErrNotFound, batch.ErrNotFound, false},
-		"404 of a proxy":          {status(404), unknown, batch.ErrAmbiguous, batch.ErrProtocol, false},
-		"422, the service's kind": {exchange{status: 422, refusal: &batch.Error{Kind: batch.ErrFunds}}, rejected, batch.ErrFunds, batch.ErrFunds, false},
-		"422, it does not know":   {exchange{status: 422, refusal: &batch.Error{Kind: batch.ErrAmbiguous}}, unknown, batch.ErrAmbiguous, batch.ErrUnavailable, false},
+		// In the service's own words.
+		"401":                     {said(401, ""), rejected, batch.ErrAuth, batch.ErrAuth, false},
+		"403":                     {said(403, ""), rejected, batch.ErrAuth, batch.ErrAuth, false},
+		"403 of another kind":     {said(403, batch.ErrConflict), rejected, batch.ErrConflict, batch.ErrConflict, false},
+		"404":                     {said(404, ""), rejected, batch.ErrNotFound, batch.ErrNotFound, false},
+		"425":                     {said(425, ""), rejected, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"429, not documented":     {said(429, ""), unknown, batch.ErrAmbiguous, batch.ErrThrottled, again},
+		"429, documented":         {exchange{status: 429, throttles: true, refusal: &batch.Error{}}, rejected, batch.ErrThrottled, batch.ErrThrottled, again},
+		"501":                     {said(501, ""), rejected, batch.ErrUnsupported, batch.ErrUnsupported, false},
+		"505":                     {said(505, ""), rejected, batch.ErrUnsupported, batch.ErrUnsupported, false},
+		"422, the service's kind": {said(422, batch.ErrFunds), rejected, batch.ErrFunds, batch.ErrFunds, false},
+		"422, it does not know":   {said(422, batch.ErrAmbiguous), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, false},
+
+		// The same in foreign words: no status is a refusal by itself.
+		"a foreign 401": {status(401), unknown, batch.ErrAmbiguous, batch.ErrAuth, false},
+		"a foreign 403": {status(403), unknown, batch.ErrAmbiguous, batch.ErrAuth, false},
+		"a foreign 404": {status(404), unknown, batch.ErrAmbiguous, batch.ErrProtocol, false},
+		"a foreign 425": {status(425), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"a foreign 429": {exchange{status: 429, throttles: true}, unknown, batch.ErrAmbiguous, batch.ErrThrottled, again},
+		"a foreign 501": {status(501), unknown, batch.ErrAmbiguous, batch.ErrUnsupported, false},
+		"a foreign 505": {status(505), unknown, batch.ErrAmbiguous, batch.ErrUnsupported, false},
+
+		// Whatever the reply.
+		"written twice": {twice, unknown, batch.ErrAmbiguous, "", false},
 
 		// Neither yes nor no.
 		"408":               {status(408), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
@@ -99,7 +111,8 @@ func TestClassify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, verdict{c.outcome, c.once, false}, classify(Once, c.x), "of what must be sent once")
-			require.Equal(t, verdict{c.outcome, c.read, c.retry}, classify(Repeatable, c.x), "of a read")
+			read := classify(Repeatable, c.x)
+			require.Equal(t, []any{c.read, c.retry}, []any{read.kind, read.retry}, "of a read")
 		})
 	}
 	for _, code := range []int{400, 405, 406, 411, 413, 414, 415, 422} {
@@ -117,11 +130,12 @@ func FuzzClassify(f *testing.F) {
 		batch.ErrUnavailable, batch.ErrProtocol, batch.ErrUnsupported, batch.ErrAmbiguous}
 	causes := []error{nil, io.EOF, io.ErrUnexpectedEOF, context.Canceled, context.DeadlineExceeded, &net.OpError{Op: "dial", Err: io.EOF},
 		&net.OpError{Op: "read", Err: io.EOF}, &net.DNSError{}, tls.RecordHeaderError{}}
-	f.Add(200, uint8(0), uint8(1), uint8(2), true, true, false, false)
-	f.Add(422, uint8(0), uint8(1), uint8(0), true, true, true, true)
-	f.Add(0, uint8(5), uint8(0), uint8(0), true, false, false, false)
-	f.Fuzz(func(t *testing.T, status int, cause, kind, decoded uint8, connecting, connected, hasRefusal, throttles bool) {
-		x := exchange{connecting: connecting, connected: connected, err: causes[int(cause)%len(causes)], status: status,
+	f.Add(200, uint8(0), uint8(1), uint8(2), 1, false, false, false)
+	f.Add(422, uint8(0), uint8(1), uint8(0), 1, false, true, true)
+	f.Add(403, uint8(0), uint8(1), uint8(0), 1, false, false, false)
+	f.Add(0, uint8(5), uint8(0), uint8(0), 0, true, false, false)
+	f.Fuzz(func(t *testing.T, status int, cause, kind, decoded uint8, written int, unsent, hasRefusal, throttles bool) {
+		x := exchange{unsent: unsent, written: written, err: causes[int(cause)%len(causes)], status: status,
 			throttles: throttles, decoded: decoding(decoded % 3), welcome: status >= 200 && status <= 299}
 		if hasRefusal {
 			x.refusal = &batch.Error{Kind: kinds[int(kind)%len(kinds)]}
@@ -137,8 +151,14 @@ func FuzzClassify(f *testing.F) {
 			if !slices.Contains(kinds, v.kind) {
 				t.Fatalf("kind %q does not exist", v.kind)
 			}
-			if v.outcome == notSent && status != 425 && (connected || !connecting) {
+			if v.outcome == notSent && !unsent {
 				t.Fatalf("not sent, without proof: %+v", x)
+			}
+			if v.outcome == rejected && !hasRefusal {
+				t.Fatalf("rejected, without the service's words: %+v", x)
+			}
+			if safety == Once && written > 1 && v.outcome != unknown {
+				t.Fatalf("written twice, and clear: %+v", x)
 			}
 			if safety == Once && (v.retry || (v.outcome == unknown) != (v.kind == batch.ErrAmbiguous)) {
 				t.Fatalf("once: %+v gives %+v", x, v)
@@ -153,7 +173,7 @@ func FuzzClassify(f *testing.F) {
 // A service that says that the credential is wrong is believed, whatever the
 // status, where nothing could have happened.
 func TestARefusedCredentialEndsARead(t *testing.T) {
-	x := exchange{connecting: true, connected: true, status: 500, refusal: &batch.Error{Kind: batch.ErrAuth}}
+	x := exchange{written: 1, status: 500, refusal: &batch.Error{Kind: batch.ErrAuth}}
 	require.Equal(t, verdict{rejected, batch.ErrAuth, false}, classify(Repeatable, x))
 	require.Equal(t, verdict{unknown, batch.ErrAmbiguous, false}, classify(Once, x))
 }

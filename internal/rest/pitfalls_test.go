@@ -79,9 +79,9 @@ func TestPitfall02RetryAfterHasNoCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		client := newClient(t, withWaits, func(c *Config) {
-			c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			c.Middleware = only(func(r *http.Request) (*http.Response, error) {
 				return answer(r, 503, "Retry-After", "31536000"), nil
-			})}
+			})
 		})
 		err := client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK})
 		require.ErrorIs(t, err, batch.ErrUnavailable)
@@ -163,12 +163,11 @@ func TestPitfall08BodiesCanBeReplayed(t *testing.T) {
 	require.NotNil(t, req.GetBody, "the default lets net/http send the body again")
 
 	client := newClient(t, "https://service.test", func(c *Config) {
-		c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		c.Middleware = only(func(r *http.Request) (*http.Response, error) {
 			require.Nil(t, r.GetBody)
-			require.True(t, r.Close)
 			require.EqualValues(t, 5, r.ContentLength)
 			return answer(r, 200), nil
-		})}
+		})
 	})
 	require.NoError(t, client.Do(t.Context(), Call{Op: opPay, Body: []byte("12345"), Decode: decodeOK}))
 }
@@ -185,10 +184,10 @@ func TestPitfall09SignaturesGrowStale(t *testing.T) {
 	n := 0
 	client := newClient(t, "https://service.test", func(c *Config) {
 		c.Authorize = func(r *http.Request) error { n++; r.Header.Set("X-Api-Key", fmt.Sprint("key-", n)); return nil }
-		c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		c.Middleware = only(func(r *http.Request) (*http.Response, error) {
 			keys = append(keys, r.Header.Get("X-Api-Key"))
 			return answer(r, 500), nil
-		})}
+		})
 	})
 	require.Error(t, client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK}))
 	require.Equal(t, []string{"key-1", "key-2", "key-3"}, keys, "every attempt is signed for itself")
@@ -206,7 +205,7 @@ func TestPitfall10RetriesHideInAnHTTPClient(t *testing.T) {
 
 	_, err = New(Config{Provider: "test", BaseURL: s.URL, HTTPClient: hidden})
 	require.ErrorIs(t, err, batch.ErrInvalid)
-	require.ErrorContains(t, err, "HTTPClient: must not retry")
+	require.ErrorContains(t, err, "HTTPClient: Transport must be nil or an *http.Transport; Config.Middleware takes any other")
 }
 
 // A read whose body breaks off is repeated: Do of the library would not.

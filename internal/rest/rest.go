@@ -14,15 +14,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
-
-	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/batchway/batchway-go/batch"
 )
@@ -49,22 +46,25 @@ type Op struct {
 type Config struct {
 	Provider   string       // the name in errors
 	BaseURL    string       // https, or http on a loopback host; no userinfo, query or fragment
-	HTTPClient *http.Client // optional; only its Transport is used
+	HTTPClient *http.Client // optional; nil or *http.Transport: its proxy, dialer and certificates are used
+	// Middleware, if set, wraps the wire on which all requests go. It is called once.
+	Middleware func(http.RoundTripper) http.RoundTripper
 	Logger     *slog.Logger // optional; op, status, duration, attempt; never bodies, headers or URLs
 
 	// Authorize sets the credential headers. It is called for every attempt,
-	// last of all, and only for a request to BaseURL's host. Its error means
-	// that nothing was sent.
+	// last of all before the middleware. Its error means that nothing was sent.
 	Authorize func(*http.Request) error
 	// Unauthorized, if set, hears that this request was answered 401, so that
 	// a token can be dropped; a Repeatable operation is then tried once more.
 	Unauthorized func(*http.Request)
-	// Refusal reads the service's own error reply (any status but 2xx) and
-	// returns what it means, or nil if the service did not write this: then a
-	// proxy spoke, and a Once operation is ambiguous. A Kind of ErrAmbiguous
-	// says that the service itself does not know.
+	// Refusal reads an error reply (any status but 2xx) and returns what it
+	// means. It must return nil for every reply that is not documented by the
+	// service, in status, content type, shape and words: a proxy can have
+	// written it, and a Once operation is then ambiguous. A Kind of
+	// ErrAmbiguous says that the service itself does not know.
 	Refusal func(status int, header http.Header, body []byte) *batch.Error
-	// ThrottleRejects: the service documents that a 429 was not processed.
+	// ThrottleRejects: the service documents that a 429 in its own words was
+	// not processed.
 	ThrottleRejects bool
 	// Secrets never appear in an error, whatever a service echoes.
 	Secrets []string
@@ -100,11 +100,13 @@ type Reply struct {
 // Client makes the calls of one provider client.
 type Client struct {
 	config Config
-	base   *url.URL
-	once   http.RoundTripper
+	base   *url.URL          // where requests go
+	name   string            // base in its canonical form
+	once   http.RoundTripper // what the wire sends with
 	reads  http.RoundTripper
-	budget atomic.Int64 // what failed reads may still spend on being repeated
-	noWait bool         // for tests on real sockets, where time is real
+	stack  http.RoundTripper // the middleware around the wire
+	budget atomic.Int64      // what failed reads may still spend on being repeated
+	noWait bool              // for tests on real sockets, where time is real
 }
 
 // New checks the configuration. It does no I/O.
@@ -112,36 +114,23 @@ func New(c Config) (*Client, error) {
 	invalid := func(field, message string) error {
 		return batch.Invalid(c.Provider, "New", []batch.FieldError{{Item: -1, Field: field, Message: message}})
 	}
-	base, err := url.Parse(c.BaseURL)
-	switch {
-	case err != nil || base.Host == "":
-		// The parse error would repeat the URL, which may hold a password.
-		return nil, invalid("BaseURL", "is no URL with a host")
-	case base.User != nil:
-		return nil, invalid("BaseURL", "must not hold a user name or password")
-	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
-		return nil, invalid("BaseURL", "must not hold a query or a fragment")
-	case base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())):
-		return nil, invalid("BaseURL", "must be https (http is for loopback hosts)")
+	base, fault := parseBase(c.BaseURL)
+	if fault != "" {
+		return nil, invalid("BaseURL", fault)
 	}
-	if c.HTTPClient != nil {
-		if _, retries := c.HTTPClient.Transport.(*retryablehttp.RoundTripper); retries {
-			return nil, invalid("HTTPClient", "must not retry: it would send what must be sent once again")
+	once, reads, fault := transports(c.HTTPClient)
+	if fault != "" {
+		return nil, invalid("HTTPClient", fault)
+	}
+	client := &Client{config: c, base: base, name: canonical(base), once: once, reads: reads, stack: wire{}}
+	if c.Middleware != nil {
+		if client.stack = c.Middleware(wire{}); client.stack == nil {
+			return nil, invalid("Middleware", "must return a RoundTripper; it returned nil")
 		}
 	}
-	base.Path = strings.TrimSuffix(base.Path, "/")
-	client := &Client{config: c, base: base, once: onceTransport(c.HTTPClient), reads: readTransport(c.HTTPClient)}
 	client.budget.Store(budgetLimit)
 	return client, nil
 }
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// Host is the host that the client speaks to: "sandbox.citypay.com".
-func (c *Client) Host() string { return c.base.Host }
 
 // CloseIdleConnections closes the connections that no call is using.
 func (c *Client) CloseIdleConnections() {
@@ -175,38 +164,32 @@ const onceLimit = 10 * time.Minute
 func (c *Client) sendOnce(ctx context.Context, call Call, target string) error {
 	ctx, stop := context.WithTimeout(ctx, onceLimit)
 	defer stop()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	req, err := newRequest(ctx, call, target)
 	if err != nil {
 		return c.fail(call.Op, batch.ErrInvalid, "no request can be made of this", nil)
 	}
-	req.Close = true  // A connection of its own: no other request can break it.
-	req.GetBody = nil // Nobody below can send the body again.
-	a, err := c.attempt(c.once, req, call.Op, 1)
+	req.GetBody = nil // Nothing below can send the body again.
+	a, err := c.attempt(req, call.Op, 1)
 	if err != nil {
 		return c.unauthorized(call.Op, err)
 	}
-	a.read(call, cancel)
+	a.read(call)
 	return a.finish(call.Op)
 }
 
 // attempt authorizes and sends one request. Its error is that of Authorize.
-func (c *Client) attempt(transport http.RoundTripper, req *http.Request, op Op, number int) (*attempt, error) {
-	a := &attempt{client: c, safety: op.Safety, number: number, start: time.Now()}
+func (c *Client) attempt(req *http.Request, op Op, number int) (*attempt, error) {
+	a := &attempt{client: c, outer: req.Context(), number: number, start: time.Now()}
+	a.wire, a.safety = c, op.Safety
+	a.ctx, a.cancel = context.WithCancelCause(a.outer)
+	req = req.WithContext(context.WithValue(a.ctx, sendingKey{}, &a.sending))
 	if err := a.authorize(req); err != nil {
+		a.cancel(nil)
 		return nil, err
 	}
-	req = a.trace(req)
-	a.response, a.err = transport.RoundTrip(req) //nolint:bodyclose // attempt.read closes it.
-	if a.err == nil {
-		a.status = a.response.StatusCode
-		// Nobody above may follow it, or repeat it in an error.
-		a.location = a.response.Header.Get("Location")
-		a.response.Header.Del("Location")
-		if a.status == http.StatusUnauthorized && c.config.Unauthorized != nil {
-			c.config.Unauthorized(req)
-		}
+	a.send(req)
+	if a.status == http.StatusUnauthorized && c.config.Unauthorized != nil {
+		c.config.Unauthorized(req)
 	}
 	return a, nil
 }
@@ -226,6 +209,7 @@ func newRequest(ctx context.Context, call Call, target string) (*http.Request, e
 
 func setHeaders(h http.Header, call Call) {
 	h.Set("Accept", "application/json")
+	h.Set("Accept-Encoding", "identity") // Without it, a service may choose any coding (RFC 9110 12.5.3).
 	h.Set("User-Agent", "batchway-go")
 	if call.ContentType != "" {
 		h.Set("Content-Type", call.ContentType)

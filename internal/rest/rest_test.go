@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -226,10 +229,10 @@ func TestNothingIsSent(t *testing.T) {
 	nobody := "http://" + free.Addr().String()
 	require.NoError(t, free.Close())
 	quiet := log.New(io.Discard, "", 0)
-	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
-	tls.Config.ErrorLog = quiet
-	tls.StartTLS()
-	t.Cleanup(tls.Close)
+	encrypted := httptest.NewUnstartedServer(http.NotFoundHandler())
+	encrypted.Config.ErrorLog = quiet
+	encrypted.StartTLS()
+	t.Cleanup(encrypted.Close)
 	talksPlain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(talksPlain.Close)
 	plain := serveRaw(t, always("HTTP/1.1 400 Bad Request\r\n\r\n", closeIt))
@@ -245,7 +248,7 @@ func TestNothingIsSent(t *testing.T) {
 	}{
 		"row 1: the context has ended":    {plain.url, ended, nil, batch.ErrUnavailable, context.Canceled},
 		"row 8: connection refused":       {nobody, nil, nil, batch.ErrUnavailable, nil},
-		"row 9: an unknown authority":     {tls.URL, nil, nil, batch.ErrUnavailable, nil},
+		"row 9: an unknown authority":     {encrypted.URL, nil, nil, batch.ErrUnavailable, nil},
 		"row 10: plain HTTP behind https": {strings.Replace(talksPlain.URL, "http:", "https:", 1), nil, nil, batch.ErrUnavailable, nil},
 		"no credential":                   {plain.url, nil, func(c *Config) { c.Authorize = func(*http.Request) error { return io.EOF } }, batch.ErrUnavailable, nil},
 		"a credential that is refused":    {plain.url, nil, func(c *Config) { c.Authorize = func(*http.Request) error { return &batch.Error{Kind: batch.ErrAuth} } }, batch.ErrAuth, nil},
@@ -283,7 +286,7 @@ func TestASilentTransportIsAmbiguous(t *testing.T) {
 		calls++
 		return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	})
-	err := newClient(t, "https://service.test", func(c *Config) { c.HTTPClient = &http.Client{Transport: silent} }).
+	err := newClient(t, "https://service.test", func(c *Config) { c.Middleware = only(silent) }).
 		Do(t.Context(), Call{Op: opPay, Decode: decodeOK})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Equal(t, 1, calls)
@@ -292,6 +295,11 @@ func TestASilentTransportIsAmbiguous(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// only is a middleware that answers by itself.
+func only(f roundTrip) func(http.RoundTripper) http.RoundTripper {
+	return func(http.RoundTripper) http.RoundTripper { return f }
+}
 
 func TestContextEndsUnderWay(t *testing.T) {
 	t.Run("row 3: while dialling", func(t *testing.T) {
@@ -328,9 +336,9 @@ func TestContextEndsUnderWay(t *testing.T) {
 	t.Run("row 5: while a read waits to be repeated", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client := newClient(t, withWaits, func(c *Config) {
-				c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				c.Middleware = only(func(r *http.Request) (*http.Response, error) {
 					return answer(r, 503, "Retry-After", "15"), nil
-				})}
+				})
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			time.AfterFunc(time.Second, cancel)
@@ -423,11 +431,11 @@ func TestReadsAreRepeated(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := 0
 				client := newClient(t, withWaits, func(config *Config) {
-					config.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					config.Middleware = only(func(r *http.Request) (*http.Response, error) {
 						status := c.statuses[min(calls, len(c.statuses)-1)]
 						calls++
 						return answer(r, status, c.header...), nil
-					})}
+					})
 				})
 				start := time.Now()
 				err := client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK})
@@ -455,13 +463,13 @@ func TestA401RenewsTheCredentialOfAReadOnce(t *testing.T) {
 				renewed++
 				token = "new"
 			}
-			c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			c.Middleware = only(func(r *http.Request) (*http.Response, error) {
 				calls++
 				if r.Header.Get("Authorization") == "Bearer new" {
 					return answer(r, 200), nil
 				}
 				return answer(r, 401), nil
-			})}
+			})
 		})
 		err := client.Do(t.Context(), Call{Op: op, Decode: decodeOK})
 		require.Equal(t, 1, renewed)
@@ -470,7 +478,7 @@ func TestA401RenewsTheCredentialOfAReadOnce(t *testing.T) {
 			require.Equal(t, 2, calls)
 			continue
 		}
-		require.ErrorIs(t, err, batch.ErrAuth)
+		require.ErrorIs(t, err, batch.ErrAmbiguous, "the 401 is not in the service's words")
 		require.Equal(t, 1, calls, "what moves money is not repeated, not even after a 401")
 	}
 }
@@ -478,7 +486,7 @@ func TestA401RenewsTheCredentialOfAReadOnce(t *testing.T) {
 func TestTheBudgetOfRetriesRunsOut(t *testing.T) {
 	calls := 0
 	client := newClient(t, "https://service.test", func(c *Config) {
-		c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) { calls++; return answer(r, 500), nil })}
+		c.Middleware = only(func(r *http.Request) (*http.Response, error) { calls++; return answer(r, 500), nil })
 	})
 	for range 200 {
 		require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK}), batch.ErrUnavailable)
@@ -488,24 +496,64 @@ func TestTheBudgetOfRetriesRunsOut(t *testing.T) {
 
 func TestNewRefusesABadBaseURL(t *testing.T) {
 	for url, fault := range map[string]string{
-		"":                                   "no URL",
-		"service.test":                       "no URL",
+		"":                                   "must be a URL with a host",
+		"service.test":                       "must be a URL with a host",
+		"https://:443":                       "must be a URL with a host",
+		"https://.":                          "must have a host",
+		"https://b\u00fccher.test":           "punycode",
+		"https://x.test:0":                   "port from 1 to 65535",
+		"https://x.test:65536":               "port from 1 to 65535",
+		"https://x.test/a//b":                "path without empty parts",
+		"https://x.test/a/../b":              "path without empty parts",
+		"https://x.test/a/./b":               "path without empty parts",
+		"https://x.test/za/%50ay":            "unusual escapes",
+		"https://x.test/a%2fb":               "path without empty parts",
 		"http://service.test":                "must be https",
+		"http://127.0.0.1.test":              "must be https",
 		"ftp://localhost":                    "must be https",
 		"https://user:" + canary + "@x.test": "user name",
 		"https://x.test/?key=" + canary:      "query",
 		"https://x.test/#" + canary:          "fragment",
-		"https://x.test:" + canary:           "no URL",
+		"https://x.test#":                    "fragment",
+		"https://x.test:" + canary:           "must be a URL with a host",
 	} {
 		_, err := New(Config{Provider: "test", BaseURL: url})
 		require.ErrorIs(t, err, batch.ErrInvalid, url)
 		require.ErrorContains(t, err, fault, url)
 		require.NotContains(t, err.Error(), canary)
+		_, err = Canonical(url)
+		require.ErrorContains(t, err, fault, url)
+		require.NotContains(t, err.Error(), canary)
 	}
-	for _, url := range []string{"https://x.test", "https://x.test/za/pay/", "http://127.0.0.1:80", "http://[::1]:1", "http://localhost"} {
-		_, err := New(Config{Provider: "test", BaseURL: url})
-		require.NoError(t, err, url)
+}
+
+// However a URL is spelt, it has one name.
+func TestABaseURLHasOneName(t *testing.T) {
+	for want, spellings := range map[string][]string{
+		"https://x.test":          {"https://x.test", "https://x.test/", "HTTPS://X.TEST", "https://x.test:443/", "https://x.test.", "https://x.test.:0443//", "https://x.test:"},
+		"https://x.test:8443":     {"https://x.test:8443", "https://X.test.:8443/"},
+		"https://x.test/za/Pay":   {"https://x.test/za/Pay", "https://X.test:443/za/Pay/"},
+		"https://x.test/a%20b":    {"https://x.test/a%20b", "https://x.test/a%20b/"},
+		"http://localhost":        {"http://localhost", "http://LOCALHOST:80/", "http://127.0.0.1", "http://[::1]:80", "http://127.9.9.9", "http://localhost.", "http://[::ffff:127.0.0.1]"},
+		"http://localhost:8080/x": {"http://127.0.0.1:8080/x/", "http://[0:0::1]:8080/x"},
+		"https://localhost":       {"https://127.0.0.1:443"},
+		"https://localhost:80":    {"https://localhost:80"},
+		"https://[2001:db8::1]":   {"https://[2001:DB8:0::1]:443"},
+		"https://192.0.2.1:1":     {"https://192.0.2.1:1"},
+	} {
+		for _, spelling := range spellings {
+			client, err := New(Config{Provider: "test", BaseURL: spelling})
+			require.NoError(t, err, spelling)
+			require.Equal(t, want, client.BaseURL(), spelling)
+			require.True(t, strings.HasPrefix(want, client.base.Scheme+"://"+client.Host()), spelling)
+			named, err := Canonical(spelling)
+			require.NoError(t, err)
+			require.Equal(t, want, named)
+		}
 	}
+	client, err := New(Config{Provider: "test", BaseURL: "http://127.0.0.1:8080"})
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:8080", client.base.Host, "requests go where the user's listener is")
 }
 
 func TestPathsStayBelowTheBaseURL(t *testing.T) {
@@ -561,7 +609,7 @@ func TestNoCredentialLeaks(t *testing.T) {
 
 	cause := errors.New("broken by " + canary)
 	broken := newClient(t, "https://service.test", func(c *Config) {
-		c.HTTPClient = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, cause })}
+		c.Middleware = only(func(*http.Request) (*http.Response, error) { return nil, cause })
 	})
 	err := broken.Do(t.Context(), Call{Op: opPay, Decode: decodeOK})
 	require.ErrorIs(t, err, cause)
@@ -573,4 +621,65 @@ func TestWordsOfAServiceAreMadeFit(t *testing.T) {
 	require.Equal(t, "x\uFFFDy", clean("x\xffy", nil))
 	require.Equal(t, strings.Repeat("é", 256)+"...", clean(strings.Repeat("é", 300), nil))
 	require.Equal(t, "key [redacted]!", clean("key "+canary+"!", []string{canary, "", "ke"}))
+}
+
+func TestHTTPClientGivesOnlyProxyDialerAndCertificates(t *testing.T) {
+	dialTLS := func(context.Context, string, string) (net.Conn, error) { return nil, io.EOF }
+	for fault, transport := range map[string]http.RoundTripper{
+		"Config.Middleware takes any other RoundTripper": only(nil)(nil),
+		"DialTLSContext must be nil":                     &http.Transport{DialTLSContext: dialTLS},
+		"DialTLSContext must be nil:":                    &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, io.EOF }},
+		"Dial must be nil":                               &http.Transport{Dial: func(string, string) (net.Conn, error) { return nil, io.EOF }},
+		"InsecureSkipVerify must not be set":             &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+	} {
+		_, err := New(Config{Provider: "test", BaseURL: "https://x.test", HTTPClient: &http.Client{Transport: transport}})
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.ErrorContains(t, err, "HTTPClient: ")
+		require.ErrorContains(t, err, fault)
+	}
+	_, err := New(Config{Provider: "test", BaseURL: "https://x.test", Middleware: func(http.RoundTripper) http.RoundTripper { return nil }})
+	require.ErrorContains(t, err, "Middleware: must return a RoundTripper")
+
+	proxy, _ := url.Parse("http://proxy.test")
+	roots := x509.NewCertPool()
+	theirs := &http.Transport{
+		Proxy:              http.ProxyURL(proxy),
+		ProxyConnectHeader: http.Header{"X": {"y"}},
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS10, NextProtos: []string{"h2"}, InsecureSkipVerify: true,
+			VerifyConnection: func(tls.ConnectionState) error { return nil }},
+		ForceAttemptHTTP2: true, DisableKeepAlives: false, MaxResponseHeaderBytes: 1 << 30, MaxConnsPerHost: 1, ExpectContinueTimeout: time.Hour,
+		Protocols: new(http.Protocols), HTTP2: new(http.HTTP2Config),
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{"h2": nil},
+	}
+	theirs.Protocols.SetHTTP2(true)
+	theirs.Protocols.SetUnencryptedHTTP2(true)
+	theirs.RegisterProtocol("https", only(nil)(nil))
+	for _, user := range []*http.Client{nil, {}, {Transport: (*http.Transport)(nil)}, {Transport: theirs}} {
+		once, reads, fault := transports(user)
+		require.Empty(t, fault)
+		for _, ours := range []*http.Transport{once, reads} {
+			require.Equal(t, "{HTTP1}", ours.Protocols.String())
+			require.False(t, ours.ForceAttemptHTTP2)
+			require.Nil(t, ours.HTTP2)
+			require.NotNil(t, ours.TLSNextProto, "net/http adds h2 to a nil map")
+			require.Empty(t, ours.TLSNextProto)
+			require.Empty(t, ours.TLSClientConfig.NextProtos)
+			require.EqualValues(t, tls.VersionTLS12, ours.TLSClientConfig.MinVersion)
+			require.EqualValues(t, 64<<10, ours.MaxResponseHeaderBytes)
+			require.True(t, ours.DisableCompression)
+			require.NotZero(t, ours.TLSHandshakeTimeout)
+			require.NotZero(t, ours.ResponseHeaderTimeout)
+			require.Zero(t, ours.ExpectContinueTimeout)
+			if user != nil && user.Transport == theirs {
+				require.NotNil(t, ours.Proxy)
+				require.Equal(t, theirs.ProxyConnectHeader, ours.ProxyConnectHeader)
+				require.Same(t, roots, ours.TLSClientConfig.RootCAs)
+			} else {
+				require.Nil(t, ours.Proxy)
+			}
+		}
+		require.True(t, once.DisableKeepAlives)
+		require.Equal(t, 32, reads.MaxConnsPerHost)
+	}
+	require.EqualValues(t, tls.VersionTLS10, theirs.TLSClientConfig.MinVersion, "the user's own transport is left alone")
 }

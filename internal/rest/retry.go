@@ -55,8 +55,8 @@ func (c *Client) sendRepeatable(ctx context.Context, call Call, target string) e
 	if r.failed == nil {
 		return c.fail(call.Op, batch.ErrUnavailable, "", cleanCause(err, c.config.Secrets))
 	}
-	if ended := ctx.Err(); ended != nil && !errors.Is(r.failed, ended) {
-		r.failed.Err = errors.Join(ended, r.failed.Err)
+	if r.retry {
+		withEnded(ctx, r.failed)
 	}
 	return r.failed
 }
@@ -68,7 +68,6 @@ type repeated struct {
 	call    Call
 	number  int
 	current *attempt
-	cancel  context.CancelCauseFunc
 	failed  *batch.Error  // how the last attempt failed; nil if it did not
 	retry   bool          // whether another may follow
 	wait    time.Duration // and after which wait
@@ -78,12 +77,9 @@ type repeated struct {
 // RoundTrip sends one attempt.
 func (r *repeated) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.number++
-	ctx, cancel := context.WithCancelCause(req.Context())
-	r.cancel = cancel
-	req = req.Clone(ctx) // A RoundTripper must not change the request it is given.
-	a, err := r.client.attempt(r.client.reads, req, r.call.Op, r.number)
+	req = req.Clone(req.Context()) // A RoundTripper must not change the request it is given.
+	a, err := r.client.attempt(req, r.call.Op, r.number)
 	if err != nil {
-		cancel(nil)
 		r.current, r.retry = nil, false
 		r.failed = r.client.unauthorized(r.call.Op, err)
 		return nil, err
@@ -93,7 +89,7 @@ func (r *repeated) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.judge()
 		return nil, a.err
 	}
-	return a.response, nil
+	return &http.Response{StatusCode: a.status, Header: http.Header{}, Body: http.NoBody, Request: req}, nil // handle reads the true one.
 }
 
 // handle reads and judges one reply.
@@ -107,8 +103,7 @@ func (r *repeated) handle(*http.Response) error {
 
 func (r *repeated) judge() {
 	a := r.current
-	a.read(r.call, r.cancel)
-	r.cancel(nil)
+	a.read(r.call)
 	v := classify(Repeatable, a.exchange)
 	a.log(r.call.Op, v)
 	r.failed, r.retry = nil, false

@@ -1,65 +1,85 @@
 package rest
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
 )
 
-// A user's transport keeps its proxy, its dialer and its certificates. Ours
-// reads no environment: a proxy is asked for with a transport.
+const (
+	dialTimeout      = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
+	onceHeader       = 2 * time.Minute // a service may process before it answers
+	readHeader       = 30 * time.Second
+	maxHeader        = 64 << 10
+	maxReadConns     = 32
+)
 
-// onceTransport cannot send anything twice: HTTP/1.1 without keep-alive, so
-// that no request shares a connection, and net/http never resends on a fresh
-// one.
-func onceTransport(user *http.Client) http.RoundTripper {
-	t, foreign := transport(user)
-	if foreign != nil {
-		return foreign
-	}
-	t.DisableKeepAlives = true
-	t.ForceAttemptHTTP2 = false
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.TLSClientConfig.NextProtos = nil
-	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	t.ResponseHeaderTimeout = 2 * time.Minute // A service may process before it answers.
-	return t
-}
-
-func readTransport(user *http.Client) http.RoundTripper {
-	t, foreign := transport(user)
-	if foreign != nil {
-		return foreign
-	}
-	t.ResponseHeaderTimeout = 30 * time.Second
-	t.MaxConnsPerHost = 32
-	t.MaxIdleConnsPerHost = 32
-	t.IdleConnTimeout = 90 * time.Second
-	return t
-}
-
-// transport returns a fresh transport with the limits that both paths share,
-// or the user's own if that is none of net/http.
-func transport(user *http.Client) (*http.Transport, http.RoundTripper) {
-	var t *http.Transport
-	if user == nil || user.Transport == nil {
-		t = &http.Transport{
-			DialContext:       (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			ForceAttemptHTTP2: true,
+// transports returns the transports of the two paths, or what is wrong with
+// the user's. They take the proxy, the dialer and the certificates of the
+// user's transport; everything else is ours. A kept connection or HTTP/2 could
+// send a request twice. Ours read no environment.
+func transports(user *http.Client) (once, reads *http.Transport, fault string) {
+	theirs := new(http.Transport)
+	if user != nil && user.Transport != nil {
+		given, ok := user.Transport.(*http.Transport)
+		if !ok {
+			return nil, nil, "Transport must be nil or an *http.Transport; Config.Middleware takes any other RoundTripper"
 		}
-	} else if theirs, ok := user.Transport.(*http.Transport); ok {
-		t = theirs.Clone()
-	} else {
-		return nil, user.Transport
+		if given != nil {
+			theirs = given
+		}
 	}
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = new(tls.Config)
+	config := theirs.TLSClientConfig
+	switch {
+	case theirs.DialTLSContext != nil || theirs.DialTLS != nil: //nolint:staticcheck // A user may still set it.
+		return nil, nil, "DialTLSContext must be nil: use DialContext and TLSClientConfig"
+	case theirs.Dial != nil: //nolint:staticcheck // The same.
+		return nil, nil, "Dial must be nil: use DialContext"
+	case config != nil && config.InsecureSkipVerify && config.VerifyConnection == nil:
+		return nil, nil, "InsecureSkipVerify must not be set: add the service's certificate to RootCAs"
 	}
+	once = transport(theirs)
+	once.DisableKeepAlives = true // net/http sends nothing again that went out on a fresh connection.
+	once.ResponseHeaderTimeout = onceHeader
+	reads = transport(theirs)
+	reads.ResponseHeaderTimeout = readHeader
+	reads.MaxConnsPerHost = maxReadConns
+	reads.MaxIdleConnsPerHost = maxReadConns
+	reads.IdleConnTimeout = 90 * time.Second
+	return once, reads, ""
+}
+
+// transport returns what both paths have in common.
+func transport(theirs *http.Transport) *http.Transport {
+	t := &http.Transport{
+		Proxy:                  theirs.Proxy,
+		ProxyConnectHeader:     theirs.ProxyConnectHeader.Clone(),
+		GetProxyConnectHeader:  theirs.GetProxyConnectHeader,
+		OnProxyConnectResponse: theirs.OnProxyConnectResponse,
+		TLSHandshakeTimeout:    handshakeTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true, // An unasked gzip is an error, not a bomb.
+		Protocols:              new(http.Protocols),
+		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
+		TLSClientConfig:        new(tls.Config),
+	}
+	t.Protocols.SetHTTP1(true)
+	if theirs.TLSClientConfig != nil {
+		t.TLSClientConfig = theirs.TLSClientConfig.Clone()
+	}
+	t.TLSClientConfig.NextProtos = nil // HTTP/1.1 needs no negotiation.
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	t.TLSHandshakeTimeout = 10 * time.Second
-	t.MaxResponseHeaderBytes = 64 << 10
-	t.DisableCompression = true // An unasked gzip is an error, not a bomb.
-	return t, nil
+	dial := theirs.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		return dial(ctx, network, address)
+	}
+	return t
 }

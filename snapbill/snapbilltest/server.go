@@ -231,7 +231,7 @@ func (s *Server) SayState(word string) {
 func (s *Server) Break(scenario simkit.Scenario) {
 	for _, op := range []string{"UpdateBatch", "SetBatchState"} {
 		s.Kit.Break(op, scenario, s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"": "Batch is still being built"}),
-			simkit.Reply{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Basic realm="SnapBill API"`}}})
+			s.problem(http.StatusUnauthorized, "No login", nil))
 	}
 }
 
