@@ -119,7 +119,7 @@ func (t *tokens) fetch(ctx context.Context) (*Token, error) {
 		var wire struct {
 			Success   *bool  `json:"success"`
 			Token     string `json:"token"`
-			ExpiresAt *Time  `json:"expiresAt"`
+			ExpiresAt Text   `json:"expiresAt"`
 		}
 		if err := rest.JSON(&wire)(body); err != nil {
 			return err
@@ -131,11 +131,14 @@ func (t *tokens) fetch(ctx context.Context) (*Token, error) {
 		case !*wire.Success:
 			return refuse("the service does not accept the key and the secret")
 		case wire.Token == "" || strings.IndexFunc(wire.Token, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
-			return refuse("the service gave a token that is none")
+			return refuse("the service gave a token that is not valid")
 		}
 		out = Token{Token: wire.Token, life: tokenLife}
-		if wire.ExpiresAt != nil {
-			out.ExpiresAt = wire.ExpiresAt.Time
+		if wire.ExpiresAt != "" {
+			var err error
+			if out.ExpiresAt, err = ParseTime(wire.ExpiresAt); err != nil {
+				return err
+			}
 			// By the service's own clock, where it tells the time.
 			now, err := http.ParseTime(reply.Header.Get("Date"))
 			if err != nil {

@@ -1,7 +1,7 @@
 package sixdotfifty
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,9 +12,10 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/internal/rest"
@@ -106,22 +107,25 @@ func (c *Client) GetToken(ctx context.Context) (*Token, error) { return c.tokens
 //
 //	GET /accounts
 func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
-	return read[list[Account]](ctx, c.rest, opListAccounts, nil, nil)
+	return list[Account](ctx, c.rest, opListAccounts)
 }
 
 // CreateBatch makes a draft. It pays nobody. The external id is optional, and
-// unique across all batches; one that is taken is ErrInvalid.
+// unique across all batches. The batch beside an ErrAmbiguous holds what the
+// reply said, and is nil if that was nothing.
 //
 //	POST /batches
 func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error) {
-	return write[*Batch](ctx, c.rest, opCreateBatch, nil, r)
+	return write[Batch](ctx, c.rest, opCreateBatch, nil, r)
 }
 
-// ListBatches reads the batches, newest first, page by page.
+// ListBatches reads the batches, newest first, page by page. A batch in which a
+// field that decides is missing comes with an ErrProtocol, and the others
+// follow; any other error is the last.
 //
 //	GET /batches
 func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
-	return pages(opListBatches, func(skip, take int) ([]Batch, error) {
+	return each(opListBatches, pages(opListBatches, func(skip, take int) ([]row[Batch], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.StatusCode != "" {
 			query.Set("statusCode", string(o.StatusCode))
@@ -129,15 +133,15 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 		if o.ExternalID != "" {
 			query.Set("externalId", o.ExternalID)
 		}
-		return read[list[Batch]](ctx, c.rest, opListBatches, nil, query)
-	}, func(b Batch) string { return b.ID })
+		return rows[Batch](ctx, c.rest, opListBatches, nil, query)
+	}, func(b Batch) string { return b.ID }))
 }
 
 // GetBatch reads a batch with its summary, without its payments.
 //
 //	GET /batches/{id}
 func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
-	return read[*Batch](ctx, c.rest, opGetBatch, []string{id}, nil)
+	return read[Batch](ctx, c.rest, opGetBatch, []string{id})
 }
 
 // UpdateBatch changes the name or the external id of a draft. It is sent at
@@ -145,14 +149,14 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 //
 //	PUT /batches/{id}
 func (c *Client) UpdateBatch(ctx context.Context, id string, r BatchRequest) (*Batch, error) {
-	return write[*Batch](ctx, c.rest, opUpdateBatch, []string{id}, r)
+	return write[Batch](ctx, c.rest, opUpdateBatch, []string{id}, r)
 }
 
 // BatchStatusCodes reads the status codes of batches, for reference.
 //
 //	GET /batches/statusCodes
 func (c *Client) BatchStatusCodes(ctx context.Context) ([]StatusCode, error) {
-	return read[list[StatusCode]](ctx, c.rest, opBatchStatusCodes, nil, nil)
+	return list[StatusCode](ctx, c.rest, opBatchStatusCodes)
 }
 
 // AddPayments adds payments to a draft, all or none. What it answers is not
@@ -174,31 +178,57 @@ func (c *Client) AddPayments(ctx context.Context, id string, r AddPaymentsReques
 }
 
 // ListPayments reads the payments of a batch. No paging is documented for it,
-// but sent all the same. A list of exactly 1,000 that cannot be paged is
-// ErrProtocol: it may be cut short.
+// but sent all the same. Payments in which a field that decides is missing are
+// listed in an ErrProtocol beside the others. So is a list of exactly 1,000, at
+// which it may be cut short, unless the batch says that it has so many.
 //
 //	GET /batches/{id}/payments
 func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error) {
-	var all []Payment
-	var sizes []int
-	for p, err := range pages(opListPayments, func(skip, take int) ([]Payment, error) {
-		page, err := read[list[Payment]](ctx, c.rest, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
-		sizes = append(sizes, len(page))
-		return page, err
-	}, func(p Payment) string { return p.ID }) {
-		if err == nil && p.BatchID != "" && !strings.EqualFold(p.BatchID, id) {
-			err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opListPayments.Name, Message: fmt.Sprintf("payment %s is of another batch", p.ID)}
-		}
+	all, faults, err := c.payments(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == listCap {
+		b, err := c.GetBatch(ctx, id)
 		if err != nil {
 			return nil, err
 		}
+		if b.Summary == nil || b.Summary.PaymentsCount != listCap {
+			faults = append(faults, batch.FieldError{Item: -1, Field: "payments",
+				Message: fmt.Sprintf("there are exactly %d, and the batch does not say that it has so many: the list may be cut short", listCap)})
+		}
+	}
+	return all, malformed(opListPayments, faults)
+}
+
+// payments lists the payments of a batch, and what is wrong with others.
+func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults []batch.FieldError, err error) {
+	for r, err := range pages(opListPayments, func(skip, take int) ([]row[Payment], error) {
+		return rows[Payment](ctx, c.rest, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
+	}, func(p Payment) string { return p.ID }) {
+		if err != nil {
+			return nil, nil, err
+		}
+		p := r.value
+		if r.fault == nil && p.BatchID != "" && !strings.EqualFold(string(p.BatchID), id) {
+			r.fault = errors.New("it is of another batch")
+		}
+		if r.fault != nil {
+			faults = append(faults, batch.FieldError{Item: -1, Reference: p.ExternalID, Field: "payments",
+				Message: fmt.Sprintf("payment %.60q (%.64q): %v", p.ID, p.ExternalID, r.fault)})
+			continue
+		}
 		all = append(all, p)
 	}
-	if len(all) == listCap && slices.Equal(sizes, []int{listCap, listCap}) {
-		return nil, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opListPayments.Name,
-			Message: fmt.Sprintf("there are exactly %d payments, and the service does not page: the list may be cut short", listCap)}
+	return all, faults, nil
+}
+
+// malformed is the error for rows of a list that cannot be read; nil for none.
+func malformed(op rest.Op, faults []batch.FieldError) error {
+	if len(faults) == 0 {
+		return nil
 	}
-	return all, nil
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: "a part of the list cannot be read", Fields: faults}
 }
 
 // SubmitBatch pays: members at once, others when they join. It is sent at most
@@ -221,14 +251,14 @@ func (c *Client) SubmitBatch(ctx context.Context, id string) (*Batch, error) {
 //
 //	POST /batches/{id}/cancel
 func (c *Client) CancelBatch(ctx context.Context, id string) (*Batch, error) {
-	return write[*Batch](ctx, c.rest, opCancelBatch, []string{id}, nil)
+	return write[Batch](ctx, c.rest, opCancelBatch, []string{id}, nil)
 }
 
 // GetPayment reads a payment.
 //
 //	GET /payments/{id}
 func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
-	return read[*Payment](ctx, c.rest, opGetPayment, []string{id}, nil)
+	return read[Payment](ctx, c.rest, opGetPayment, []string{id})
 }
 
 // DeletePayment removes a payment from a draft, for good. If an earlier call
@@ -236,14 +266,14 @@ func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
 //
 //	DELETE /payments/{id}
 func (c *Client) DeletePayment(ctx context.Context, id string) (*Payment, error) {
-	return write[*Payment](ctx, c.rest, opDeletePayment, []string{id}, nil)
+	return write[Payment](ctx, c.rest, opDeletePayment, []string{id}, nil)
 }
 
 // PaymentStatusCodes reads the status codes of payments, for reference.
 //
 //	GET /payments/statusCodes
 func (c *Client) PaymentStatusCodes(ctx context.Context) ([]StatusCode, error) {
-	return read[list[StatusCode]](ctx, c.rest, opPaymentStatusCodes, nil, nil)
+	return list[StatusCode](ctx, c.rest, opPaymentStatusCodes)
 }
 
 // MemberExists asks whether a mobile number is a member's. What it answers is
@@ -284,58 +314,100 @@ func send(ctx context.Context, c *rest.Client, op rest.Op, params []string, requ
 // maxReply allows for thousands of payments.
 const maxReply = 32 << 20
 
-// write makes a call with a body and decodes the reply, which must pass the
-// checks of this call as well as its own.
-func write[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, request any, checks ...func(T) error) (T, error) {
-	var out, none T
-	if err := send(ctx, c, op, params, request, present(&out, params, checks...)); err != nil {
-		return none, err
+// write makes a call with a body and reads the object of the reply, which must
+// pass the checks of this call as well as its own. Beside an error the object
+// holds what the reply said, and is nil if that was nothing: an id is never
+// thrown away.
+func write[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, request any, checks ...func(*T) error) (*T, error) {
+	var out *T
+	err := send(ctx, c, op, params, request, object(&out, params, checks...))
+	return out, err
+}
+
+// read makes a call without a body and reads the object of the reply.
+func read[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string) (*T, error) {
+	var out *T
+	if err := c.Do(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, Decode: object(&out, params)}); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
-// read makes a call without a body and decodes the reply.
-func read[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, query url.Values) (T, error) {
-	var out, none T
-	err := c.Do(ctx, rest.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: present(&out, params)})
-	if err != nil {
-		return none, err
-	}
-	return out, nil
-}
-
-// checked is a reply that says what is wrong with it: something is missing, or
-// it is not about the object of this id, where the call has named one.
-type checked interface{ check(id string) error }
-
-// list is a bare array, whose elements check themselves.
-type list[T any] []T
-
-func (l list[T]) check(string) error {
-	for n := range l {
-		if element, ok := any(&l[n]).(checked); ok {
-			if err := element.check(""); err != nil {
-				return err
-			}
+// rows makes a call without a body and reads the array of the reply.
+func rows[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, query url.Values) ([]row[T], error) {
+	var out []row[T]
+	err := c.Do(ctx, rest.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: func(body io.Reader) error {
+		if err := rest.JSON(&out)(body); err != nil {
+			return err
 		}
+		if out == nil {
+			return errors.New("the reply is null")
+		}
+		return nil
+	}})
+	return out, err
+}
+
+// list is rows of an array that is not paged. Those that cannot be read are
+// listed in an ErrProtocol beside the others.
+func list[T any](ctx context.Context, c *rest.Client, op rest.Op) ([]T, error) {
+	found, err := rows[T](ctx, c, op, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]T, 0, len(found))
+	var faults []batch.FieldError
+	for n, r := range found {
+		if r.fault != nil {
+			faults = append(faults, batch.FieldError{Item: -1, Field: fmt.Sprintf("row %d", n), Message: r.fault.Error()})
+			continue
+		}
+		all = append(all, r.value)
+	}
+	return all, malformed(op, faults)
+}
+
+// A row is one object of a reply. A field that is missing fails it alone, and
+// nothing of what could be read is thrown away.
+type row[T any] struct {
+	value T
+	fault error
+	text  string // of a row with a fault
+	id    string // in a list with ids
+}
+
+// UnmarshalJSONFrom reads the next value, and fails only if it is not JSON.
+func (r *row[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	text, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	if v, ok := any(&r.value).(json.Unmarshaler); ok {
+		r.fault = v.UnmarshalJSON(text)
+	} else {
+		r.fault = rest.Parse(text, &r.value)
+	}
+	if r.fault != nil {
+		r.text = string(text)
 	}
 	return nil
 }
 
-// present is rest.JSON for a value that must not be null, and that may check
-// itself.
-func present[T any](v *T, params []string, checks ...func(T) error) func(io.Reader) error {
+// object returns a Decode function for a reply that is one object. Where the
+// call has named an object, the reply must be about it.
+func object[T any](v **T, params []string, checks ...func(*T) error) func(io.Reader) error {
 	return func(body io.Reader) error {
-		var value *T
-		if err := rest.JSON(&value)(body); err != nil {
+		*v = nil
+		var r row[T]
+		if err := rest.JSON(&r)(body); err != nil {
 			return err
 		}
-		if value == nil {
-			return errors.New("the reply is null")
+		*v = &r.value
+		if r.fault != nil {
+			return r.fault
 		}
-		*v = *value
-		if reply, ok := any(*v).(checked); ok {
-			if err := reply.check(strings.Join(params, "/")); err != nil {
+		if about, ok := any(*v).(interface{ check(id string) error }); ok {
+			if err := about.check(strings.Join(params, "/")); err != nil {
 				return err
 			}
 		}
@@ -354,30 +426,31 @@ const (
 	maxPages = 10_000
 )
 
-// pages yields what a list has, page by page, each element once. A list to
-// which elements are added meanwhile shifts, and a service that does not page
-// answers the same again: elements that came before are passed over. A page
-// without a new one is the last, and no other: a short one may be all that the
-// service gives at a time.
-func pages[T any](op rest.Op, get func(skip, take int) ([]T, error), id func(T) string) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
+// pages yields the rows of a list, page by page, each once. A list to which
+// elements are added meanwhile shifts, and a service that does not page answers
+// the same again: rows that came before are passed over. Reading stops at the
+// first page without a new row; a short page is not the end, because it may be
+// all that the service gives at a time.
+func pages[T any](op rest.Op, get func(skip, take int) ([]row[T], error), id func(T) string) iter.Seq2[row[T], error] {
+	return func(yield func(row[T], error) bool) {
 		seen := make(map[string]bool)
 		skip := 0
 		for range maxPages {
-			list, err := get(skip, pageSize)
+			page, err := get(skip, pageSize)
 			if err != nil {
-				var none T
-				yield(none, err)
+				yield(row[T]{}, err)
 				return
 			}
-			skip += len(list)
+			skip += len(page)
 			fresh := false
-			for _, element := range list {
-				if seen[id(element)] {
+			for _, r := range page {
+				r.id = id(r.value)
+				key := cmp.Or(r.text, r.id)
+				if seen[key] {
 					continue
 				}
-				seen[id(element)], fresh = true, true
-				if !yield(element, nil) {
+				seen[key], fresh = true, true
+				if !yield(r, nil) {
 					return
 				}
 			}
@@ -385,43 +458,65 @@ func pages[T any](op rest.Op, get func(skip, take int) ([]T, error), id func(T) 
 				return
 			}
 		}
-		var none T
-		yield(none, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("the list has no end after %d pages", maxPages)})
+		yield(row[T]{}, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("the list has no end after %d pages", maxPages)})
 	}
 }
 
-// refusal reads the error replies of both APIs. PAY's are not documented:
-// anything but a page of HTML is taken for its own.
-func refusal(status int, header http.Header, body []byte) *batch.Error {
-	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	text := strings.TrimSpace(string(body))
-	if kind == "text/html" || strings.HasSuffix(kind, "xml") || strings.HasPrefix(text, "<") {
-		return nil
-	}
-	e := &batch.Error{Message: text}
-	var model redemptionsError
-	var sentence string
-	switch r := strings.NewReader(text); {
-	case rest.JSON(&sentence)(r) == nil:
-		e.Message = sentence
-	case rest.JSON(&model)(strings.NewReader(text)) == nil && model.Message != "":
-		e.Code, e.Message = model.ErrorCode, model.Message
-		for _, v := range model.ValidationErrors {
-			e.Fields = append(e.Fields, batch.FieldError{Item: -1, Field: v.FieldName, Message: v.ErrorMessage})
+// each yields the values of rows. A row with a fault is an ErrProtocol beside
+// what could be read of it.
+func each[T any](op rest.Op, all iter.Seq2[row[T], error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for r, err := range all {
+			if r.fault != nil {
+				err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("row %.60q of the list cannot be read", r.id), Err: r.fault}
+			}
+			if !yield(r.value, err) {
+				return
+			}
 		}
 	}
-	if status >= 500 {
-		e.Message = "" // The text of an exception may hold anything.
-	}
-	return e
 }
 
-// tokenRefusal reads the error replies to getToken, of which one is documented.
+// generalError is the code of the documented error model for what is neither a
+// field that is not valid nor a request that cannot be parsed.
+const generalError = "0"
+
+// refusal reads the error replies of both APIs. A documented status (400, 401,
+// 404) with the documented error model is 6DOT50's own refusal. PAY documents
+// "an error message" for a 400, and not in which form: its words are shown, and
+// decide nothing. Any other reply may be that of a proxy.
+func refusal(status int, header http.Header, body []byte) *batch.Error {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound:
+	default:
+		return nil
+	}
+	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	var model redemptionsError
+	if kind == "application/json" && rest.Parse(body, &model) == nil && model.valid(status) {
+		e := &batch.Error{Code: model.ErrorCode, Message: model.Message}
+		for _, v := range model.ValidationErrors {
+			e.Fields = append(e.Fields, batch.FieldError{Item: -1, Field: string(v.FieldName), Message: string(v.ErrorMessage)})
+		}
+		return e
+	}
+	if status != http.StatusBadRequest || kind != "application/json" && kind != "text/plain" {
+		return nil
+	}
+	var words Text
+	if rest.Parse(body, &words) != nil {
+		words = Text(body)
+	}
+	return &batch.Error{Kind: batch.ErrAmbiguous, Message: string(words)}
+}
+
+// tokenRefusal reads the error replies to getToken, of which one is documented,
+// and not its status.
 func tokenRefusal(status int, header http.Header, body []byte) *batch.Error {
 	var wire struct {
 		Success *bool `json:"success"`
 	}
-	if rest.JSON(&wire)(bytes.NewReader(body)) == nil && wire.Success != nil && !*wire.Success {
+	if rest.Parse(body, &wire) == nil && wire.Success != nil && !*wire.Success {
 		return &batch.Error{Kind: batch.ErrAuth, Message: "the service does not accept the key and the secret"}
 	}
 	return refusal(status, header, body)

@@ -234,8 +234,8 @@ func TestRedemptionsShapes(t *testing.T) {
 			return c.Payment(ctx, "009c3481-a65c-4afa-a950-1f5bce710493")
 		},
 		"list_payments": func(ctx context.Context, c *sixdotfifty.RedemptionsClient) (any, error) {
-			paid, none := sixdotfifty.RedemptionsPaid, sixdotfifty.RedemptionsNoError
-			return list(t, c.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref12345678", StatusCode: &paid, ErrorCode: &none,
+			paid := sixdotfifty.RedemptionsPaid
+			return list(t, c.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref12345678", StatusCode: &paid, ErrorCode: sixdotfifty.RedemptionsNoError,
 				CreatedFrom: day(26), CreatedTo: day(27), CompletedFrom: day(26), CompletedTo: day(27)})), nil
 		},
 	} {
@@ -744,7 +744,7 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 	found := list(t, client.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref-3"}))
 	require.Len(t, found, 1)
 	require.Equal(t, sixdotfifty.RedemptionsInsufficientFunds, found[0].ErrorCode)
-	require.Equal(t, "Insufficient funds in account", found[0].ErrorMessage)
+	require.Equal(t, sixdotfifty.Text("Insufficient funds in account"), found[0].ErrorMessage)
 	transactions := list(t, client.Transactions(ctx, accounts[0].ID, sixdotfifty.TransactionsOptions{}))
 	require.Len(t, transactions, 3)
 	require.Equal(t, sixdotfifty.Cents(10000), transactions[0].AmountDebit)
@@ -784,9 +784,9 @@ func TestLongLists(t *testing.T) {
 	}{
 		"whole, 150":   {sixdotfiftytest.PaymentsWhole, 150, false},
 		"whole, 999":   {sixdotfiftytest.PaymentsWhole, 999, false},
-		"whole, 1,000": {sixdotfiftytest.PaymentsWhole, 1000, true},
+		"whole, 1,000": {sixdotfiftytest.PaymentsWhole, 1000, false},
 		"whole, 1,001": {sixdotfiftytest.PaymentsWhole, 1001, false},
-		"cut, 1,000":   {sixdotfiftytest.PaymentsCut, 1000, true},
+		"cut, 1,000":   {sixdotfiftytest.PaymentsCut, 1000, false},
 		"cut, 1,500":   {sixdotfiftytest.PaymentsCut, 1500, true},
 		"paged, 500":   {sixdotfiftytest.PaymentsPaged, 500, false},
 		"paged, 1,000": {sixdotfiftytest.PaymentsPaged, 1000, false},

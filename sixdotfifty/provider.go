@@ -1,6 +1,7 @@
 package sixdotfifty
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
 )
 
 const name = "sixdotfifty"
@@ -122,12 +124,16 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 		for n := 1; n <= maxDrafts; n++ {
 			var found, alive []Batch
 			for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{ExternalID: externalID(reference, n)}) {
+				if b.ExternalID != "" && b.ExternalID != externalID(reference, n) { // The filter may match more.
+					continue
+				}
 				if err != nil {
-					yield(Batch{}, err)
+					yield(b, err)
 					return
 				}
-				if b.ExternalID != externalID(reference, n) { // The filter may match more.
-					continue
+				if b.ExternalID == "" {
+					yield(b, protocol(op, fmt.Sprintf("batch %s does not show the external id by which it was looked up", b.ID), nil))
+					return
 				}
 				if found = append(found, b); b.StatusCode != BatchCancelled { // Which may free its id.
 					alive = append(alive, b)
@@ -137,8 +143,7 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 			case len(found) == 0:
 				return
 			case len(alive) > 1:
-				yield(Batch{}, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
-					Message: fmt.Sprintf("%d batches have the external id %q: it must be unique", len(alive), externalID(reference, n))})
+				yield(Batch{}, conflict(op, fmt.Sprintf("%d batches have the external id %q: it must be unique", len(alive), externalID(reference, n)), nil))
 				return
 			case len(alive) == 1:
 				found = alive
@@ -147,8 +152,7 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 				return
 			}
 		}
-		yield(Batch{}, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
-			Message: fmt.Sprintf("the reference has had %d drafts, and more are not looked for: use another", maxDrafts)})
+		yield(Batch{}, conflict(op, fmt.Sprintf("the reference has had %d drafts, and more are not looked for: use another", maxDrafts), nil))
 	}
 }
 
@@ -175,49 +179,55 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 			return b, err
 		}
 		if taken++; earlier.StatusCode != BatchCancelled {
-			return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
-				Message: fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID, earlier.StatusCode)}
+			return b, conflict(op, fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID, earlier.StatusCode), nil)
 		}
 	}
 	made, err := p.make(ctx, d, externalID(d.Reference, taken+1))
+	if made != nil {
+		b.ID, b.Native = made.ID, string(made.StatusCode)
+	}
 	if err != nil {
 		return b, err
 	}
-	b.ID, b.Native = made.ID, string(made.StatusCode)
 	if err := p.fill(ctx, op, b); err != nil {
 		return p.abandon(ctx, b, err)
 	}
 	return b, nil
 }
 
-// make makes an empty draft. There was none of this external id, so after an
-// unclear reply an empty one that is there is ours; after a refusal it is not.
+// make makes an empty draft. There was none of this external id, so an empty
+// one that is there after a lost or broken reply is ours. After a 4xx it may be
+// the one because of which ours was refused. Beside an error the batch is what
+// the reply has shown of ours.
 func (p *Provider) make(ctx context.Context, d batch.Draft, external string) (*Batch, error) {
-	title := d.Extra["name"]
-	if title == "" {
-		title = d.Reference
-	}
+	title := cmp.Or(d.Extra["name"], d.Reference)
 	made, err := p.client.CreateBatch(ctx, BatchRequest{Name: title, ExternalID: external})
 	if err == nil && (made.ExternalID != external || made.StatusCode != BatchDraft) {
 		err = &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: opCreateBatch.Name,
-			Message: fmt.Sprintf("the service made a batch that is %s, of another external id or status", made.StatusCode)}
+			Message: fmt.Sprintf("the service made a batch, %s, that is %s, of another external id or status", made.ID, made.StatusCode)}
+	}
+	if err == nil {
+		return made, nil
+	}
+	if made != nil && (made.ID == "" || made.ExternalID != "" && made.ExternalID != external) {
+		made = nil
 	}
 	var e *batch.Error
 	if !errors.As(err, &e) || e.Kind != batch.ErrAmbiguous && e.Kind != batch.ErrInvalid {
 		return made, err
 	}
-	unclear := e.Kind == batch.ErrAmbiguous && e.Status != http.StatusConflict
 	for b, failed := range p.client.ListBatches(ctx, ListBatchesOptions{ExternalID: external}) {
 		switch {
 		case failed != nil || b.ExternalID != external:
-		case unclear && b.StatusCode == BatchDraft && b.Summary != nil && b.Summary.PaymentsCount == 0:
+		case e.Kind == batch.ErrInvalid:
+			return nil, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: opCreateBatch.Name, Err: err,
+				Message: fmt.Sprintf("another process has made a batch of the external id %q: %s, which is %s", external, b.ID, b.StatusCode)}
+		case e.Status >= 400 && e.Status <= 499:
+		case b.StatusCode == BatchDraft && b.Summary != nil && b.Summary.PaymentsCount == 0:
 			return &b, nil
-		case !unclear:
-			return nil, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: opCreateBatch.Name,
-				Message: fmt.Sprintf("somebody else has made a batch of the external id %q: %s, which is %s", external, b.ID, b.StatusCode), Err: err}
 		}
 	}
-	return nil, err
+	return made, err
 }
 
 // fill adds the payments and reads them back. A chunk is never sent twice:
@@ -227,7 +237,7 @@ func (p *Provider) fill(ctx context.Context, op string, b batch.Batch) error {
 	if unclear != nil && !errors.Is(unclear, batch.ErrAmbiguous) {
 		return unclear
 	}
-	err := p.seal(ctx, op, b)
+	_, err := p.seal(ctx, op, b)
 	if err != nil && unclear != nil {
 		return unclear
 	}
@@ -254,9 +264,9 @@ func (p *Provider) stage(ctx context.Context, b batch.Batch, replace bool) error
 	return nil
 }
 
-// withdraw cancels a draft that holds nobody knows what, so that no call that
-// is still under way can change what is paid. It reports whether that is done;
-// if not, b is as it was.
+// withdraw cancels a draft whose contents are unknown, so that no call that is
+// still under way can change what is paid. It reports whether that is done; if
+// not, b is as it was.
 func (p *Provider) withdraw(ctx context.Context, b batch.Batch) (batch.Batch, bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
@@ -276,7 +286,10 @@ func (p *Provider) abandon(ctx context.Context, b batch.Batch, cause error) (bat
 	told := batch.Error{Kind: batch.ErrUnavailable}
 	var known *batch.Error
 	if errors.As(cause, &known) {
-		if told = *known; known.Kind == batch.ErrAmbiguous {
+		switch told = *known; {
+		case known.Kind == batch.ErrAmbiguous && known.Status == http.StatusBadRequest:
+			told.Kind = batch.ErrInvalid // Validation, as documented: here a wrong word costs no money.
+		case known.Kind == batch.ErrAmbiguous:
 			told.Kind = batch.ErrUnavailable
 		}
 	}
@@ -289,29 +302,64 @@ func (p *Provider) abandon(ctx context.Context, b batch.Batch, cause error) (bat
 	return b, &told
 }
 
-// seal reads the draft and holds it against the items: count, total and every
-// payment. A difference is ErrConflict, and lists what differs.
-func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
-	conflict := func(message string, fields []batch.FieldError) error {
-		return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: message, Fields: fields}
-	}
+// conflict is the error for a batch at the service that contradicts ours.
+func conflict(op, message string, fields []batch.FieldError) error {
+	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: message, Fields: fields}
+}
+
+// protocol is the error for replies that cannot be believed.
+func protocol(op, message string, fields []batch.FieldError) error {
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: message, Fields: fields}
+}
+
+// read reads a batch, which must have the external id of b.
+func (p *Provider) read(ctx context.Context, op string, b batch.Batch) (*Batch, error) {
 	at, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if at.StatusCode != BatchDraft {
-		return conflict(fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
+	return at, ours(op, b, *at)
+}
+
+// ours compares the external id of a batch at the service with the reference.
+func ours(op string, b batch.Batch, at Batch) error {
+	switch {
+	case reference(at.ExternalID) == b.Draft.Reference:
+		return nil
+	case at.ExternalID == "":
+		return protocol(op, "the service does not show the external id of the batch", nil)
 	}
-	if reference(at.ExternalID) != b.Draft.Reference {
-		return conflict(fmt.Sprintf("the batch has the external id %q at the service", at.ExternalID), nil)
-	}
-	payments, err := p.client.ListPayments(ctx, b.ID)
+	return conflict(op, fmt.Sprintf("the batch has the external id %q at the service, and not %q", at.ExternalID, b.Draft.Reference), nil)
+}
+
+// holds lists the payments of a batch that were not deleted. If some are
+// missing or cannot be read, the error is ErrProtocol, beside the others.
+func (p *Provider) holds(ctx context.Context, op string, at *Batch) ([]Payment, error) {
+	all, faults, err := p.client.payments(ctx, at.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var differences []batch.FieldError
+	live := slices.DeleteFunc(all, deleted)
+	switch {
+	case len(faults) > 0:
+		return live, protocol(op, "a part of the payments cannot be read", faults)
+	case at.Summary != nil && len(live) < at.Summary.PaymentsCount:
+		return live, protocol(op, fmt.Sprintf("the batch has %d payments, and the list has %d: it may be cut short", at.Summary.PaymentsCount, len(live)), nil)
+	}
+	return live, nil
+}
+
+func deleted(p Payment) bool { return p.StatusCode == PaymentDeleted }
+
+// differences lists the items that are missing from the payments at the
+// service, and what differs otherwise; in a draft also what a submit would pay
+// beside the items.
+func differences(items []batch.Item, payments []Payment, draft bool) (missing, others []batch.FieldError) {
+	fault := func(n int, reference, field, format string, args ...any) batch.FieldError {
+		return batch.FieldError{Item: n, Reference: reference, Field: field, Message: fmt.Sprintf(format, args...)}
+	}
 	differs := func(n int, reference, field, format string, args ...any) {
-		differences = append(differences, batch.FieldError{Item: n, Reference: reference, Field: field, Message: fmt.Sprintf(format, args...)})
+		others = append(others, fault(n, reference, field, format, args...))
 	}
 	there := make(map[string]Payment, len(payments))
 	for _, payment := range payments {
@@ -320,44 +368,120 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
 		}
 		there[payment.ExternalID] = payment
 	}
-	var total Amount
-	for n, item := range b.Draft.Items {
-		total += Amount(item.Amount.Minor)
+	for n, item := range items {
 		payment, ok := there[item.Reference]
 		delete(there, item.Reference)
 		switch {
 		case !ok:
-			differs(n, item.Reference, "payment", "is not at the service")
+			missing = append(missing, fault(n, item.Reference, "payment", "is not at the service"))
 		case payment.Amount != Amount(item.Amount.Minor):
 			differs(n, item.Reference, "amount", "is %s at the service, and %s here", payment.Amount, Amount(item.Amount.Minor))
-		case payment.MSISDN != item.Account:
+		case number(payment.MSISDN) != item.Account:
 			differs(n, item.Reference, "account", "is another mobile number at the service")
-		case payment.StatusCode != PaymentDraft:
+		case draft && payment.StatusCode != PaymentDraft:
 			differs(n, item.Reference, "status", "is %s at the service", payment.StatusCode)
-		case payment.ReferralAmount != 0:
-			differs(n, item.Reference, "referralAmount", "is %s at the service", payment.ReferralAmount)
+		case draft && !zero(payment.ReferralAmount):
+			differs(n, item.Reference, "referralAmount", "is %.40s at the service, and must be 0", payment.ReferralAmount)
 		}
 	}
 	for _, reference := range slices.Sorted(maps.Keys(there)) {
 		differs(-1, reference, "payment", "the service has %q, which is not in the batch", reference)
 	}
-	if s := at.Summary; s == nil {
-		differs(-1, "", "summary", "is missing")
-	} else if s.PaymentsCount != len(b.Draft.Items) || s.PaymentsAmount != total {
-		differs(-1, "", "summary", "has %d payments of %s in all at the service, and the batch has %d of %s", s.PaymentsCount, s.PaymentsAmount, len(b.Draft.Items), total)
+	return missing, others
+}
+
+// sums compares the count and the total of a batch with the items.
+func sums(items []batch.Item, s BatchSummary) []batch.FieldError {
+	var total Amount
+	for _, item := range items {
+		total += Amount(item.Amount.Minor)
 	}
-	if len(differences) > 0 {
-		return conflict("the draft at the service is not the batch", differences)
+	if s.PaymentsCount == len(items) && s.PaymentsAmount == total {
+		return nil
 	}
-	return nil
+	return []batch.FieldError{{Item: -1, Field: "summary", Message: fmt.Sprintf("has %d payments of %s in all at the service, and the batch has %d of %s",
+		s.PaymentsCount, s.PaymentsAmount, len(items), total)}}
+}
+
+// zero reports whether an amount is 0 or absent.
+func zero(amount Text) bool {
+	n, err := rest.Decimal(string(amount), 2)
+	return amount == "" || err == nil && n == 0
+}
+
+// number is a mobile number as an item has it: digits alone. The service could
+// show the prefix of international dialling, or spaces.
+func number(msisdn string) string {
+	n := strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(msisdn)
+	if international, ok := strings.CutPrefix(n, "+"); ok {
+		return international
+	}
+	return strings.TrimPrefix(n, "00")
+}
+
+// seal reads the draft and compares it with the items: count, total and every
+// payment. A difference is ErrConflict, and lists what differs. The batch is as
+// it was read.
+func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Batch, error) {
+	at, err := p.read(ctx, op, b)
+	if err != nil {
+		return b, err
+	}
+	if at.StatusCode != BatchDraft {
+		b, err = p.sighted(ctx, op, b, at)
+		if err == nil {
+			err = conflict(op, fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
+		}
+		return b, err
+	}
+	payments, err := p.holds(ctx, op, at)
+	if err != nil {
+		return b, err
+	}
+	missing, fields := differences(b.Draft.Items, payments, true)
+	fields = append(missing, fields...)
+	if at.Summary == nil {
+		fields = append(fields, batch.FieldError{Item: -1, Field: "summary", Message: "has no count or no total"})
+	} else {
+		fields = append(fields, sums(b.Draft.Items, *at.Summary)...)
+		if !zero(at.Summary.ReferralsAmount) {
+			fields = append(fields, batch.FieldError{Item: -1, Field: "referralsAmount", Message: fmt.Sprintf("is %.40s at the service, and must be 0", at.Summary.ReferralsAmount)})
+		}
+	}
+	if len(fields) > 0 {
+		return b, conflict(op, "the draft at the service is not the batch", fields)
+	}
+	return b, nil
+}
+
+// sighted returns b as the service has it. Where that shows for the first time
+// that b was submitted, everything that the service shows is compared with the
+// draft; what cannot be read does not decide.
+func (p *Provider) sighted(ctx context.Context, op string, b batch.Batch, at *Batch) (batch.Batch, error) {
+	next := state(at.StatusCode)
+	if b.State != batch.StatePending && (next == batch.StatePending || next == batch.StateDone) && len(b.Draft.Items) > 0 {
+		payments, err := p.holds(ctx, op, at)
+		missing, fields := differences(b.Draft.Items, payments, false)
+		if err == nil {
+			fields = append(missing, fields...)
+		}
+		if at.Summary != nil {
+			fields = append(fields, sums(b.Draft.Items, *at.Summary)...)
+		}
+		if len(fields) > 0 {
+			return b, conflict(op, fmt.Sprintf("the batch at the service is %s, and is not ours", at.StatusCode), fields)
+		}
+	}
+	return seen(op, b, at.StatusCode)
 }
 
 // Submit compares the draft at the service with the batch once more, and
-// submits it: members are paid at once.
+// submits it: members are paid at once. A batch that is no longer a draft at
+// the service is ErrConflict, and returned as it is there.
 //
 // ErrFunds means that the float does not cover all payments; nothing was paid,
-// and the draft is intact. It is concluded from a refusal (400 or 422) after
-// which the draft still is what the items say: lack of money is the only
+// and the draft is intact. It is concluded from a documented general error
+// after which the draft still is what the items say: lack of money is the only
 // reason documented.
 func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Submit"
@@ -367,15 +491,20 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if err := batch.Invalid(name, op, p.faults(b.Draft)); err != nil {
 		return b, err
 	}
-	if err := p.seal(ctx, op, b); err != nil {
+	b, err := p.seal(ctx, op, b)
+	if err != nil {
 		return b, err
 	}
 	submitted, err := p.client.SubmitBatch(ctx, b.ID)
+	if err == nil && submitted.ExternalID != "" && ours(op, b, *submitted) != nil {
+		err = &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op,
+			Message: fmt.Sprintf("the reply is about a batch of the external id %q", submitted.ExternalID)}
+	}
 	if err == nil {
 		return seen(op, b, submitted.StatusCode)
 	}
 	if errors.Is(err, batch.ErrInvalid) {
-		err = p.refused(ctx, op, b, err)
+		b, err = p.refused(ctx, op, b, err)
 	}
 	if errors.Is(err, batch.ErrAmbiguous) {
 		b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
@@ -384,35 +513,40 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 }
 
 // refused reads what a refused submit has left behind.
-func (p *Provider) refused(ctx context.Context, op string, b batch.Batch, cause error) error {
+func (p *Provider) refused(ctx context.Context, op string, b batch.Batch, cause error) (batch.Batch, error) {
 	var e *batch.Error
 	errors.As(cause, &e)
 	told := *e
 	told.Op = op
-	at, err := p.client.GetBatch(ctx, b.ID)
-	switch {
-	case err != nil:
-		// Why it was refused is what this read would have told: perhaps
-		// because an earlier one of ours has landed.
-		told.Kind, told.Err = batch.ErrAmbiguous, errors.Join(told.Err, err)
+	at, err := p.read(ctx, op, b)
+	if err != nil {
+		// The read would have told why: perhaps because an earlier submit of
+		// this batch has landed.
+		told.Kind, told.Err = batch.ErrAmbiguous, err
 		told.Message = "the submit was refused, and the batch cannot be read: " + told.Message
-	case at.StatusCode == BatchDraft:
-		lack := e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity
-		if lack && p.seal(ctx, op, b) == nil {
+		return b, &told
+	}
+	switch at.StatusCode {
+	case BatchDraft:
+		if _, err := p.seal(ctx, op, b); err == nil && e.Code == generalError {
 			told.Kind = batch.ErrFunds
 		}
-	case at.StatusCode == BatchCancelled:
+		return b, &told
+	case BatchCancelled:
 		told.Kind = batch.ErrConflict
 	default:
-		// This request was refused, but another has landed: perhaps an
-		// earlier one of ours. Only reading on can tell.
+		// This submit was refused, but another has landed: perhaps an earlier
+		// one of ours. Only reading on can tell.
 		told.Kind = batch.ErrAmbiguous
-		told.Message = fmt.Sprintf("the submit was refused, and the batch is %s: another submit has landed", at.StatusCode)
 	}
-	return &told
+	told.Message = fmt.Sprintf("the submit was refused, and the batch is %s: %s", at.StatusCode, told.Message)
+	b.State, b.Native, b.UpdatedAt = state(at.StatusCode), string(at.StatusCode), time.Now()
+	return b, &told
 }
 
-// Poll reads the status of the batch.
+// Poll reads the status of the batch, and compares its external id with the
+// reference. Where it shows for the first time that the batch was submitted,
+// count, total and payments are compared with the draft as well.
 func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Poll"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -421,11 +555,11 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if b.State.Final() {
 		return b, nil
 	}
-	at, err := p.client.GetBatch(ctx, b.ID)
+	at, err := p.read(ctx, op, b)
 	if err != nil {
 		return b, err
 	}
-	return seen(op, b, at.StatusCode)
+	return p.sighted(ctx, op, b, at)
 }
 
 // seen returns b as 6DOT50 has it. A batch that was submitted does not become
@@ -434,8 +568,7 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 func seen(op string, b batch.Batch, status BatchStatus) (batch.Batch, error) {
 	next := state(status)
 	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCancelled) {
-		return b, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op,
-			Message: fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status)}
+		return b, protocol(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status), nil)
 	}
 	b.State, b.Native, b.UpdatedAt = next, string(status), time.Now()
 	return b, nil
@@ -456,48 +589,119 @@ func state(status BatchStatus) batch.State {
 	return batch.StateUnknown
 }
 
-// Report reads every payment of the batch. A list that is short of payments,
-// or that contradicts the batch, is ErrProtocol beside the report: ask again.
+// Report reads every payment of the batch. Whatever is short, contradicts the
+// batch or cannot be read is listed in an ErrProtocol beside the report: ask
+// again.
 func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
 	const op = "Report"
 	if err := p.info.Refuse(op, b); err != nil {
 		return batch.Report{Batch: b}, err
 	}
-	at, err := p.client.GetBatch(ctx, b.ID)
-	if err != nil {
-		return batch.Report{Batch: b}, err
-	}
-	payments, err := p.client.ListPayments(ctx, b.ID)
-	if err != nil {
-		return batch.Report{Batch: b}, err
-	}
-	var stale error
-	if !b.State.Final() {
-		b, stale = seen(op, b, at.StatusCode)
-	}
-	rows := make([]batch.Result, len(payments))
-	deleted := 0
-	for n, payment := range payments {
-		if payment.StatusCode == PaymentDeleted {
-			deleted++
+	var faults []batch.FieldError
+	// believe returns an error that ends the report, and lists any other.
+	believe := func(field string, err error) error {
+		if !errors.Is(err, batch.ErrProtocol) {
+			return err
 		}
-		rows[n] = batch.Result{
-			Item: batch.Item{Reference: payment.ExternalID, Account: payment.MSISDN,
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: err.Error()})
+		return nil
+	}
+	at, err := p.read(ctx, op, b)
+	if err = believe("batch", err); err != nil {
+		return batch.Report{Batch: b}, err
+	}
+	payments, unreadable, err := p.client.payments(ctx, b.ID)
+	if err = believe("payments", err); err != nil {
+		return batch.Report{Batch: b}, err
+	}
+	if at != nil && !b.State.Final() {
+		b, err = seen(op, b, at.StatusCode)
+		_ = believe("batch", err)
+	}
+	report, err := batch.NewReport(b, p.results(b, payments, unreadable))
+	var e *batch.Error
+	if errors.As(err, &e) {
+		faults = append(e.Fields, faults...)
+	}
+	if faults = append(faults, unreadable...); at != nil && at.Summary != nil {
+		faults = append(faults, contradictions(*at.Summary, payments, b.State)...)
+	}
+	if len(faults) == 0 {
+		return report, err
+	}
+	return report, protocol(op, "the report does not match the batch", faults)
+}
+
+// results are the payments as rows of a report. A payment that was deleted is
+// one only where nothing else has its reference.
+func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch.FieldError) []batch.Result {
+	row := make(map[string]bool)
+	var all []batch.Result
+	for _, payment := range payments {
+		row[payment.ExternalID] = row[payment.ExternalID] || !deleted(payment)
+	}
+	for _, fault := range unreadable {
+		if fault.Reference != "" {
+			row[fault.Reference] = true
+			all = append(all, batch.Result{Item: batch.Item{Reference: fault.Reference}, Outcome: batch.OutcomeUnknown, Message: fault.Message})
+		}
+	}
+	for _, item := range b.Draft.Items {
+		if live, known := row[item.Reference]; known && !live {
+			all = append(all, batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: batch.OutcomeSkipped, Code: string(PaymentDeleted)})
+		}
+	}
+	for _, payment := range slices.DeleteFunc(slices.Clone(payments), deleted) {
+		all = append(all, batch.Result{
+			Item: batch.Item{Reference: payment.ExternalID, Account: number(payment.MSISDN),
 				Amount: batch.Money{Minor: int64(payment.Amount), Currency: p.config.Currency}},
 			Outcome: outcome(payment.StatusCode, b.State),
 			Code:    string(payment.StatusCode),
 			Native:  payment,
+		})
+	}
+	return all
+}
+
+// contradictions compares the sums of a batch with its payments: how many there
+// are always, and what became of them once that cannot change any more.
+func contradictions(s BatchSummary, payments []Payment, at batch.State) []batch.FieldError {
+	var faults []batch.FieldError
+	fault := func(field string, said any, listed any) {
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf("is %v in the batch, and the payments have %v", said, listed)})
+	}
+	count, all := make(map[PaymentStatus]int64), make(map[PaymentStatus]int64)
+	var total Amount
+	for _, p := range payments {
+		if !deleted(p) {
+			total += p.Amount
+		}
+		count[p.StatusCode]++
+		all[p.StatusCode] += int64(p.Amount)
+	}
+	gone, goneAmount := int(count[PaymentDeleted]), Amount(all[PaymentDeleted])
+	// Whether the sums count what was deleted is not documented.
+	if live := len(payments) - gone; s.PaymentsCount != live && s.PaymentsCount != live+gone {
+		fault("paymentsCount", s.PaymentsCount, live)
+	}
+	if s.PaymentsAmount != total && s.PaymentsAmount != total+goneAmount {
+		fault("paymentsAmount", s.PaymentsAmount, total)
+	}
+	if !at.Final() {
+		return faults
+	}
+	for _, c := range []struct {
+		field  string
+		said   Text
+		places int
+		listed int64
+	}{{"settledCount", s.SettledCount, 0, count[PaymentSettled]}, {"settledAmount", s.SettledAmount, 2, all[PaymentSettled]},
+		{"cancelledCount", s.CancelledCount, 0, count[PaymentCancelled]}, {"cancelledAmount", s.CancelledAmount, 2, all[PaymentCancelled]}} {
+		if said, err := rest.Decimal(string(c.said), c.places); err == nil && said != c.listed {
+			fault(c.field, c.said, batch.FormatDecimal(c.listed, c.places))
 		}
 	}
-	report, err := batch.NewReport(b, rows)
-	if err == nil {
-		err = stale
-	}
-	if s := at.Summary; err == nil && s != nil && s.PaymentsCount != len(payments) && s.PaymentsCount != len(payments)-deleted {
-		err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op,
-			Message: fmt.Sprintf("the batch has %d payments, and the list has %d", s.PaymentsCount, len(payments))}
-	}
-	return report, err
+	return faults
 }
 
 // outcome maps the status of a payment. The same word means that nothing was
@@ -523,8 +727,9 @@ func outcome(status PaymentStatus, s batch.State) batch.Outcome {
 }
 
 // Find finds the batch of a reference: of several drafts the one that was
-// submitted, or else the newest that is not withdrawn. The items are not looked
-// up.
+// submitted, or else the newest that is not withdrawn. Its external id is
+// compared; the items are not looked up. Poll and Cancel compare them with the
+// draft.
 func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, error) {
 	rank := func(s BatchStatus) int {
 		switch s {
@@ -541,8 +746,7 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 		case err != nil:
 			return batch.Batch{}, err
 		case found.ID != "" && rank(b.StatusCode) == 3 && rank(found.StatusCode) == 3:
-			return batch.Batch{}, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: "Find",
-				Message: fmt.Sprintf("two batches of this reference were submitted, %s and %s", found.ID, b.ID)}
+			return batch.Batch{}, conflict("Find", fmt.Sprintf("two batches of this reference were submitted, %s and %s", found.ID, b.ID), nil)
 		case found.ID == "" || rank(b.StatusCode) >= rank(found.StatusCode):
 			found = b
 		}
@@ -559,26 +763,41 @@ func handle(b Batch) batch.Batch {
 		Draft: batch.Draft{Reference: reference(b.ExternalID), Direction: batch.Pay}}
 }
 
-// Cancel withdraws a draft, for good. ErrAmbiguous means that the batch is
-// still a draft, and that the call may yet arrive.
+// Cancel withdraws a draft, for good. A draft at the service that has another
+// external id, or a payment that is not one of b's items, is ErrConflict, and
+// left alone; a b without items, as Find and List return it, is compared by its
+// external id only. A batch that is no longer a draft is returned as it is
+// there. ErrAmbiguous means that the batch is still a draft, and that the call
+// may yet arrive.
 func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Cancel"
 	if err := p.info.RefuseCancel(op, b); err != nil {
 		return b, err
 	}
-	at, err := p.client.CancelBatch(ctx, b.ID)
-	if err == nil && at.StatusCode == BatchCancelled {
-		return seen(op, b, at.StatusCode)
-	}
-	// What the batch is now decides, whatever the reply was.
-	at, failed := p.client.GetBatch(ctx, b.ID)
-	switch {
-	case failed != nil && err != nil:
+	at, err := p.read(ctx, op, b)
+	if err != nil {
 		return b, err
-	case failed != nil:
-		return b, failed
+	}
+	if at.StatusCode == BatchDraft && b.State != batch.StatePending {
+		if err := p.foreign(ctx, op, b, at); err != nil {
+			return b, err
+		}
+		var after *Batch
+		if after, err = p.client.CancelBatch(ctx, b.ID); err != nil || after.StatusCode != BatchCancelled {
+			// What the batch is now decides, whatever the reply was.
+			var failed error
+			if after, failed = p.read(ctx, op, b); failed != nil {
+				return b, cmp.Or(err, failed)
+			}
+		}
+		at = after
+	}
+	b, stale := p.sighted(ctx, op, b, at)
+	switch {
+	case stale != nil:
+		return b, stale
 	case at.StatusCode == BatchCancelled:
-		return seen(op, b, at.StatusCode)
+		return b, nil
 	case at.StatusCode == BatchDraft && err != nil && !errors.Is(err, batch.ErrInvalid):
 		return b, err
 	}
@@ -586,15 +805,29 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		Message: fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.StatusCode)}
 }
 
-// List lists the batches of the account, newest first, without their items.
+// foreign returns ErrConflict if a draft at the service holds a payment that is
+// not one of the items of b, if b has any. It may hold fewer.
+func (p *Provider) foreign(ctx context.Context, op string, b batch.Batch, at *Batch) error {
+	if len(b.Draft.Items) == 0 {
+		return nil
+	}
+	payments, unreadable, err := p.client.payments(ctx, at.ID)
+	if err != nil {
+		return err
+	}
+	_, fields := differences(b.Draft.Items, slices.DeleteFunc(payments, deleted), false)
+	if fields = append(fields, unreadable...); len(fields) > 0 {
+		return conflict(op, "the draft at the service holds payments that are not in the batch, and was not cancelled", fields)
+	}
+	return nil
+}
+
+// List lists the batches of the account, newest first, without their items. A
+// batch that cannot be read comes with its error, and the others follow.
 func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 	return func(yield func(batch.Batch, error) bool) {
 		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{}) {
-			if err != nil {
-				yield(batch.Batch{}, err)
-				return
-			}
-			if !yield(handle(b), nil) {
+			if !yield(handle(b), err) {
 				return
 			}
 		}
@@ -621,7 +854,7 @@ func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.It
 	if err != nil && !errors.Is(err, batch.ErrAmbiguous) {
 		return b, err
 	}
-	sealed := p.seal(ctx, op, edited)
+	_, sealed := p.seal(ctx, op, edited)
 	if sealed == nil {
 		return edited, nil
 	}
@@ -629,44 +862,54 @@ func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.It
 	b, withdrawn := p.withdraw(ctx, b)
 	if withdrawn {
 		return b, &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op, Err: err,
-			Message: "what the draft held was not known: it is withdrawn; create another"}
+			Message: "the contents of the draft were not known: it is withdrawn; create another"}
 	}
 	b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
 	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op, Err: err,
-		Message: "what the draft holds is not known, and it could not be withdrawn; nobody was paid, do not submit it"}
+		Message: "the contents of the draft are not known, and it could not be withdrawn: nothing was paid; do not submit it"}
 }
 
 // PollAll reads the batches that are open in one list, and the others one by
-// one.
+// one, as Poll does. A batch whose reply cannot be believed does not keep the
+// others from being read.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
+	const op = "PollAll"
 	out := slices.Clone(bs)
-	open := make(map[string]bool)
 	for _, b := range bs {
-		if err := p.info.Refuse("PollAll", b); err != nil {
+		if err := p.info.Refuse(op, b); err != nil {
 			return out, err
 		}
 	}
+	open := make(map[string]Batch)
 	if len(bs) > 1 {
 		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{StatusCode: BatchOpen}) {
-			if err != nil {
+			switch {
+			case err != nil && !errors.Is(err, batch.ErrProtocol):
 				return out, err
+			case err == nil && b.StatusCode == BatchOpen:
+				open[strings.ToLower(b.ID)] = b
 			}
-			open[b.ID] = b.StatusCode == BatchOpen
 		}
 	}
+	var first error
 	for n, b := range bs {
-		if b.State.Final() {
-			continue
-		}
 		var err error
-		if open[b.ID] {
-			out[n], err = seen("PollAll", b, BatchOpen)
-		} else {
+		at, listed := open[strings.ToLower(b.ID)]
+		switch {
+		case b.State.Final():
+		case listed && b.State == batch.StatePending:
+			if err = ours(op, b, at); err == nil {
+				out[n], err = seen(op, b, BatchOpen)
+			}
+		default:
 			out[n], err = p.Poll(ctx, b)
 		}
-		if err != nil {
-			return out, err
+		switch batch.KindOf(err) {
+		case "", batch.ErrConflict, batch.ErrNotFound, batch.ErrProtocol:
+			first = cmp.Or(first, err)
+		default:
+			return out, cmp.Or(first, err)
 		}
 	}
-	return out, nil
+	return out, first
 }

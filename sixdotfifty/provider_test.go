@@ -52,6 +52,11 @@ func reply(status int, body string) simkit.Fault {
 	return simkit.Fault{Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(status, body)}
 }
 
+// no is a refusal in documented words.
+func no(status int) string {
+	return fmt.Sprintf(`{"statusCode":%d,"errorCode":"0","message":"no"}`, status)
+}
+
 // on is f for one operation.
 func on(op string, f simkit.Fault) simkit.Fault { f.Op = op; return f }
 
@@ -161,7 +166,7 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 	})
 	_, err = look.Create(t.Context(), d)
 	require.ErrorIs(t, err, batch.ErrConflict, "row 102: a first create that is told that its id is taken adopts nothing")
-	require.ErrorContains(t, err, "somebody else has made a batch")
+	require.ErrorContains(t, err, "another process has made a batch")
 	require.Zero(t, server.Log.Count("AddPayments"))
 	require.Zero(t, server.Log.Count("CancelBatch"), "and leaves theirs alone")
 
@@ -301,8 +306,10 @@ func TestRow74TheSeal(t *testing.T) {
 			_, err := c.UpdateBatch(ctx, b.ID, sixdotfifty.BatchRequest{ExternalID: "another"})
 			return err
 		}, nil},
-		"it was cancelled":                   {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.CancelBatch(ctx, b.ID); return err }, nil},
-		"row 103: somebody has submitted it": {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.SubmitBatch(ctx, b.ID); return err }, nil},
+		"it was cancelled": {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.CancelBatch(ctx, b.ID); return err },
+			nil},
+		"row 103: it was submitted in the portal": {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.SubmitBatch(ctx, b.ID); return err },
+			nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, client, p := start(t, nil)
@@ -311,7 +318,11 @@ func TestRow74TheSeal(t *testing.T) {
 			before := server.Log.Count("SubmitBatch")
 			after, err := p.Submit(ctx, b)
 			require.ErrorIs(t, err, batch.ErrConflict)
-			require.Equal(t, batch.StateDraft, after.State)
+			state := map[string]batch.State{"it was cancelled": batch.StateCancelled, "row 103: it was submitted in the portal": batch.StateDone}[name]
+			if state == "" {
+				state = batch.StateDraft
+			}
+			require.Equal(t, state, after.State, "what the read has said")
 			require.Equal(t, before, server.Log.Count("SubmitBatch"), "nothing is submitted")
 			var got []string
 			for _, fault := range faultsOf(t, err) {
@@ -337,7 +348,7 @@ func TestRow74TheSealOfEachPayment(t *testing.T) {
 		want   string // with %[1]q for the reference
 	}{
 		"another status": {set("statusCode", "SETTLED"), `item 1 (%[1]q): status: is SETTLED at the service`},
-		"a referral":     {set("referralAmount", 5.5), `item 1 (%[1]q): referralAmount: is 5.50 at the service`},
+		"a referral":     {set("referralAmount", 5.5), `item 1 (%[1]q): referralAmount: is 5.5 at the service, and must be 0`},
 		"a twin": {func(list []map[string]any) []map[string]any {
 			twin := maps.Clone(list[1])
 			twin["id"] = "twin"
@@ -358,18 +369,24 @@ func TestRow74TheSealOfEachPayment(t *testing.T) {
 	}
 }
 
-// Row 75: a refusal that leaves the draft intact is a lack of money, whatever
-// its words.
+// Row 75: a refusal in documented words that leaves the draft intact is a lack
+// of money. Other words are no refusal, and a read decides.
 func TestRow75InsufficientFunds(t *testing.T) {
-	for _, form := range []sixdotfiftytest.Errors{sixdotfiftytest.ErrorsText, sixdotfiftytest.ErrorsString, sixdotfiftytest.ErrorsModel} {
+	for form, want := range map[sixdotfiftytest.Errors]batch.Kind{sixdotfiftytest.ErrorsText: batch.ErrAmbiguous,
+		sixdotfiftytest.ErrorsString: batch.ErrAmbiguous, sixdotfiftytest.ErrorsModel: batch.ErrFunds} {
 		server, _, p := start(t, &sixdotfiftytest.Options{Float: 20000, Errors: form})
 		b := create(t, p, newDraft(2))
 		b, err := p.Submit(t.Context(), b)
-		require.ErrorIs(t, err, batch.ErrFunds)
-		require.ErrorContains(t, err, "Insufficient funds")
-		require.Equal(t, batch.StateDraft, b.State)
+		require.ErrorIs(t, err, want)
+		require.ErrorContains(t, err, "Insufficient funds", "the words are shown, even if they decide nothing")
 		require.Empty(t, server.Ledger.Effects())
 		server.TopUp(10000)
+		if want == batch.ErrAmbiguous {
+			require.Equal(t, batch.StateUnknown, b.State)
+			b, err = batch.Reconcile(t.Context(), p, b)
+			require.NoError(t, err)
+		}
+		require.Equal(t, batch.StateDraft, b.State)
 		b, err = p.Submit(t.Context(), b)
 		require.NoError(t, err, "after a top-up the same draft can be submitted")
 		require.Equal(t, batch.StateDone, b.State)
@@ -383,13 +400,10 @@ func TestRefusedSubmits(t *testing.T) {
 		reply simkit.Reply
 		want  batch.Kind
 	}{
-		"400":                         {simkit.JSON(400, `"no"`), batch.ErrFunds},
-		"422":                         {simkit.JSON(422, `"no"`), batch.ErrFunds},
-		"400 in the shape of a token": {simkit.JSON(400, `{"success":false,"message":"Insufficient funds"}`), batch.ErrFunds},
-		"404":                         {simkit.JSON(404, `"no"`), batch.ErrNotFound},
-		"405":                         {simkit.JSON(405, `"no"`), batch.ErrInvalid},
-		"411":                         {simkit.JSON(411, `"no"`), batch.ErrInvalid},
-		"415":                         {simkit.JSON(415, `"no"`), batch.ErrInvalid},
+		"general":    {simkit.JSON(400, no(400)), batch.ErrFunds},
+		"validation": {simkit.JSON(400, `{"statusCode":400,"errorCode":"1","message":"no"}`), batch.ErrInvalid},
+		"401":        {simkit.JSON(401, no(401)), batch.ErrAuth},
+		"404":        {simkit.JSON(404, no(404)), batch.ErrNotFound},
 	} {
 		server, _, p := start(t, nil)
 		b := create(t, p, newDraft(1))
@@ -406,19 +420,57 @@ func TestRefusedSubmits(t *testing.T) {
 		require.NoError(t, err)
 		_, err = client.DeletePayment(t.Context(), payments[0].ID)
 		require.NoError(t, err)
-		server.Inject(on("SubmitBatch", reply(400, `"no"`)))
+		server.Inject(on("SubmitBatch", reply(400, no(400))))
 	})
 	b = create(t, p, newDraft(2))
 	_, err := p.Submit(t.Context(), b)
-	require.ErrorIs(t, err, batch.ErrInvalid, "the draft is not intact, so nobody says that it is")
+	require.ErrorIs(t, err, batch.ErrInvalid, "the draft is not intact, so the error does not say that it is")
 
 	p = before(t, server, "/submit", 1, func() {
 		_, err := client.CancelBatch(t.Context(), b.ID)
 		require.NoError(t, err)
 	})
 	b = create(t, p, newDraft(2))
-	_, err = p.Submit(t.Context(), b)
-	require.ErrorIs(t, err, batch.ErrConflict, "somebody else has cancelled it")
+	after, err := p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict, "another process has cancelled it")
+	require.Equal(t, batch.StateCancelled, after.State)
+}
+
+// foreign are replies in words that are not 6DOT50's.
+var foreign = []simkit.Reply{
+	{},
+	{Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><h1>Forbidden</h1></html>")},
+	{Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Insufficient funds")},
+	{Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(no(400))},
+	simkit.JSON(0, `"Insufficient funds"`),
+	simkit.JSON(0, `{"error":"upstream timeout"}`),
+	simkit.JSON(0, `{"success":false}`),
+	simkit.JSON(0, `{"statusCode":499,"errorCode":"0","message":"Insufficient funds"}`),
+	simkit.JSON(0, `null`),
+	simkit.JSON(0, `[]`),
+}
+
+// A reply in other words is no refusal, whatever its status: the batch was paid
+// before it came.
+func TestForeignWordsRefuseNothing(t *testing.T) {
+	server, _, p := start(t, nil)
+	statuses := []int{300, 301, 302, 303, 304, 307, 308, 499, 500, 501, 502, 503, 504, 505, 511, 520, 599}
+	for status := 400; status <= 431; status++ {
+		statuses = append(statuses, status)
+	}
+	for _, status := range statuses {
+		for n, r := range foreign {
+			r.Status = status
+			b := create(t, p, newDraft(1))
+			server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: r})
+			b, err := p.Submit(t.Context(), b)
+			require.ErrorIs(t, err, batch.ErrAmbiguous, "%d with reply %d", status, n)
+			require.Equal(t, batch.StateUnknown, b.State)
+			b, err = batch.Reconcile(t.Context(), p, b)
+			require.NoError(t, err)
+			require.Equal(t, batch.StateDone, b.State)
+		}
+	}
 }
 
 // Row 76: a 200 that still says DRAFT is no acceptance.
@@ -512,8 +564,10 @@ func TestTheEnds(t *testing.T) {
 	outcomes(batch.OutcomeSkipped, batch.OutcomeSkipped)
 	at, err := client.GetBatch(ctx, b.ID)
 	require.NoError(t, err)
-	require.Equal(t, sixdotfifty.Amount(20151), at.Summary.CancelledAmount)
-	require.Zero(t, at.Summary.PendingAmount())
+	require.Equal(t, sixdotfifty.Text("201.51"), at.Summary.CancelledAmount)
+	pending, err := at.Summary.PendingAmount()
+	require.NoError(t, err)
+	require.Zero(t, pending)
 }
 
 // What a payment came to is said by its status and that of its batch together;
@@ -665,7 +719,7 @@ func TestItemsThatAreInDoubt(t *testing.T) {
 		"the call is late":                      {[]simkit.Fault{lost}, batch.ErrUnavailable, batch.StateCancelled},
 		"the new payments cannot be read":       {[]simkit.Fault{unreadable}, batch.ErrUnavailable, batch.StateCancelled},
 		"nor can the draft be withdrawn":        {[]simkit.Fault{lost, stuck}, batch.ErrAmbiguous, batch.StateUnknown},
-		"refused, and the draft is as it was":   {[]simkit.Fault{on("AddPayments", reply(400, `"no"`))}, batch.ErrInvalid, batch.StateDraft},
+		"refused, and the draft is as it was":   {[]simkit.Fault{on("AddPayments", reply(400, no(400)))}, batch.ErrInvalid, batch.StateDraft},
 		"the reply is lost, and the read tells": {[]simkit.Fault{{Op: "AddPayments", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset}}, "", batch.StateDraft},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -730,7 +784,7 @@ func TestContradictoryReports(t *testing.T) {
 	}{
 		"a payment is pending in a batch that is closed": {sixdotfiftytest.Options{}, change("SETTLED", "PENDING"), "is pending in a batch that is over"},
 		"and a draft":                            {sixdotfiftytest.Options{}, change("SETTLED", "DRAFT"), "is pending in a batch that is over"},
-		"an open batch whose payments are short": {sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, on("ListPayments", reply(200, `[]`)), "the batch has 2 payments, and the list has 0"},
+		"an open batch whose payments are short": {sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, on("ListPayments", reply(200, `[]`)), "paymentsCount: is 2 in the batch, and the payments have 0"},
 	} {
 		server, _, p := start(t, &c.options)
 		b, err := p.Submit(t.Context(), create(t, p, newDraft(2)))

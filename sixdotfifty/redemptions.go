@@ -1,6 +1,7 @@
 package sixdotfifty
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,24 +94,25 @@ func (c *RedemptionsClient) GetToken(ctx context.Context) (*Token, error) { retu
 //
 //	GET /accounts
 func (c *RedemptionsClient) Accounts(ctx context.Context) ([]RedemptionsAccount, error) {
-	return read[list[RedemptionsAccount]](ctx, c.rest, opRedemptionsListAccounts, nil, nil)
+	return list[RedemptionsAccount](ctx, c.rest, opRedemptionsListAccounts)
 }
 
 // Transactions reads the transactions of an account, page by page.
 //
 //	GET /accounts/{id}/transactions
 func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, o TransactionsOptions) iter.Seq2[RedemptionsTransaction, error] {
-	return pages(opRedemptionsListTransactions, func(skip, take int) ([]RedemptionsTransaction, error) {
+	return each(opRedemptionsListTransactions, pages(opRedemptionsListTransactions, func(skip, take int) ([]row[RedemptionsTransaction], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		setTime(query, "createdAtFrom", o.CreatedFrom)
 		setTime(query, "createdAtTo", o.CreatedTo)
-		return read[list[RedemptionsTransaction]](ctx, c.rest, opRedemptionsListTransactions, []string{accountID}, query)
-	}, func(t RedemptionsTransaction) string { return strconv.FormatInt(t.ID, 10) })
+		return rows[RedemptionsTransaction](ctx, c.rest, opRedemptionsListTransactions, []string{accountID}, query)
+	}, func(t RedemptionsTransaction) string { return strconv.FormatInt(t.ID, 10) }))
 }
 
 // InitiatePayment starts a payment. No money moves until the member confirms
-// it on the hosted page. It is sent at most once; after an ErrAmbiguous, look
-// for the reference with Payments.
+// it on the hosted page. It is sent at most once. After an ErrAmbiguous, look
+// for the reference with Payments; the payment beside it holds what the reply
+// said, and is nil if that was nothing.
 //
 //	POST /payments
 func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePaymentRequest) (*RedemptionsPayment, error) {
@@ -128,7 +130,7 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 		return nil, err
 	}
 	return write(ctx, c.rest, opRedemptionsInitiatePayment, nil, r, func(p *RedemptionsPayment) error {
-		if p.Reference != r.Reference || p.Amount != r.Amount || p.AccountID != r.AccountID || p.CurrencyCode != r.CurrencyCode {
+		if p.Reference != r.Reference || p.Amount != r.Amount || string(p.AccountID) != r.AccountID || string(p.CurrencyCode) != r.CurrencyCode {
 			return errors.New("the reply is about another payment than was asked for")
 		}
 		return nil
@@ -140,14 +142,14 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 //
 //	GET /payments/{id}
 func (c *RedemptionsClient) Payment(ctx context.Context, id string) (*RedemptionsPayment, error) {
-	return read[*RedemptionsPayment](ctx, c.rest, opRedemptionsGetPayment, []string{id}, nil)
+	return read[RedemptionsPayment](ctx, c.rest, opRedemptionsGetPayment, []string{id})
 }
 
 // Payments reads the payments, page by page.
 //
 //	GET /payments
 func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) iter.Seq2[RedemptionsPayment, error] {
-	return pages(opRedemptionsListPayments, func(skip, take int) ([]RedemptionsPayment, error) {
+	return each(opRedemptionsListPayments, pages(opRedemptionsListPayments, func(skip, take int) ([]row[RedemptionsPayment], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.Reference != "" {
 			query.Set("reference", o.Reference)
@@ -155,15 +157,15 @@ func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) ite
 		if o.StatusCode != nil {
 			query.Set("statusCode", strconv.Itoa(int(*o.StatusCode)))
 		}
-		if o.ErrorCode != nil {
-			query.Set("errorCode", strconv.Itoa(int(*o.ErrorCode)))
+		if o.ErrorCode != "" {
+			query.Set("errorCode", string(o.ErrorCode))
 		}
 		setTime(query, "createdAtFrom", o.CreatedFrom)
 		setTime(query, "createdAtTo", o.CreatedTo)
 		setTime(query, "completedAtFrom", o.CompletedFrom)
 		setTime(query, "completedAtTo", o.CompletedTo)
-		return read[list[RedemptionsPayment]](ctx, c.rest, opRedemptionsListPayments, nil, query)
-	}, func(p RedemptionsPayment) string { return p.ID })
+		return rows[RedemptionsPayment](ctx, c.rest, opRedemptionsListPayments, nil, query)
+	}, func(p RedemptionsPayment) string { return p.ID }))
 }
 
 // PageURL is where to send the member's browser to confirm a payment.
@@ -194,7 +196,7 @@ func (c Cents) MarshalJSON() ([]byte, error) {
 func (c *Cents) UnmarshalJSON(text []byte) error {
 	var s string
 	if err := rest.Parse(text, &s); err != nil || len(text) == 0 || text[0] != '"' {
-		return errors.New("an amount is no string of cents")
+		return errors.New("the amount is not a string of cents")
 	}
 	n, err := batch.ParseDecimal(s, 0)
 	if err != nil {
@@ -204,43 +206,60 @@ func (c *Cents) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// RedemptionsAccount is a merchant account.
+// RedemptionsAccount is a merchant account. ID and the balances decide.
 type RedemptionsAccount struct {
 	ID                     string `json:"id"`
-	Name                   string `json:"name"`
-	ShortName              string `json:"shortName"`
-	CreatedAt              Time   `json:"createdAt"`
+	Name                   Text   `json:"name"`
+	ShortName              Text   `json:"shortName"`
+	CreatedAt              Text   `json:"createdAt"`
 	Balance                Cents  `json:"balance"`
 	AvailableBalance       Cents  `json:"availableBalance"`
-	CurrencyCode           string `json:"currencyCode"`           // of the account
-	SettlementCurrencyCode string `json:"settlementCurrencyCode"` // of your bank
-	SettlementFrequency    int    `json:"settlementFrequency"`    // 0 daily, 1 on request
+	CurrencyCode           Text   `json:"currencyCode"`           // of the account
+	SettlementCurrencyCode Text   `json:"settlementCurrencyCode"` // of your bank
+	SettlementFrequency    Text   `json:"settlementFrequency"`    // "0" daily, "1" on request
 }
 
-// UnmarshalJSON refuses an account without what makes it one.
+// UnmarshalJSON returns an error if a field that decides is missing.
 func (a *RedemptionsAccount) UnmarshalJSON(text []byte) error {
 	type plain RedemptionsAccount
-	return stated(text, (*plain)(a), "id", "balance", "availableBalance")
+	wire := struct {
+		*plain
+		ID               word              `json:"id"`
+		Balance          rest.Maybe[Cents] `json:"balance"`
+		AvailableBalance rest.Maybe[Cents] `json:"availableBalance"`
+	}{plain: (*plain)(a)}
+	err := rest.Parse(text, &wire)
+	a.ID, a.Balance, a.AvailableBalance = string(wire.ID), wire.Balance.Value, wire.AvailableBalance.Value
+	return cmp.Or(err, decides("id", a.ID != ""), decides("balance", wire.Balance.OK), decides("availableBalance", wire.AvailableBalance.OK))
 }
 
 // TransactionsOptions filters Transactions. Whether the bounds are inclusive
 // is not documented.
 type TransactionsOptions struct{ CreatedFrom, CreatedTo time.Time }
 
-// RedemptionsTransaction is one movement on a merchant account.
+// RedemptionsTransaction is one movement on a merchant account. ID and the
+// amounts decide.
 type RedemptionsTransaction struct {
-	ID           int64  `json:"id"`
-	AmountDebit  Cents  `json:"amountDebit"`
-	AmountCredit Cents  `json:"amountCredit"`
-	CurrencyCode string `json:"currencyCode"`
-	Description  string `json:"description"`
-	CreatedAt    Time   `json:"createdAt"`
+	ID           int64 `json:"id"`
+	AmountDebit  Cents `json:"amountDebit"`
+	AmountCredit Cents `json:"amountCredit"`
+	CurrencyCode Text  `json:"currencyCode"`
+	Description  Text  `json:"description"`
+	CreatedAt    Text  `json:"createdAt"`
 }
 
-// UnmarshalJSON refuses a transaction without what makes it one.
+// UnmarshalJSON returns an error if a field that decides is missing.
 func (t *RedemptionsTransaction) UnmarshalJSON(text []byte) error {
 	type plain RedemptionsTransaction
-	return stated(text, (*plain)(t), "id", "amountDebit", "amountCredit")
+	wire := struct {
+		*plain
+		ID           rest.Maybe[int64] `json:"id"`
+		AmountDebit  rest.Maybe[Cents] `json:"amountDebit"`
+		AmountCredit rest.Maybe[Cents] `json:"amountCredit"`
+	}{plain: (*plain)(t)}
+	err := rest.Parse(text, &wire)
+	t.ID, t.AmountDebit, t.AmountCredit = wire.ID.Value, wire.AmountDebit.Value, wire.AmountCredit.Value
+	return cmp.Or(err, decides("id", wire.ID.OK), decides("amountDebit", wire.AmountDebit.OK), decides("amountCredit", wire.AmountCredit.OK))
 }
 
 // InitiatePaymentRequest starts a payment. All but ReturnURL is required.
@@ -268,43 +287,56 @@ const (
 	RedemptionsFailed          RedemptionsStatus = 10
 )
 
-// RedemptionsErrorCode says why a payment was not collected. The list is open.
-type RedemptionsErrorCode int
+// RedemptionsErrorCode says why a payment was not collected. It decides
+// nothing: it is empty if the service does not say. The list is open.
+type RedemptionsErrorCode = Text
 
 // The documented error codes.
 const (
-	RedemptionsNoError              RedemptionsErrorCode = 0
-	RedemptionsInsufficientFunds    RedemptionsErrorCode = 1
-	RedemptionsAuthenticationFailed RedemptionsErrorCode = 2
-	RedemptionsDeclined             RedemptionsErrorCode = 3
-	RedemptionsDuplicate            RedemptionsErrorCode = 4
-	RedemptionsSuspectedFraud       RedemptionsErrorCode = 5
-	RedemptionsInvalidAmount        RedemptionsErrorCode = 6
-	RedemptionsTimeout              RedemptionsErrorCode = 7
+	RedemptionsNoError              RedemptionsErrorCode = "0"
+	RedemptionsInsufficientFunds    RedemptionsErrorCode = "1"
+	RedemptionsAuthenticationFailed RedemptionsErrorCode = "2"
+	RedemptionsDeclined             RedemptionsErrorCode = "3"
+	RedemptionsDuplicate            RedemptionsErrorCode = "4"
+	RedemptionsSuspectedFraud       RedemptionsErrorCode = "5"
+	RedemptionsInvalidAmount        RedemptionsErrorCode = "6"
+	RedemptionsTimeout              RedemptionsErrorCode = "7"
 )
 
-// RedemptionsPayment is a payment of a member to a merchant.
+// RedemptionsPayment is a payment of a member to a merchant. ID, Reference,
+// Amount and StatusCode decide, and in the reply to InitiatePayment also
+// AccountID and CurrencyCode.
 type RedemptionsPayment struct {
 	ID            string               `json:"id"`
 	Reference     string               `json:"reference"`
 	Amount        Cents                `json:"amount"`
-	AccountID     string               `json:"accountId"`
-	CurrencyCode  string               `json:"currencyCode"`
+	AccountID     Text                 `json:"accountId"`
+	CurrencyCode  Text                 `json:"currencyCode"`
 	StatusCode    RedemptionsStatus    `json:"statusCode"`
-	StatusMessage string               `json:"statusMessage"`
+	StatusMessage Text                 `json:"statusMessage"`
 	ErrorCode     RedemptionsErrorCode `json:"errorCode"`
-	ErrorMessage  string               `json:"errorMessage,omitempty"`
-	CreatedAt     Time                 `json:"createdAt"`
-	CompletedAt   *Time                `json:"completedAt,omitempty"`
-	CountryCode   string               `json:"countryCode,omitempty"`
-	ReturnURL     string               `json:"returnUrl,omitempty"`
+	ErrorMessage  Text                 `json:"errorMessage,omitempty"`
+	CreatedAt     Text                 `json:"createdAt"`
+	CompletedAt   Text                 `json:"completedAt,omitempty"`
+	CountryCode   Text                 `json:"countryCode,omitempty"`
+	ReturnURL     Text                 `json:"returnUrl,omitempty"`
 }
 
-// UnmarshalJSON refuses a payment without a status, among others: its zero
-// value would be taken for one in progress.
+// UnmarshalJSON returns an error if a field that decides is missing: a payment
+// without a status is not one in progress. The others are set even then.
 func (p *RedemptionsPayment) UnmarshalJSON(text []byte) error {
 	type plain RedemptionsPayment
-	return stated(text, (*plain)(p), "id", "reference", "amount", "statusCode", "errorCode")
+	wire := struct {
+		*plain
+		ID         word                          `json:"id"`
+		Reference  word                          `json:"reference"`
+		Amount     rest.Maybe[Cents]             `json:"amount"`
+		StatusCode rest.Maybe[RedemptionsStatus] `json:"statusCode"`
+	}{plain: (*plain)(p)}
+	err := rest.Parse(text, &wire)
+	p.ID, p.Reference, p.Amount, p.StatusCode = string(wire.ID), string(wire.Reference), wire.Amount.Value, wire.StatusCode.Value
+	return cmp.Or(err, decides("id", p.ID != ""), decides("reference", p.Reference != ""), decides("amount", wire.Amount.OK),
+		decides("statusCode", wire.StatusCode.OK))
 }
 
 func (p *RedemptionsPayment) check(id string) error { return same(p.ID, id) }
@@ -313,12 +345,13 @@ func (p *RedemptionsPayment) check(id string) error { return same(p.ID, id) }
 type PaymentsOptions struct {
 	Reference                  string
 	StatusCode                 *RedemptionsStatus
-	ErrorCode                  *RedemptionsErrorCode
+	ErrorCode                  RedemptionsErrorCode // empty means any
 	CreatedFrom, CreatedTo     time.Time
 	CompletedFrom, CompletedTo time.Time
 }
 
-// redemptionsError is the body of a 400. Its status code is the HTTP status.
+// redemptionsError is the documented body of a 400. Its status code is the HTTP
+// status.
 type redemptionsError struct {
 	StatusCode       int               `json:"statusCode"`
 	ErrorCode        string            `json:"errorCode"` // "0" general, "1" validation, "2" cannot be parsed
@@ -326,10 +359,15 @@ type redemptionsError struct {
 	ValidationErrors []validationError `json:"validationErrors,omitempty"`
 }
 
+// valid reports whether this is the whole model, under this HTTP status.
+func (e redemptionsError) valid(status int) bool {
+	return e.StatusCode == status && e.Message != "" && (e.ErrorCode == generalError || e.ErrorCode == "1" || e.ErrorCode == "2")
+}
+
 type validationError struct {
-	Index        string `json:"index,omitempty"`
-	ErrorCode    string `json:"errorCode"` // "100" missing, "106" invalid
-	ErrorMessage string `json:"errorMessage"`
-	FieldName    string `json:"fieldName"`
-	FieldValue   string `json:"fieldValue,omitempty"`
+	Index        Text `json:"index,omitempty"`
+	ErrorCode    Text `json:"errorCode"` // "100" missing, "106" invalid
+	ErrorMessage Text `json:"errorMessage"`
+	FieldName    Text `json:"fieldName"`
+	FieldValue   Text `json:"fieldValue,omitempty"`
 }

@@ -1,7 +1,7 @@
 package sixdotfifty
 
 import (
-	"bytes"
+	"cmp"
 	json1 "encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
@@ -39,81 +38,72 @@ func (a *Amount) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Balance is the balance of a PAY account, as the service writes it. Its unit
-// is not documented: do not compare it with an Amount.
-type Balance string
-
-var balance = regexp.MustCompile(`^-?[0-9]{1,18}(\.[0-9]{1,6})?$`)
-
-// UnmarshalJSON reads a number or a string: the documentation has both.
-func (b *Balance) UnmarshalJSON(text []byte) error {
-	digits := string(text)
-	if len(text) > 0 && text[0] == '"' {
-		if err := rest.Parse(text, &digits); err != nil {
-			return err
-		}
-	}
-	if !balance.MatchString(digits) {
-		return fmt.Errorf("%.40q is no balance", digits)
-	}
-	*b = Balance(digits)
-	return nil
-}
-
-// Time is a time in UTC. The service writes it with and without a zone, and
-// with up to seven digits of a second.
-type Time struct{ time.Time }
-
-// UnmarshalJSON reads a time; one without a zone is in UTC.
-func (t *Time) UnmarshalJSON(text []byte) error {
-	var space [40]byte
-	plain, err := jsontext.AppendUnquote(space[:0], text)
-	if err != nil {
-		return err
-	}
+// ParseTime reads a time of a reply. The service writes it with and without a
+// zone, and with up to seven digits of a second; without a zone it is in UTC.
+func ParseTime(t Text) (time.Time, error) {
 	layout := time.RFC3339
-	if len(plain) < 20 || !bytes.ContainsAny(plain[19:], "Z+-") {
+	if len(t) < 20 || !strings.ContainsAny(string(t[19:]), "Z+-") {
 		layout = "2006-01-02T15:04:05"
 	}
-	parsed, err := time.Parse(layout, string(plain))
+	parsed, err := time.Parse(layout, string(t))
 	if err != nil {
-		return fmt.Errorf("%.40q is no time", plain)
+		return time.Time{}, fmt.Errorf("%.40q is not a valid time", string(t))
 	}
-	t.Time = parsed.UTC()
+	return parsed.UTC(), nil
+}
+
+// Text is a field that decides nothing. It keeps what the service wrote, of
+// any JSON type, as text, and never fails a reply; null is empty.
+type Text = rest.Text
+
+// word is a field that decides. Anything but a JSON string counts as missing.
+type word string
+
+// UnmarshalJSONFrom keeps the next value if it is a string.
+func (w *word) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var t Text
+	kind := d.PeekKind()
+	if err := t.UnmarshalJSONFrom(d); err != nil {
+		return err
+	}
+	if *w = ""; kind == '"' {
+		*w = word(t)
+	}
 	return nil
 }
 
-// stated decodes an object in which these fields are neither absent nor null:
-// what is not said must not be taken for zero.
-func stated(text []byte, v any, fields ...string) error {
-	var all map[string]json1.RawMessage
-	if err := rest.Parse(text, &all); err != nil {
-		return err
+// decides says which field of an object is missing, of those that decide.
+func decides(field string, ok bool) error {
+	if ok {
+		return nil
 	}
-	for _, field := range fields {
-		if value := string(all[field]); value == "" || value == "null" || value == `""` {
-			return fmt.Errorf("the reply has an object without %s", field)
-		}
-	}
-	return rest.Parse(text, v)
+	return fmt.Errorf("%s is missing or not valid", field)
 }
 
-// Account is a PAY account.
+// Account is a PAY account. Its ID decides. The unit of the balances is not
+// documented, nor whether they are numbers or strings: do not compare them with
+// an Amount.
 type Account struct {
-	ID               string  `json:"id"`
-	Name             string  `json:"name"`
-	ShortName        string  `json:"shortName"` // identifies deposits
-	CreatedAt        Time    `json:"createdAt"`
-	Active           bool    `json:"active"` // an inactive account cannot pay
-	Balance          Balance `json:"balance"`
-	AvailableBalance Balance `json:"availableBalance"`
-	CurrencyCode     string  `json:"currencyCode"` // DZAR
+	ID               string `json:"id"`
+	Name             Text   `json:"name"`
+	ShortName        Text   `json:"shortName"` // identifies deposits
+	CreatedAt        Text   `json:"createdAt"`
+	Active           Text   `json:"active"` // "true"; an inactive account cannot pay
+	Balance          Text   `json:"balance"`
+	AvailableBalance Text   `json:"availableBalance"`
+	CurrencyCode     Text   `json:"currencyCode"` // DZAR
 }
 
-// UnmarshalJSON refuses an account without what makes it one.
+// UnmarshalJSON returns an error if a field that decides is missing.
 func (a *Account) UnmarshalJSON(text []byte) error {
 	type plain Account
-	return stated(text, (*plain)(a), "id", "balance", "availableBalance")
+	wire := struct {
+		*plain
+		ID word `json:"id"`
+	}{plain: (*plain)(a)}
+	err := rest.Parse(text, &wire)
+	a.ID = string(wire.ID)
+	return cmp.Or(err, decides("id", a.ID != ""))
 }
 
 // BatchRequest names a batch. In an update, what is empty is not sent.
@@ -133,23 +123,41 @@ const (
 	BatchCancelled BatchStatus = "CANCELLED" // withdrawn while it was a draft; final
 )
 
-// Batch is a batch of payments.
+// Batch is a batch of payments. ID and StatusCode decide, and ExternalID where
+// it is compared.
 type Batch struct {
 	ID         string           `json:"id"`
-	Name       string           `json:"name"`
+	Name       Text             `json:"name"`
 	ExternalID string           `json:"externalId,omitempty"`
 	StatusCode BatchStatus      `json:"statusCode"`
-	CreatedAt  Time             `json:"createdAt"`
-	Summary    *BatchSummary    `json:"summary,omitempty"`  // absent after create and update
+	CreatedAt  Text             `json:"createdAt"`
+	Summary    *BatchSummary    `json:"summary,omitempty"`  // nil without a count and a total; absent after create and update
 	Payments   json1.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
 }
 
-func (b *Batch) check(id string) error {
-	if strings.Trim(b.ID, "0-") == "" || b.StatusCode == "" { // An id of zeros is none.
-		return errors.New("the batch has no id or no status")
+// UnmarshalJSON returns an error if a field that decides is missing. The others
+// are set even then.
+func (b *Batch) UnmarshalJSON(text []byte) error {
+	var wire struct {
+		ID         word                     `json:"id"`
+		Name       Text                     `json:"name"`
+		ExternalID word                     `json:"externalId"`
+		StatusCode word                     `json:"statusCode"`
+		CreatedAt  Text                     `json:"createdAt"`
+		Summary    rest.Maybe[BatchSummary] `json:"summary"`
+		Payments   json1.RawMessage         `json:"payments"`
 	}
-	return same(b.ID, id)
+	err := rest.Parse(text, &wire)
+	*b = Batch{ID: string(wire.ID), Name: wire.Name, ExternalID: string(wire.ExternalID), StatusCode: BatchStatus(wire.StatusCode),
+		CreatedAt: wire.CreatedAt, Payments: wire.Payments}
+	if wire.Summary.OK {
+		b.Summary = &wire.Summary.Value
+	}
+	// An ID of zeros is not an ID.
+	return cmp.Or(err, decides("id", strings.Trim(b.ID, "0-") != ""), decides("statusCode", b.StatusCode != ""))
 }
+
+func (b *Batch) check(id string) error { return same(b.ID, id) }
 
 // same compares two ids, which are GUIDs and have no case.
 func same(got, asked string) error {
@@ -159,21 +167,40 @@ func same(got, asked string) error {
 	return nil
 }
 
-// BatchSummary adds up the payments of a batch.
+// BatchSummary adds up the payments of a batch. PaymentsAmount and
+// PaymentsCount decide.
 type BatchSummary struct {
 	PaymentsAmount  Amount `json:"paymentsAmount"`
 	PaymentsCount   int    `json:"paymentsCount"`
-	ReferralsAmount Amount `json:"referralsAmount"`
-	SettledAmount   Amount `json:"settledAmount"`
-	SettledCount    int    `json:"settledCount"`
-	CancelledAmount Amount `json:"cancelledAmount"`
-	CancelledCount  int    `json:"cancelledCount"`
+	ReferralsAmount Text   `json:"referralsAmount"`
+	SettledAmount   Text   `json:"settledAmount"`
+	SettledCount    Text   `json:"settledCount"`
+	CancelledAmount Text   `json:"cancelledAmount"`
+	CancelledCount  Text   `json:"cancelledCount"`
 }
 
-// PendingAmount is what is neither settled nor cancelled. (The service's own
-// formula forgets what was cancelled.)
-func (s BatchSummary) PendingAmount() Amount {
-	return s.PaymentsAmount - s.SettledAmount - s.CancelledAmount
+// UnmarshalJSON returns an error if a field that decides is missing.
+func (s *BatchSummary) UnmarshalJSON(text []byte) error {
+	type plain BatchSummary
+	wire := struct {
+		*plain
+		PaymentsAmount rest.Maybe[Amount] `json:"paymentsAmount"`
+		PaymentsCount  rest.Maybe[int]    `json:"paymentsCount"`
+	}{plain: (*plain)(s)}
+	err := rest.Parse(text, &wire)
+	s.PaymentsAmount, s.PaymentsCount = wire.PaymentsAmount.Value, wire.PaymentsCount.Value
+	return cmp.Or(err, decides("paymentsAmount", wire.PaymentsAmount.OK), decides("paymentsCount", wire.PaymentsCount.OK))
+}
+
+// PendingAmount is what is neither settled nor cancelled. The service's own
+// formula leaves out what was cancelled.
+func (s BatchSummary) PendingAmount() (Amount, error) {
+	settled, err := rest.Decimal(string(s.SettledAmount), 2)
+	if err != nil {
+		return 0, err
+	}
+	cancelled, err := rest.Decimal(string(s.CancelledAmount), 2)
+	return s.PaymentsAmount - Amount(settled) - Amount(cancelled), err
 }
 
 // ListBatchesOptions filters ListBatches.
@@ -211,54 +238,49 @@ const (
 	PaymentDeleted   PaymentStatus = "DELETED"   // removed from a draft
 )
 
-// Payment is one payment of a batch.
+// Payment is one payment of a batch. ID, MSISDN, Amount and StatusCode decide,
+// and ExternalID where it is compared.
 type Payment struct {
 	ID             string        `json:"id"`
-	BatchID        string        `json:"batchId"`
+	BatchID        Text          `json:"batchId"`
 	MSISDN         string        `json:"msisdn"`
 	Amount         Amount        `json:"amount"`
-	FirstName      string        `json:"firstname,omitempty"`
-	LastName       string        `json:"lastname,omitempty"`
+	FirstName      Text          `json:"firstname,omitempty"`
+	LastName       Text          `json:"lastname,omitempty"`
 	ExternalID     string        `json:"externalId,omitempty"`
 	StatusCode     PaymentStatus `json:"statusCode"`
-	SettledAt      *Time         `json:"settledAt,omitempty"`
-	IsMember       bool          `json:"isMember"`
-	ReferralAmount Amount        `json:"referralAmount,omitempty"`
-	ReferralMSISDN string        `json:"referralMsisdn,omitempty"`
-	CreatedAt      Time          `json:"createdAt"`
+	SettledAt      Text          `json:"settledAt,omitempty"`
+	IsMember       Text          `json:"isMember"` // "true" or "false"
+	ReferralAmount Text          `json:"referralAmount,omitempty"`
+	ReferralMSISDN Text          `json:"referralMsisdn,omitempty"`
+	CreatedAt      Text          `json:"createdAt"`
 }
 
-// UnmarshalJSON refuses a payment without what makes it one: nothing of it may
-// be taken for zero.
-func (p *Payment) UnmarshalJSON(text []byte) error { return rest.Parse(text, p) }
-
-// UnmarshalJSONFrom is UnmarshalJSON for encoding/json/v2.
-func (p *Payment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+// UnmarshalJSON returns an error if a field that decides is missing. The others
+// are set even then.
+func (p *Payment) UnmarshalJSON(text []byte) error {
 	type plain Payment
 	wire := struct {
 		*plain
-		Amount         *Amount `json:"amount"`
-		ReferralAmount *Amount `json:"referralAmount"` // null where there is none
+		ID         word               `json:"id"`
+		MSISDN     word               `json:"msisdn"`
+		Amount     rest.Maybe[Amount] `json:"amount"`
+		ExternalID word               `json:"externalId"`
+		StatusCode word               `json:"statusCode"`
 	}{plain: (*plain)(p)}
-	if err := json.UnmarshalDecode(d, &wire); err != nil {
-		return err
-	}
-	if p.ID == "" || p.StatusCode == "" || wire.Amount == nil {
-		return errors.New("a payment has no id, no status or no amount")
-	}
-	p.Amount = *wire.Amount
-	if wire.ReferralAmount != nil {
-		p.ReferralAmount = *wire.ReferralAmount
-	}
-	return nil
+	err := rest.Parse(text, &wire)
+	p.ID, p.MSISDN, p.Amount = string(wire.ID), string(wire.MSISDN), wire.Amount.Value
+	p.ExternalID, p.StatusCode = string(wire.ExternalID), PaymentStatus(wire.StatusCode)
+	return cmp.Or(err, decides("id", p.ID != ""), decides("msisdn", p.MSISDN != ""), decides("amount", wire.Amount.OK),
+		decides("statusCode", p.StatusCode != ""))
 }
 
 func (p *Payment) check(id string) error { return same(p.ID, id) }
 
 // StatusCode explains one status.
 type StatusCode struct {
-	Code        string `json:"code"`
-	Description string `json:"description"`
+	Code        Text `json:"code"`
+	Description Text `json:"description"`
 }
 
 // UndocumentedReply is a reply of which nothing is documented, as it came.

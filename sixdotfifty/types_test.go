@@ -3,7 +3,10 @@ package sixdotfifty_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +18,7 @@ import (
 	"github.com/batchway/batchway-go/sixdotfifty"
 )
 
-// meaning is JSON without what says nothing, and with times in one form.
+// meaning is JSON without what says nothing, and with all scalars as text.
 func meaning(t *testing.T, text []byte) any {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -27,22 +30,16 @@ func meaning(t *testing.T, text []byte) any {
 		switch v := v.(type) {
 		case map[string]any:
 			for key, inner := range v {
-				if v[key] = strip(inner); inner == "" || inner == false || inner == json.Number("0") {
+				if v[key] = strip(inner); inner == "" || inner == nil {
 					delete(v, key)
-				}
-				if n, ok := inner.(json.Number); ok && strings.HasSuffix(strings.ToLower(key), "balance") {
-					v[key] = n.String() // Documented as a string, and shown as a number.
 				}
 			}
 		case []any:
 			for n := range v {
 				v[n] = strip(v[n])
 			}
-		case string:
-			var at sixdotfifty.Time
-			if json.Unmarshal([]byte(`"`+v+`"`), &at) == nil {
-				return at.Format(time.RFC3339Nano)
-			}
+		case json.Number, bool:
+			return fmt.Sprint(v) // What decides nothing is kept as text.
 		}
 		return v
 	}
@@ -113,13 +110,13 @@ func TestTimes(t *testing.T) {
 		"2022-09-26T11:40:47": "2022-09-26T11:40:47Z", "2022-09-26T11:40:47.123456789": "2022-09-26T11:40:47.123456789Z",
 		"2022-09-26T13:40:47+02:00": "2022-09-26T11:40:47Z",
 	} {
-		var at sixdotfifty.Time
-		require.NoError(t, json.Unmarshal([]byte(`"`+text+`"`), &at), text)
+		at, err := sixdotfifty.ParseTime(sixdotfifty.Text(text))
+		require.NoError(t, err, text)
 		require.Equal(t, want, at.Format(time.RFC3339Nano), text)
 	}
-	for _, text := range []string{`""`, `"2022-09-26"`, `"26/09/2022"`, `1664192447`, `"0"`, `{}`} {
-		var at sixdotfifty.Time
-		require.Error(t, json.Unmarshal([]byte(text), &at), text)
+	for _, text := range []sixdotfifty.Text{"", "2022-09-26", "26/09/2022", "1664192447", "0", "{}"} {
+		_, err := sixdotfifty.ParseTime(text)
+		require.Error(t, err, text)
 	}
 }
 
@@ -142,33 +139,77 @@ func TestAmounts(t *testing.T) {
 	}
 }
 
-// What is not said is not zero, not free of errors, and not in progress.
-func TestWhatIsNotSaid(t *testing.T) {
+// A field that decides must be there, and be what it should: nothing is taken
+// for zero, for paid or for in progress. Any other may be anything.
+func TestFieldsThatDecide(t *testing.T) {
+	all := samples(t)
 	for name, c := range map[string]struct {
-		of   any
-		text string
-		good bool
+		of     func() any
+		sample string
+		decide []string
 	}{
-		"a payment":                        {new(sixdotfifty.Payment), `{"id":"1","statusCode":"SETTLED","amount":1,"referralAmount":null,"firstname":null,"settledAt":null}`, true},
-		"a payment without an amount":      {new(sixdotfifty.Payment), `{"id":"1","statusCode":"SETTLED"}`, false},
-		"a payment of null":                {new(sixdotfifty.Payment), `{"id":"1","statusCode":"SETTLED","amount":null}`, false},
-		"a payment without a status":       {new(sixdotfifty.Payment), `{"id":"1","amount":1}`, false},
-		"an account":                       {new(sixdotfifty.Account), `{"id":"1","balance":0,"availableBalance":"0"}`, true},
-		"an account without a balance":     {new(sixdotfifty.Account), `{"id":"1","availableBalance":"0"}`, false},
-		"a merchant's account":             {new(sixdotfifty.RedemptionsAccount), `{"id":"1","balance":"0","availableBalance":"0"}`, true},
-		"a merchant's account of null":     {new(sixdotfifty.RedemptionsAccount), `{"id":"1","balance":null,"availableBalance":"0"}`, false},
-		"a transaction":                    {new(sixdotfifty.RedemptionsTransaction), `{"id":1,"amountDebit":"0","amountCredit":"5"}`, true},
-		"a transaction without an id":      {new(sixdotfifty.RedemptionsTransaction), `{"amountDebit":"0","amountCredit":"5"}`, false},
-		"a transaction without an amount":  {new(sixdotfifty.RedemptionsTransaction), `{"id":1,"amountDebit":"0"}`, false},
-		"a redemption":                     {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"r","amount":"1","statusCode":1,"errorCode":0}`, true},
-		"a redemption without a status":    {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"r","amount":"1","errorCode":0}`, false},
-		"a redemption without an error":    {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"r","amount":"1","statusCode":10}`, false},
-		"a redemption without a reference": {new(sixdotfifty.RedemptionsPayment), `{"id":"1","reference":"","amount":"1","statusCode":1,"errorCode":0}`, false},
+		"Account": {func() any { return new(sixdotfifty.Account) }, "pay_list_accounts.response", []string{"id"}},
+		"Batch":   {func() any { return new(sixdotfifty.Batch) }, "pay_get_batch.response", []string{"id", "statusCode"}},
+		"BatchSummary": {func() any { return new(sixdotfifty.BatchSummary) }, "pay_get_batch.response",
+			[]string{"paymentsAmount", "paymentsCount"}},
+		"Payment": {func() any { return new(sixdotfifty.Payment) }, "pay_get_payment.response",
+			[]string{"amount", "id", "msisdn", "statusCode"}},
+		"RedemptionsAccount": {func() any { return new(sixdotfifty.RedemptionsAccount) }, "redemptions_list_accounts.response",
+			[]string{"availableBalance", "balance", "id"}},
+		"RedemptionsTransaction": {func() any { return new(sixdotfifty.RedemptionsTransaction) }, "redemptions_list_account_transactions.response",
+			[]string{"amountCredit", "amountDebit", "id"}},
+		"RedemptionsPayment": {func() any { return new(sixdotfifty.RedemptionsPayment) }, "redemptions_get_payment.response_failed",
+			[]string{"amount", "id", "reference", "statusCode"}},
+		"StatusCode": {func() any { return new(sixdotfifty.StatusCode) }, "pay_batch_status_codes.response", nil},
 	} {
-		if err := json.Unmarshal([]byte(c.text), c.of); c.good != (err == nil) {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			object := first(t, all[c.sample].Body)
+			if name == "BatchSummary" {
+				object = object["summary"].(map[string]any)
+			}
+			require.NoError(t, json.Unmarshal(encode(t, object), c.of()))
+			matter := make(map[string]bool)
+			for field := range object {
+				for _, odd := range []any{nil, "odd", 12345.678, true, []any{1}, map[string]any{"a": 1}, dropped} {
+					if json.Unmarshal(encode(t, with(object, field, odd)), c.of()) != nil {
+						matter[field] = true
+					}
+				}
+			}
+			require.Equal(t, c.decide, slices.Sorted(maps.Keys(matter)))
+		})
 	}
+}
+
+// dropped is a field that is not there.
+var dropped = new(int)
+
+// with returns a copy of an object in which a field has another value.
+func with(object map[string]any, field string, value any) map[string]any {
+	changed := maps.Clone(object)
+	if changed[field] = value; value == any(dropped) {
+		delete(changed, field)
+	}
+	return changed
+}
+
+// first is the object of a text, or the first one of its array.
+func first(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	var list []map[string]any
+	if json.Unmarshal(text, &list) == nil {
+		return list[0]
+	}
+	var object map[string]any
+	require.NoError(t, json.Unmarshal(text, &object))
+	return object
+}
+
+func encode(t *testing.T, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return text
 }
 
 func TestCentsAreStrings(t *testing.T) {
@@ -184,50 +225,73 @@ func TestCentsAreStrings(t *testing.T) {
 	require.JSONEq(t, `"10000"`, string(text))
 }
 
-func TestBalances(t *testing.T) {
-	for text, want := range map[string]string{"155794": "155794", `"155794"`: "155794", `"1557.94"`: "1557.94", `"-3"`: "-3", "9007199254740993": "9007199254740993"} {
-		var b sixdotfifty.Balance
-		require.NoError(t, json.Unmarshal([]byte(text), &b), text)
-		require.Equal(t, sixdotfifty.Balance(want), b)
-	}
-	for _, text := range []string{`"ten"`, `""`, `{}`, `true`} {
-		var b sixdotfifty.Balance
-		require.Error(t, json.Unmarshal([]byte(text), &b), text)
-	}
-}
-
 func TestWhatIsPending(t *testing.T) {
-	s := sixdotfifty.BatchSummary{PaymentsAmount: 1850000, CancelledAmount: 1850000}
-	require.Zero(t, s.PendingAmount(), "the documented sample of a cancelled batch has nothing pending")
+	var b sixdotfifty.Batch
+	require.NoError(t, json.Unmarshal(samples(t)["pay_cancel_batch.response"].Body, &b))
+	pending, err := b.Summary.PendingAmount()
+	require.NoError(t, err)
+	require.Zero(t, pending, "the documented sample of a cancelled batch has nothing pending")
+	for _, s := range []sixdotfifty.BatchSummary{{SettledAmount: "ten", CancelledAmount: "0"}, {SettledAmount: "0"}} {
+		_, err = s.PendingAmount()
+		require.Error(t, err, "what is not said is not 0")
+	}
 }
 
+// Only a documented status with the documented model is 6DOT50's refusal. The
+// words of another 400 are shown, and decide nothing.
 func TestErrorBodies(t *testing.T) {
 	all := samples(t)
-	model := func(name string) []byte { return all[name].Body }
+	general := all["redemptions_error_400_general.response"].Body
+	const kind, plain = "application/json", "text/plain; charset=utf-8"
+	words := func(text string) *batch.Error { return &batch.Error{Kind: batch.ErrAmbiguous, Message: text} }
+	model := func(status int, code string) []byte {
+		return fmt.Appendf(nil, `{"statusCode":%d,"errorCode":%s,"message":"no"}`, status, code)
+	}
 	for name, c := range map[string]struct {
-		kind string
-		body []byte
-		want *batch.Error
+		status int
+		kind   string
+		body   []byte
+		want   *batch.Error
 	}{
-		"plain text":    {"text/plain", []byte("externalId must be unique\n"), &batch.Error{Message: "externalId must be unique"}},
-		"a JSON string": {"application/json", model("pay_error_400.response_json_string"), &batch.Error{Message: "externalId must be unique"}},
-		"the model of Redemptions": {"application/json", model("redemptions_error_400_validation.response"), &batch.Error{Code: "1", Message: "Validation error",
+		"general":              {400, kind, general, &batch.Error{Code: "0", Message: "A general error occurred"}},
+		"with a character set": {400, "application/json; charset=utf-8", general, &batch.Error{Code: "0", Message: "A general error occurred"}},
+		"validation": {400, kind, all["redemptions_error_400_validation.response"].Body, &batch.Error{Code: "1", Message: "Validation error",
 			Fields: []batch.FieldError{{Item: -1, Field: "amount", Message: "Required parameter missing"}}}},
-		"nothing":          {"", nil, &batch.Error{}},
-		"success:false":    {"application/json", []byte(`{"success":false}`), &batch.Error{Message: `{"success":false}`}}, // Of another call.
-		"a proxy's page":   {"text/html", []byte("<html>"), nil},
-		"a page in hiding": {"application/json", []byte("<!DOCTYPE html>"), nil},
-		"XML":              {"application/xml", []byte("x"), nil},
+		"not parsed":          {400, kind, all["redemptions_error_400_invalid_request.response"].Body, &batch.Error{Code: "2", Message: "Invalid request"}},
+		"401":                 {401, kind, model(401, `"0"`), &batch.Error{Code: "0", Message: "no"}},
+		"404":                 {404, kind, model(404, `"0"`), &batch.Error{Code: "0", Message: "no"}},
+		"another status":      {400, kind, model(404, `"0"`), words(string(model(404, `"0"`)))},
+		"another code":        {400, kind, model(400, `"3"`), words(string(model(400, `"3"`)))},
+		"a code of a payment": {400, kind, model(400, `0`), words(string(model(400, `0`)))},
+		"no message":          {400, kind, []byte(`{"statusCode":400,"errorCode":"0"}`), words(`{"statusCode":400,"errorCode":"0"}`)},
+		"the model as text":   {400, plain, general, words(string(general))},
+		"a JSON string":       {400, kind, all["pay_error_400.response_json_string"].Body, words("externalId must be unique")},
+		"plain text":          {400, plain, []byte("Insufficient funds"), words("Insufficient funds")},
+		"empty":               {400, plain, nil, words("")},
+		"empty, of no type":   {400, "", nil, nil},
+		"success:false":       {400, kind, []byte(`{"success":false}`), words(`{"success":false}`)},
+		"a page":              {400, "text/html", []byte("<html>"), nil},
+		"XML":                 {400, "application/xml", []byte("x"), nil},
+		"a plain 401":         {401, plain, []byte("Unauthorized"), nil},
+		"an empty 404":        {404, "", nil, nil},
 	} {
-		if diff := cmp.Diff(c.want, sixdotfifty.Refusal(400, c.kind, c.body)); diff != "" {
+		if diff := cmp.Diff(c.want, sixdotfifty.Refusal(c.status, c.kind, c.body)); diff != "" {
 			t.Errorf("%s is not read as wanted (-want +got):\n%s", name, diff)
 		}
 	}
-	for _, status := range []int{400, 401, 500} {
-		require.Equal(t, batch.ErrAuth, sixdotfifty.TokenRefusal(status, model("pay_get_token.response_failed")).Kind)
+	for status := 300; status < 600; status++ {
+		if status == 400 || status == 401 || status == 404 {
+			continue
+		}
+		for _, code := range []string{`"0"`, `"1"`, `"2"`} {
+			require.Nil(t, sixdotfifty.Refusal(status, kind, model(status, code)), "%d is not documented", status)
+		}
+		require.Nil(t, sixdotfifty.Refusal(status, plain, []byte("NullReferenceException at Ada Lovelace")))
 	}
-	require.Equal(t, batch.Kind(""), sixdotfifty.TokenRefusal(400, model("pay_error_400.response_json_string")).Kind)
-	require.Empty(t, sixdotfifty.Refusal(500, "text/plain", []byte("NullReferenceException at Ada Lovelace")).Message, "the text of an exception is not repeated")
+	for _, status := range []int{400, 401, 500} {
+		require.Equal(t, batch.ErrAuth, sixdotfifty.TokenRefusal(status, all["pay_get_token.response_failed"].Body).Kind)
+	}
+	require.Nil(t, sixdotfifty.TokenRefusal(401, []byte(`{"success":true}`)))
 }
 
 func FuzzAmount(f *testing.F) {
@@ -267,8 +331,8 @@ func FuzzPayments(f *testing.F) {
 			return
 		}
 		for _, p := range payments {
-			if p.ID == "" || p.StatusCode == "" {
-				panic("a payment without an id or a status")
+			if p.ID == "" || p.StatusCode == "" || p.MSISDN == "" {
+				panic("a payment without a field that decides")
 			}
 		}
 	})

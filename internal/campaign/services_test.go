@@ -182,7 +182,7 @@ func openSixDotFifty(r *rand.Rand) *service {
 	return &service{
 		kit: &server.Kit, steps: []string{"CreateBatch", "AddPayments", "SubmitBatch", "CancelBatch"}, submits: []string{"SubmitBatch"},
 		reads: []string{"ListBatches", "GetBatch", "ListPayments", "GetToken"}, report: "ListPayments", amount: "amount",
-		refused: simkit.JSON(http.StatusBadRequest, `"Insufficient funds"`),
+		refused: simkit.JSON(http.StatusBadRequest, `{"statusCode":400,"errorCode":"0","message":"Insufficient funds"}`),
 		secrets: []string{server.Config().Secret, "token-of-the-simulator"},
 		draft: func(n, items int) batch.Draft {
 			d := batch.Draft{Reference: fmt.Sprint("wages-", n), Direction: batch.Pay}

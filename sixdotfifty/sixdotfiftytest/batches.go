@@ -15,11 +15,12 @@ import (
 
 // A run is one batch at the service.
 type run struct {
+	of                 *organisation
 	id, name, external string
 	status             string
-	created            time.Time
+	created, submitted time.Time
 	payments           []*payment
-	asked              int // reads since somebody joined
+	asked              int // reads since a member joined
 }
 
 type payment struct {
@@ -27,6 +28,7 @@ type payment struct {
 	msisdn, first, last   string
 	external              string
 	amount                int64 // hundredths
+	times                 int   // how often it was submitted
 	status                string
 	member                bool
 	created, settled, due time.Time
@@ -156,10 +158,12 @@ func (s *Server) settle(b *run) {
 		case p.status != "PENDING":
 		case !s.outside[p.msisdn]:
 			p.status, p.settled, p.member = "SETTLED", now, true
-			s.Ledger.Move(simkit.Effect{Batch: b.id, Item: p.external, Account: p.msisdn, Minor: p.amount, Currency: "DZAR", At: now})
+			for range p.times {
+				s.pays(b, p)
+			}
 		case !now.Before(p.due):
 			p.status = "CANCELLED"
-			s.float += p.amount
+			b.of.float += p.amount * int64(p.times)
 		default:
 			pending = true
 		}
@@ -169,8 +173,21 @@ func (s *Server) settle(b *run) {
 	}
 }
 
+// pays moves the money of a payment.
+func (s *Server) pays(b *run, p *payment) {
+	s.Ledger.Move(simkit.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external, Account: p.msisdn, Minor: p.amount, Currency: "DZAR", At: s.Clock.Now()})
+}
+
+func (s *Server) settleAll() {
+	for _, o := range s.organisations {
+		for _, b := range o.batches {
+			s.settle(b)
+		}
+	}
+}
+
 func (s *Server) pay() []simkit.Operation {
-	op := func(name, method, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+	op := func(name, method, path string, serve func(*organisation, simkit.Request) simkit.Reply) simkit.Operation {
 		return s.operation("pay", name, method, path, serve)
 	}
 	return []simkit.Operation{
@@ -195,18 +212,18 @@ func (s *Server) pay() []simkit.Operation {
 }
 
 // codes answers with pairs of a code and its description.
-func codes(pairs ...string) func(simkit.Request) simkit.Reply {
+func codes(pairs ...string) func(*organisation, simkit.Request) simkit.Reply {
 	var list []map[string]string
 	for pair := range slices.Chunk(pairs, 2) {
 		list = append(list, map[string]string{"code": pair[0], "description": pair[1]})
 	}
-	return func(simkit.Request) simkit.Reply { return encode(http.StatusOK, list) }
+	return func(*organisation, simkit.Request) simkit.Reply { return encode(http.StatusOK, list) }
 }
 
 // with finds the batch that the path names.
-func (s *Server) with(serve func(*run, simkit.Request) simkit.Reply) func(simkit.Request) simkit.Reply {
-	return func(r simkit.Request) simkit.Reply {
-		for _, b := range s.batches {
+func (s *Server) with(serve func(*run, simkit.Request) simkit.Reply) func(*organisation, simkit.Request) simkit.Reply {
+	return func(o *organisation, r simkit.Request) simkit.Reply {
+		for _, b := range o.batches {
 			if b.id == r.PathValue("id") {
 				s.settle(b)
 				return serve(b, r)
@@ -216,23 +233,23 @@ func (s *Server) with(serve func(*run, simkit.Request) simkit.Reply) func(simkit
 	}
 }
 
-func (s *Server) accounts(simkit.Request) simkit.Reply {
-	var balance any = decimal(s.float)
+func (s *Server) accounts(o *organisation, _ simkit.Request) simkit.Reply {
+	var balance any = decimal(o.float)
 	if s.options.StringBalances {
-		balance = decimal(s.float).String()
+		balance = decimal(o.float).String()
 	}
-	return encode(http.StatusOK, []map[string]any{{"id": "00000000-002c-ec11-ae72-281870000000", "name": "AcmeCorp", "shortName": "ACME01",
+	return encode(http.StatusOK, []map[string]any{{"id": "00000000-002c-ec11-ae72-281870000000", "name": "AcmeCorp", "shortName": o.name,
 		"createdAt": "2021-10-13T08:38:16.127", "active": true, "balance": balance, "availableBalance": balance, "currencyCode": "DZAR"}})
 }
 
-// unique reports whether no other batch has this external id.
-func (s *Server) unique(external string, self *run) bool {
-	return external == "" || !slices.ContainsFunc(s.batches, func(b *run) bool {
+// unique reports whether no other batch of the organisation has this external id.
+func (s *Server) unique(o *organisation, external string, self *run) bool {
+	return external == "" || !slices.ContainsFunc(o.batches, func(b *run) bool {
 		return b != self && b.external == external && (b.status != "CANCELLED" || !s.options.CancelFreesID)
 	})
 }
 
-func (s *Server) create(r simkit.Request) simkit.Reply {
+func (s *Server) create(o *organisation, r simkit.Request) simkit.Reply {
 	var in struct {
 		Name       string `json:"name"`
 		ExternalID string `json:"externalId"`
@@ -240,12 +257,13 @@ func (s *Server) create(r simkit.Request) simkit.Reply {
 	if !decode(r.Body, &in) || in.Name == "" {
 		return s.problem(http.StatusBadRequest, "name is required")
 	}
-	if !s.unique(in.ExternalID, nil) {
+	if !s.unique(o, in.ExternalID, nil) {
 		return s.problem(http.StatusBadRequest, "externalId must be unique")
 	}
-	b := &run{id: fmt.Sprintf("b7ccbefd-51e1-4720-81fb-%012d", len(s.batches)+1), name: in.Name, external: in.ExternalID,
+	s.made++
+	b := &run{of: o, id: fmt.Sprintf("b7ccbefd-51e1-4720-81fb-%012d", s.made), name: in.Name, external: in.ExternalID,
 		status: "DRAFT", created: s.Clock.Now()}
-	s.batches = append(s.batches, b)
+	o.batches = append(o.batches, b)
 	return encode(http.StatusOK, s.wire(b, false))
 }
 
@@ -273,7 +291,7 @@ func (s *Server) update(b *run, r simkit.Request) simkit.Reply {
 		return s.problem(http.StatusBadRequest, "The batch is not in draft")
 	case !decode(r.Body, &in) || in.Name != nil && *in.Name == "":
 		return s.problem(http.StatusBadRequest, "Invalid request")
-	case in.ExternalID != nil && !s.unique(*in.ExternalID, b):
+	case in.ExternalID != nil && !s.unique(b.of, *in.ExternalID, b):
 		return s.problem(http.StatusBadRequest, "externalId must be unique")
 	}
 	if in.Name != nil {
@@ -304,10 +322,10 @@ func page[T any](s *Server, list []T, r simkit.Request) ([]T, bool) {
 	return list[:min(take, len(list))], true
 }
 
-func (s *Server) list(r simkit.Request) simkit.Reply {
+func (s *Server) list(o *organisation, r simkit.Request) simkit.Reply {
 	status, external := r.URL.Query().Get("statusCode"), r.URL.Query().Get("externalId")
 	found := []wireBatch{}
-	for _, b := range slices.Backward(s.batches) {
+	for _, b := range slices.Backward(o.batches) {
 		s.settle(b)
 		matches := external == "" || b.external == external || s.options.FilterPrefix && strings.HasPrefix(b.external, external)
 		if matches && (status == "" || b.status == status) {
@@ -356,7 +374,7 @@ func (s *Server) add(b *run, r simkit.Request) simkit.Reply {
 			return s.problem(http.StatusBadRequest, fmt.Sprintf("payment %d: amount is not valid", n))
 		case !digits.MatchString(p.MSISDN):
 			return s.problem(http.StatusBadRequest, fmt.Sprintf("payment %d: msisdn is not valid", n))
-		case p.ExternalID != "" && (taken[p.ExternalID] || s.options.PaymentIDsStay && s.taken[p.ExternalID]):
+		case p.ExternalID != "" && (taken[p.ExternalID] || s.options.PaymentIDsStay && b.of.taken[p.ExternalID]):
 			return s.problem(http.StatusBadRequest, fmt.Sprintf("payment %d: externalId must be unique", n))
 		}
 		taken[p.ExternalID] = true
@@ -369,7 +387,7 @@ func (s *Server) add(b *run, r simkit.Request) simkit.Reply {
 	for _, p := range added {
 		s.issued++
 		p.id = fmt.Sprintf("d07295e6-98ef-46b1-9911-%012d", s.issued)
-		s.taken[p.external] = true
+		b.of.taken[p.external] = true
 		b.payments = append(b.payments, p)
 	}
 	switch s.options.Added {
@@ -396,7 +414,8 @@ func (s *Server) listPayments(b *run, r simkit.Request) simkit.Reply {
 }
 
 func (s *Server) submit(b *run, r simkit.Request) simkit.Reply {
-	if b.status != "DRAFT" {
+	twin := s.options.NoLock && r.At.Before(b.submitted) // It was a draft when this submit looked.
+	if b.status != "DRAFT" && !twin {
 		return s.problem(http.StatusBadRequest, "The batch is not in draft")
 	}
 	if len(r.Body) > 0 || len(b.payments) == 0 {
@@ -406,18 +425,25 @@ func (s *Server) submit(b *run, r simkit.Request) simkit.Reply {
 	for _, p := range b.payments {
 		total += p.amount
 	}
-	if total > s.float {
+	if total > b.of.float {
 		return s.problem(http.StatusBadRequest, "Insufficient funds")
 	}
-	s.float -= total
-	b.status = "OPEN"
-	due := s.Clock.Now().Add(s.options.ClaimWindow)
+	b.of.float -= total
+	now := s.Clock.Now()
 	for _, p := range b.payments {
-		p.status, p.due = "PENDING", due
 		s.accepted[p.external]++
+		if p.times++; p.status == "SETTLED" {
+			s.pays(b, p)
+		}
+		if !twin {
+			p.status, p.due = "PENDING", now.Add(s.options.ClaimWindow)
+		}
+	}
+	if !twin {
+		b.status, b.submitted = "OPEN", now
 	}
 	s.settle(b)
-	if b.status == "OPEN" {
+	if b.status == "OPEN" && !twin {
 		s.Clock.After(s.options.ClaimWindow, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -442,8 +468,8 @@ func (s *Server) cancel(b *run, _ simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.wire(b, true))
 }
 
-func (s *Server) find(id string) (*run, int) {
-	for _, b := range s.batches {
+func (s *Server) find(o *organisation, id string) (*run, int) {
+	for _, b := range o.batches {
 		for n, p := range b.payments {
 			if p.id == id {
 				s.settle(b)
@@ -454,16 +480,16 @@ func (s *Server) find(id string) (*run, int) {
 	return nil, 0
 }
 
-func (s *Server) getPayment(r simkit.Request) simkit.Reply {
-	b, n := s.find(r.PathValue("id"))
+func (s *Server) getPayment(o *organisation, r simkit.Request) simkit.Reply {
+	b, n := s.find(o, r.PathValue("id"))
 	if b == nil {
 		return s.problem(http.StatusNotFound, "Payment not found")
 	}
 	return encode(http.StatusOK, s.wirePayment(b.payments[n]))
 }
 
-func (s *Server) deletePayment(r simkit.Request) simkit.Reply {
-	b, n := s.find(r.PathValue("id"))
+func (s *Server) deletePayment(o *organisation, r simkit.Request) simkit.Reply {
+	b, n := s.find(o, r.PathValue("id"))
 	if b == nil {
 		return s.problem(http.StatusNotFound, "Payment not found")
 	}
@@ -477,7 +503,7 @@ func (s *Server) deletePayment(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, w)
 }
 
-func (s *Server) memberExists(r simkit.Request) simkit.Reply {
+func (s *Server) memberExists(_ *organisation, r simkit.Request) simkit.Reply {
 	member := !s.outside[r.PathValue("msisdn")]
 	if s.options.MissingMembers && !member {
 		return s.problem(http.StatusNotFound, "Member not found")

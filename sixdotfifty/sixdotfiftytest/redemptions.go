@@ -69,7 +69,7 @@ func (s *Server) complete(id string, status, code int) {
 	case status == 1:
 		s.merchant.balance += p.amount
 		s.merchant.transactions = append(s.merchant.transactions, transaction{credit: p.amount, description: "Payment received: " + p.reference, created: p.completed})
-		s.Ledger.Move(simkit.Effect{Batch: p.id, Item: p.reference, Minor: p.amount, Currency: p.currency, At: p.completed})
+		s.Ledger.Move(simkit.Effect{Payer: "merchant ACME1", Batch: p.id, Item: p.reference, Minor: p.amount, Currency: p.currency, At: p.completed})
 	case refund:
 		s.merchant.balance -= p.amount
 		s.merchant.transactions = append(s.merchant.transactions, transaction{debit: p.amount, description: "Payment refunded: " + p.reference, created: p.completed})
@@ -78,7 +78,7 @@ func (s *Server) complete(id string, status, code int) {
 
 func (s *Server) redemptions() []simkit.Operation {
 	op := func(name, method, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
-		return s.operation("redemptions", name, method, path, serve)
+		return s.operation("redemptions", name, method, path, func(_ *organisation, r simkit.Request) simkit.Reply { return serve(r) })
 	}
 	return []simkit.Operation{
 		s.getToken("redemptions", "RedemptionsGetToken"),

@@ -8,7 +8,7 @@
 //
 //   - A failed getToken is 200 with success:false (Options.TokenRefusal).
 //   - A new token leaves the older ones valid (Options.OneToken).
-//   - The body of an error is plain text (Options.Errors).
+//   - PAY's errors have the model that Redemptions documents (Options.Errors).
 //   - The payments of a batch come whole, whatever paging is asked for
 //     (Options.Payments).
 //   - A filter by external id matches exactly (Options.FilterPrefix).
@@ -23,6 +23,8 @@
 //     (Options.MissingMembers).
 //   - A page is as large as take asks for (Options.MaxTake).
 //   - What PAY refuses is 400 (Options.RefusalStatus).
+//   - Whichever of two submits of a draft arrives second is refused
+//     (Options.NoLock).
 //   - The reference of a redemption may be used again
 //     (Options.UniqueReferences).
 package sixdotfiftytest
@@ -33,6 +35,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +69,7 @@ type Options struct {
 	MissingMembers        bool // 404 for somebody who is not a member
 	MaxTake               int  // a page has so many at the most; 0 means any number
 	RefusalStatus         int  // status of what PAY refuses; 0 means 400
+	NoLock                bool // a submit that arrived before another took effect pays as well
 	UniqueReferences      bool // a second redemption of one reference is refused
 }
 
@@ -74,9 +78,9 @@ type Errors int
 
 // The forms of an error's body.
 const (
-	ErrorsText   Errors = iota // plain text
+	ErrorsModel  Errors = iota // the model that Redemptions documents
+	ErrorsText                 // plain text
 	ErrorsString               // a JSON string
-	ErrorsModel                // the model that Redemptions documents
 )
 
 // Payments is how the payments of a batch are listed.
@@ -108,21 +112,35 @@ type Server struct {
 	options Options
 	server  *simkit.Server
 
-	mu       sync.Mutex
-	tokens   map[string]time.Time // when each expires, "pay" or "redemptions" before it
-	issued   int
-	outside  map[string]bool // mobile numbers that are not members
-	batches  []*run          // oldest first
-	float    int64
-	taken    map[string]bool // external ids of payments, where they stay
-	accepted map[string]int  // by external id
-	word     string          // the status of every batch, if set
-	merchant merchant
+	mu            sync.Mutex
+	tokens        map[string]token
+	issued, made  int             // tokens and payments, and batches
+	outside       map[string]bool // mobile numbers that are not members
+	organisations []*organisation // the first is that of Config
+	accepted      map[string]int  // by external id
+	word          string          // the status of every batch, if set
+	merchant      merchant
+}
+
+// An organisation pays from an account of its own, and sees only its own
+// batches.
+type organisation struct {
+	name    string            // the short name of its PAY account: the payer
+	secrets map[string]string // by key
+	batches []*run            // oldest first
+	float   int64
+	taken   map[string]bool // external ids of payments, where they stay
+}
+
+type token struct {
+	api     string // "pay" or "redemptions"
+	of      *organisation
+	expires time.Time
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
-	s := &Server{tokens: make(map[string]time.Time), outside: make(map[string]bool), taken: make(map[string]bool), accepted: make(map[string]int)}
+	s := &Server{tokens: make(map[string]token), outside: make(map[string]bool), accepted: make(map[string]int)}
 	if o != nil {
 		s.options = *o
 	}
@@ -141,9 +159,10 @@ func New(o *Options) *Server {
 	if s.options.TokenRefusal == 0 {
 		s.options.TokenRefusal = http.StatusOK
 	}
-	if s.float = s.options.Float; s.float == 0 {
-		s.float = 1_000_000_00
+	if s.options.Float == 0 {
+		s.options.Float = 1_000_000_00
 	}
+	s.organisation("ACME01").secrets[s.options.Key] = s.options.Secret
 	for _, msisdn := range s.options.NonMembers {
 		s.outside[msisdn] = true
 	}
@@ -165,6 +184,30 @@ func (s *Server) Close() { s.server.Close() }
 // Config is the configuration of a client of PAY.
 func (s *Server) Config() sixdotfifty.Config {
 	return sixdotfifty.Config{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL + "/pay", HTTPClient: s.server.HTTPClient()}
+}
+
+// Organisation is the configuration of a client of another organisation. Each
+// call gives it a new key; the older ones stay valid.
+func (s *Server) Organisation(name string) sixdotfifty.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, c := s.organisation(name), s.Config()
+	c.Key = fmt.Sprintf("key-%d-of-%s", len(o.secrets)+1, name)
+	c.Secret = "secret-of-" + c.Key
+	o.secrets[c.Key] = c.Secret
+	return c
+}
+
+// organisation returns the organisation of this name, and makes it if need be.
+func (s *Server) organisation(name string) *organisation {
+	for _, o := range s.organisations {
+		if o.name == name {
+			return o
+		}
+	}
+	o := &organisation{name: name, secrets: make(map[string]string), float: s.options.Float, taken: make(map[string]bool)}
+	s.organisations = append(s.organisations, o)
+	return o
 }
 
 // RedemptionsConfig is the configuration of a client of Redemptions.
@@ -191,9 +234,7 @@ func (s *Server) Join(msisdn string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.outside, msisdn)
-	for _, b := range s.batches {
-		s.settle(b)
-	}
+	s.settleAll()
 }
 
 // FinishAll makes everybody a member, so that every open batch closes.
@@ -201,16 +242,14 @@ func (s *Server) FinishAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.outside)
-	for _, b := range s.batches {
-		s.settle(b)
-	}
+	s.settleAll()
 }
 
-// TopUp adds to the float, in hundredths.
+// TopUp adds to the float of Config's organisation, in hundredths.
 func (s *Server) TopUp(hundredths int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.float += hundredths
+	s.organisations[0].float += hundredths
 }
 
 // SayStatus makes every later reply about a batch use this word; "" ends it.
@@ -227,25 +266,26 @@ func (s *Server) RevokeTokens() {
 	clear(s.tokens)
 }
 
-// Break makes the next request that can move money meet the scenario.
+// Break makes the next request that can move money meet the scenario. What is
+// refused is refused in documented words, whatever the options say.
 func (s *Server) Break(scenario simkit.Scenario) {
-	s.Kit.Break("SubmitBatch", scenario, s.problem(http.StatusBadRequest, "Insufficient funds"), s.problem(http.StatusUnauthorized, "Unauthorized"))
+	s.Kit.Break("SubmitBatch", scenario, model(http.StatusBadRequest, "Insufficient funds"), model(http.StatusUnauthorized, "Unauthorized"))
 }
 
 // operation is one call of an API, behind its token.
-func (s *Server) operation(api, name, method, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+func (s *Server) operation(api, name, method, path string, serve func(*organisation, simkit.Request) simkit.Reply) simkit.Operation {
 	return simkit.Operation{Name: name, Method: method, Path: "/" + api + path, Serve: func(r simkit.Request) simkit.Reply {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		expires, known := s.tokens[api+" "+token]
-		if !bearer || !known || !r.At.Before(expires) {
+		bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		token := s.tokens[bearer]
+		if !ok || token.api != api || !r.At.Before(token.expires) {
 			return s.problem(http.StatusUnauthorized, "Unauthorized")
 		}
 		if len(r.Body) > 0 && !isJSON(r) {
 			return s.problem(http.StatusBadRequest, "The media type must be application/json")
 		}
-		return serve(r)
+		return serve(token.of, r)
 	}}
 }
 
@@ -266,7 +306,11 @@ func (s *Server) getToken(api, name string) simkit.Operation {
 		if !isJSON(r) || !decode(r.Body, &in) {
 			return s.problem(http.StatusBadRequest, "Invalid request")
 		}
-		if in.Key != s.options.Key || in.Secret != s.options.Secret {
+		of := slices.IndexFunc(s.organisations, func(o *organisation) bool {
+			secret, ok := o.secrets[in.Key]
+			return ok && secret == in.Secret
+		})
+		if of < 0 {
 			return encode(s.options.TokenRefusal, map[string]any{"success": false})
 		}
 		if s.options.OneToken {
@@ -274,10 +318,9 @@ func (s *Server) getToken(api, name string) simkit.Operation {
 		}
 		now := s.Clock.Now()
 		s.issued++
-		token := fmt.Sprintf("token-of-the-simulator-%d", s.issued)
-		s.tokens[api+" "+token] = now.Add(s.options.TokenLifetime)
-		reply := encode(http.StatusOK, map[string]any{"success": true, "token": token,
-			"expiresAt": now.Add(s.options.TokenLifetime).UTC().Format("2006-01-02T15:04:05.999Z")})
+		bearer, expires := fmt.Sprintf("token-of-the-simulator-%d", s.issued), now.Add(s.options.TokenLifetime)
+		s.tokens[bearer] = token{api, s.organisations[of], expires}
+		reply := encode(http.StatusOK, map[string]any{"success": true, "token": bearer, "expiresAt": expires.UTC().Format("2006-01-02T15:04:05.999Z")})
 		reply.Header.Set("Date", now.UTC().Format(http.TimeFormat))
 		return reply
 	}}
@@ -291,10 +334,15 @@ func (s *Server) problem(status int, message string) simkit.Reply {
 	switch s.options.Errors {
 	case ErrorsString:
 		return encode(status, message)
-	case ErrorsModel:
-		return encode(status, map[string]any{"statusCode": status, "errorCode": "0", "message": message, "validationErrors": []any{}})
+	case ErrorsText:
+		return simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(message)}
 	}
-	return simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(message)}
+	return model(status, message)
+}
+
+// model is a general error in the documented model.
+func model(status int, message string) simkit.Reply {
+	return encode(status, map[string]any{"statusCode": status, "errorCode": "0", "message": message, "validationErrors": []any{}})
 }
 
 // decode is strict: a misspelt field would otherwise be dropped in silence.

@@ -282,7 +282,7 @@ func TestUnclaimedPaymentsComeBack(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	for missing, want := range map[bool]string{false: "200 false", true: "404 Member not found"} {
-		c := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27821231235"}, MissingMembers: missing, StringBalances: true})
+		c := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27821231235"}, MissingMembers: missing, StringBalances: true, Errors: sixdotfiftytest.ErrorsText})
 		c.login("pay")
 		status, body := c.send("GET", "/pay/members/27821231235/exists", "")
 		require.Equal(t, want, fmt.Sprint(status, " ", body))
