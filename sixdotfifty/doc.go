@@ -12,7 +12,18 @@
 // times more in one than in the other. PAY has decimal numbers of major units
 // ([Amount]); Redemptions has strings of cents ([Cents]). The types cannot be
 // mixed up. Currencies are 6DOT50's own, such as DZAR, the Digital Rand. The
-// unit of PAY's account balances is not documented ([Balance]).
+// unit of PAY's account balances is not documented.
+//
+// # Replies
+//
+// A few fields of a reply decide, and each type names them: an object in which
+// one is missing fails, alone in its list, with an ErrProtocol beside the
+// others. Every other field is a [Text], which keeps what the service wrote and
+// never fails a reply.
+//
+// Only a documented status with the documented error model is a refusal. After
+// any other reply to a call that changes something, the outcome is unknown
+// (ErrAmbiguous), and reading the batch decides.
 //
 // # Authentication
 //
@@ -27,6 +38,7 @@
 // payments, and reads them back; Submit compares everything once more and
 // submits. The service refuses a second submit, and a second batch of one
 // external id, so with batch.Run and a journal a batch is paid exactly once.
+// ProviderConfig.GuardUnproven is for operators who do not rely on the former.
 //
 //   - Item.Account is the mobile number: 8 to 15 digits with the country code,
 //     no plus, no leading zero. The same number twice is paid twice.
@@ -36,30 +48,39 @@
 //     currencies; batch.ParseDecimal with two places reads their amounts.
 //   - Item.Extra may hold "firstname" and "lastname"; Draft.Extra "name", the
 //     batch's friendly name (its reference if absent).
-//   - OPEN means that members are paid and somebody else has yet to join: up to
-//     60 days. CLOSED means that nothing is open any more, not that all are
-//     paid: payments that nobody claimed are OutcomeReturned.
+//   - OPEN means that members are paid and that another receiver has yet to
+//     join: up to 60 days. CLOSED means that nothing is open any more, not that
+//     all are paid: payments that were not claimed are OutcomeReturned.
 //
-// A draft whose staging failed is withdrawn, and never touched again. Its
-// external id may stay taken, so the next Create under the same reference
-// makes "reference.2", and so on; Find knows them all.
+// A draft whose staging failed is withdrawn, and never used again. Its external
+// id may stay taken, so the next Create under the same reference makes
+// "reference.2", and so on; Find knows them all.
+//
+// Info.Account is the base URL and a digest of the key, because a key belongs to
+// one organisation and nothing else names it. A new key is another account for a
+// journal: set ProviderConfig.Account before the first batch, and it outlives
+// keys and URLs.
 //
 // # Open questions
 //
 // These are not documented. The code takes the careful side of each, and the
 // simulator in sixdotfiftytest plays both.
 //
-//   - The body of a 400. Anything but HTML is taken for the service's own. A
-//     submit that is refused (400 or 422) while a read shows the batch still in
-//     draft, with all its payments, is ErrFunds: lack of money is the only
-//     reason documented.
+//   - The body of PAY's errors. The model that Redemptions documents is taken
+//     for 6DOT50's own, under 400, 401 and 404. The words of another 400 are
+//     shown, and decide nothing. A submit that is refused with a general error
+//     while a read shows the batch still in draft, with all its payments, is
+//     ErrFunds: lack of money is the only reason documented. If PAY refuses in
+//     other words, a lack of money is ErrAmbiguous: the draft stays as it is, and
+//     a later Run submits it again.
 //   - How large a page of a list may be: every list is read until nothing new
 //     comes.
 //   - Among what the external id of a payment is unique, and whether a payment
 //     that was withdrawn frees it. If it does not, a reference of an item that
 //     was used before is ErrInvalid, and nobody is paid.
 //   - Whether the list of payments of a batch is cut at 1,000 and can be paged.
-//     Both are coped with: what cannot be read in full is never submitted.
+//     It is compared with the batch's own count: a batch that cannot be read in
+//     full is never submitted.
 //   - Whether a filter by external id matches exactly: results are compared.
 //   - Whether a cancelled batch frees its external id: assumed not.
 //   - What GET /members/{msisdn}/exists answers: see Client.MemberExists.

@@ -36,12 +36,17 @@ type ProviderConfig struct {
 	// Currency of the PAY account, 6DOT50's own or ISO 4217 with two decimals;
 	// empty means DZAR. No payment names one.
 	Currency string
-	// Account tells journals whose batches these are: any name that is no
-	// secret. Empty means a digest of the key, which changes with the key.
+	// Account names the account in Info.Account, so that journals find its
+	// batches after the URL or the key has changed: any name that is not a
+	// secret. Empty means the base URL and a digest of the key.
 	Account string
 	// ChunkSize is how many payments are added with one call; 0 means 500. What
 	// the service takes is not documented.
 	ChunkSize int
+	// GuardUnproven says that two submits of one draft might both be paid if
+	// they arrive at the same time, although only a draft can be submitted
+	// (documented). batch.Run then never sends an unclear submit again.
+	GuardUnproven bool
 }
 
 // Provider is 6DOT50's PAY as a batch.Provider. It keeps no state.
@@ -59,22 +64,29 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	if o.ChunkSize <= 0 {
 		o.ChunkSize = 500
 	}
+	guard := batch.GuardRefuses // Only a draft can be submitted (documented).
+	if o.GuardUnproven {
+		guard = batch.GuardNone
+	}
 	if o.Account == "" {
+		// A key belongs to one organisation, and no field names its account.
 		sum := sha256.Sum256([]byte(c.tokens.key))
-		o.Account = hex.EncodeToString(sum[:4])
+		_, host, _ := strings.Cut(c.rest.BaseURL(), "://")
+		o.Account = host + "/" + hex.EncodeToString(sum[:4])
 	}
 	if exponent, known := batch.Exponent(o.Currency); known && exponent != 2 {
 		return nil, batch.Invalid(name, "NewProvider", []batch.FieldError{{Item: -1, Field: "Currency", Message: "must have two decimals"}})
 	}
 	return &Provider{client: c, config: o, info: batch.Info{
 		Name:      name,
-		Account:   c.rest.Host() + "/" + o.Account,
+		Account:   o.Account,
 		Direction: batch.Pay,
 		Interval:  time.Minute,
-		Guard:     batch.GuardRefuses, // Only a draft can be submitted (documented).
+		Guard:     guard,
 		Currency:  o.Currency,
 		Extra:     []string{"name"},
 		ItemExtra: []string{"firstname", "lastname"},
+		Terms:     map[string]string{"currency": o.Currency},
 	}}, nil
 }
 

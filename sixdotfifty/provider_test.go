@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -766,7 +768,10 @@ func TestACancelInDoubt(t *testing.T) {
 	b = create(t, p, newDraft(1))
 	server.Inject(on("CancelBatch", reply(401, `"Unauthorized"`)))
 	_, err = p.Cancel(t.Context(), b)
-	require.ErrorIs(t, err, batch.ErrAuth, "the cause is told")
+	require.ErrorIs(t, err, batch.ErrAmbiguous, "these are not 6DOT50's words")
+	server.Inject(on("CancelBatch", reply(401, no(401))))
+	_, err = p.Cancel(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrAuth)
 }
 
 // What the service leaves out or contradicts is an error beside the report.
@@ -879,16 +884,111 @@ func TestACorrectedDraft(t *testing.T) {
 	require.Equal(t, map[string]int{d.Items[0].Reference: 1}, server.Accepted())
 }
 
-// Two organisations on one host have two accounts, in which no key can be read.
+// An account has one name, however its URL is spelt; two organisations on one
+// host have two, in which no key can be read; and an operator's name outlives
+// both.
 func TestAccounts(t *testing.T) {
-	account := func(key, name string) string {
-		c := sixdotfifty.Config{Key: key, Secret: "secret", BaseURL: host}
+	account := func(key, url, name string) string {
+		c := sixdotfifty.Config{Key: key, Secret: "secret", BaseURL: url}
 		return newProvider(t, c, sixdotfifty.ProviderConfig{Account: name}).Info().Account
 	}
-	require.NotEqual(t, account("canary-1", ""), account("canary-2", ""))
-	require.Equal(t, account("canary-1", ""), account("canary-1", ""))
-	require.NotContains(t, account("canary-1", ""), "canary")
-	require.Equal(t, "sixdotfifty.test/payroll", account("canary-1", "payroll"))
+	want := account("canary-1", host+"/za/pay", "")
+	require.Regexp(t, `^sixdotfifty\.test/za/pay/[0-9a-f]{8}$`, want)
+	for _, url := range []string{"https://sixdotfifty.test:443/za/pay", "https://SixDotFifty.test/za/pay/", "HTTPS://sixdotfifty.test./za/pay"} {
+		require.Equal(t, want, account("canary-1", url, ""))
+	}
+	require.NotEqual(t, want, account("canary-2", host+"/za/pay", ""))
+	require.NotEqual(t, want, account("canary-1", host+"/za/PAY", ""))
+	require.NotContains(t, want, "canary")
+	require.Equal(t, "payroll", account("canary-1", host, "payroll"))
+	require.Equal(t, "payroll", account("canary-2", "https://elsewhere.test", "payroll"))
+}
+
+// Whatever a configuration decides about money is in Info, and a journal keeps
+// it: every field is in the account, in the terms, or here with the reason why
+// it is harmless.
+func TestWhatTheConfigurationDecides(t *testing.T) {
+	harmless := map[string]string{
+		"Secret":        "goes with the key",
+		"HTTPClient":    "how requests travel",
+		"Middleware":    "how requests travel",
+		"Logger":        "what is logged",
+		"ChunkSize":     "how many payments one call adds: all are compared before a submit",
+		"GuardUnproven": "what Run may send again, not what is paid",
+	}
+	values := map[string]any{"Key": "other", "Secret": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
+		"Currency": "ZAR", "Account": "other", "ChunkSize": 7, "GuardUnproven": true}
+	info := func(field string) batch.Info {
+		c, o := sixdotfifty.Config{Key: "key", Secret: "secret", BaseURL: host}, sixdotfifty.ProviderConfig{}
+		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
+			if f := v.FieldByName(field); f.IsValid() {
+				f.Set(reflect.ValueOf(values[field]))
+			}
+		}
+		return newProvider(t, c, o).Info()
+	}
+	plain := info("")
+	for _, v := range []any{sixdotfifty.Config{}, sixdotfifty.ProviderConfig{}} {
+		for n := range reflect.TypeOf(v).NumField() {
+			field := reflect.TypeOf(v).Field(n).Name
+			require.Contains(t, values, field, "a new field: say here what it decides")
+			changed := info(field)
+			kept := changed.Account != plain.Account || !maps.Equal(changed.Terms, plain.Terms)
+			require.NotEqual(t, kept, harmless[field] != "", field)
+		}
+	}
+	require.Equal(t, map[string]string{"currency": "DZAR"}, plain.Terms)
+}
+
+// Two organisations at one service do not see each other's batches, and each
+// pays its own; a second key of one is the same account if it is named.
+func TestTwoOrganisations(t *testing.T) {
+	server, _, p := start(t, nil)
+	other := newProvider(t, server.Organisation("OTHER1"), sixdotfifty.ProviderConfig{Account: "other"})
+	renewed := newProvider(t, server.Organisation("OTHER1"), sixdotfifty.ProviderConfig{Account: "other"})
+	d := newDraft(1)
+	b, err := p.Submit(t.Context(), create(t, p, d))
+	require.NoError(t, err)
+	_, err = other.Find(t.Context(), d.Reference)
+	require.ErrorIs(t, err, batch.ErrNotFound)
+	_, err = other.Poll(t.Context(), batch.Batch{Provider: b.Provider, ID: b.ID, Draft: d})
+	require.ErrorIs(t, err, batch.ErrNotFound)
+	journal := batch.NewMemoryJournal()
+	_, err = batch.Run(t.Context(), other, d, &batch.RunOptions{Journal: journal})
+	require.NoError(t, err)
+	report, err := batch.Run(t.Context(), renewed, d, &batch.RunOptions{Journal: journal})
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, report.Batch.State)
+	var payers []string
+	for _, e := range server.Ledger.Effects() {
+		payers = append(payers, e.Payer)
+	}
+	require.Equal(t, []string{"account ACME01", "account OTHER1"}, payers, "the new key did not pay again")
+}
+
+// The guard is documented, and can be switched off: without it an unclear
+// submit is never sent again. This simulator pays two submits that overlap.
+func TestAServiceWithoutALock(t *testing.T) {
+	for unproven, want := range map[bool]int{false: 2, true: 1} {
+		server, _, _ := start(t, &sixdotfiftytest.Options{NoLock: true, NonMembers: []string{"27820000001"}})
+		p := newProvider(t, server.Config(), sixdotfifty.ProviderConfig{GuardUnproven: unproven})
+		b := create(t, p, newDraft(2))
+		server.Break(simkit.LateAfter)
+		unclear, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		if p.Info().Guard == batch.GuardRefuses { // As Run would, an hour too early here.
+			unclear.State = batch.StateDraft
+			_, err = p.Submit(t.Context(), unclear)
+			require.NoError(t, err)
+		}
+		server.Clock.Advance(2 * time.Hour)
+		server.FinishAll()
+		for _, item := range b.Draft.Items {
+			require.Equal(t, want, server.Accepted()[item.Reference])
+			require.Equal(t, want, server.Ledger.Moved()[item.Reference])
+		}
+	}
 }
 
 // Only the external ids that this package makes are read as ones of a
