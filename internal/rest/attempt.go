@@ -127,7 +127,7 @@ func (a *attempt) read(call Call) {
 	defer func() {
 		a.end(nil)
 		a.cancel(nil)
-		a.written = int(a.writes.Load())
+		a.sent = int(a.conns.Load())
 	}()
 	if a.body == nil {
 		return
@@ -225,8 +225,8 @@ func (a *attempt) error(op Op, v verdict) *batch.Error {
 			e.Err = cleanCause(r.Err, a.secrets)
 		}
 	}
-	if a.safety == Once && a.written > 1 {
-		e.Message = strings.TrimSuffix(fmt.Sprintf("%d requests were written, and each can have moved money; %s", a.written, e.Message), "; ")
+	if a.safety == Once && a.sent > 1 {
+		e.Message = fmt.Sprintf("%d requests were sent, and each can have moved money", a.sent)
 	}
 	if a.err != nil {
 		e.Err = cleanCause(a.err, a.secrets)

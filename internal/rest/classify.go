@@ -22,7 +22,7 @@ const (
 // exchange is everything that is known about one request.
 type exchange struct {
 	unsent    bool         // our own transport proves that no byte of a request has left
-	written   int          // requests that our own transport has begun to write
+	sent      int          // requests that our own transport has sent, or tried to
 	err       error        // why there is no reply, or no whole one
 	status    int          // 0 if there is no reply
 	refusal   *batch.Error // the service's own documented refusal; nil if the reply is anything else
@@ -54,7 +54,7 @@ func classify(safety Safety, x exchange) verdict {
 	v := judge(x)
 	if safety == Once {
 		v.retry = false
-		if x.written > 1 || x.refusal != nil && x.refusal.Kind == batch.ErrAmbiguous {
+		if x.sent > 1 || x.refusal != nil && x.refusal.Kind == batch.ErrAmbiguous {
 			v.outcome = unknown
 		}
 		if v.outcome == unknown {

@@ -22,8 +22,8 @@ func TestClassify(t *testing.T) {
 	dial := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	theirs := &batch.Error{Kind: batch.ErrInvalid}
 	unsent := func(err error) exchange { return exchange{unsent: true, err: err} }
-	sent := func(err error) exchange { return exchange{written: 1, err: err} }
-	status := func(code int) exchange { return exchange{written: 1, status: code} }
+	sent := func(err error) exchange { return exchange{sent: 1, err: err} }
+	status := func(code int) exchange { return exchange{sent: 1, status: code} }
 	refused := func(code int) exchange { x := status(code); x.refusal = theirs; return x }
 	said := func(code int, kind batch.Kind) exchange {
 		x := status(code)
@@ -34,7 +34,7 @@ func TestClassify(t *testing.T) {
 	no := ok(negative)
 	no.refusal = theirs
 	twice := ok(positive)
-	twice.written = 2
+	twice.sent = 2
 	const again = true
 
 	for name, c := range map[string]struct {
@@ -91,7 +91,7 @@ func TestClassify(t *testing.T) {
 		"a foreign 505": {status(505), unknown, batch.ErrAmbiguous, batch.ErrUnsupported, false},
 
 		// Whatever the reply.
-		"written twice": {twice, unknown, batch.ErrAmbiguous, "", false},
+		"sent twice": {twice, unknown, batch.ErrAmbiguous, "", false},
 
 		// Neither yes nor no.
 		"408":               {status(408), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
@@ -134,8 +134,8 @@ func FuzzClassify(f *testing.F) {
 	f.Add(422, uint8(0), uint8(1), uint8(0), 1, false, true, true)
 	f.Add(403, uint8(0), uint8(1), uint8(0), 1, false, false, false)
 	f.Add(0, uint8(5), uint8(0), uint8(0), 0, true, false, false)
-	f.Fuzz(func(t *testing.T, status int, cause, kind, decoded uint8, written int, unsent, hasRefusal, throttles bool) {
-		x := exchange{unsent: unsent, written: written, err: causes[int(cause)%len(causes)], status: status,
+	f.Fuzz(func(t *testing.T, status int, cause, kind, decoded uint8, sent int, unsent, hasRefusal, throttles bool) {
+		x := exchange{unsent: unsent, sent: sent, err: causes[int(cause)%len(causes)], status: status,
 			throttles: throttles, decoded: decoding(decoded % 3), welcome: status >= 200 && status <= 299}
 		if hasRefusal {
 			x.refusal = &batch.Error{Kind: kinds[int(kind)%len(kinds)]}
@@ -157,8 +157,8 @@ func FuzzClassify(f *testing.F) {
 			if v.outcome == rejected && !hasRefusal {
 				t.Fatalf("rejected, without the service's words: %+v", x)
 			}
-			if safety == Once && written > 1 && v.outcome != unknown {
-				t.Fatalf("written twice, and clear: %+v", x)
+			if safety == Once && sent > 1 && v.outcome != unknown {
+				t.Fatalf("sent twice, and clear: %+v", x)
 			}
 			if safety == Once && (v.retry || (v.outcome == unknown) != (v.kind == batch.ErrAmbiguous)) {
 				t.Fatalf("once: %+v gives %+v", x, v)
@@ -173,7 +173,7 @@ func FuzzClassify(f *testing.F) {
 // A service that says that the credential is wrong is believed, whatever the
 // status, where nothing could have happened.
 func TestARefusedCredentialEndsARead(t *testing.T) {
-	x := exchange{written: 1, status: 500, refusal: &batch.Error{Kind: batch.ErrAuth}}
+	x := exchange{sent: 1, status: 500, refusal: &batch.Error{Kind: batch.ErrAuth}}
 	require.Equal(t, verdict{rejected, batch.ErrAuth, false}, classify(Repeatable, x))
 	require.Equal(t, verdict{unknown, batch.ErrAmbiguous, false}, classify(Once, x))
 }

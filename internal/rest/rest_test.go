@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -224,11 +223,6 @@ func TestReplies(t *testing.T) {
 }
 
 func TestNothingIsSent(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	nobody := "http://" + free.Addr().String()
-	require.NoError(t, free.Close())
-	quiet := log.New(io.Discard, "", 0)
 	encrypted := httptest.NewUnstartedServer(http.NotFoundHandler())
 	encrypted.Config.ErrorLog = quiet
 	encrypted.StartTLS()
@@ -238,6 +232,10 @@ func TestNothingIsSent(t *testing.T) {
 	plain := serveRaw(t, always("HTTP/1.1 400 Bad Request\r\n\r\n", closeIt))
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+	free, err := net.Listen("tcp", "127.0.0.1:0") // The last to listen, so that no other gets its port.
+	require.NoError(t, err)
+	nobody := "http://" + free.Addr().String()
+	require.NoError(t, free.Close())
 
 	for name, c := range map[string]struct {
 		url    string

@@ -21,7 +21,7 @@ type sending struct {
 	safety Safety
 	ctx    context.Context // of the attempt: when it ends, so does every request of it
 
-	conns, writes atomic.Int64 // connections obtained, and requests begun to write
+	conns atomic.Int64 // requests that got a connection: net/http writes none without
 
 	mu            sync.Mutex
 	asked, active int  // requests that reached the wire, and those of them under way
@@ -66,8 +66,7 @@ func (wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
 	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      func(httptrace.GotConnInfo) { s.conns.Add(1) },
-		WroteHeaders: func() { s.writes.Add(1) },
+		GotConn: func(httptrace.GotConnInfo) { s.conns.Add(1) },
 	}))
 	transport := s.wire.reads
 	if s.safety == Once {
@@ -105,9 +104,8 @@ func (s *sending) done() {
 }
 
 // end refuses all further requests of the attempt. It reports whether err
-// comes from a wire and nothing has been or will be sent: net/http writes a
-// request only after GotConn, so without it the dial, the handshake or the
-// proxy failed.
+// comes from a wire and nothing has been or will be sent: without a
+// connection, the dial, the handshake or the proxy failed.
 func (s *sending) end(err error) (unsent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

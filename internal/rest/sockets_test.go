@@ -1,0 +1,453 @@
+package rest
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+// listen runs serve for every connection on a real socket. It returns the
+// address, and how many have come.
+func listen(t *testing.T, serve func(net.Conn)) (address string, conns *atomic.Int64) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	conns = new(atomic.Int64)
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = listener.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns.Add(1)
+			_ = conn.SetDeadline(time.Now().Add(10 * time.Second)) // A test that fails must end.
+			serve(conn)
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String(), conns
+}
+
+// certificate is one for 127.0.0.1, and the pool that trusts it.
+func certificate(t *testing.T, change func(*x509.Certificate)) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	parsed, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+// hello reads the record with which a client begins.
+func hello(conn net.Conn) {
+	head := make([]byte, 5)
+	_, _ = io.ReadFull(conn, head)
+	_, _ = io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint16(head[3:])))
+}
+
+func reset(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }
+
+// A handshake that fails has sent nothing, however it fails. The proof is that
+// net/http has handed out no connection, not the text of an error.
+func TestAFailedHandshakeHasSentNothing(t *testing.T) {
+	good, roots := certificate(t, nil)
+	expired, expiredRoots := certificate(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	foreign, foreignRoots := certificate(t, func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"other.test"} })
+	serveTLS := func(c *tls.Config) func(net.Conn) {
+		return func(conn net.Conn) {
+			if err := tls.Server(conn, c).Handshake(); err == nil {
+				t.Error("the handshake was to fail")
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		serve func(net.Conn)
+		roots *x509.CertPool
+		says  string
+	}{
+		"EOF at once":        {func(net.Conn) {}, nil, ""},
+		"EOF in the midst":   {hello, nil, "EOF"},
+		"reset at once":      {reset, nil, "reset"},
+		"reset in the midst": {func(conn net.Conn) { hello(conn); reset(conn) }, nil, "reset"},
+		"EOF in a record":    {func(conn net.Conn) { hello(conn); _, _ = conn.Write([]byte{22, 3, 3, 0, 99, 2}) }, nil, "EOF"},
+		"a TLS alert":        {func(conn net.Conn) { hello(conn); _, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 40}) }, nil, "handshake failure"},
+		"plain HTTP": {func(conn net.Conn) {
+			hello(conn)
+			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+		}, nil, "does not look like a TLS handshake"},
+		"another protocol":     {func(conn net.Conn) { hello(conn); _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }, nil, "TLS"},
+		"zeros":                {func(conn net.Conn) { hello(conn); _, _ = conn.Write(make([]byte, 1000)) }, nil, "TLS"},
+		"TLS 1.1 only":         {serveTLS(&tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), roots, "protocol version"},
+		"an unknown authority": {serveTLS(&tls.Config{Certificates: []tls.Certificate{good}}), nil, "unknown authority"},
+		"expired":              {serveTLS(&tls.Config{Certificates: []tls.Certificate{expired}}), expiredRoots, "expired"},
+		"of another host":      {serveTLS(&tls.Config{Certificates: []tls.Certificate{foreign}}), foreignRoots, "127.0.0.1"},
+		"no certificate":       {serveTLS(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF }}), roots, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, conns := listen(t, c.serve)
+			client := newClient(t, "https://"+address, func(config *Config) {
+				config.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS10}}}
+			})
+			err := client.Do(t.Context(), Call{Op: opPay, Body: []byte(`{"n":1}`), Decode: decodeOK})
+			require.Equal(t, batch.ErrUnavailable, batch.KindOf(err), "%v", err)
+			require.ErrorContains(t, err, c.says)
+			require.EqualValues(t, 1, conns.Load())
+			require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK}), batch.ErrUnavailable)
+		})
+	}
+}
+
+// After the handshake, the same errors leave the request in doubt.
+func TestAConnectionThatBreaksAfterTheHandshake(t *testing.T) {
+	good, roots := certificate(t, nil)
+	for name, end := range map[string]func(net.Conn){"EOF": func(net.Conn) {}, "reset": reset} {
+		for version, config := range map[string]*tls.Config{
+			"TLS 1.2": {Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12},
+			"TLS 1.3": {Certificates: []tls.Certificate{good}},
+			// The service refuses the client after the client's side of the handshake is done.
+			"TLS 1.3, no client certificate": {Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert},
+		} {
+			t.Run(name+", "+version, func(t *testing.T) {
+				address, conns := listen(t, func(conn net.Conn) {
+					s := tls.Server(conn, config)
+					if s.Handshake() == nil {
+						_, _ = s.Read(make([]byte, 1))
+					}
+					end(conn)
+				})
+				client := newClient(t, "https://"+address, func(config *Config) {
+					config.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+				})
+				require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Body: []byte(`{"n":1}`), Decode: decodeOK}), batch.ErrAmbiguous)
+				require.EqualValues(t, 1, conns.Load(), "no second connection is tried")
+			})
+		}
+	}
+}
+
+// A proxy that does not connect us has sent nothing to the service.
+func TestAProxyThatDoesNotConnect(t *testing.T) {
+	_, roots := certificate(t, nil)
+	connect := func(answer string) func(net.Conn) {
+		return func(conn net.Conn) {
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			_, _ = io.WriteString(conn, answer)
+		}
+	}
+	for name, c := range map[string]struct {
+		scheme string
+		serve  func(net.Conn)
+		says   string
+	}{
+		"403":                         {"http", connect("HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\n" + canary), "Forbidden"},
+		"407":                         {"http", connect("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), "Proxy Authentication Required"},
+		"502":                         {"http", connect("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "Bad Gateway"},
+		"a redirect":                  {"http", connect("HTTP/1.1 302 Found\r\nLocation: http://evil.test\r\n\r\n"), "Found"},
+		"its words repeat our secret": {"http", connect("HTTP/1.1 403 " + canary + "\r\n\r\n"), "[redacted]"},
+		"EOF":                         {"http", connect(""), "EOF"},
+		"cut":                         {"http", connect("HTTP/1.1 200 Connec"), "EOF"},
+		"endless headers":             {"http", connect("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20)), ""},
+		"reset":                       {"http", func(conn net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(conn)); reset(conn) }, "reset"},
+		"not HTTP":                    {"http", connect("SSH-2.0\r\n"), "malformed"},
+		"connected, then EOF":         {"http", connect("HTTP/1.1 200 OK\r\n\r\n"), ""},
+		"connected, then a TLS alert": {"http", func(conn net.Conn) {
+			connect("HTTP/1.1 200 OK\r\n\r\n")(conn)
+			hello(conn)
+			_, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 40})
+		}, "handshake failure"},
+		"TLS to the proxy fails": {"https", func(conn net.Conn) { hello(conn) }, "EOF"},
+		"SOCKS refuses":          {"socks5", func(conn net.Conn) { _, _ = io.ReadFull(conn, make([]byte, 3)); _, _ = conn.Write([]byte{5, 0xff}) }, "socks"},
+		"SOCKS cannot reach it": {"socks5", func(conn net.Conn) {
+			_, _ = io.ReadFull(conn, make([]byte, 3))
+			_, _ = conn.Write([]byte{5, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0})
+		}, "socks"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, conns := listen(t, c.serve)
+			client := newClient(t, "https://service.test", func(config *Config) {
+				config.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots},
+					Proxy: http.ProxyURL(&url.URL{Scheme: c.scheme, Host: address, User: url.UserPassword("user", "password-of-the-proxy")})}}
+			})
+			err := client.Do(t.Context(), Call{Op: opPay, Body: []byte(`{"n":1}`), Decode: decodeOK})
+			require.Equal(t, batch.ErrUnavailable, batch.KindOf(err), "%v", err)
+			require.ErrorContains(t, err, c.says)
+			require.NotContains(t, err.Error(), canary)
+			require.NotContains(t, err.Error(), "password-of-the-proxy")
+			require.EqualValues(t, 1, conns.Load())
+		})
+	}
+}
+
+// HTTP/2 is never spoken: neither where a peer offers it, nor where it is all
+// that a peer speaks.
+func TestHTTP2IsNeverSpoken(t *testing.T) {
+	var protocols atomic.Value
+	offers := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocols.Store(r.Proto + " " + r.TLS.NegotiatedProtocol)
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	}))
+	offers.EnableHTTP2 = true
+	offers.StartTLS()
+	defer offers.Close()
+	theirs := offers.Client().Transport.(*http.Transport)
+	require.True(t, theirs.ForceAttemptHTTP2, "the user's own transport would speak it")
+	for _, middleware := range []func(http.RoundTripper) http.RoundTripper{nil, func(next http.RoundTripper) http.RoundTripper { return roundTrip(next.RoundTrip) }} {
+		for _, op := range []Op{opPay, opRead} {
+			client := newClient(t, offers.URL, func(c *Config) { c.HTTPClient, c.Middleware = offers.Client(), middleware })
+			require.NoError(t, client.Do(t.Context(), Call{Op: op, Body: []byte("x"), Decode: decodeOK}))
+			require.Equal(t, "HTTP/1.1 ", protocols.Load())
+		}
+	}
+
+	// SETTINGS, and then RST_STREAM (refused, or a protocol error) and GOAWAY: net/http over HTTP/2 would send again, and again.
+	frames := "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x01" + "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	address, conns := listen(t, func(conn net.Conn) {
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		_, _ = io.WriteString(conn, frames)
+	})
+	client := newClient(t, "http://"+address)
+	require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Body: []byte("x"), Decode: decodeOK}), batch.ErrAmbiguous)
+	require.EqualValues(t, 1, conns.Load())
+	require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Body: []byte("x"), Decode: decodeOK}), batch.ErrUnavailable)
+	require.EqualValues(t, 1+3, conns.Load())
+}
+
+// What goes out: no connection is kept for a call that moves money, and no
+// coding is welcome.
+func TestTheRequestAsItIsSent(t *testing.T) {
+	sent := make(chan *http.Request, 1)
+	address, _ := listen(t, func(conn net.Conn) {
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+			sent <- r
+		}
+		_, _ = io.WriteString(conn, reply("200 OK", asJSON+"Connection: close\r\n", `{"ok":true}`))
+	})
+	client := newClient(t, "http://"+address)
+	for op, closes := range map[*Op]bool{&opPay: true, &opRead: false} {
+		require.NoError(t, client.Do(t.Context(), Call{Op: *op, Body: []byte("x"), ContentType: "application/json", Decode: decodeOK}))
+		r := <-sent
+		require.Equal(t, closes, r.Close)
+		require.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
+		require.Equal(t, "batchway-go", r.UserAgent())
+		for name := range r.Header {
+			require.NotContains(t, strings.ToLower(name), "idempotency")
+		}
+	}
+}
+
+// names is a DNS server that answers every question with this code.
+func names(t *testing.T, code byte) *net.Resolver {
+	t.Helper()
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = server.Close(); <-done })
+	go func() {
+		defer close(done)
+		buffer := make([]byte, 1500)
+		for {
+			n, from, err := server.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			end := 12 + strings.IndexByte(string(buffer[12:n]), 0) + 5 // the header, and one question
+			buffer[2], buffer[3] = 0x81, 0x80|code
+			copy(buffer[6:12], make([]byte, 6))
+			_, _ = server.WriteTo(buffer[:end], from)
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+}
+
+// Rows 6 and 7: a name that does not exist is not asked for again; one that is
+// not known now is.
+func TestDNS(t *testing.T) {
+	for name, c := range map[string]struct {
+		code  byte
+		dials int64
+	}{"NXDOMAIN": {3, 1}, "SERVFAIL": {2, 3}} {
+		t.Run(name, func(t *testing.T) {
+			var dials atomic.Int64
+			resolver := names(t, c.code)
+			client := newClient(t, "https://service.test", func(config *Config) {
+				config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					dials.Add(1)
+					return (&net.Dialer{Resolver: resolver}).DialContext(ctx, network, address)
+				}}}
+			})
+			err := client.Do(t.Context(), Call{Op: opPay, Decode: decodeOK})
+			require.ErrorIs(t, err, batch.ErrUnavailable)
+			var dns *net.DNSError
+			require.ErrorAs(t, err, &dns)
+			require.EqualValues(t, 1, dials.Swap(0))
+			require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK}), batch.ErrUnavailable)
+			require.Equal(t, c.dials, dials.Load())
+		})
+	}
+}
+
+// pipes is a client whose connections are served in memory, for a bubble.
+func pipes(t *testing.T, baseURL string, serve func(net.Conn)) *Client {
+	return newClient(t, baseURL, func(config *Config) {
+		config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() {
+				serve(there)
+				_ = there.Close()
+			}()
+			return here, nil
+		}}}
+	})
+}
+
+// Every phase of a call has its limit.
+func TestEveryPhaseEnds(t *testing.T) {
+	silent := func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
+	drip := func(conn net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
+		for err == nil {
+			time.Sleep(10 * time.Second)
+			_, err = io.WriteString(conn, " ")
+		}
+	}
+	for name, c := range map[string]struct {
+		url   string
+		body  int
+		serve func(net.Conn) // nil is a black hole
+		once  batch.Kind
+		after time.Duration // of a Once call
+		read  time.Duration // of a read, all attempts together
+	}{
+		"a dial into a black hole": {"https://waits.test", 1, nil, batch.ErrUnavailable, 10 * time.Second, 30 * time.Second},
+		"a silent handshake":       {"https://waits.test", 1, silent, batch.ErrUnavailable, 10 * time.Second, 30 * time.Second},
+		"no header":                {"http://localhost", 1, silent, batch.ErrAmbiguous, 2 * time.Minute, 90 * time.Second},
+		"a header that drips": {"http://localhost", 1, func(conn net.Conn) {
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+			for err == nil {
+				time.Sleep(time.Second)
+				_, err = io.WriteString(conn, "X: y\r\n")
+			}
+		}, batch.ErrAmbiguous, 2 * time.Minute, 90 * time.Second},
+		"100-continue that drips": {"http://localhost", 1, func(conn net.Conn) {
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			var err error
+			for err == nil {
+				time.Sleep(time.Second)
+				_, err = io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+			}
+		}, batch.ErrAmbiguous, 2 * time.Minute, 90 * time.Second},
+		"a body that never begins": {"http://localhost", 1, func(conn net.Conn) {
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+			silent(conn)
+		}, batch.ErrAmbiguous, 15 * time.Second, 45 * time.Second},
+		"a body that drips": {"http://localhost", 1, drip, batch.ErrAmbiguous, 10 * time.Minute, 2 * time.Minute},
+		"a write that is blocked": {"http://localhost", 1 << 20, func(conn net.Conn) {
+			_, _ = conn.Read(make([]byte, 1))
+			time.Sleep(time.Hour)
+		}, batch.ErrAmbiguous, 10 * time.Minute, 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := pipes(t, c.url, c.serve)
+				if c.serve == nil {
+					client = newClient(t, c.url, func(config *Config) {
+						config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+							<-ctx.Done()
+							return nil, &net.OpError{Op: "dial", Err: errors.New("i/o timeout")}
+						}}}
+					})
+				}
+				client.noWait = true
+				start := time.Now()
+				err := client.Do(t.Context(), Call{Op: opPay, Body: make([]byte, c.body), Decode: decodeOK})
+				require.Equal(t, c.once, batch.KindOf(err), "%v", err)
+				require.Equal(t, c.after, time.Since(start), "%v", err)
+				start = time.Now()
+				err = client.Do(t.Context(), Call{Op: opRead, Body: make([]byte, c.body), Decode: decodeOK})
+				require.Error(t, err)
+				require.InDelta(t, c.read.Seconds(), time.Since(start).Seconds(), 1, "%v", err)
+				client.CloseIdleConnections()
+				time.Sleep(2 * time.Hour) // The services of this bubble end.
+			})
+		})
+	}
+}
+
+// Ten thousand reads at once share 32 connections.
+func TestReadsShareConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open, most atomic.Int64
+		client := pipes(t, "http://localhost", func(conn net.Conn) {
+			most.Store(max(most.Load(), open.Add(1)))
+			defer open.Add(-1)
+			in := bufio.NewReader(conn)
+			for {
+				if _, err := http.ReadRequest(in); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+				_, _ = io.WriteString(conn, reply("200 OK", asJSON, `{"ok":true}`))
+			}
+		})
+		errs := make(chan error)
+		const calls = 10_000
+		for range calls {
+			go func() {
+				errs <- client.Do(t.Context(), Call{Op: Op{Name: "Read", Method: http.MethodGet, Path: "/", Safety: Repeatable}, Decode: decodeOK})
+			}()
+		}
+		for range calls {
+			require.NoError(t, <-errs)
+		}
+		require.EqualValues(t, 32, most.Load())
+		client.CloseIdleConnections()
+		synctest.Wait()
+	})
+}
+
+// quiet keeps the complaints of servers out of the tests' output.
+var quiet = log.New(io.Discard, "", 0)
