@@ -64,7 +64,7 @@ func reportReply(b *testing.B, rows int) []byte {
 		r.Transactions = append(r.Transactions, citypay.TransactionResult{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
 			AuthCode: "001245A", DateTime: "2020-01-02T18:32:28Z", Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n),
 			MaskedPAN: "4***********0002", MerchantID: 11223344, Message: "Approved 044332", Result: 1, ResultCode: "000", Scheme: "Visa",
-			TransNo: int64(n + 1)})
+			TransNo: citypay.Text(fmt.Sprint(n + 1))})
 	}
 	text, err := json.Marshal(r)
 	require.NoError(b, err)

@@ -3,6 +3,7 @@ package citypay
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -82,15 +83,16 @@ func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
 // once. Success means that CityPay has answered valid; the batch is then
 // queued, and BatchStatus follows it.
 //
-// A definite refusal (valid:false, or an error of the B family) is ErrInvalid,
-// or ErrConflict for B008, "batch failed duplication checks". Everything that
-// leaves doubt is ErrAmbiguous: ask BatchStatus, and do not send it again.
+// Only CityPay's own words are a refusal: valid:false, which is ErrInvalid, or a
+// 422 with a code that the table in codes.go lists, such as B006 (ErrInvalid) or
+// B008, "batch failed duplication checks" (ErrConflict). Everything else is
+// ErrAmbiguous: ask BatchStatus, and do not send it again.
 //
 //	POST /v6/batch/process
 func (c *Client) ProcessBatch(ctx context.Context, r ProcessBatchRequest) (*ProcessBatchResponse, error) {
 	var reply struct {
-		Valid   *bool  `json:"valid"`
-		Message string `json:"message"`
+		Valid   *bool `json:"valid"`
+		Message Text  `json:"message"`
 	}
 	decode := rest.JSON(&reply)
 	err := c.call(ctx, opProcessBatch, r, 0, func(body reader) error {
@@ -101,7 +103,7 @@ func (c *Client) ProcessBatch(ctx context.Context, r ProcessBatchRequest) (*Proc
 		case reply.Valid == nil:
 			return errMissing("valid")
 		case !*reply.Valid:
-			return &batch.Error{Kind: batch.ErrInvalid, Message: reply.Message}
+			return &batch.Error{Kind: batch.ErrInvalid, Message: string(reply.Message)}
 		}
 		return nil
 	})
@@ -112,13 +114,13 @@ func (c *Client) ProcessBatch(ctx context.Context, r ProcessBatchRequest) (*Proc
 }
 
 // BatchStatus reads the status of one or more batches. A number that CityPay
-// has never seen comes as a row with StatusUnknown, not at all, or as
-// ErrNotFound: which is not documented.
+// has never seen comes as a row with StatusUnknown or as ErrNotFound (B002), or
+// without a row, which is not documented. A reply without a list is ErrProtocol.
 //
 //	POST /v6/batch/status
 func (c *Client) BatchStatus(ctx context.Context, r CheckBatchStatus) (*CheckBatchStatusResponse, error) {
 	var reply CheckBatchStatusResponse
-	if err := c.call(ctx, opBatchStatus, r, 0, rest.JSON(&reply)); err != nil {
+	if err := c.call(ctx, opBatchStatus, r, 0, reply.decode); err != nil {
 		return nil, err
 	}
 	return &reply, nil
@@ -177,5 +179,11 @@ func (c *Client) call(ctx context.Context, op rest.Op, request any, maxReply int
 	if err != nil {
 		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
 	}
-	return c.rest.Do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, Decode: decode})
+	var reply rest.Reply
+	err = c.rest.Do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, Decode: decode, Reply: &reply})
+	var e *batch.Error
+	if errors.As(err, &e) && e.Message == "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
+		e.Message = "the key, the clock or the source address may be wrong" + skew(reply.Header)
+	}
+	return err
 }

@@ -108,21 +108,21 @@ func TestShapes(t *testing.T) {
 		got, err := client.RetrieveBatch(t.Context(), request)
 		require.NoError(t, err)
 		require.Equal(t, citypay.ResultAccepted, got.Transactions[0].Result)
-		require.Equal(t, "001245A", got.Transactions[0].AuthCode)
+		require.EqualValues(t, "001245A", got.Transactions[0].AuthCode)
 	})
 	t.Run("Ping", func(t *testing.T) {
 		client := mocked(t)
 		expect(t, all["ping.request"], all["ping.response"])
 		got, err := client.Ping(t.Context(), "it_test")
 		require.NoError(t, err)
-		require.Equal(t, "Ping OK", got.Message)
+		require.EqualValues(t, "Ping OK", got.Message)
 	})
 	t.Run("CheckACL", func(t *testing.T) {
 		client := mocked(t)
 		expect(t, all["acl_check.request"], all["acl_check.response"])
 		got, err := client.CheckACL(t.Context(), "8.8.8.8")
 		require.NoError(t, err)
-		require.Equal(t, "AWS", got.Provider)
+		require.EqualValues(t, "AWS", got.Provider)
 	})
 }
 

@@ -57,11 +57,12 @@ func TestConformance(t *testing.T) {
 		service  citypaytest.Options
 		provider citypay.ProviderConfig
 	}{
-		"the likely answers":                {},
-		"a duplicate is not valid":          {service: citypaytest.Options{Duplicate: citypaytest.DuplicateInvalid}},
-		"a duplicate is charged again":      {service: citypaytest.Options{Duplicate: citypaytest.DuplicateCharged}},
-		"a duplicate replaces the first":    {service: citypaytest.Options{Duplicate: citypaytest.DuplicateOverwrite}},
-		"an unseen batch has no row":        {service: citypaytest.Options{Unseen: citypaytest.UnseenMissing}},
+		"the likely answers":             {},
+		"a duplicate is not valid":       {service: citypaytest.Options{Duplicate: citypaytest.DuplicateInvalid}},
+		"a duplicate is charged again":   {service: citypaytest.Options{Duplicate: citypaytest.DuplicateCharged}},
+		"a duplicate replaces the first": {service: citypaytest.Options{Duplicate: citypaytest.DuplicateOverwrite}},
+		"an unseen batch has no row": {service: citypaytest.Options{Unseen: citypaytest.UnseenMissing},
+			provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", AbsentMeansUnused: true}},
 		"an unseen batch is an error":       {service: citypaytest.Options{Unseen: citypaytest.UnseenError}},
 		"refusals are 200 and not valid":    {service: citypaytest.Options{RefuseAsInvalid: true}},
 		"an early report has some rows":     {service: citypaytest.Options{EarlyReport: citypaytest.EarlyPartial}},

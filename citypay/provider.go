@@ -1,11 +1,14 @@
 package citypay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
@@ -27,18 +30,29 @@ type ProviderConfig struct {
 
 	ClientAccountID string // batch account, 3 to 20 characters; empty means the client id
 
-	// BatchID gives the number for a reference that is none. It must always
-	// give the same for the same reference, and never one for two.
+	// Account names the account at CityPay, for Info.Account. Empty means the
+	// environment and the client id: "sandbox/PC600001". Journals are kept by
+	// it, so set it if the host or the client id can change.
+	Account string
+
+	// BatchID gives the number for a reference that is not a number. It must be
+	// deterministic and must not map two references to one number.
 	BatchID func(reference string) (int64, error)
 	// FirstBatchID is the first number that batch.Run may allocate for a
-	// reference that is none; 0 means 50,000,000. Set it above every number that
-	// you have used before: a reference or "batch_id" that is a number from here
-	// on is refused, so that no number is used for two batches.
+	// reference that is not a number; 0 means 50,000,000. Set it above every
+	// number that you have used before: a reference or "batch_id" that is a
+	// number from here on is refused, so that no number is used for two batches.
 	FirstBatchID int64
 
 	// DuplicateIDRefused says that you have seen CityPay refuse a second batch
 	// under the same number. It makes batch.Run send an unclear batch again.
 	DuplicateIDRefused bool
+
+	// AbsentMeansUnused says that you have seen the status of a number that was
+	// never used come as an empty list, as a row without its number, or as an
+	// error other than B002. CityPay documents a row UNKNOWN and B002. Without
+	// it, Submit sends only after one of these two.
+	AbsentMeansUnused bool
 
 	MaxItems int // 0 means the documented maximum: 10,000, or 100 in the sandbox
 }
@@ -76,22 +90,26 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	}
 	if o.MaxItems <= 0 {
 		o.MaxItems = 10_000
-		if c.config.BaseURL == Sandbox {
+		if environment(c) == "sandbox" {
 			o.MaxItems = 100
 		}
 	}
-	account := o.ClientAccountID
-	if account == "" {
-		account = c.config.ClientID
+	if o.Account == "" {
+		o.Account = environment(c) + "/" + c.config.ClientID
 	}
 	info := batch.Info{
 		Name:      name,
-		Account:   c.rest.Host() + "/" + c.config.ClientID + "/" + account,
+		Account:   o.Account,
 		Direction: batch.Collect,
 		MaxItems:  o.MaxItems,
 		Interval:  30 * time.Second,
 		Currency:  o.Currency,
 		Extra:     []string{extraBatchID},
+		Terms: map[string]string{
+			"merchant":       strconv.FormatInt(o.MerchantID, 10),
+			"client_account": o.ClientAccountID, // Sent or not sent may be two accounts, even if it is the client id.
+			"currency":       o.Currency,
+		},
 	}
 	if o.DuplicateIDRefused {
 		info.Guard = batch.GuardRefuses
@@ -99,8 +117,25 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	return &Provider{client: c, config: o, info: info}, nil
 }
 
+// environment names what c speaks to: "sandbox", "production", or another host.
+func environment(c *Client) string {
+	switch base := c.rest.BaseURL(); base {
+	case Sandbox:
+		return "sandbox"
+	case Production:
+		return "production"
+	default:
+		_, host, _ := strings.Cut(base, "://")
+		return host
+	}
+}
+
 // Info returns the facts about this provider.
-func (p *Provider) Info() batch.Info { return p.info }
+func (p *Provider) Info() batch.Info {
+	info := p.info
+	info.Terms = maps.Clone(info.Terms)
+	return info
+}
 
 // extraBatchID is the key of Draft.Extra that names the batch's number.
 const extraBatchID = "batch_id"
@@ -121,18 +156,12 @@ var (
 func (p *Provider) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
 	d = d.Clone()
 	b := batch.Batch{Provider: name, Draft: d, State: batch.StateDraft, UpdatedAt: time.Now()}
-	faults := p.faults(d)
-	id, err := p.batchID(d)
-	if err != nil {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "reference", Message: err.Error()})
-	}
 	if d.Date.IsZero() {
 		// The date that is sent is fixed now, so that a resend is the same
 		// request, whenever it happens.
 		b.Draft.Date = time.Now().UTC().Truncate(24 * time.Hour)
-	} else if d.Date.Format(time.DateOnly) > time.Now().In(d.Date.Location()).Format(time.DateOnly) {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "date", Message: "is in the future, and CityPay documents no effect of that"})
 	}
+	id, faults := p.check(b.Draft)
 	if err := batch.Invalid(name, "Create", faults); err != nil {
 		return b, err
 	}
@@ -140,9 +169,10 @@ func (p *Provider) Create(_ context.Context, d batch.Draft) (batch.Batch, error)
 	return b, nil
 }
 
-// faults lists what CityPay could not accept.
-func (p *Provider) faults(d batch.Draft) []batch.FieldError {
-	faults := p.info.Faults(d)
+// check returns the batch's number, and everything that CityPay could not
+// accept of a draft with its date.
+func (p *Provider) check(d batch.Draft) (id int64, faults []batch.FieldError) {
+	faults = p.info.Faults(d)
 	var total int64
 	for n, item := range d.Items {
 		fault := func(field, message string) {
@@ -162,7 +192,19 @@ func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 			}
 		}
 	}
-	return faults
+	fault := func(field, message string) {
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: message})
+	}
+	id, err := p.batchID(d)
+	if err != nil {
+		fault("reference", err.Error())
+	}
+	// The day at CityPay: UTC is the only zone in its documentation, and never
+	// ahead of the time in the United Kingdom.
+	if day, today := d.Date.Format(time.DateOnly), time.Now().UTC().Format(time.DateOnly); day > today {
+		fault("date", fmt.Sprintf("is %s, and at CityPay it is %s (UTC): CityPay documents no effect of a date in the future", day, today))
+	}
+	return id, faults
 }
 
 // batchID returns the number under which the batch runs.
@@ -174,7 +216,7 @@ func (p *Provider) batchID(d batch.Draft) (int64, error) {
 		return id, nil
 	}
 	if p.config.BatchID == nil {
-		return 0, errors.New("is no number from 1 to 99999999: name one in Extra[\"batch_id\"], set ProviderConfig.BatchID, or use batch.Run with a journal")
+		return 0, errors.New("is not a number from 1 to 99999999: name one in Extra[\"batch_id\"], set ProviderConfig.BatchID, or use batch.Run with a journal")
 	}
 	id, err := p.config.BatchID(d.Reference)
 	if err == nil && (id < 1 || id > maxBatchID) {
@@ -186,12 +228,12 @@ func (p *Provider) batchID(d batch.Draft) (int64, error) {
 func parseBatchID(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || id < 1 || id > maxBatchID || strconv.FormatInt(id, 10) != text {
-		return 0, errors.New("is no number from 1 to 99999999")
+		return 0, errors.New("is not a number from 1 to 99999999")
 	}
 	return id, nil
 }
 
-// Number names a batch number for a reference that is none.
+// Number allocates a batch number if the reference is not itself a number.
 func (p *Provider) Number(d batch.Draft, next func(int64) (int64, error)) (batch.Draft, error) {
 	id, err := p.batchID(d)
 	if p.config.BatchID != nil {
@@ -199,7 +241,7 @@ func (p *Provider) Number(d batch.Draft, next func(int64) (int64, error)) (batch
 	}
 	if err == nil && id >= p.config.FirstBatchID {
 		return d, batch.Invalid(name, "Number", []batch.FieldError{{Item: -1, Field: "reference",
-			Message: fmt.Sprintf("gives the number %d, and numbers from ProviderConfig.FirstBatchID (%d) on are allocated to references that are none", id, p.config.FirstBatchID)}})
+			Message: fmt.Sprintf("gives the number %d, and numbers from ProviderConfig.FirstBatchID (%d) on are allocated to references that are not numbers", id, p.config.FirstBatchID)}})
 	}
 	if err == nil || d.Extra[extraBatchID] != "" {
 		return d, nil
@@ -219,30 +261,29 @@ func (p *Provider) Number(d batch.Draft, next func(int64) (int64, error)) (batch
 	return d, nil
 }
 
+// The Codes of the ErrConflict of Submit if the number was used before. Nothing
+// was sent by this Submit.
+const (
+	codeTaken = "batch_id_taken"     // by another batch, as far as CityPay shows: another number can be tried
+	codeSent  = "batch_already_sent" // by a batch of these very items: another number would charge them again
+)
+
 // Submit sends the batch: money moves. Before, it reads that the number has
-// never been used; if it has, the error is ErrConflict and nothing is sent.
+// never been used; if it has, nothing is sent, and the error is an ErrConflict
+// with the Code "batch_id_taken", or "batch_already_sent" if CityPay shows that
+// the batch there has the same items. A wrong credential fails in that read.
 func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Submit"
 	if err := p.info.RefuseSubmit(op, b); err != nil {
 		return b, err
 	}
-	// The handle may have been stored and edited since Create.
-	if err := batch.Invalid(name, op, p.faults(b.Draft)); err != nil {
-		return b, err
-	}
-	id, err := p.id(op, b)
+	id, err := p.recheck(op, b)
 	if err != nil {
 		return b, err
 	}
-	switch status, err := p.status(ctx, id); {
-	case errors.Is(err, batch.ErrNotFound):
-	case err != nil:
+	if err := p.unused(ctx, b, id); err != nil {
 		return b, err // Nothing was sent that could move money.
-	case status != StatusUnknown:
-		return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
-			Message: fmt.Sprintf("batch number %d is already used: CityPay has it as %s", id, status)}
 	}
-
 	request := ProcessBatchRequest{
 		BatchDate:       b.Draft.Date.Format(time.DateOnly),
 		BatchID:         id,
@@ -254,6 +295,9 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 			Identifier: item.Reference, MerchantID: p.config.MerchantID}
 	}
 	_, err = p.client.ProcessBatch(ctx, request)
+	if refused := (*batch.Error)(nil); errors.As(err, &refused) && refused.Status != 0 && refused.Kind != batch.ErrAmbiguous {
+		err = p.confirm(ctx, id, refused)
+	}
 	switch {
 	case err == nil:
 		b.State, b.UpdatedAt = batch.StatePending, time.Now()
@@ -261,6 +305,72 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
 	}
 	return b, err
+}
+
+// recheck checks again everything that Create has fixed: the handle may have
+// been stored and edited since.
+func (p *Provider) recheck(op string, b batch.Batch) (int64, error) {
+	id, faults := p.check(b.Draft)
+	fault := func(field, message string) {
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: message})
+	}
+	if b.Draft.Date.IsZero() {
+		fault("date", "is missing: Create has set one")
+	}
+	if want := strconv.FormatInt(id, 10); id != 0 && b.ID != want {
+		fault("id", fmt.Sprintf("is %q, and the draft's number is %s", b.ID, want))
+	}
+	return id, batch.Invalid(name, op, faults)
+}
+
+// unused returns nil only if CityPay says, in a documented way, that it has
+// never seen the number.
+func (p *Provider) unused(ctx context.Context, b batch.Batch, id int64) error {
+	const op = "Submit"
+	row, err := p.status(ctx, id)
+	var e *batch.Error
+	switch errors.As(err, &e); {
+	case err == nil && row.BatchStatus == StatusUnknown && row.BatchID == id:
+		return nil
+	case err == nil && row.BatchStatus == StatusUnknown, e != nil && e.Kind == batch.ErrNotFound:
+		if p.config.AbsentMeansUnused || e != nil && e.Code == "B002" {
+			return nil
+		}
+		return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Err: err, Message: fmt.Sprintf("nothing was sent: "+
+			"CityPay's answer does not say whether batch number %d was used (ProviderConfig.AbsentMeansUnused accepts it)", id)}
+	case err != nil:
+		return err
+	}
+	taken := &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Code: codeTaken, Message: fmt.Sprintf("nothing was sent: "+
+		"batch number %d is already used, CityPay has it as %.40q; set ProviderConfig.FirstBatchID above all numbers that were used", id, row.BatchStatus)}
+	if reply, err := p.retrieve(ctx, id); err == nil && len(reply.Transactions) == len(b.Draft.Items) {
+		if _, _, faults := p.compare(b, reply); len(faults) == 0 {
+			taken.Code = codeSent
+			taken.Message = fmt.Sprintf("nothing was sent: batch number %d is already used, and CityPay has these items there, as %.40q", id, row.BatchStatus)
+		}
+	}
+	return taken
+}
+
+// confirm checks a refusal by a read. A proxy can deliver a request twice: the
+// first is accepted then, and the answer to the second, "failed duplication
+// checks", is what arrives. So a number that is used now leaves doubt, and so
+// does a duplicate if the read fails.
+func (p *Provider) confirm(ctx context.Context, id int64, refused *batch.Error) error {
+	row, err := p.status(ctx, id)
+	switch {
+	case err == nil && row.BatchStatus == StatusUnknown, errors.Is(err, batch.ErrNotFound):
+		return refused
+	case err != nil && refused.Kind != batch.ErrConflict:
+		return refused
+	}
+	unclear := *refused
+	unclear.Kind, unclear.Err = batch.ErrAmbiguous, errors.Join(refused.Err, err)
+	unclear.Message = fmt.Sprintf("CityPay refused the batch (%s), and number %d, unused before, is used now: it may have had the request twice", refused.Message, id)
+	if err != nil {
+		unclear.Message = fmt.Sprintf("CityPay calls the batch a duplicate (%s), and whether number %d is used now could not be read", refused.Message, id)
+	}
+	return &unclear
 }
 
 // id is the number of a batch that Create has made.
@@ -272,49 +382,53 @@ func (p *Provider) id(op string, b batch.Batch) (int64, error) {
 	return id, nil
 }
 
-// status reads the status of one batch. A list without any row is
-// ErrNotFound, like CityPay's own B002.
-func (p *Provider) status(ctx context.Context, id int64) (Status, error) {
+// status reads the status of one batch. An empty list is ErrNotFound, like
+// CityPay's own B002.
+func (p *Provider) status(ctx context.Context, id int64) (BatchStatus, error) {
 	reply, err := p.client.BatchStatus(ctx, CheckBatchStatus{BatchIDs: []int64{id}, ClientAccountID: p.config.ClientAccountID})
 	if err != nil {
-		return "", err
+		return BatchStatus{}, err
 	}
-	if len(reply.Batches) == 1 && reply.Batches[0].BatchID == 0 {
-		reply.Batches[0].BatchID = id // The one row for the one number that was asked for.
+	if len(reply.Batches) == 1 && reply.Batches[0].BatchID == 0 && reply.Batches[0].BatchStatus != "" {
+		return reply.Batches[0], nil // The one row for the one number that was asked for.
 	}
-	statuses, err := pick(reply.Batches, []int64{id})
-	return statuses[id], err
+	return pick(reply.Batches, id)
 }
 
-// pick finds the status of each number. A number that is missing, or has two
-// statuses, is ErrProtocol; if there is no row at all, ErrNotFound.
-func pick(rows []BatchStatus, ids []int64) (map[int64]Status, error) {
-	fail := func(kind batch.Kind, format string, args ...any) error {
-		return &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name, Message: fmt.Sprintf(format, args...)}
+// pick finds the row of a number. A list without it, without its status, or
+// with two different ones is ErrProtocol; an empty list is ErrNotFound.
+func pick(rows []BatchStatus, id int64) (BatchStatus, error) {
+	fail := func(kind batch.Kind, format string, args ...any) (BatchStatus, error) {
+		return BatchStatus{}, &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name, Message: fmt.Sprintf(format, args...)}
 	}
 	if len(rows) == 0 {
-		return nil, fail(batch.ErrNotFound, "the reply has no batches")
+		return fail(batch.ErrNotFound, "the list of batches is empty")
 	}
-	found := make(map[int64]Status, len(rows))
-	for _, row := range rows {
-		if earlier, twice := found[row.BatchID]; twice && earlier != row.BatchStatus {
-			return nil, fail(batch.ErrProtocol, "batch %d is reported as %q and as %q", row.BatchID, earlier, row.BatchStatus)
-		}
-		if row.BatchStatus == "" {
-			return nil, fail(batch.ErrProtocol, "batch %d has no status", row.BatchID)
-		}
-		found[row.BatchID] = row.BatchStatus
-	}
-	for _, id := range ids {
-		if _, ok := found[id]; !ok {
-			return nil, fail(batch.ErrProtocol, "the reply is not about batch %d", id)
+	var found *BatchStatus
+	for n := range rows {
+		switch row := &rows[n]; {
+		case row.BatchID != id:
+		case row.BatchStatus == "":
+			return fail(batch.ErrProtocol, "batch %d has no status", id)
+		case found != nil && found.BatchStatus != row.BatchStatus:
+			return fail(batch.ErrProtocol, "batch %d is reported as %.40q and as %.40q", id, found.BatchStatus, row.BatchStatus)
+		default:
+			found = row
 		}
 	}
-	return found, nil
+	if found == nil {
+		return fail(batch.ErrProtocol, "the reply is not about batch %d", id)
+	}
+	return *found, nil
 }
 
 // Poll reads the status of the batch. A number that CityPay has not seen is
 // StateUnknown: the batch may still arrive.
+//
+// In StateUnknown, a status proves that a batch has this number, and not that
+// it is this batch. So Poll reads the report too, and compares what that shows:
+// identifiers, accounts, amounts, merchant and batch account. A contradiction
+// is ErrConflict. What the report does not show yet decides nothing.
 func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Poll"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -327,17 +441,39 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if err != nil {
 		return b, err
 	}
-	status, err := p.status(ctx, id)
+	row, err := p.status(ctx, id)
 	if errors.Is(err, batch.ErrNotFound) {
-		status, err = StatusUnknown, nil
+		row, err = BatchStatus{BatchStatus: StatusUnknown}, nil
+	}
+	if err == nil && b.State == batch.StateUnknown && state(row.BatchStatus) != batch.StateUnknown {
+		err = p.verify(ctx, b, id)
 	}
 	if err != nil {
 		return b, err
 	}
-	return seen(b, status), nil
+	return seen(b, row.BatchStatus), nil
 }
 
-// PollAll reads the status of many batches, a hundred with each request.
+// verify compares the report with an unclear batch.
+func (p *Provider) verify(ctx context.Context, b batch.Batch, id int64) error {
+	reply, err := p.retrieve(ctx, id)
+	switch {
+	case errors.Is(err, batch.ErrNotFound), errors.Is(err, batch.ErrInvalid):
+		return nil // CityPay shows no report yet.
+	case err != nil:
+		return err
+	}
+	_, _, faults := p.compare(b, reply)
+	if len(faults) == 0 {
+		return nil
+	}
+	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: "Poll", Fields: faults,
+		Message: fmt.Sprintf("CityPay has another batch under number %d", id)}
+}
+
+// PollAll reads the status of many batches, a hundred with each request. What
+// could not be read is returned as it came. It reads no reports: a batch in
+// StateUnknown, which must be compared with its report, is left to Poll.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
 	const op, chunk = "PollAll", 100
 	out := make([]batch.Batch, len(bs))
@@ -355,24 +491,37 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 		if err != nil {
 			return out, err
 		}
-		ids, places = append(ids, id), append(places, n)
+		if b.State != batch.StateUnknown {
+			ids, places = append(ids, id), append(places, n)
+		}
 	}
+	var failed error
 	for len(ids) > 0 {
 		n := min(chunk, len(ids))
 		reply, err := p.client.BatchStatus(ctx, CheckBatchStatus{BatchIDs: ids[:n], ClientAccountID: p.config.ClientAccountID})
 		if err != nil {
 			return out, err
 		}
-		statuses, err := pick(reply.Batches, ids[:n])
-		if err != nil {
-			return out, err
-		}
 		for i, id := range ids[:n] {
-			out[places[i]] = seen(out[places[i]], statuses[id])
+			row, err := pick(reply.Batches, id)
+			if err != nil {
+				failed = cmp.Or(failed, err)
+				continue
+			}
+			out[places[i]] = seen(out[places[i]], row.BatchStatus)
 		}
 		ids, places = ids[n:], places[n:]
 	}
-	return out, nil
+	for n, b := range bs {
+		if b.State != batch.StateUnknown {
+			continue
+		}
+		var err error
+		if out[n], err = p.Poll(ctx, b); err != nil {
+			failed = cmp.Or(failed, err)
+		}
+	}
+	return out, failed
 }
 
 // seen returns b as CityPay has it.
@@ -397,7 +546,8 @@ func state(status Status) batch.State {
 }
 
 // Report reads the result of every item. A batch that failed or was cancelled
-// has a report too: rows may have been charged before.
+// has a report too: rows may have been charged before. Rows that make no sense
+// are listed in the error beside the report, and their items are unknown.
 func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
 	const op = "Report"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -407,74 +557,129 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if err != nil {
 		return batch.Report{Batch: b}, err
 	}
-	reply, err := p.client.RetrieveBatch(ctx, BatchReportRequest{BatchID: id, ClientAccountID: p.config.ClientAccountID})
+	reply, err := p.retrieve(ctx, id)
 	if err != nil {
 		return batch.Report{Batch: b}, err
-	}
-	if reply.BatchID != id {
-		return batch.Report{Batch: b}, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op,
-			Message: fmt.Sprintf("asked for batch %d, CityPay reports batch %d", id, reply.BatchID)}
 	}
 	if !b.State.Final() {
 		b = seen(b, reply.BatchStatus)
 	}
-	rows := make([]batch.Result, len(reply.Transactions))
+	report, unclear, faults := p.compare(b, reply)
+	if b.State.Final() { // Until then nothing is decided, and rows may be incomplete.
+		faults = append(faults, unclear...)
+	}
+	if s := state(reply.BatchStatus); b.State.Final() && s != b.State {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "batch_status",
+			Message: fmt.Sprintf("is %.40q, and CityPay has said %q before", reply.BatchStatus, b.Native)})
+	}
+	if fault := checkTotal(report, reply.Amount); fault != "" && b.State == batch.StateDone {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "amount", Message: fault})
+	}
+	if len(faults) > 0 {
+		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the report does not match the batch", Fields: faults}
+	}
+	return report, nil
+}
+
+// retrieve reads the report of one batch, and of no other.
+func (p *Provider) retrieve(ctx context.Context, id int64) (*BatchReport, error) {
+	reply, err := p.client.RetrieveBatch(ctx, BatchReportRequest{BatchID: id, ClientAccountID: p.config.ClientAccountID})
+	if err == nil && reply.BatchID != id {
+		return nil, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opRetrieveBatch.Name,
+			Message: fmt.Sprintf("asked for batch %d, CityPay reports batch %d", id, reply.BatchID)}
+	}
+	return reply, err
+}
+
+// compare joins a report to b. unclear lists what is missing or makes no
+// sense; faults lists what contradicts the draft or the configuration.
+func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, unclear, faults []batch.FieldError) {
+	account := cmp.Or(p.config.ClientAccountID, p.client.config.ClientID)
+	foreign := reply.ClientAccountID != "" && reply.ClientAccountID != account
+	if foreign {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "client_account_id",
+			Message: fmt.Sprintf("is %.40q, but the batch is of %q", reply.ClientAccountID, account)})
+	}
+	place := make(map[string]int, len(b.Draft.Items))
+	for n, item := range b.Draft.Items {
+		place[item.Reference] = n
+	}
+	var rows []batch.Result
 	for n := range reply.Transactions {
-		rows[n] = p.result(&reply.Transactions[n], b.State)
+		row := &reply.Transactions[n]
+		item, ours := place[row.Identifier]
+		if !ours {
+			item = -1
+		}
+		at := func(f batch.FieldError) batch.FieldError { f.Item, f.Reference = item, row.Identifier; return f }
+		result := batch.Result{
+			Item:    batch.Item{Reference: row.Identifier, Account: row.AccountID},
+			Code:    row.ResultCode,
+			Message: string(row.Message),
+			Native:  *row,
+		}
+		if row.Amount > 0 {
+			result.Item.Amount = batch.Money{Minor: row.Amount, Currency: p.config.Currency}
+		}
+		var err error
+		if result.Outcome, err = p.outcome(row); err != nil {
+			unclear = append(unclear, at(batch.FieldError{Field: "result", Message: err.Error()}))
+		}
+		for _, fault := range row.Faults {
+			if row.Identifier == "" {
+				fault.Message = fmt.Sprintf("of row %d ", n) + fault.Message
+			}
+			unclear = append(unclear, at(fault))
+		}
+		if row.MerchantID != 0 && row.MerchantID != p.config.MerchantID {
+			faults = append(faults, at(batch.FieldError{Field: "merchantid",
+				Message: fmt.Sprintf("is %d, but the batch is of merchant %d", row.MerchantID, p.config.MerchantID)}))
+			result.Outcome = batch.OutcomeUnknown
+		}
+		if foreign {
+			result.Outcome = batch.OutcomeUnknown
+		}
+		if !b.State.Final() {
+			result.Outcome = batch.OutcomePending
+		}
+		if row.Identifier != "" {
+			rows = append(rows, result)
+		}
 	}
 	report, err := batch.NewReport(b, rows)
-	if b.State == batch.StateDone && err == nil {
-		err = p.checkTotal(report, reply.Amount)
+	if e := (*batch.Error)(nil); errors.As(err, &e) {
+		faults = append(faults, e.Fields...)
 	}
-	return report, err
+	return report, unclear, faults
 }
 
-// result translates one row.
-func (p *Provider) result(row *TransactionResult, s batch.State) batch.Result {
-	r := batch.Result{
-		Item:    batch.Item{Reference: row.Identifier, Account: row.AccountID},
-		Outcome: outcome(row.Result, row.ResultCode),
-		Code:    row.ResultCode,
-		Message: row.Message,
-		Native:  *row,
+// outcome says what became of a row, and what contradicts that.
+func (p *Provider) outcome(row *TransactionResult) (batch.Outcome, error) {
+	if len(row.Faults) > 0 {
+		return batch.OutcomeUnknown, nil // The faults are listed by themselves.
 	}
-	if row.Amount != 0 {
-		r.Item.Amount = batch.Money{Minor: row.Amount, Currency: p.config.Currency}
-	}
-	if !s.Final() {
-		r.Outcome = batch.OutcomePending
-	}
-	return r
-}
-
-// outcome maps a result. Only 1 means that the card was charged; what leaves
-// doubt, in words or because this version does not know it, is unknown.
-func outcome(r Result, code string) batch.Outcome {
-	switch code {
-	case "081", "083", "084", "F006":
-		return batch.OutcomeUnknown // CityPay has had no answer from the acquirer.
-	}
+	o, err := outcome(row.Result, row.ResultCode)
 	switch {
-	case r == ResultAccepted:
-		return batch.OutcomePaid
-	case r == ResultNotAttempted, r == ResultCancelled:
-		return batch.OutcomeSkipped
-	case r >= ResultDeclined && r <= 17, r == ResultDenied:
-		return batch.OutcomeFailed
+	case o != batch.OutcomePaid:
+	case row.Amount == 0:
+		return batch.OutcomeUnknown, errors.New("is accepted, and the amount is 0 or missing")
+	case row.ResultCode == "001" && environment(p.client) == "production":
+		return batch.OutcomeUnknown, errors.New("is that of a test, and this is production")
 	}
-	return batch.OutcomeUnknown
+	return o, err
 }
 
-// checkTotal holds the report's amount against what it can be. Whether it adds
-// up all rows or only the paid ones is not documented.
-func (p *Provider) checkTotal(r batch.Report, amount int64) error {
+// checkTotal holds the report's amount, if it has one, against what it can be.
+// Whether it adds up all rows or only those paid is not documented.
+func checkTotal(r batch.Report, amount int64) string {
 	var all int64
 	for _, result := range r.Results {
 		all += result.Item.Amount.Minor
 	}
-	if paid := r.Totals[batch.OutcomePaid].Amount.Minor; amount == all || amount == paid {
-		return nil
+	paid := r.Totals[batch.OutcomePaid].Amount.Minor
+	unknown := r.Totals[batch.OutcomeUnknown].Amount.Minor
+	if amount == 0 || amount == all || amount >= paid && amount <= paid+unknown {
+		return ""
 	}
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Report",
-		Message: fmt.Sprintf("the report's amount of %d is neither the sum of all items nor of those paid", amount)}
+	return fmt.Sprintf("is %d, which is neither the sum of all items nor of those paid", amount)
 }

@@ -1,12 +1,13 @@
 package citypay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -32,10 +33,13 @@ type BatchTransaction struct {
 	MerchantID int64  `json:"merchantid,omitempty"` // CityPay merchant id
 }
 
+// Text is a field that decides nothing: it keeps a JSON value of any type as text.
+type Text = rest.Text
+
 // ProcessBatchResponse says that a batch was accepted.
 type ProcessBatchResponse struct {
-	Valid   bool   `json:"valid"`
-	Message string `json:"message,omitempty"`
+	Valid   bool `json:"valid"`
+	Message Text `json:"message,omitempty"`
 }
 
 // CheckBatchStatus asks for the status of batches.
@@ -46,14 +50,14 @@ type CheckBatchStatus struct {
 
 // CheckBatchStatusResponse holds a row for each batch, in any order.
 type CheckBatchStatusResponse struct {
-	Batches []BatchStatus `json:"batches,omitempty"`
+	Batches []BatchStatus `json:"batches"`
 }
 
-// BatchStatus is the status of one batch.
+// BatchStatus is the status of one batch. BatchID and BatchStatus decide.
 type BatchStatus struct {
-	BatchDate   string `json:"batch_date"`         // "2020-01-02"; may be empty for a batch that CityPay does not know
-	BatchID     int64  `json:"batch_id,omitempty"` // formally optional
-	BatchStatus Status `json:"batch_status"`
+	BatchDate   Text   `json:"batch_date"`         // "2020-01-02"; may be empty for a batch that CityPay does not know
+	BatchID     int64  `json:"batch_id,omitempty"` // 0 if CityPay does not say: it is formally optional; -1 if it is not a number
+	BatchStatus Status `json:"batch_status"`       // empty if CityPay does not say it as a string
 }
 
 // Status is CityPay's word for where a batch stands. The list is open.
@@ -77,40 +81,47 @@ type BatchReportRequest struct {
 	ClientAccountID string `json:"client_account_id,omitempty"` // as it was submitted
 }
 
-// BatchReport is the report of one batch.
+// BatchReport is the report of one batch. BatchID and BatchStatus decide. The
+// other fields that are compared are zero if CityPay sends another type.
 type BatchReport struct {
-	Amount          int64               `json:"amount"` // total in minor units; of what is not documented
-	BatchDate       string              `json:"batch_date"`
+	Amount          int64               `json:"amount,omitempty"` // total in minor units; of what is not documented
+	BatchDate       Text                `json:"batch_date"`
 	BatchID         int64               `json:"batch_id"`
 	BatchStatus     Status              `json:"batch_status"`
 	ClientAccountID string              `json:"client_account_id"`
 	Transactions    []TransactionResult `json:"transactions"`
 }
 
-// TransactionResult is the outcome of one transaction.
+// TransactionResult is the outcome of one transaction. Identifier, Amount,
+// Result and ResultCode decide. The other fields that are compared are zero if
+// CityPay sends another type.
 type TransactionResult struct {
 	AccountID  string `json:"account_id"`
 	Amount     int64  `json:"amount,omitempty"` // minor units; 0 if CityPay does not say
-	AuthCode   string `json:"authcode,omitempty"`
-	DateTime   string `json:"datetime,omitempty"` // when it was processed, ISO 8601 in UTC
+	AuthCode   Text   `json:"authcode,omitempty"`
+	DateTime   Text   `json:"datetime,omitempty"` // when it was processed, ISO 8601 in UTC
 	Identifier string `json:"identifier"`
-	MaskedPAN  string `json:"maskedpan,omitempty"`
+	MaskedPAN  Text   `json:"maskedpan,omitempty"`
 	MerchantID int64  `json:"merchantid"`
-	Message    string `json:"message"`
-	Result     Result `json:"result"`
+	Message    Text   `json:"message"`
+	Result     Result `json:"result"`      // ResultUnknown if Faults has it
 	ResultCode string `json:"result_code"` // three or four characters; zeros in front count
-	Scheme     string `json:"scheme,omitempty"`
-	SchemeID   string `json:"scheme_id,omitempty"`
-	SchemeLogo string `json:"scheme_logo,omitempty"`
-	TransNo    int64  `json:"transno,omitempty"` // below 1 if none was issued
+	Scheme     Text   `json:"scheme,omitempty"`
+	SchemeID   Text   `json:"scheme_id,omitempty"`
+	SchemeLogo Text   `json:"scheme_logo,omitempty"`
+	TransNo    Text   `json:"transno,omitempty"` // a number; below 1 if none was issued
+
+	// Faults lists the deciding fields that are missing or of another type. The
+	// row says nothing then, and the rest of the report stands.
+	Faults []batch.FieldError `json:"-"`
 }
 
 // Result is CityPay's class of an outcome. The list is open.
 type Result int
 
-// The documented results that a caller acts on; 0 to 23 are documented, and
-// all but ResultAccepted mean that the card was not charged, or that nobody
-// knows.
+// The documented results that a caller acts on; 0 to 23 are documented. All but
+// ResultAccepted mean that the card was not charged, or leave it open: see the
+// tables in codes.go.
 const (
 	ResultDeclined     Result = 0
 	ResultAccepted     Result = 1
@@ -135,16 +146,19 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 	if err := n.UnmarshalJSON(text); err != nil {
 		return err
 	}
+	if n < 0 || n > math.MaxInt32 {
+		return fmt.Errorf("%d is not a valid result", n)
+	}
 	*r = Result(n)
 	return nil
 }
 
-// Acknowledgement answers several operations.
+// Acknowledgement answers several operations. Code decides.
 type Acknowledgement struct {
 	Code       string `json:"code,omitempty"` // "044" for a ping
-	Context    string `json:"context,omitempty"`
-	Identifier string `json:"identifier,omitempty"`
-	Message    string `json:"message,omitempty"`
+	Context    Text   `json:"context,omitempty"`
+	Identifier Text   `json:"identifier,omitempty"`
+	Message    Text   `json:"message,omitempty"`
 }
 
 type pingRequest struct {
@@ -155,27 +169,55 @@ type aclRequest struct {
 	IP string `json:"ip"`
 }
 
-// ACLCheck is the answer to CheckACL.
+// ACLCheck is the answer to CheckACL. None of its fields is required.
 type ACLCheck struct {
-	ACL      string `json:"acl,omitempty"`
-	Cache    bool   `json:"cache,omitempty"`
-	IP       string `json:"ip,omitempty"`
-	Provider string `json:"provider,omitempty"`
+	ACL      Text `json:"acl,omitempty"`
+	Cache    Text `json:"cache,omitempty"` // "true" or "false"
+	IP       Text `json:"ip,omitempty"`
+	Provider Text `json:"provider,omitempty"`
 }
 
 type reader = io.Reader
 
 func errMissing(field string) error { return fmt.Errorf("the reply has no %s", field) }
 
+// decode reads a list of statuses. The list itself must be there: a reply of
+// another shape does not say that a batch was never seen.
+func (c *CheckBatchStatusResponse) decode(body io.Reader) error {
+	type row struct {
+		BatchDate   Text               `json:"batch_date"`
+		BatchID     rest.Maybe[int64]  `json:"batch_id"`
+		BatchStatus rest.Maybe[string] `json:"batch_status"`
+	}
+	var wire struct {
+		Batches []rest.Maybe[row] `json:"batches"`
+	}
+	if err := rest.Read(body, &wire); err != nil {
+		return err
+	}
+	if wire.Batches == nil {
+		return errMissing("batches")
+	}
+	c.Batches = make([]BatchStatus, len(wire.Batches))
+	for n, came := range wire.Batches {
+		r := came.Value
+		c.Batches[n] = BatchStatus{r.BatchDate, r.BatchID.Value, Status(r.BatchStatus.Value)}
+		if !came.OK || r.BatchID.Text != "" || r.BatchID.OK && r.BatchID.Value < 1 {
+			c.Batches[n].BatchID = -1
+		}
+	}
+	return nil
+}
+
 // decode reads a report as it arrives: it may be of many megabytes.
 func (b *BatchReport) decode(body io.Reader) error {
 	var wire struct {
-		Amount          int64   `json:"amount"`
-		BatchDate       string  `json:"batch_date"`
-		BatchID         *int64  `json:"batch_id"`
-		BatchStatus     *Status `json:"batch_status"`
-		ClientAccountID string  `json:"client_account_id"`
-		Transactions    *rows   `json:"transactions"`
+		Amount          rest.Maybe[rest.Int] `json:"amount"`
+		BatchDate       Text                 `json:"batch_date"`
+		BatchID         *int64               `json:"batch_id"`
+		BatchStatus     *Status              `json:"batch_status"`
+		ClientAccountID rest.Maybe[string]   `json:"client_account_id"`
+		Transactions    *rows                `json:"transactions"`
 	}
 	if err := rest.Read(body, &wire); err != nil {
 		return err
@@ -183,19 +225,16 @@ func (b *BatchReport) decode(body io.Reader) error {
 	switch {
 	case wire.BatchID == nil:
 		return errMissing("batch_id")
-	case wire.BatchStatus == nil:
+	case wire.BatchStatus == nil || *wire.BatchStatus == "":
 		return errMissing("batch_status")
 	case wire.Transactions == nil:
 		return errMissing("transactions")
 	}
-	*b = BatchReport{wire.Amount, wire.BatchDate, *wire.BatchID, *wire.BatchStatus, wire.ClientAccountID, *wire.Transactions}
+	*b = BatchReport{int64(wire.Amount.Value), wire.BatchDate, *wire.BatchID, *wire.BatchStatus, wire.ClientAccountID.Value, *wire.Transactions}
 	return nil
 }
 
-// unset is what Result holds before a row has said anything.
-const unset Result = -1
-
-// rows are read one by one: what a row does not say must not be taken for zero.
+// rows are read one by one: a row that makes no sense fails alone.
 type rows []TransactionResult
 
 func (r *rows) UnmarshalJSONFrom(d *jsontext.Decoder) error {
@@ -204,75 +243,79 @@ func (r *rows) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return errors.Join(err, errMissing("list of transactions"))
 	}
 	for d.PeekKind() != ']' {
-		*r = append(*r, TransactionResult{Result: unset})
-		row := &(*r)[len(*r)-1]
-		wire := struct {
-			*TransactionResult
-			Amount stated `json:"amount"`
-		}{TransactionResult: row}
-		if err := json.UnmarshalDecode(d, &wire); err != nil {
+		*r = append(*r, TransactionResult{})
+		if err := (*r)[len(*r)-1].read(d); err != nil {
 			return err
 		}
-		if row.Identifier == "" {
-			return fmt.Errorf("row %d: %w", len(*r)-1, errMissing("identifier"))
-		}
-		if row.Result == unset {
-			return fmt.Errorf("row %d: %w", len(*r)-1, errMissing("result"))
-		}
-		row.Amount = int64(wire.Amount)
 	}
 	_, err := d.ReadToken()
 	return err
 }
 
-// stated is an integer that may be absent, but not null: what is not said is
-// not zero.
-type stated int64
-
-func (s *stated) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	if d.PeekKind() == jsontext.KindNull {
-		return errMissing("amount: it is null")
+// read reads one row. Its error is that of the whole reply.
+func (t *TransactionResult) read(d *jsontext.Decoder) error {
+	wire := struct {
+		*TransactionResult
+		AccountID  rest.Maybe[string]   `json:"account_id"`
+		Amount     rest.Maybe[rest.Int] `json:"amount"`
+		Identifier rest.Maybe[string]   `json:"identifier"`
+		MerchantID rest.Maybe[rest.Int] `json:"merchantid"`
+		Result     rest.Maybe[Result]   `json:"result"`
+		ResultCode rest.Maybe[string]   `json:"result_code"`
+	}{TransactionResult: t}
+	var err error
+	if d.PeekKind() == '{' {
+		err = json.UnmarshalDecode(d, &wire)
+	} else {
+		err = d.SkipValue() // Not a row at all: it has none of the fields.
 	}
-	return json.UnmarshalDecode(d, (*int64)(s))
-}
-
-// refusal reads CityPay's own error replies. 422 has a body; for 400, 401 and
-// 403 none is documented, and samples show an empty text/plain.
-func refusal(status int, header http.Header, body []byte) *batch.Error {
-	var e struct {
-		Code       string `json:"code"`
-		Context    string `json:"context"`
-		Identifier string `json:"identifier"`
-		Message    string `json:"message"`
+	if err != nil {
+		return err
 	}
-	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	text := strings.TrimSpace(string(body))
-	switch {
-	case kind == "application/json" && strings.HasPrefix(text, "{") && rest.JSON(&e)(strings.NewReader(text)) == nil:
-		return &batch.Error{Kind: kindOf(e.Code), Code: e.Code, Message: e.Message, RequestID: e.Context}
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return &batch.Error{Kind: batch.ErrAuth, Message: "the key, the clock or the source address is wrong" + skew(header)}
-	case status == http.StatusBadRequest && (text == "" || kind == "text/plain" && !strings.HasPrefix(text, "<")):
-		return &batch.Error{Kind: batch.ErrInvalid, Message: text}
+	t.AccountID, t.Amount, t.Identifier = wire.AccountID.Value, int64(wire.Amount.Value), wire.Identifier.Value
+	t.MerchantID, t.Result, t.ResultCode = int64(wire.MerchantID.Value), wire.Result.Value, wire.ResultCode.Value
+	fault := func(field string, came Text, want string) {
+		message := "is missing: it must be " + want
+		if came != "" {
+			message = fmt.Sprintf("is %.40q: it must be %s", came, want)
+		}
+		t.Faults = append(t.Faults, batch.FieldError{Item: -1, Reference: t.Identifier, Field: field, Message: message})
+	}
+	if t.Identifier == "" {
+		fault("identifier", wire.Identifier.Text, "a string")
+	}
+	if !wire.Result.OK {
+		t.Result = ResultUnknown
+		fault("result", wire.Result.Text, "a number")
+	}
+	if t.ResultCode == "" {
+		fault("result_code", wire.ResultCode.Text, "a string")
+	}
+	if t.Amount < 0 {
+		wire.Amount.Text = Text(fmt.Sprint(t.Amount))
+	}
+	if wire.Amount.Text != "" {
+		fault("amount", wire.Amount.Text, "a whole number that is not negative")
 	}
 	return nil
 }
 
-// kindOf says what a code means for a call as a whole. The list is open.
-func kindOf(code string) batch.Kind {
-	switch {
-	case code == "B001":
-		return batch.ErrUnavailable // batch processing is unavailable
-	case code == "B002", code == "D101":
-		return batch.ErrNotFound
-	case code == "B008":
-		return batch.ErrConflict // failed duplication checks
-	case code == "F006", code == "081", code == "083", code == "084":
-		return batch.ErrAmbiguous // CityPay itself has had no answer
-	case code == "P007", strings.HasPrefix(code, "S"), strings.HasPrefix(code, "Z"):
-		return batch.ErrAuth
+// refusal reads CityPay's own words: a 422 with an Error object in JSON whose
+// code is of the documented form. Nothing else is documented to have a body,
+// so no other reply proves that CityPay wrote it: not an empty 401 or 403, and
+// not a plain 400.
+func refusal(status int, header http.Header, body []byte) *batch.Error {
+	var e struct {
+		Code    rest.Maybe[string] `json:"code"`
+		Context Text               `json:"context"`
+		Message Text               `json:"message"`
 	}
-	return batch.ErrInvalid
+	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	if status != http.StatusUnprocessableEntity || kind != "application/json" ||
+		rest.Read(bytes.NewReader(body), &e) != nil || !codeForm.MatchString(e.Code.Value) {
+		return nil
+	}
+	return &batch.Error{Kind: meaningOf(e.Code.Value).call, Code: e.Code.Value, Message: string(e.Message), RequestID: string(e.Context)}
 }
 
 // skew warns of a clock that is off by more than a minute.

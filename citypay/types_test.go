@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -30,8 +31,9 @@ func readSamples(t testing.TB) sampleFile {
 	return all
 }
 
-// meaning is JSON without the fields that say nothing.
-func meaning(t *testing.T, text []byte) any {
+// content is JSON without the fields that say nothing. Numbers and booleans are
+// text, as Text keeps them.
+func content(t *testing.T, text []byte) any {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -42,7 +44,7 @@ func meaning(t *testing.T, text []byte) any {
 		switch v := v.(type) {
 		case map[string]any:
 			for key, inner := range v {
-				if v[key] = strip(inner); inner == "" || inner == false || inner == json.Number("0") && key != "result" {
+				if v[key] = strip(inner); v[key] == "" || v[key] == "false" || v[key] == "0" && key != "result" {
 					delete(v, key)
 				}
 			}
@@ -50,6 +52,8 @@ func meaning(t *testing.T, text []byte) any {
 			for n := range v {
 				v[n] = strip(v[n])
 			}
+		case json.Number, bool:
+			return fmt.Sprint(v)
 		}
 		return v
 	}
@@ -70,6 +74,10 @@ func TestDocumentedSamples(t *testing.T) {
 		var r BatchReport
 		return &r, r.decode(bytes.NewReader(text))
 	}
+	status := func(text []byte) (any, error) {
+		var r CheckBatchStatusResponse
+		return &r, r.decode(bytes.NewReader(text))
+	}
 	for name, decode := range map[string]func([]byte) (any, error){
 		"batch_process.request":                       through(new(ProcessBatchRequest)),
 		"batch_process_multi.request":                 through(new(ProcessBatchRequest)),
@@ -77,15 +85,16 @@ func TestDocumentedSamples(t *testing.T) {
 		"batch_process.response":                      through(new(ProcessBatchResponse)),
 		"batch_process_invalid.response":              through(new(ProcessBatchResponse)),
 		"batch_status.request":                        through(new(CheckBatchStatus)),
-		"batch_status.response":                       through(new(CheckBatchStatusResponse)),
-		"batch_status_all_values.response":            through(new(CheckBatchStatusResponse)),
-		"batch_status_unknown.response":               through(new(CheckBatchStatusResponse)),
-		"batch_status_empty.response":                 through(new(CheckBatchStatusResponse)),
+		"batch_status.response":                       status,
+		"batch_status_all_values.response":            status,
+		"batch_status_unknown.response":               status,
+		"batch_status_empty.response":                 status,
 		"batch_retrieve.request":                      through(new(BatchReportRequest)),
 		"batch_retrieve.response":                     report,
 		"batch_retrieve_mixed_sandbox.response":       report,
 		"batch_retrieve_queued.response":              report,
 		"batch_retrieve_error_in_processing.response": report,
+		"batch_retrieve_not_final.response":           report,
 		"ping.request":                                through(new(pingRequest)),
 		"ping.response":                               through(new(Acknowledgement)),
 		"acl_check.request":                           through(new(aclRequest)),
@@ -98,10 +107,7 @@ func TestDocumentedSamples(t *testing.T) {
 			require.NoError(t, err)
 			again, err := json.Marshal(v)
 			require.NoError(t, err)
-			want, got := meaning(t, text), meaning(t, again)
-			if list, ok := want.(map[string]any)["batches"].([]any); ok && len(list) == 0 {
-				delete(want.(map[string]any), "batches")
-			}
+			want, got := content(t, text), content(t, again)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("the sample lost something on its way through (-want +got):\n%s", diff)
 			}
@@ -109,11 +115,13 @@ func TestDocumentedSamples(t *testing.T) {
 	}
 }
 
+// Only a 422 is documented to have a body. An empty 400, 401, 403 or 500 is not
+// CityPay's word: a proxy can answer it after the batch was taken on.
 func TestDocumentedErrors(t *testing.T) {
-	kinds := map[string]batch.Kind{"400": batch.ErrInvalid, "401": batch.ErrAuth, "403": batch.ErrAuth, "B001": batch.ErrUnavailable,
-		"B002": batch.ErrNotFound, "B003": batch.ErrInvalid, "B004": batch.ErrInvalid, "B005": batch.ErrInvalid, "B006": batch.ErrInvalid,
-		"B007": batch.ErrInvalid, "B008": batch.ErrConflict, "B009": batch.ErrInvalid, "D049": batch.ErrInvalid, "D101": batch.ErrNotFound,
-		"F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid, "S008": batch.ErrAuth, "T001": batch.ErrInvalid}
+	kinds := map[string]batch.Kind{"B001": batch.ErrUnavailable, "B002": batch.ErrNotFound, "B003": batch.ErrInvalid, "B004": batch.ErrInvalid,
+		"B005": batch.ErrInvalid, "B006": batch.ErrInvalid, "B007": batch.ErrInvalid, "B008": batch.ErrConflict, "B009": batch.ErrInvalid,
+		"D049": batch.ErrInvalid, "D101": batch.ErrNotFound, "F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid,
+		"S008": batch.ErrAuth, "T001": batch.ErrAmbiguous}
 	for name, s := range readSamples(t) {
 		if !strings.HasPrefix(name, "error_") {
 			continue
@@ -123,22 +131,16 @@ func TestDocumentedErrors(t *testing.T) {
 			body = nil
 		}
 		got := refusal(s.Status, http.Header{"Content-Type": {s.ContentType}}, body)
-		if s.Status == 500 {
-			require.Nil(t, got, "nobody knows who wrote an empty 500")
+		if s.Status != 422 {
+			require.Nil(t, got, name)
 			continue
 		}
 		require.NotNil(t, got, name)
-		code := got.Code
-		if code == "" {
-			code = name[len("error_"):len("error_400")]
-		}
-		want, known := kinds[code]
-		require.True(t, known, code)
+		want, known := kinds[got.Code]
+		require.True(t, known, got.Code)
 		require.Equal(t, want, got.Kind, name)
-		if s.Status == 422 {
-			require.NotEmpty(t, got.Message)
-			require.Equal(t, "4DLbFC1VnnW", got.RequestID)
-		}
+		require.NotEmpty(t, got.Message)
+		require.Equal(t, "4DLbFC1VnnW", got.RequestID)
 	}
 }
 
@@ -147,27 +149,43 @@ func TestRefusalsThatCityPayDidNotWrite(t *testing.T) {
 		status     int
 		kind, body string
 	}{
-		"a firewall's page":      {400, "text/html", "<html>"},
-		"a page as plain text":   {400, "text/plain", "<html>"},
-		"a 404":                  {404, "text/html", "Not found"},
-		"a 422 of somebody else": {422, "text/plain", "Unprocessable"},
-		"a 422 cut short":        {422, "application/json", `{"code":"B006"`},
-		"a 422 with a key twice": {422, "application/json", `{"code":"B006","Code":"B008"}`},
-		"a list":                 {422, "application/json", `[]`},
+		"a firewall's page":                  {400, "text/html", "<html>"},
+		"a plain 400":                        {400, "text/plain", "Bad request"},
+		"an empty 400":                       {400, "", ""},
+		"an empty 401":                       {401, "", ""},
+		"a firewall's 403":                   {403, "text/html", "<html>"},
+		"a 403 in CityPay's words":           {403, "application/json", `{"code":"S008","message":"Invalid Licence Key"}`},
+		"a 400 in CityPay's words":           {400, "application/json", `{"code":"B006"}`},
+		"a 500 in CityPay's words":           {500, "application/json", `{"code":"B006"}`},
+		"a 404":                              {404, "text/html", "Not found"},
+		"a 422 of a proxy":                   {422, "text/plain", "Unprocessable"},
+		"a 422 in another content type":      {422, "text/plain", `{"code":"B006"}`},
+		"a 422 without a content type":       {422, "", `{"code":"B006"}`},
+		"a 422 cut short":                    {422, "application/json", `{"code":"B006"`},
+		"a 422 with a key twice":             {422, "application/json", `{"code":"B006","Code":"B008"}`},
+		"a 422 with something after it":      {422, "application/json", `{"code":"B006"}{}`},
+		"a 422 with a list":                  {422, "application/json", `[{"code":"B006"}]`},
+		"a 422 wrapped":                      {422, "application/json", `{"Error":{"code":"B006"}}`},
+		"a 422 without a code":               {422, "application/json", `{"error":"upstream timeout"}`},
+		"a 422 of nothing":                   {422, "application/json", `{}`},
+		"a 422 whose code is null":           {422, "application/json", `{"code":null}`},
+		"a 422 whose code is a number":       {422, "application/json", `{"code":422}`},
+		"a 422 whose code is no such thing":  {422, "application/json", `{"code":"invalid"}`},
+		"a 422 whose code is in lower case":  {422, "application/json", `{"code":"b006"}`},
+		"a 422 whose code is longer than it": {422, "application/json", `{"code":"B0061"}`},
 	} {
 		require.Nil(t, refusal(c.status, http.Header{"Content-Type": {c.kind}}, []byte(c.body)), name)
 	}
 }
 
-func TestAClockThatIsOff(t *testing.T) {
-	at := func(d time.Duration) http.Header {
-		return http.Header{"Date": {time.Now().Add(d).UTC().Format(http.TimeFormat)}}
+// A field that decides nothing does not take the words from CityPay.
+func TestRefusalKeepsOtherFieldsAsTheyCame(t *testing.T) {
+	for _, other := range []string{`null`, `7`, `{"a":1}`, `[1]`, `true`, `"text"`} {
+		body := `{"code":"B006","message":` + other + `,"context":` + other + `,"response_dt":` + other + `,"identifier":` + other + `,"new":` + other + `}`
+		got := refusal(422, http.Header{"Content-Type": {"application/json; charset=utf-8"}}, []byte(body))
+		require.NotNil(t, got, other)
+		require.Equal(t, batch.ErrInvalid, got.Kind)
 	}
-	require.Contains(t, refusal(403, at(-10*time.Minute), nil).Message, "this clock is off by 10m")
-	require.Contains(t, refusal(403, at(10*time.Minute), nil).Message, "this clock is off by -")
-	require.NotContains(t, refusal(403, at(0), nil).Message, "this clock")
-	require.NotContains(t, refusal(403, http.Header{"Date": {"yesterday"}}, nil).Message, "this clock")
-	require.Contains(t, refusal(403, nil, nil).Message, "the key, the clock or the source address")
 }
 
 func TestAPIKeyVectors(t *testing.T) {
@@ -223,20 +241,22 @@ func FuzzDecodeReport(f *testing.F) {
 			require.Equal(t, BatchReport{}, r, "nothing of a bad report is kept")
 			return
 		}
+		whole := true
 		for _, row := range r.Transactions {
-			if row.Identifier == "" || row.Result == unset && !bytes.Contains(text, []byte("-1")) {
+			whole = whole && len(row.Faults) == 0
+			if len(row.Faults) == 0 && (row.Identifier == "" || row.ResultCode == "" || row.Result < 0 || row.Amount < 0) {
 				t.Fatalf("a row without its parts: %+v", row)
 			}
 		}
 		if state(r.BatchStatus).Final() && r.BatchStatus != StatusComplete && r.BatchStatus != StatusCancelled && r.BatchStatus != StatusErrorInProcessing {
 			t.Fatalf("%q was taken for final", r.BatchStatus)
 		}
+		if !whole {
+			return
+		}
 		again, err := json.Marshal(r)
 		require.NoError(t, err)
 		var second BatchReport
-		if r.Transactions == nil {
-			return
-		}
 		require.NoError(t, second.decode(bytes.NewReader(again)))
 		require.Equal(t, r, second)
 	})
@@ -251,15 +271,15 @@ func FuzzDecodeStatus(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte, id int64) {
 		var r CheckBatchStatusResponse
-		if json.Unmarshal(text, &r) != nil {
+		if r.decode(bytes.NewReader(text)) != nil {
 			return
 		}
-		statuses, err := pick(r.Batches, []int64{id})
+		row, err := pick(r.Batches, id)
 		if err != nil {
 			return
 		}
-		if s := state(statuses[id]); s.Final() && !bytes.Contains(text, []byte(statuses[id])) && !bytes.Contains(text, []byte(`\u`)) {
-			t.Fatalf("%q was read out of %q", statuses[id], text)
+		if s := state(row.BatchStatus); s.Final() && !bytes.Contains(text, []byte(row.BatchStatus)) && !bytes.Contains(text, []byte(`\u`)) {
+			t.Fatalf("%q was read out of %q", row.BatchStatus, text)
 		}
 	})
 }

@@ -187,7 +187,8 @@ func (s *Server) SayStatus(word string) {
 
 // Break makes the next request that can move money meet the scenario.
 func (s *Server) Break(scenario simkit.Scenario) {
-	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"), simkit.Reply{Status: http.StatusUnauthorized})
+	// CityPay's own words about a credential are those of a 422: its 401 and 403 have no body.
+	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"), s.problem("S008", "Invalid Licence Key"))
 }
 
 func (s *Server) with(batchID int64, do func(*run)) {

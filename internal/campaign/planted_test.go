@@ -54,7 +54,7 @@ var planted = []struct {
 	{"amounts go through float64", "sixdotfifty", []edit{
 		{"sixdotfifty/types.go", "	n, err := rest.Decimal(string(text), 2)\n", "	var f float64\n	err := json.Unmarshal(text, &f)\n	n := int64(f * 100)\n	_ = rest.Decimal\n"}}},
 	{"an amount that is null is taken for one that is not said", "citypay", []edit{
-		{"citypay/types.go", "Amount stated `json:\"amount\"`", "Amount int64 `json:\"amount\"`"}}},
+		{"citypay/provider.go", "case row.Amount == 0:", "case row.Amount < 0:"}}},
 	{"the errors of records are ignored", "centrapay", []edit{
 		{"centrapay/provider.go", "failed := p.match(items, reply.Errors, fault)", "failed := p.match(nil, nil, fault)"},
 		{"centrapay/provider.go", "if errorCount != int64(len(reply.Errors)) {", "if errorCount < 0 {"}}},

@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -111,7 +110,8 @@ func openCityPay(r *rand.Rand) *service {
 		provider: func() batch.Provider {
 			client := must(citypay.New(server.Config()))
 			c.add(client.CloseIdleConnections)
-			return must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", DuplicateIDRefused: guarded}))
+			return must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", DuplicateIDRefused: guarded,
+				AbsentMeansUnused: o.Unseen == citypaytest.UnseenMissing}))
 		},
 	}
 }
@@ -241,14 +241,11 @@ func openSnapBill(r *rand.Rand) *service {
 	}
 }
 
-// nullAmount makes the last amount of a reply null.
+// nullAmount makes every amount of a reply null.
 func nullAmount(name string) func(simkit.Reply) simkit.Reply {
 	amount := regexp.MustCompile(`"` + name + `":"?[0-9.]+"?`)
 	return func(reply simkit.Reply) simkit.Reply {
-		if all := amount.FindAllIndex(reply.Body, -1); len(all) > 0 {
-			at := all[len(all)-1]
-			reply.Body = bytes.Join([][]byte{reply.Body[:at[0]], []byte(`"` + name + `":null`), reply.Body[at[1]:]}, nil)
-		}
+		reply.Body = amount.ReplaceAllLiteral(reply.Body, []byte(`"`+name+`":null`))
 		return reply
 	}
 }
