@@ -44,8 +44,7 @@ func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 // An object is addressed by its number in the account, "1500", or by its xid,
 // "Clw:Xc"; logins that see several accounts need the latter.
 type Client struct {
-	rest     *rest.Client
-	username string
+	rest *rest.Client
 }
 
 // New checks the configuration. It does no I/O and reads no environment.
@@ -78,25 +77,49 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{client, c.Username}, nil
+	return &Client{client}, nil
+}
+
+// environment names where the client collects: "production", or the host and
+// path of a simulator.
+func (c *Client) environment() string {
+	if production, err := rest.Canonical(Production); err == nil && c.rest.BaseURL() == production {
+		return "production"
+	}
+	_, place, _ := strings.Cut(c.rest.BaseURL(), "://")
+	return place
 }
 
 // CloseIdleConnections closes the connections that no call is using.
 func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
 
-// GetBatch reads a batch.
+// GetBatch reads a batch. If its amounts in decimals and in cents do not agree,
+// it is returned beside an ErrProtocol: the decimals of the real service are known
+// to be wrong in places.
 //
 //	POST /batch/{id}/get
 func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
+	b, err := c.readBatch(ctx, id)
+	return verified(opGetBatch, b, err)
+}
+
+func (c *Client) readBatch(ctx context.Context, id string) (*Batch, error) {
 	return get[Batch](ctx, c, opGetBatch, "batch", id)
 }
 
 // ListBatches reads the batches of the account, page by page, in no documented
-// order. A row that the filter excludes is ErrProtocol: the service may have
-// ignored the filter.
+// order.
+//
+// A row that makes no sense is yielded beside an ErrProtocol, and the list goes
+// on: as in all lists here. So is one that the filter excludes, because the
+// service may have ignored the filter, and one that contradicts itself.
 //
 //	POST /batch/list
 func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
+	return verifiedRows(opListBatches, c.listBatches(ctx, o))
+}
+
+func (c *Client) listBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
 	form := url.Values{}
 	set(form, "submit_date", string(o.SubmitDate))
 	for _, state := range o.States {
@@ -114,9 +137,9 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 			return ignored("state", string(b.State))
 		case o.SubmitDate != "" && b.SubmitDate != o.SubmitDate:
 			return ignored("submit_date", string(b.SubmitDate))
-		case o.PaymentMethod != "" && (b.PaymentMethod == nil || b.PaymentMethod.Code != o.PaymentMethod):
+		case o.PaymentMethod != "" && string(b.PaymentMethod.Value.Code) != o.PaymentMethod:
 			return ignored("payment_method", "another")
-		case len(o.Accounts) > 0 && (b.Account == nil || !slices.Contains(o.Accounts, int(b.Account.ID))):
+		case len(o.Accounts) > 0 && !slices.Contains(o.Accounts, int(b.Account.Value.ID)):
 			return ignored("account", "another")
 		}
 		return nil
@@ -128,7 +151,8 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 // batches by itself, is not documented. It is sent at most once; after an
 // ErrAmbiguous, list the batches.
 //
-// Beside an ErrProtocol the batch is returned: it is there, but not as asked.
+// Beside an ErrProtocol the batch is returned: it is there, but not as asked. So
+// is one that the reply names beside any other error.
 //
 //	POST /batch/add
 func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
@@ -137,7 +161,7 @@ func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
 		faults = append(faults, batch.FieldError{Item: -1, Field: "payment_method_code", Message: "is empty"})
 	}
 	if _, err := time.Parse(time.DateOnly, string(a.ActionDate)); err != nil {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "action_date", Message: "is no date like 2014-08-21"})
+		faults = append(faults, batch.FieldError{Item: -1, Field: "action_date", Message: fmt.Sprintf("%.40q is not a day like 2014-08-21", string(a.ActionDate))})
 	}
 	if err := batch.Invalid(name, opAddBatch.Name, faults); err != nil {
 		return nil, err
@@ -147,12 +171,14 @@ func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
 	set(form, "action_date", string(a.ActionDate))
 	made, err := call[Batch](ctx, c, opAddBatch, "batch", nil, form, true)
 	if err != nil {
-		return nil, err
+		return made, err
 	}
 	var w wishes
-	w.compare("action_date", string(a.ActionDate), string(made.ActionDate))
-	if made.PaymentMethod != nil {
-		w.compare("payment_method_code", a.PaymentMethodCode, made.PaymentMethod.Code)
+	if made.ActionDate != "" {
+		w.compare("action_date", string(a.ActionDate), string(made.ActionDate))
+	}
+	if made.PaymentMethod.OK {
+		w.compare("payment_method_code", a.PaymentMethodCode, string(made.PaymentMethod.Value.Code))
 	}
 	return made, w.err(opAddBatch.Name)
 }
@@ -205,10 +231,10 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 		return nil, err
 	}
 	if replied != nil && !replied.names().has(id) {
-		replied = nil // Another's: as good as none.
+		replied = nil // It is about another batch: as good as none.
 	}
 	// Accepted is not applied: only what is read afterwards counts.
-	b, err := c.GetBatch(ctx, id)
+	b, err := c.readBatch(ctx, id)
 	if err != nil {
 		return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name, Message: "the call was accepted, but what it did cannot be read", Err: err}
 	}
@@ -234,7 +260,8 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 //
 //	POST /payment/{id}/get
 func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
-	return get[Payment](ctx, c, opGetPayment, "payment", id)
+	p, err := get[Payment](ctx, c, opGetPayment, "payment", id)
+	return verified(opGetPayment, p, err)
 }
 
 // ListPayments reads payments, page by page, in no documented order. A row
@@ -246,24 +273,25 @@ func (c *Client) ListPayments(ctx context.Context, o ListPaymentsOptions) iter.S
 	setNumber(form, "client_id", o.ClientID)
 	setNumber(form, "batch_id", o.BatchID)
 	set(form, "state", string(o.State))
-	return list(ctx, c, opListPayments, "payment", form, func(p *Payment) error {
+	return verifiedRows(opListPayments, list(ctx, c, opListPayments, "payment", form, func(p *Payment) error {
 		switch {
-		case o.BatchID != 0 && (p.Batch == nil || p.Batch.ID != o.BatchID):
+		case o.BatchID != 0 && (!p.Batch.OK || p.Batch.Value.ID != o.BatchID):
 			return ignored("batch_id", "another")
-		case o.ClientID != 0 && (p.Client == nil || p.Client.ID != o.ClientID):
+		case o.ClientID != 0 && (!p.Client.OK || p.Client.Value.ID != o.ClientID):
 			return ignored("client_id", "another")
 		case o.State != "" && p.State != o.State:
 			return ignored("state", string(p.State))
 		}
 		return nil
-	})
+	}))
 }
 
 // GetClient reads a client.
 //
 //	POST /client/{id}/get
 func (c *Client) GetClient(ctx context.Context, id string) (*Customer, error) {
-	return get[Customer](ctx, c, opGetClient, "client", id)
+	found, err := get[Customer](ctx, c, opGetClient, "client", id)
+	return verified(opGetClient, found, err)
 }
 
 // ListClients reads the clients of the account, page by page. How the filters
@@ -274,7 +302,7 @@ func (c *Client) ListClients(ctx context.Context, o ListClientsOptions) iter.Seq
 	form := url.Values{}
 	set(form, "email", o.Email)
 	set(form, "query", o.Query)
-	return list(ctx, c, opListClients, "client", form, anything[Customer])
+	return verifiedRows(opListClients, list(ctx, c, opListClients, "client", form, anything[Customer]))
 }
 
 // AddClient adds a client. It is sent at most once; choose a Number, to find
@@ -289,7 +317,7 @@ func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, er
 	}
 	made, err := call[Customer](ctx, c, opAddClient, "client", nil, f.form(), true)
 	if err != nil {
-		return nil, err
+		return made, err
 	}
 	return made, f.compare(opAddClient.Name, made)
 }
@@ -307,7 +335,7 @@ func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) 
 		return nil, err
 	}
 	if updated == nil || !updated.names().has(id) {
-		if updated, err = c.GetClient(ctx, id); err != nil {
+		if updated, err = get[Customer](ctx, c, opGetClient, "client", id); err != nil {
 			return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: opUpdateClient.Name,
 				Message: "the call was accepted, but what it did cannot be read", Err: err}
 		}
@@ -330,23 +358,23 @@ func (f CustomerFields) form() url.Values {
 
 func (f CustomerFields) compare(op string, c *Customer) error {
 	var w wishes
-	w.compare("number", f.Number, c.Number)
+	w.compare("number", f.Number, string(c.Number))
 	w.compare("firstname", f.FirstName, string(c.FirstName))
 	w.compare("surname", f.Surname, string(c.Surname))
 	w.compare("company", f.Company, string(c.Company))
 	w.compare("email", f.Email, string(c.Email))
 	w.compare("cell", f.Cell, string(c.Cell))
-	if c.Country != nil {
-		w.compare("country_code", f.CountryCode, c.Country.Code)
+	if c.Country.OK {
+		w.compare("country_code", f.CountryCode, string(c.Country.Value.Code))
 	}
-	if c.Currency != nil {
-		w.compare("currency_code", f.CurrencyCode, c.Currency.Code)
+	if c.Currency.OK {
+		w.compare("currency_code", f.CurrencyCode, string(c.Currency.Value.Code))
 	}
-	if c.PaymentMethod != nil {
-		w.compare("payment_method_code", f.PaymentMethodCode, c.PaymentMethod.Code)
+	if c.PaymentMethod.OK {
+		w.compare("payment_method_code", f.PaymentMethodCode, string(c.PaymentMethod.Value.Code))
 	}
 	w.compareDecimal("discount", f.Discount, string(c.Discount))
-	w.compare("state", f.State, c.State)
+	w.compare("state", f.State, string(c.State))
 	for field, value := range f.Data {
 		w.compare("data-"+field, value, string(c.Data[field]))
 	}
@@ -373,7 +401,7 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 		for field, value := range map[string]string{"unit_cost": line.UnitCost, "quantity": line.Quantity} {
 			form.Set(fmt.Sprintf("%s[%d]", field, n), value)
 			if _, err := batch.ParseDecimal(value, 2); err != nil {
-				faults = append(faults, batch.FieldError{Item: n, Field: field, Message: "is no decimal with up to two places"})
+				faults = append(faults, batch.FieldError{Item: n, Field: field, Message: fmt.Sprintf("%.40q is not a decimal with up to two places", value)})
 			}
 		}
 	}
@@ -385,19 +413,19 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 	}
 	made, err := call[Invoice](ctx, c, opAddInvoice, "invoice", []string{clientID}, form, true)
 	if err != nil {
-		return nil, err
+		return made, err
 	}
 	var w wishes
 	w.compare("date", string(a.Date), string(made.DueDate))
-	w.compare("type", a.Type, made.Type)
-	w.compare("state", a.State, made.State)
+	w.compare("type", a.Type, string(made.Type))
+	w.compare("state", a.State, string(made.State))
 	w.compare("po_number", a.PONumber, string(made.PONumber))
 	w.compareDecimal("discount", a.Discount, string(made.Discount))
-	if made.Client != nil && !made.Client.names().has(clientID) {
-		w.compare("client", clientID, made.Client.names().number)
+	if made.Client.OK && !made.Client.Value.names().has(clientID) {
+		w.compare("client", clientID, made.Client.Value.names().number)
 	}
-	w.compare("lines", strconv.Itoa(len(a.Lines)), strconv.Itoa(len(made.Lines)))
-	for n, line := range made.Lines {
+	w.compare("lines", strconv.Itoa(len(a.Lines)), strconv.Itoa(len(made.Lines.Value)))
+	for n, line := range made.Lines.Value {
 		if n < len(a.Lines) {
 			w.compareDecimal(fmt.Sprintf("unit_cost[%d]", n), a.Lines[n].UnitCost, string(line.UnitCost))
 			w.compareDecimal(fmt.Sprintf("quantity[%d]", n), a.Lines[n].Quantity, string(line.Quantity))
@@ -419,21 +447,22 @@ func (c *Client) GenerateInvoice(ctx context.Context, clientID string) (*Invoice
 //
 //	POST /invoice/{id}/get
 func (c *Client) GetInvoice(ctx context.Context, id string) (*Invoice, error) {
-	return get[Invoice](ctx, c, opGetInvoice, "invoice", id)
+	i, err := get[Invoice](ctx, c, opGetInvoice, "invoice", id)
+	return verified(opGetInvoice, i, err)
 }
 
 // ListInvoices reads the invoices of a client, or of all of them for 0.
 //
 //	POST /invoice/list
-func (c *Client) ListInvoices(ctx context.Context, clientID Int) iter.Seq2[Invoice, error] {
+func (c *Client) ListInvoices(ctx context.Context, clientID ID) iter.Seq2[Invoice, error] {
 	form := url.Values{}
 	setNumber(form, "client_id", clientID)
-	return list(ctx, c, opListInvoices, "invoice", form, func(i *Invoice) error {
-		if clientID != 0 && (i.Client == nil || i.Client.ID != clientID) {
+	return verifiedRows(opListInvoices, list(ctx, c, opListInvoices, "invoice", form, func(i *Invoice) error {
+		if clientID != 0 && (!i.Client.OK || i.Client.Value.ID != clientID) {
 			return ignored("client_id", "another")
 		}
 		return nil
-	})
+	}))
 }
 
 // GetPaymentMethod reads a way to be paid, by its code.
@@ -496,12 +525,17 @@ func (c *Client) Index(ctx context.Context, class, id string) (map[string]string
 	if id != "" {
 		discovery.Op, discovery.Params = opObjectIndex, []string{class, id}
 	}
-	var index Map[string]
-	discovery.Decode = envelopes(func(e *envelope) error {
+	index := make(map[string]string)
+	discovery.Decode = successful(func(e *envelope) error {
 		if e.Type != "index" {
-			return fmt.Errorf("a %.40q came back instead of an index", e.Type)
+			return fmt.Errorf("a %.40q came back instead of an index", string(e.Type))
 		}
-		return e.read("index", &index)
+		var paths Map[Text]
+		err := rest.Parse(e.Content["index"], &paths)
+		for command, path := range paths {
+			index[command] = string(path)
+		}
+		return err
 	})
 	if err := c.rest.Do(ctx, discovery); err != nil {
 		return nil, err
@@ -520,11 +554,11 @@ func (c *Client) Form(ctx context.Context, class, id, command string) ([]Control
 		discovery.Op, discovery.Params = opObjectForm, []string{class, id, command}
 	}
 	var controls []Control
-	discovery.Decode = envelopes(func(e *envelope) error {
+	discovery.Decode = successful(func(e *envelope) error {
 		if e.Type != "form" {
-			return fmt.Errorf("a %.40q came back instead of a form", e.Type)
+			return fmt.Errorf("a %.40q came back instead of a form", string(e.Type))
 		}
-		return e.read("controls", &controls)
+		return rest.Parse(e.Content["controls"], &controls)
 	})
 	if err := c.rest.Do(ctx, discovery); err != nil {
 		return nil, err
@@ -539,9 +573,9 @@ func set(form url.Values, field, value string) {
 	}
 }
 
-func setNumber(form url.Values, field string, value Int) {
+func setNumber(form url.Values, field string, value ID) {
 	if value != 0 {
-		form.Set(field, strconv.FormatInt(int64(value), 10))
+		form.Set(field, value.String())
 	}
 }
 

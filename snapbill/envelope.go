@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,11 +24,7 @@ import (
 const maxReply = 32 << 20
 
 // post makes a call with a form.
-func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values, decode func(*envelope) error) error {
-	return c.postRaw(ctx, op, params, form, envelopes(decode))
-}
-
-func (c *Client) postRaw(ctx context.Context, op rest.Op, params []string, form url.Values, decode func(io.Reader) error) error {
+func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values, decode func(io.Reader) error) error {
 	if strings.Contains(op.Path, "{id}") && !address.MatchString(params[0]) {
 		return batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "id", Message: `must be a number, or an xid such as "Clw:Xc"`}})
 	}
@@ -35,10 +32,12 @@ func (c *Client) postRaw(ctx context.Context, op rest.Op, params []string, form 
 		MaxReply: maxReply, Decode: decode})
 }
 
-// An object is what a reply can hold: it checks itself, and can be addressed.
+// An object is what a reply can hold.
 type object[T any] interface {
 	*T
-	check() error
+	identify() error // has it a name, and only one?
+	check() error    // is everything there that decides?
+	verify() error   // does it contradict itself?
 	names() names
 }
 
@@ -48,43 +47,65 @@ type names struct {
 	xid    XID
 }
 
-func (n names) has(id string) bool { return id == n.number || id == string(n.xid) }
+// has reports whether id addresses the object. Where the object has no xid, the
+// number in id decides.
+func (n names) has(id string) bool {
+	if id == n.number || id == string(n.xid) {
+		return true
+	}
+	_, number, err := XID(id).Decode()
+	_, _, none := n.xid.Decode()
+	return err == nil && none != nil && ID(number).String() == n.number
+}
 
-func numbered(id Int, xid XID) names { return names{strconv.FormatInt(int64(id), 10), xid} }
+func numbered(id ID, xid XID) names { return names{id.String(), xid} }
 
 // call makes a call that may answer with an object. Where it must, a success
-// without one leaves open what there is now.
+// without one leaves open what there is now. An object that the reply names is
+// returned beside any error, because the service has it.
 func call[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values, must bool) (*T, error) {
 	var out *T
-	err := c.post(ctx, op, params, form, func(e *envelope) error {
+	err := c.post(ctx, op, params, form, opened(func(e *envelope) error {
 		found, err := item[T, P](e, class)
+		out = found
+		if verdict := e.verdict(); verdict != nil {
+			return verdict
+		}
 		if err == nil && found == nil && must {
 			err = fmt.Errorf("the reply holds no %s", class)
 		}
-		out = found
 		return err
-	})
+	}))
+	return out, err
+}
+
+// get reads one object, and refuses any other.
+func get[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class, id string) (*T, error) {
+	var out *T
+	err := c.post(ctx, op, []string{id}, url.Values{}, successful(func(e *envelope) error {
+		found, err := item[T, P](e, class)
+		if err == nil && (found == nil || !P(found).names().has(id)) {
+			err = fmt.Errorf("the reply is about another %s", class)
+		}
+		if err == nil {
+			out, err = found, P(found).check()
+		}
+		return err
+	}))
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// get reads one object, and refuses another's.
-func get[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class, id string) (*T, error) {
-	var out *T
-	err := c.post(ctx, op, []string{id}, url.Values{}, func(e *envelope) error {
-		found, err := item[T, P](e, class)
-		if err == nil && (found == nil || !P(found).names().has(id)) {
-			err = fmt.Errorf("the reply is about another %s", class)
+// verified adds to an object what in it contradicts itself.
+func verified[T any, P object[T]](op rest.Op, v *T, err error) (*T, error) {
+	if err == nil {
+		if fault := P(v).verify(); fault != nil {
+			err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Err: fault}
 		}
-		out = found
-		return err
-	})
-	if err != nil {
-		return nil, err
 	}
-	return out, nil
+	return v, err
 }
 
 const (
@@ -92,8 +113,40 @@ const (
 	maxPages = 10_000
 )
 
-// list reads page after page, and yields each object once.
-func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, form url.Values, check func(*T) error) iter.Seq2[T, error] {
+// rowError marks the error of one row. The list goes on after it.
+type rowError struct{ error }
+
+func (e rowError) Unwrap() error { return e.error }
+
+func ofOneRow(err error) bool {
+	var row rowError
+	return errors.As(err, &row)
+}
+
+func rowFailed(op rest.Op, place string, err error) error {
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: place, Err: rowError{err}}
+}
+
+// verifiedRows adds to a row what in it contradicts itself.
+func verifiedRows[T any, P object[T]](op rest.Op, rows iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for row, err := range rows {
+			if err == nil {
+				if fault := P(&row).verify(); fault != nil {
+					err = rowFailed(op, "the object "+P(&row).names().number, fault)
+				}
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// list reads page after page, and yields each object once. A row that makes no
+// sense, or that the filter excludes, is yielded beside its error, and the list
+// goes on; any other error ends it.
+func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, form url.Values, filter func(*T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		form := maps.Clone(form) // Of this iteration alone.
 		seen := make(map[names]bool)
@@ -104,53 +157,31 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 		for page := 1; page <= maxPages; page++ {
 			form.Set("page", strconv.Itoa(page))
 			form.Set("perpage", strconv.Itoa(perPage))
-			var rows *[]T
-			var pages Int
-			err := c.postRaw(ctx, op, nil, form, func(body io.Reader) error {
-				var e struct {
-					envelope
-					List *[]T `json:"list"`
-				}
-				if err := rest.JSON(&e)(body); err != nil {
-					return err
-				}
-				if err := e.verdict(); err != nil {
-					return err
-				}
-				if e.Type != "list" || e.Class != "" && e.Class != class {
-					return fmt.Errorf("a %.40q of %.40q came back instead of a list of %s", e.Type, e.Class, class)
-				}
-				if e.Page == nil || e.NumPages == nil || *e.Page != Int(page) {
-					return fmt.Errorf("the list does not say that it is page %d", page)
-				}
-				rows, pages = e.List, *e.NumPages
-				if rows == nil {
-					return errors.New("the reply holds no list")
-				}
-				for n := range *rows {
-					row := &(*rows)[n]
-					if err := P(row).check(); err != nil {
-						return err
-					}
-					if err := check(row); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			rows, pages, err := c.page(ctx, op, class, form, page)
 			if err != nil {
 				fail(err)
 				return
 			}
 			fresh := false
-			for _, row := range *rows {
-				// A list that changes meanwhile may show a row again.
-				called := P(&row).names()
-				if seen[called] {
-					continue
+			for n, text := range rows {
+				var row T
+				err := rest.Parse(text, &row)
+				for _, check := range []func() error{P(&row).identify, P(&row).check, func() error { return filter(&row) }} {
+					if err == nil {
+						err = check()
+					}
 				}
-				seen[called], fresh = true, true
-				if !yield(row, nil) {
+				if err == nil {
+					// A list that changes meanwhile may show a row again.
+					called := P(&row).names()
+					if seen[called] {
+						continue
+					}
+					seen[called], fresh = true, true
+				} else {
+					err = rowFailed(op, fmt.Sprintf("row %d of page %d", n+1, page), err)
+				}
+				if !yield(row, err) {
 					return
 				}
 			}
@@ -167,121 +198,184 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 	}
 }
 
-// item reads the object of a reply; nil where it holds none.
+// page reads one page of a list: its rows as they came, and how many pages
+// there are.
+func (c *Client) page(ctx context.Context, op rest.Op, class string, form url.Values, page int) (rows []jsontext.Value, pages Int, err error) {
+	err = c.post(ctx, op, nil, form, func(body io.Reader) error {
+		var e struct {
+			envelope
+			List Maybe[[]jsontext.Value] `json:"list"`
+		}
+		if err := rest.JSON(&e)(body); err != nil {
+			return err
+		}
+		if err := e.verdict(); err != nil {
+			return err
+		}
+		if e.Type != "list" || e.Class != "" && string(e.Class) != class {
+			return fmt.Errorf("a %.40q of %.40q came back instead of a list of %s", string(e.Type), string(e.Class), class)
+		}
+		if !e.Page.OK || !e.NumPages.OK || e.Page.Value != Int(page) {
+			return fmt.Errorf("the list does not say that it is page %d", page)
+		}
+		if !e.List.OK {
+			return errors.New("the reply holds no list")
+		}
+		rows, pages = e.List.Value, e.NumPages.Value
+		return nil
+	})
+	return rows, pages, err
+}
+
+// item reads the object of a reply; nil if it holds none that has a name.
 func item[T any, P object[T]](e *envelope, class string) (*T, error) {
-	if e.Type != "item" && e.Type != "result" {
-		return nil, fmt.Errorf("a %.40q came back instead of a %s", e.Type, class)
-	}
-	if e.Class != "" && e.Class != class {
-		return nil, fmt.Errorf("a %.40q came back instead of a %s", e.Class, class)
-	}
 	var found *T
-	if err := e.read(class, &found); err != nil || found == nil {
-		return nil, err
+	if text, sent := e.Content[class]; sent {
+		if err := rest.Parse(text, &found); err != nil {
+			return nil, err
+		}
 	}
-	return found, P(found).check()
+	if found != nil {
+		if err := P(found).identify(); err != nil {
+			return nil, err
+		}
+	}
+	if e.Type != "item" && e.Type != "result" {
+		return found, fmt.Errorf("a %.40q came back instead of a %s", string(e.Type), class)
+	}
+	if e.Class != "" && string(e.Class) != class {
+		return found, fmt.Errorf("a %.40q came back instead of a %s", string(e.Class), class)
+	}
+	return found, nil
 }
 
 // An envelope is what is around every reply.
 type envelope struct {
-	Code     *Int                      `json:"code"`
-	Type     string                    `json:"type"`
-	Status   string                    `json:"status"`
-	Class    string                    `json:"class"`
-	Message  Text                      `json:"message"`
+	Code     Maybe[Int]                `json:"code"`
+	Type     Text                      `json:"type"`
+	Status   Text                      `json:"status"`
+	Class    Text                      `json:"class"`
+	Message  Maybe[string]             `json:"message"`
 	Errors   faults                    `json:"errors"`
-	Page     *Int                      `json:"page"`
-	NumPages *Int                      `json:"numpages"`
+	Page     Maybe[Int]                `json:"page"`
+	NumPages Maybe[Int]                `json:"numpages"`
 	Content  map[string]jsontext.Value `json:",embed"`
-}
-
-// open reads all but what is in the envelope.
-func open(body io.Reader) (*envelope, error) {
-	var e *envelope
-	if err := rest.JSON(&e)(body); err != nil {
-		return nil, err
-	}
-	if e == nil || e.Code == nil && e.Type == "" && e.Status == "" && e.Class == "" && e.Message == "" && len(e.Content) == 0 {
-		return nil, errors.New("the reply is no object")
-	}
-	return e, nil
-}
-
-// read decodes one field, if it is there.
-func (e *envelope) read(field string, v any) error {
-	if text, there := e.Content[field]; there {
-		return rest.Parse(text, v)
-	}
-	return nil
 }
 
 // messages are what is wrong with one field: a text, or several.
 type messages []Text
 
-// faults are what is wrong, by field; in a list they are nobody's.
+// faults are what is wrong, by field; a plain list belongs to no field.
 type faults map[string]messages
 
 func (f *faults) UnmarshalJSON(text []byte) error {
-	if len(text) > 0 && text[0] == '[' {
+	if text[0] == '[' {
 		var all messages
-		if err := rest.Parse(text, &all); err != nil || len(all) == 0 {
+		if err := all.UnmarshalJSON(text); err != nil || len(all) == 0 {
 			return err
 		}
 		*f = faults{"": all}
 		return nil
 	}
-	return rest.Parse(text, (*map[string]messages)(f))
+	return (*Map[messages])(f).UnmarshalJSON(text)
 }
 
 func (m *messages) UnmarshalJSON(text []byte) error {
-	if len(text) > 0 && text[0] == '[' {
+	if text[0] == '[' {
 		return rest.Parse(text, (*[]Text)(m))
 	}
 	var one Text
-	err := rest.Parse(text, &one)
+	err := one.UnmarshalJSON(text)
 	*m = messages{one}
 	return err
 }
 
-// envelopes opens a 2xx reply. Both the HTTP status and the body must be good:
-// SnapBill's own clients look at one of them each.
-func envelopes(decode func(*envelope) error) func(io.Reader) error {
+// opened opens the envelope of a reply.
+func opened(decode func(*envelope) error) func(io.Reader) error {
 	return func(body io.Reader) error {
-		e, err := open(body)
-		if err == nil {
-			err = e.verdict()
-		}
-		if err != nil {
+		var e *envelope
+		if err := rest.JSON(&e)(body); err != nil {
 			return err
+		}
+		if e == nil {
+			return errors.New("the reply is not an object")
 		}
 		return decode(e)
 	}
 }
 
+// successful opens the envelope of a reply, and refuses one that says that the
+// call has failed.
+func successful(decode func(*envelope) error) func(io.Reader) error {
+	return opened(func(e *envelope) error {
+		if err := e.verdict(); err != nil {
+			return err
+		}
+		return decode(e)
+	})
+}
+
+// verdict is what the body of a 2xx reply says of the call. Both the HTTP status
+// and the body must be good: SnapBill's own clients look at one of them each.
 func (e *envelope) verdict() error {
-	switch code := e.Code; {
-	case code != nil && *code >= 400 && *code <= 499 && *code != 408 && *code != 409 && *code != 423 && *code != 429:
-		return e.refusal(int(*code))
-	case code != nil && (*code < 200 || *code > 299):
-		return fmt.Errorf("the HTTP status is good, and the body says %d", int64(*code))
-	case e.Status == "error" && code == nil:
+	code := e.Code.Value
+	switch {
+	case !e.Code.OK && e.Code.Text != "":
+		return fmt.Errorf("the code in the body is not a number: %.40q", string(e.Code.Text))
+	case e.Code.OK && refuses(int(code)) && e.wordsOfSnapBill():
+		return e.refusal(int(code))
+	case e.Code.OK && (code < 200 || code > 299):
+		return fmt.Errorf("the HTTP status is good, and the body says %d", int64(code))
+	case e.Status == "error" && !e.Code.OK && e.wordsOfSnapBill():
 		return e.refusal(http.StatusBadRequest) // How failures looked until 2013.
 	case e.Status != "" && e.Status != "ok":
-		return fmt.Errorf("the HTTP status is good, and the body says %.40q", e.Status)
+		return fmt.Errorf("the HTTP status is good, and the body says %.40q", string(e.Status))
 	}
 	return nil
+}
+
+// refuses lists the codes that say that a call was not carried out. 408, 409,
+// 423, 425 and 429 can be about another call, or a gateway's.
+func refuses(code int) bool {
+	switch code {
+	case 408, 409, 423, 425, 429:
+		return false
+	}
+	return code >= 400 && code <= 499
+}
+
+// wordsOfSnapBill reports whether a failure has the envelope of SnapBill: the
+// message that all its clients show, and at least two of the code, the type and
+// the status "error". A message beside one of them could be any proxy's.
+func (e *envelope) wordsOfSnapBill() bool {
+	marks := 0
+	for _, mark := range []struct{ sent, ours bool }{
+		{e.Code.OK || e.Code.Text != "", e.Code.OK}, // Its value is compared with the HTTP status.
+		{e.Type != "", e.Type == "result" || e.Type == "error"},
+		{e.Status != "", e.Status == "error"},
+	} {
+		if mark.sent && !mark.ours {
+			return false
+		}
+		if mark.sent {
+			marks++
+		}
+	}
+	return marks >= 2 && e.Message.OK && e.Message.Value != ""
 }
 
 // refusal is what the service's own words mean.
 func (e *envelope) refusal(code int) *batch.Error {
 	kind := batch.ErrInvalid
-	switch code {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	switch {
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		kind = batch.ErrAuth
-	case http.StatusNotFound:
+	case code == http.StatusNotFound:
 		kind = batch.ErrNotFound
+	case !refuses(code):
+		kind = batch.ErrAmbiguous
 	}
-	refused := &batch.Error{Kind: kind, Code: strconv.Itoa(code), Message: string(e.Message)}
+	refused := &batch.Error{Kind: kind, Code: strconv.Itoa(code), Message: e.Message.Value}
 	for _, field := range slices.Sorted(maps.Keys(e.Errors)) {
 		for _, message := range e.Errors[field] {
 			refused.Fields = append(refused.Fields, batch.FieldError{Item: -1, Field: field, Message: string(message)})
@@ -290,19 +384,17 @@ func (e *envelope) refusal(code int) *batch.Error {
 	return refused
 }
 
-// refusal reads an error reply. One that is no object of SnapBill's was
-// written by somebody else.
-func refusal(status int, _ http.Header, body []byte) *batch.Error {
-	e, err := open(bytes.NewReader(body))
-	if err != nil || e.Code == nil && e.Message == "" && e.Status == "" {
+// refusal reads an error reply: nil if it is not in SnapBill's own words.
+func refusal(status int, header http.Header, body []byte) *batch.Error {
+	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind == "text/html" || strings.HasSuffix(kind, "xml") {
 		return nil
 	}
-	if e.Code != nil && int(*e.Code) != status {
-		return &batch.Error{Kind: batch.ErrAmbiguous, Message: fmt.Sprintf("the HTTP status is %d, and the body says %d", status, int64(*e.Code))}
+	var e *envelope
+	if rest.JSON(&e)(bytes.NewReader(body)) != nil || e == nil || !e.wordsOfSnapBill() {
+		return nil
 	}
-	refused := e.refusal(status)
-	if status >= 500 {
-		refused.Kind = ""
+	if e.Code.OK && int(e.Code.Value) != status {
+		return &batch.Error{Kind: batch.ErrAmbiguous, Message: fmt.Sprintf("the HTTP status is %d, and the body says %d", status, int64(e.Code.Value))}
 	}
-	return refused
+	return e.refusal(status)
 }

@@ -1,6 +1,8 @@
 package snapbill
 
 import (
+	"cmp"
+
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/internal/rest"
 )
@@ -13,10 +15,15 @@ var Operations = []rest.Op{opGetBatch, opListBatches, opAddBatch, opUpdateBatch,
 
 // Check is what the client does with every object that it has read.
 func Check(v any) error {
-	if o, ok := v.(interface{ check() error }); ok {
-		return o.check()
+	o, ok := v.(interface {
+		identify() error
+		check() error
+		verify() error
+	})
+	if !ok {
+		return nil
 	}
-	return nil
+	return cmp.Or(o.identify(), o.check(), o.verify())
 }
 
 // StateOf is what a batch at the service means.

@@ -1,12 +1,15 @@
 package snapbill
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
@@ -27,10 +30,18 @@ type ProviderConfig struct {
 	PaymentMethod string // required: the code of a method that runs batches, such as "netcash"
 	Currency      string // of the account; empty means ZAR
 	BatchType     string // what a batch must have as its option "type", such as "two-day"; empty means any
+
+	// Account is the SnapBill account that the login belongs to, as journals name
+	// it. Empty means the only account at BaseURL: name each if a journal serves
+	// several. The best name is its number, as Client.CurrentAccount shows it.
+	// Then every batch that is read must belong to that account, so that with a
+	// login of another account nothing is sent.
+	Account string
+
 	// SetState submits and cancels by set_state instead of update. Which of
 	// the two an account honours is not documented: Client.Form tells whether
 	// update has a control called state. The wrong one submits nothing, but
-	// nobody can be sure of that: it ends in ErrAmbiguous.
+	// the reply does not prove that: it ends in ErrAmbiguous.
 	SetState bool
 	// BuildFor is how long Create waits for a batch to be assembled; 0 means 10
 	// minutes, after which SnapBill asks to be told.
@@ -46,9 +57,7 @@ type Provider struct {
 
 // NewProvider checks the configuration. It does no I/O.
 func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
-	if o.Currency == "" {
-		o.Currency = "ZAR"
-	}
+	o.Currency = cmp.Or(o.Currency, "ZAR")
 	if o.BuildFor <= 0 {
 		o.BuildFor = 10 * time.Minute
 	}
@@ -64,12 +73,13 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	}
 	return &Provider{client: c, config: o, info: batch.Info{
 		Name:          name,
-		Account:       c.rest.Host() + "/" + c.username,
+		Account:       cmp.Or(o.Account, c.environment()),
 		Direction:     batch.Collect,
 		Interval:      5 * time.Minute,
 		Currency:      o.Currency,
 		ItemsOptional: true,
 		Extra:         []string{"batch_id"},
+		Terms:         map[string]string{"payment method": o.PaymentMethod, "currency": o.Currency, "batch type": o.BatchType},
 	}}, nil
 }
 
@@ -97,18 +107,19 @@ func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 	return faults
 }
 
-// Create makes a batch of the service's own choice (everybody with an unpaid
-// invoice that is due by the date), waits until it is assembled, and holds it
-// against the items: a control list of client numbers and amounts. Nobody is
+// Create makes a batch of the service's own choice (every client with an unpaid
+// invoice that is due by the date), waits until it is assembled, and compares it
+// with the items: a control list of client numbers and amounts. No client is
 // debited. Without items, the batch returned has those that were found.
 //
 // With Extra "batch_id" no batch is made: the one of that id is taken, which
-// somebody has made in the web interface.
+// was made in the web interface. It belongs to this draft from then on, and
+// Cancel deletes it. A Create that fails leaves it alone, and returns no ID.
 //
 // A batch that is not what the items say is ErrConflict, and lists what
-// differs. It stays where it is: the batch returned has its ID. So is a date
-// and payment method for which there is a batch already that is not submitted:
-// it may be the one that an earlier Create has made.
+// differs. One that Create has made stays where it is: the batch returned has its
+// ID. ErrConflict is also a date and payment method for which there is a batch
+// already that is not submitted: it may be the one that an earlier Create made.
 func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
 	const op = "Create"
 	d = d.Clone()
@@ -116,8 +127,8 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 	if err := batch.Invalid(name, op, p.faults(d)); err != nil {
 		return b, err
 	}
-	b.ID = d.Extra["batch_id"]
-	if b.ID == "" {
+	id := d.Extra["batch_id"]
+	if id == "" {
 		made, err := p.add(ctx, op, d)
 		if made != nil {
 			b.ID = made.names().number
@@ -125,50 +136,82 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 		if err != nil {
 			return b, err
 		}
+		id = b.ID
+	} else {
+		number, err := p.number(ctx, op, id)
+		if err != nil {
+			return b, err
+		}
+		id = number
 	}
-	built, err := p.built(ctx, op, b.ID)
+	built, err := p.built(ctx, op, id)
+	if built != nil {
+		b.Native = string(built.State)
+		if b.ID != "" {
+			b.State = state(built)
+		}
+	}
 	if err != nil {
 		return b, err
 	}
-	b.Native = string(built.State)
-	payments, err := p.payments(ctx, built)
+	all, err := p.wholeList(ctx, op, built)
 	if err != nil {
 		return b, err
 	}
 	if len(d.Items) == 0 {
-		for _, payment := range payments {
-			b.Draft.Items = append(b.Draft.Items, batch.Item{Reference: payment.Client.Number, Account: payment.Client.Number, Amount: p.amount(payment)})
+		if b.Draft.Items = all.items(); len(b.Draft.Items) == 0 {
+			return b, conflict(op, "the batch is empty: no client has an invoice that is due", nil)
 		}
-		if faults := p.faults(b.Draft); len(payments) > 0 && len(faults) > 0 {
-			return b, conflict(op, "what the service has assembled is no batch that can be submitted here", faults)
-		}
-		if len(payments) == 0 {
-			return b, conflict(op, "the batch is empty: nobody has an invoice that is due", nil)
+		if faults := p.faults(b.Draft); len(faults) > 0 {
+			return b, conflict(op, "the batch that the service has assembled cannot be submitted here", faults)
 		}
 	}
-	return b, p.compare(op, b, built, payments)
+	if err := p.compare(op, b, built, all.rows); err != nil {
+		return b, err
+	}
+	b.ID = id
+	return b, nil
 }
 
 // add makes a batch, unless one of the same kind is there that could be ours.
 func (p *Provider) add(ctx context.Context, op string, d batch.Draft) (*Batch, error) {
 	date := DateOf(d.Date)
-	for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{States: []BatchState{BatchBuild, BatchReady}}) {
+	for b, err := range p.client.listBatches(ctx, ListBatchesOptions{States: []BatchState{BatchBuild, BatchReady}}) {
 		if err != nil {
-			return nil, err
+			return nil, err // Any row that cannot be read could be ours.
 		}
-		if b.ActionDate == date && b.PaymentMethod != nil && b.PaymentMethod.Code == p.config.PaymentMethod {
-			return nil, conflict(op, fmt.Sprintf("batch %d of that date is %s already: name it in Extra[\"batch_id\"], or delete it", int64(b.ID), b.State), nil)
+		if b.ActionDate == date && string(b.PaymentMethod.Value.Code) == p.config.PaymentMethod {
+			return nil, conflict(op, fmt.Sprintf("batch %s of that date is %s already, and may be that of an earlier Create: let Resolve adopt it, "+
+				"name it in Extra[\"batch_id\"] under a new reference, or delete it at SnapBill", b.ID, b.State), nil)
 		}
 	}
 	return p.client.AddBatch(ctx, AddBatch{PaymentMethodCode: p.config.PaymentMethod, ActionDate: date})
 }
 
-// built waits until the system has assembled a batch.
+// number returns the number of the batch that id addresses. A batch has one name
+// here, or two drafts could have it.
+func (p *Provider) number(ctx context.Context, op, id string) (string, error) {
+	if !strings.Contains(id, ":") {
+		return id, nil
+	}
+	at, err := p.client.readBatch(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	same, err := p.client.readBatch(ctx, at.names().number)
+	if err == nil && !same.names().has(id) {
+		err = conflict(op, fmt.Sprintf("batch %s is %s for this login, not %s: use a login of one account", at.ID, same.XID, id), nil)
+	}
+	return at.names().number, err
+}
+
+// built waits until the system has assembled a batch. It returns what it has
+// read beside an error.
 func (p *Provider) built(ctx context.Context, op, id string) (*Batch, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.config.BuildFor)
 	defer cancel()
 	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
-		b, err := p.client.GetBatch(ctx, id)
+		b, err := p.client.readBatch(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -177,112 +220,200 @@ func (p *Provider) built(ctx context.Context, op, id string) (*Batch, error) {
 			return b, nil
 		case BatchBuild:
 		default:
-			return nil, conflict(op, fmt.Sprintf("the batch is %s at the service, and only a ready one can be submitted", b.State), nil)
+			return b, notReady(op, b)
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op,
-				Message: fmt.Sprintf("batch %d is still being built", int64(b.ID)), Err: ctx.Err()}
+			return b, &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op,
+				Message: fmt.Sprintf("batch %s is still being built", b.ID), Err: ctx.Err()}
 		}
 	}
 }
 
-// payments reads all payments of a batch, and refuses a list that does not add
-// up to the batch.
-func (p *Provider) payments(ctx context.Context, b *Batch) ([]Payment, error) {
-	var all []Payment
-	var cents Int
-	for payment, err := range p.client.ListPayments(ctx, ListPaymentsOptions{BatchID: b.ID}) {
-		if err == nil && (payment.Client == nil || payment.Client.Number == "") {
-			err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opListPayments.Name, Message: fmt.Sprintf("payment %d is of no client", int64(payment.ID))}
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, payment)
-		cents += *payment.AmountCents
-	}
-	if b.Totals == nil || b.AmountsCents == nil {
-		return nil, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opGetBatch.Name, Message: "the batch has no totals"}
-	}
-	if Int(len(all)) != b.Totals.Total || cents != b.AmountsCents.Total {
-		return nil, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opListPayments.Name,
-			Message: fmt.Sprintf("the batch has %d payments of %d cents, and the list %d of %d", int64(b.Totals.Total), int64(b.AmountsCents.Total), len(all), int64(cents))}
-	}
-	return all, nil
-}
-
-func (p *Provider) amount(payment Payment) batch.Money {
-	currency := p.config.Currency
-	if payment.Currency != nil {
-		currency = payment.Currency.Code
-	}
-	return batch.Money{Minor: int64(*payment.AmountCents), Currency: currency}
-}
-
-// compare holds a batch at the service against the draft. A difference is
-// ErrConflict, and lists what differs.
-func (p *Provider) compare(op string, b batch.Batch, at *Batch, payments []Payment) error {
-	var differences []batch.FieldError
-	differs := func(n int, reference, field, format string, args ...any) {
-		differences = append(differences, batch.FieldError{Item: n, Reference: reference, Field: field, Message: fmt.Sprintf(format, args...)})
-	}
-	fact := func(field, want, got string) {
-		if want != "" && want != got {
-			differs(-1, "", field, "is %q at the service, and %q here", got, want)
-		}
-	}
-	var method, currency string // What is not said is another.
-	if at.PaymentMethod != nil {
-		method = at.PaymentMethod.Code
-	}
-	if at.Currency != nil {
-		currency = at.Currency.Code
-	}
-	fact("date", string(DateOf(b.Draft.Date)), string(at.ActionDate))
-	fact("payment method", p.config.PaymentMethod, method)
-	fact("currency", p.config.Currency, currency)
-	fact("type", p.config.BatchType, string(at.Options["type"]))
-	there := make(map[string]Payment, len(payments))
-	for _, payment := range payments {
-		if _, twice := there[payment.Client.Number]; twice {
-			differs(-1, "", "payment", "the service has client %q more than once", payment.Client.Number)
-		}
-		there[payment.Client.Number] = payment
-	}
-	for n, item := range b.Draft.Items {
-		payment, ok := there[item.Account]
-		delete(there, item.Account)
-		switch {
-		case !ok:
-			differs(n, item.Reference, "payment", "client %q is not in the batch at the service", item.Account)
-		case p.amount(payment) != item.Amount:
-			differs(n, item.Reference, "amount", "is %s at the service, and %s here", p.amount(payment), item.Amount)
-		case payment.State != PaymentPending:
-			differs(n, item.Reference, "state", "is %q at the service before it was submitted", payment.State)
-		}
-	}
-	for _, number := range slices.Sorted(maps.Keys(there)) {
-		differs(-1, "", "payment", "the service has client %q with %s, who is not in the draft", number, p.amount(there[number]))
-	}
-	if len(differences) > 0 {
-		return conflict(op, "the batch at the service is not the draft", differences)
-	}
-	return nil
+func notReady(op string, b *Batch) error {
+	return conflict(op, fmt.Sprintf("the batch is %s at the service, and only a ready one can be submitted", b.State), nil)
 }
 
 func conflict(op, message string, fields []batch.FieldError) error {
 	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: message, Fields: fields}
 }
 
+func nonsense(op, message string, fields []batch.FieldError) error {
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: message, Fields: fields}
+}
+
+// A paymentList is what the service says of the payments of a batch.
+type paymentList struct {
+	rows   []Payment
+	broken []Payment          // rows that make no sense, as far as they could be read
+	faults []batch.FieldError // why, for each of them
+}
+
+// payments reads all payments of a batch. Beside an error it returns those that
+// came before it.
+func (p *Provider) payments(ctx context.Context, at *Batch) (paymentList, error) {
+	var all paymentList
+	for payment, err := range p.client.ListPayments(ctx, ListPaymentsOptions{BatchID: at.ID}) {
+		switch {
+		case err != nil && !ofOneRow(err):
+			return all, err
+		case err == nil && payment.Client.Value.Number == "":
+			err = fmt.Errorf("payment %s has no client with a number", payment.ID)
+		}
+		if payment.Currency.Value.Code == "" { // A batch has one currency.
+			payment.Currency.Value.Code = cmp.Or(at.Currency.Value.Code, Text(p.config.Currency))
+		}
+		if err == nil {
+			all.rows = append(all.rows, payment)
+			continue
+		}
+		var row rowError
+		if errors.As(err, &row) {
+			err = row.error
+		}
+		all.broken = append(all.broken, payment)
+		all.faults = append(all.faults, batch.FieldError{Item: -1, Field: "payment",
+			Message: fmt.Sprintf("a row of client %.60q cannot be used: %v", string(payment.Client.Value.Number), err)})
+	}
+	return all, nil
+}
+
+// wholeList reads all payments of a batch, and refuses a list that does not add up
+// to the batch.
+func (p *Provider) wholeList(ctx context.Context, op string, at *Batch) (paymentList, error) {
+	all, err := p.payments(ctx, at)
+	if err != nil {
+		return all, err
+	}
+	if fault := at.verify(); fault != nil {
+		all.faults = append(all.faults, batch.FieldError{Item: -1, Field: "amounts", Message: fault.Error()})
+	}
+	if len(all.faults) > 0 {
+		return all, nonsense(op, "the batch contradicts itself", all.faults)
+	}
+	total, counted := at.Totals["total"]
+	cents, summed := at.AmountsCents["total"]
+	if !counted || !summed {
+		return all, nonsense(op, "the batch has no totals", nil)
+	}
+	if n, sum := Int(len(all.rows)), all.cents(); n != total || sum != cents {
+		return all, nonsense(op, fmt.Sprintf("the batch has %d payments of %d cents, and the list %d of %d", int64(total), int64(cents), int64(n), int64(sum)), nil)
+	}
+	return all, nil
+}
+
+func (l *paymentList) cents() (sum Int) {
+	for _, payment := range l.rows {
+		sum += payment.AmountCents.Value
+	}
+	return sum
+}
+
+// items are those of a draft that asks for exactly these payments.
+func (l *paymentList) items() []batch.Item {
+	var items []batch.Item
+	for _, payment := range l.rows {
+		number := string(payment.Client.Value.Number)
+		items = append(items, batch.Item{Reference: number, Account: number, Amount: amount(payment)})
+	}
+	return items
+}
+
+func amount(payment Payment) batch.Money {
+	return batch.Money{Minor: int64(payment.AmountCents.Value), Currency: string(payment.Currency.Value.Code)}
+}
+
+func stranger(payment Payment) batch.FieldError {
+	return batch.FieldError{Item: -1, Field: "payment",
+		Message: fmt.Sprintf("the service has client %q with %s, who is not in the draft", string(payment.Client.Value.Number), amount(payment))}
+}
+
+// facts compares a batch at the service with what it must be: differ lists what
+// is different, unsaid what the service does not say. A draft that has lost its
+// date is compared without one.
+func (p *Provider) facts(d batch.Draft, at *Batch) (differ, unsaid []batch.FieldError) {
+	fact := func(field, here, there string) {
+		fault := batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf("is %.60q at the service, and %q here", there, here)}
+		switch {
+		case here == "" || here == there:
+		case there == "":
+			unsaid = append(unsaid, fault)
+		default:
+			differ = append(differ, fault)
+		}
+	}
+	if !d.Date.IsZero() {
+		fact("date", string(DateOf(d.Date)), string(at.ActionDate))
+	}
+	fact("payment method", p.config.PaymentMethod, string(at.PaymentMethod.Value.Code))
+	fact("currency", p.config.Currency, string(at.Currency.Value.Code))
+	fact("type", p.config.BatchType, string(at.Options["type"]))
+	if strings.Trim(p.config.Account, "0123456789") == "" {
+		fact("account", p.config.Account, at.account())
+	}
+	return differ, unsaid
+}
+
+// compare holds a batch at the service against the draft. A difference is
+// ErrConflict, and lists what differs. What the service does not say is different.
+func (p *Provider) compare(op string, b batch.Batch, at *Batch, payments []Payment) error {
+	differ, unsaid := p.facts(b.Draft, at)
+	differ = append(differ, unsaid...)
+	there := make(map[string]Payment, len(payments))
+	for _, payment := range payments {
+		number := string(payment.Client.Value.Number)
+		if _, twice := there[number]; twice {
+			differ = append(differ, batch.FieldError{Item: -1, Field: "payment", Message: fmt.Sprintf("the service has client %q more than once", number)})
+		}
+		there[number] = payment
+	}
+	differ = append(differ, missing(b.Draft, there)...)
+	for n, item := range b.Draft.Items {
+		if payment, ok := there[item.Account]; ok && payment.State != PaymentPending {
+			differ = append(differ, batch.FieldError{Item: n, Reference: item.Reference, Field: "state",
+				Message: fmt.Sprintf("is %.60q at the service before it was submitted", string(payment.State))})
+		}
+		delete(there, item.Account)
+	}
+	for _, number := range slices.Sorted(maps.Keys(there)) {
+		differ = append(differ, stranger(there[number]))
+	}
+	if len(differ) > 0 {
+		return conflict(op, "the batch at the service is not the draft", differ)
+	}
+	return nil
+}
+
+// missing lists the items that are not among the payments with their amount.
+func missing(d batch.Draft, there map[string]Payment) []batch.FieldError {
+	var differ []batch.FieldError
+	for n, item := range d.Items {
+		fault := batch.FieldError{Item: n, Reference: item.Reference}
+		payment, ok := there[item.Account]
+		switch {
+		case !ok:
+			fault.Field, fault.Message = "payment", fmt.Sprintf("client %q is not in the batch at the service", item.Account)
+		case amount(payment) != item.Amount:
+			fault.Field, fault.Message = "amount", fmt.Sprintf("is %s at the service, and %s here", amount(payment), item.Amount)
+		default:
+			continue
+		}
+		differ = append(differ, fault)
+	}
+	return differ
+}
+
 // Submit compares the batch at the service with the draft once more, and
 // queues it for the bank.
 //
-// There is no way to submit only if nothing has changed: a client that somebody
-// adds between the comparison and the call is debited too, and the report shows
-// them as unmatched. Nor does the service document that it refuses a second
-// submit, so nothing here ever sends one.
+// There is no way to submit only if nothing has changed: a client that is added
+// in the web interface between the comparison and the call is debited too, and
+// the report shows that payment as unmatched. Nor does the service document that
+// it refuses a second submit, so one call is sent, and never another.
+//
+// Beside an error, State and Native are what was read: a batch that a colleague
+// has submitted is not a draft, although this call has submitted nothing.
 func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Submit"
 	if err := p.info.RefuseSubmit(op, b); err != nil {
@@ -291,43 +422,55 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if err := batch.Invalid(name, op, p.faults(b.Draft)); err != nil {
 		return b, err
 	}
-	if err := p.seal(ctx, op, b); err != nil {
+	b, err := p.seal(ctx, op, b)
+	if err != nil {
 		return b, err
 	}
 	at, err := p.setState(ctx, b.ID, BatchSubmit)
-	if err == nil {
-		return seen(op, b, at)
+	if at != nil {
+		b = as(b, at)
 	}
-	if errors.Is(err, batch.ErrAmbiguous) {
+	switch kind := batch.KindOf(err); {
+	case err == nil:
+		return b, nil
+	case kind == batch.ErrAmbiguous:
 		b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
+	case kind != batch.ErrUnavailable: // The service has refused it.
+		if read, failed := p.client.readBatch(ctx, b.ID); failed == nil {
+			if b = as(b, read); b.State != batch.StateDraft {
+				return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err,
+					Message: fmt.Sprintf("this call was refused, and the batch is %s at the service: another call has submitted or deleted it", read.State)}
+			}
+		}
 	}
 	return b, err
 }
 
-// seal compares all of the batch, and reads its totals and its state last.
-func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) error {
-	at, err := p.client.GetBatch(ctx, b.ID)
+// seal compares all of the batch, and reads its totals and its state last. It
+// returns b as it was read.
+func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Batch, error) {
+	at, err := p.client.readBatch(ctx, b.ID)
 	if err != nil {
-		return err
+		return b, err
 	}
-	if at.State != BatchReady {
-		return conflict(op, fmt.Sprintf("the batch is %s at the service, and only a ready one can be submitted", at.State), nil)
+	if b = as(b, at); at.State != BatchReady {
+		return b, notReady(op, at)
 	}
-	payments, err := p.payments(ctx, at)
+	all, err := p.wholeList(ctx, op, at)
 	if err != nil {
-		return err
+		return b, err
 	}
-	if err := p.compare(op, b, at, payments); err != nil {
-		return err
+	if err := p.compare(op, b, at, all.rows); err != nil {
+		return b, err
 	}
-	again, err := p.client.GetBatch(ctx, b.ID)
+	again, err := p.client.readBatch(ctx, b.ID)
 	if err != nil {
-		return err
+		return b, err
 	}
-	if again.State != BatchReady || again.Totals == nil || *again.Totals != *at.Totals || again.AmountsCents == nil || *again.AmountsCents != *at.AmountsCents {
-		return conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s", again.State), nil)
+	if b = as(b, again); again.State != BatchReady || !maps.Equal(again.Totals, at.Totals) || !maps.Equal(again.AmountsCents, at.AmountsCents) {
+		return b, conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s", again.State), nil)
 	}
-	return p.compare(op, b, again, payments)
+	return b, p.compare(op, b, again, all.rows)
 }
 
 func (p *Provider) setState(ctx context.Context, id string, state BatchState) (*Batch, error) {
@@ -339,6 +482,12 @@ func (p *Provider) setState(ctx context.Context, id string, state BatchState) (*
 
 // Poll reads the state of the batch. It is final in state ok once no payment
 // is pending; payments can bounce after that, which a later Report shows.
+//
+// A batch of another date, payment method, currency or account than the draft is
+// ErrConflict. In StateUnknown, where the answer proves that a Submit arrived,
+// all of that must be said, and every item must be among the payments with its
+// amount. Payments beside them do not contradict: a client can be added in the
+// last moment. The report names them.
 func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Poll"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -347,29 +496,94 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if b.State.Final() {
 		return b, nil
 	}
-	at, err := p.client.GetBatch(ctx, b.ID)
+	at, err := p.client.readBatch(ctx, b.ID)
 	if err != nil {
 		return b, err
 	}
-	return seen(op, b, at)
+	return p.seen(op, b, at, p.reader(ctx, at))
 }
 
-// seen returns b as SnapBill has it. Whether a batch that was submitted can
-// become ready again, or be deleted, is not documented: the bank may have it,
-// so a reply that says so is not believed. Nor are totals that do not add up.
-func seen(op string, b batch.Batch, at *Batch) (batch.Batch, error) {
-	next := state(at)
-	disbelieve := func(message string) (batch.Batch, error) {
-		return b, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: message}
+// reader reads the payments of a batch when they are first asked for.
+func (p *Provider) reader(ctx context.Context, at *Batch) func() (paymentList, error) {
+	return sync.OnceValues(func() (paymentList, error) { return p.payments(ctx, at) })
+}
+
+// seen returns b as SnapBill has it, if that can be the batch of the draft.
+//
+// Whether a batch that was submitted can become ready again, or be deleted, is
+// not documented: the bank may have it, so a reply that says so is not believed.
+func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments func() (paymentList, error)) (batch.Batch, error) {
+	differ, unsaid := p.facts(b.Draft, at)
+	if len(differ) > 0 {
+		return b, conflict(op, "the batch at the service is another one", differ)
 	}
-	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCancelled) {
-		return disbelieve(fmt.Sprintf("the batch was submitted, and the service now says that it is %s", at.State))
+	after := as(b, at)
+	if b.State == batch.StatePending && (after.State == batch.StateDraft || after.State == batch.StateCancelled) {
+		return b, nonsense(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s", at.State), nil)
 	}
-	b.State, b.Native, b.UpdatedAt = next, string(at.State), time.Now()
-	if t := at.Totals; at.State == BatchOK && t != nil && t.Pending == 0 && next == batch.StatePending {
-		return disbelieve(fmt.Sprintf("nothing is pending, and yet %d of %d payments have an outcome", int64(t.settled()), int64(t.Total)))
+	if b.State == batch.StateUnknown {
+		if b.Draft.Date.IsZero() {
+			return b, batch.Invalid(name, op, []batch.FieldError{{Item: -1, Field: "date", Message: "is required: it tells this batch from that of another month"}})
+		}
+		if len(unsaid) > 0 {
+			return b, nonsense(op, "the service does not say enough of the batch to prove that it is this one", unsaid)
+		}
+		if err := p.witness(op, &after, payments); err != nil {
+			return b, err
+		}
 	}
-	return b, nil
+	if at.State == BatchOK && !at.counted() {
+		// Nothing else says whether this is the end.
+		all, err := payments()
+		switch {
+		case err != nil:
+			return after, err
+		case len(all.rows) == 0:
+			return after, nonsense(op, "the batch is ok, and neither its totals nor its payments can be read", all.faults)
+		case !slices.ContainsFunc(all.rows, func(p Payment) bool { return p.State == PaymentPending }):
+			after.State = batch.StateDone
+		}
+	}
+	return after, nil
+}
+
+// witness compares the payments of a batch with the items of b. A draft without
+// items takes those that are there, as in Create. A row that cannot be read
+// decides nothing.
+func (p *Provider) witness(op string, b *batch.Batch, payments func() (paymentList, error)) error {
+	submitted := b.State == batch.StatePending || b.State == batch.StateDone || b.State == batch.StateFailed
+	if !submitted && (b.State != batch.StateDraft || len(b.Draft.Items) > 0) {
+		return nil
+	}
+	all, err := payments()
+	if err != nil {
+		return err
+	}
+	if len(b.Draft.Items) == 0 {
+		if len(all.faults) > 0 {
+			return nonsense(op, "the payments of the batch cannot be read", all.faults)
+		}
+		b.Draft.Items = all.items()
+		return nil
+	}
+	there := make(map[string]Payment, len(all.rows))
+	for _, payment := range all.rows {
+		there[string(payment.Client.Value.Number)] = payment
+	}
+	differ := missing(b.Draft, there)
+	if len(all.broken) > 0 {
+		differ = slices.DeleteFunc(differ, func(f batch.FieldError) bool { return f.Field == "payment" })
+	}
+	if len(differ) > 0 {
+		return conflict(op, "the batch at the service is another one", differ)
+	}
+	return nil
+}
+
+// as returns b with the name and the state that SnapBill has for it.
+func as(b batch.Batch, at *Batch) batch.Batch {
+	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), string(at.State), time.Now()
+	return b
 }
 
 // state maps SnapBill's words. Any other, however similar, is StateUnknown.
@@ -380,11 +594,10 @@ func state(b *Batch) batch.State {
 	case BatchSubmit, BatchSubmitted:
 		return batch.StatePending
 	case BatchOK:
-		t := b.Totals
-		if t == nil || t.Total == 0 || t.Pending > 0 || t.settled() != t.Total {
-			return batch.StatePending // The reports have only begun to arrive.
+		if b.counted() && b.Totals["pending"] == 0 {
+			return batch.StateDone
 		}
-		return batch.StateDone
+		return batch.StatePending // The reports have only begun to arrive.
 	case BatchError:
 		return batch.StateFailed
 	case BatchDead:
@@ -393,42 +606,133 @@ func state(b *Batch) batch.State {
 	return batch.StateUnknown
 }
 
-// Report reads every payment of the batch, each checked to be of it.
+// Report reads every payment of the batch. A row that makes no sense leaves its
+// item unknown, and the others stand. So does a contradiction: another total, a
+// payment of a client who is not in the draft. All of it is listed in the
+// ErrProtocol beside the report.
 func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
 	const op = "Report"
 	if err := p.info.Refuse(op, b); err != nil {
 		return batch.Report{Batch: b}, err
 	}
-	at, err := p.client.GetBatch(ctx, b.ID)
+	at, err := p.client.readBatch(ctx, b.ID)
 	if err != nil {
 		return batch.Report{Batch: b}, err
 	}
-	var rows []batch.Result
-	references := make(map[string]string, len(b.Draft.Items))
-	for _, item := range b.Draft.Items {
-		references[item.Account] = item.Reference
-	}
+	read := p.reader(ctx, at)
 	var stale error
-	if !b.State.Final() {
-		b, stale = seen(op, b, at)
-	}
-	for payment, err := range p.client.ListPayments(ctx, ListPaymentsOptions{BatchID: at.ID}) {
-		if err != nil {
-			return batch.Report{Batch: b}, err
+	if b.State.Final() {
+		if differ, _ := p.facts(b.Draft, at); len(differ) > 0 {
+			stale = conflict(op, "the batch at the service is another one", differ)
 		}
-		row := batch.Result{Item: batch.Item{Amount: p.amount(payment)}, Outcome: outcome(payment.State, b.State), Code: string(payment.State),
-			Message: payment.Reference, Native: payment}
-		if payment.Client != nil {
-			row.Item.Account = payment.Client.Number
-		}
-		row.Item.Reference = references[row.Item.Account] // None, if nobody asked for it: the report says so.
-		rows = append(rows, row)
+	} else {
+		b, stale = p.seen(op, b, at, read)
 	}
+	if batch.KindOf(stale) == batch.ErrConflict {
+		report, _ := batch.NewReport(b, nil)
+		return report, stale
+	}
+	all, err := read()
+	if err != nil && batch.KindOf(err) != batch.ErrProtocol {
+		return batch.Report{Batch: b}, err
+	}
+	faults := all.faults
+	if err != nil {
+		faults = append(faults, batch.FieldError{Item: -1, Field: "payments", Message: err.Error()})
+	} else if len(all.broken) == 0 {
+		faults = append(faults, p.contradictions(ctx, at, &all)...)
+	}
+	rows, strangers, odd := results(b, &all)
 	report, err := batch.NewReport(b, rows)
-	if err == nil {
-		err = stale
+	report.Unmatched = append(report.Unmatched, strangers...)
+	return report, cmp.Or(beside(err, append(faults, odd...)), stale)
+}
+
+// results joins the payments to the items of b by the client's number. A stranger
+// is a payment of a client whom no item names.
+func results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, odd []batch.FieldError) {
+	place := make(map[string]int, len(b.Draft.Items))
+	for n, item := range b.Draft.Items {
+		place[item.Account] = n
 	}
-	return report, err
+	for _, payment := range all.rows {
+		number := string(payment.Client.Value.Number)
+		row := batch.Result{Item: batch.Item{Account: number, Amount: amount(payment)}, Outcome: outcome(payment.State, b.State),
+			Code: string(payment.State), Message: string(payment.Reference), Native: payment}
+		n, ours := place[number]
+		if !ours {
+			strangers, odd = append(strangers, row), append(odd, stranger(payment))
+			continue
+		}
+		row.Item.Reference = b.Draft.Items[n].Reference
+		if rows = append(rows, row); row.Outcome == batch.OutcomeUnknown && b.State.Final() {
+			odd = append(odd, batch.FieldError{Item: n, Reference: row.Item.Reference, Field: "state",
+				Message: fmt.Sprintf("is %.60q at the service, a word that this version does not know", row.Code)})
+		}
+	}
+	for _, payment := range all.broken {
+		if n, ours := place[string(payment.Client.Value.Number)]; ours {
+			rows = append(rows, batch.Result{Item: batch.Item{Reference: b.Draft.Items[n].Reference}, Outcome: batch.OutcomeUnknown,
+				Code: string(payment.State), Message: string(payment.Reference), Native: payment})
+		}
+	}
+	return rows, strangers, odd
+}
+
+// contradictions lists where the totals of a batch differ from its payments, and
+// from themselves. Payments can get their outcome between the two reads, so the
+// totals must still be the same afterwards.
+func (p *Provider) contradictions(ctx context.Context, at *Batch, all *paymentList) []batch.FieldError {
+	var faults []batch.FieldError
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+	counts, cents := make(Totals), make(Totals)
+	for _, payment := range all.rows {
+		counts[string(payment.State)]++
+		cents[string(payment.State)] += payment.AmountCents.Value
+	}
+	for _, of := range []struct {
+		field       string
+		said, found Totals
+		all         Int
+	}{{"totals", at.Totals, counts, Int(len(all.rows))}, {"amounts_cents", at.AmountsCents, cents, all.cents()}} {
+		var bucketed Int
+		for _, bucket := range []string{"pending", "paid", "bounce", "refuted"} {
+			bucketed += of.found[bucket]
+			if said, sent := of.said[bucket]; sent && said != of.found[bucket] {
+				fault(of.field, "the batch says %d %s, and its payments %d", int64(said), bucket, int64(of.found[bucket]))
+			}
+		}
+		// Whether the total counts payments in other states is not documented.
+		if said, sent := of.said["total"]; sent && said != of.all && said != bucketed {
+			fault(of.field, "the batch says %d in total, and its payments %d", int64(said), int64(of.all))
+		}
+	}
+	if len(faults) > 0 {
+		again, err := p.client.readBatch(ctx, at.names().number)
+		if err != nil || !maps.Equal(again.Totals, at.Totals) || !maps.Equal(again.AmountsCents, at.AmountsCents) {
+			faults = nil
+		}
+	}
+	if err := at.verify(); err != nil {
+		fault("amounts", "%v", err)
+	}
+	return faults
+}
+
+// beside adds faults to the error of a report.
+func beside(err error, faults []batch.FieldError) error {
+	if len(faults) == 0 {
+		return err
+	}
+	e := batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Report", Message: "the report does not match the batch"}
+	var known *batch.Error
+	if errors.As(err, &known) {
+		e = *known
+	}
+	e.Fields = append(faults[:len(faults):len(faults)], e.Fields...)
+	return &e
 }
 
 // outcome maps the state of a payment. Any word that is not known is
@@ -455,17 +759,18 @@ func outcome(s PaymentState, of batch.State) batch.Outcome {
 // Cancel deletes a batch that is not submitted: it becomes dead. Whether the
 // service honours that is not documented, so only a read-back counts.
 // ErrAmbiguous means that the call may yet arrive; ErrUnsupported, that the
-// service accepted it and did nothing.
+// service accepted it and did nothing. Beside ErrConflict, State and Native are
+// what was read.
 func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Cancel"
 	if err := p.info.RefuseCancel(op, b); err != nil {
 		return b, err
 	}
-	at, err := p.client.GetBatch(ctx, b.ID)
+	at, err := p.client.readBatch(ctx, b.ID)
 	if err == nil && (at.State == BatchReady || at.State == BatchBuild) {
 		at, err = p.setState(ctx, b.ID, BatchDead)
 		if errors.Is(err, batch.ErrAmbiguous) {
-			if read, failed := p.client.GetBatch(ctx, b.ID); failed == nil && (read.State == BatchDead || read.State.atTheBank()) {
+			if read, failed := p.client.readBatch(ctx, b.ID); failed == nil && (read.State == BatchDead || read.State.atTheBank()) {
 				at, err = read, nil
 			}
 		}
@@ -473,30 +778,33 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if err != nil {
 		return b, err
 	}
-	if at.State != BatchDead {
+	if b.State == batch.StatePending && at.State == BatchDead {
+		return b, nonsense(op, "the batch was submitted, and the service now says that it is dead", nil)
+	}
+	if b = as(b, at); b.State != batch.StateCancelled {
 		return b, conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State), nil)
 	}
-	return seen(op, b, at)
+	return b, nil
 }
 
 // handle is a batch of the service without its items. SnapBill keeps no
 // reference of ours.
 func handle(b *Batch) batch.Batch {
 	date, _ := time.Parse(time.DateOnly, string(b.ActionDate)) // Zero where none is said.
-	return batch.Batch{Provider: name, ID: b.names().number, State: state(b), Native: string(b.State), UpdatedAt: time.Now(),
-		Draft: batch.Draft{Direction: batch.Collect, Date: date}}
+	return as(batch.Batch{Provider: name, Draft: batch.Draft{Direction: batch.Collect, Date: date}}, b)
 }
 
 // List lists the batches of the account, in no particular order, without their
-// items and references.
+// items and references. A row that makes no sense is an error, and the list goes
+// on.
 func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 	return func(yield func(batch.Batch, error) bool) {
-		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{}) {
-			if err != nil {
-				yield(batch.Batch{}, err)
-				return
+		for b, err := range p.client.listBatches(ctx, ListBatchesOptions{}) {
+			var found batch.Batch
+			if err == nil {
+				found = handle(&b)
 			}
-			if !yield(handle(&b), nil) {
+			if !yield(found, err) {
 				return
 			}
 		}
@@ -506,19 +814,22 @@ func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 // PollAll reads the batches that are under way in one list, and the others one
 // by one.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
+	const op = "PollAll"
 	out := slices.Clone(bs)
 	for _, b := range bs {
-		if err := p.info.Refuse("PollAll", b); err != nil {
+		if err := p.info.Refuse(op, b); err != nil {
 			return out, err
 		}
 	}
 	listed := make(map[string]*Batch) // by number and by xid
 	if len(bs) > 1 {
-		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{States: []BatchState{BatchSubmit, BatchSubmitted}}) {
-			if err != nil {
+		for b, err := range p.client.listBatches(ctx, ListBatchesOptions{States: []BatchState{BatchSubmit, BatchSubmitted}}) {
+			switch {
+			case err == nil:
+				listed[b.names().number], listed[string(b.XID)] = &b, &b
+			case !ofOneRow(err):
 				return out, err
 			}
-			listed[b.names().number], listed[string(b.XID)] = &b, &b
 		}
 		delete(listed, "") // A batch without an xid is not one without an id.
 	}
@@ -528,7 +839,7 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 		}
 		var err error
 		if at := listed[b.ID]; at != nil {
-			out[n], err = seen("PollAll", b, at)
+			out[n], err = p.seen(op, b, at, p.reader(ctx, at))
 		} else {
 			out[n], err = p.Poll(ctx, b)
 		}

@@ -119,7 +119,7 @@ func TestWithoutItems(t *testing.T) {
 
 	d.Date = d.Date.AddDate(0, 0, -1)
 	_, err = p.Create(t.Context(), d)
-	require.ErrorContains(t, err, "nobody has an invoice that is due")
+	require.ErrorContains(t, err, "no client has an invoice that is due")
 }
 
 // The items are a control list: what is not exactly so is refused, and lists
@@ -159,7 +159,7 @@ func TestTheControlList(t *testing.T) {
 			}
 			_, err = p.Create(t.Context(), d)
 			require.ErrorIs(t, err, batch.ErrConflict, "a second batch is not made beside it")
-			require.ErrorContains(t, err, `name it in Extra["batch_id"], or delete it`)
+			require.ErrorContains(t, err, "let Resolve adopt it")
 			require.Equal(t, 1, server.Log.Count("AddBatch"))
 		})
 	}
@@ -217,7 +217,8 @@ func TestRow103SubmittedBySomebodyElse(t *testing.T) {
 			after, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrConflict)
 			require.ErrorContains(t, err, "the batch is submit at the service")
-			require.Equal(t, batch.StateDraft, after.State)
+			require.Equal(t, batch.StatePending, after.State, "it is not a draft any more")
+			require.Equal(t, "submit", after.Native)
 			require.Zero(t, server.Log.Count("UpdateBatch"), "nothing is sent")
 		})
 	}
@@ -344,7 +345,8 @@ func TestACancelThatComesTooLate(t *testing.T) {
 		after, err := p.Cancel(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrConflict, word)
 		require.ErrorContains(t, err, "the batch is "+word+" at the service, and was not cancelled")
-		require.Equal(t, batch.StateDraft, after.State)
+		require.Equal(t, batch.StatePending, after.State)
+		require.Equal(t, word, after.Native)
 	}
 }
 
@@ -398,8 +400,8 @@ func TestTheSealComparesEverything(t *testing.T) {
 		"their sum":                     {"GetBatch", 0, cents, batch.ErrProtocol, "has 2 payments of 10000 cents, and the list 2 of 10001"},
 		"no number of payments":         {"GetBatch", 0, inBatch(func(b object) { delete(b, "totals") }), batch.ErrProtocol, "the batch has no totals"},
 		"no sum":                        {"GetBatch", 0, inBatch(func(b object) { delete(b, "amounts_cents") }), batch.ErrProtocol, "the batch has no totals"},
-		"a payment is of no client":     {"ListPayments", 0, row(func(p object) { delete(p, "client") }), batch.ErrProtocol, "is of no client"},
-		"a client has no number":        {"ListPayments", 0, row(of("client", func(c object) { c["number"] = "" })), batch.ErrProtocol, "is of no client"},
+		"a payment is of no client":     {"ListPayments", 0, row(func(p object) { delete(p, "client") }), batch.ErrProtocol, "has no client with a number"},
+		"a client has no number":        {"ListPayments", 0, row(of("client", func(c object) { c["number"] = "" })), batch.ErrProtocol, "has no client with a number"},
 		"a payment is not pending":      {"ListPayments", 0, row(func(p object) { p["state"] = "paid" }), batch.ErrConflict, `state: is "paid" at the service before it was submitted`},
 		"a payment's own currency":      {"ListPayments", 0, row(of("currency", func(c object) { c["code"] = "USD" })), batch.ErrConflict, "amount: is 50.00 USD at the service, and 50.00 ZAR here"},
 		"the state, meanwhile":          {"GetBatch", 2, inBatch(func(b object) { b["state"] = "build" }), batch.ErrConflict, changed + "build"},
@@ -575,24 +577,47 @@ func TestRow82OKWithPendingPayments(t *testing.T) {
 	require.Equal(t, batch.StateDone, report.Batch.State)
 }
 
-func TestTotalsThatAreMissingAreNotZero(t *testing.T) {
+// The end of a batch in state ok: no payment is pending. Where the totals do not
+// say how many are, the payments do.
+func TestTheEndOfABatch(t *testing.T) {
 	bubble(t, snapbilltest.Options{}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
 		require.NoError(t, err)
 		b := batch.Batch{Provider: "snapbill", ID: "5", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Collect}}
-		for totals, want := range map[string]batch.Kind{
-			``: "",
-			`,"totals":{"total":3,"paid":2,"pending":"1"}`: "",
-			`,"totals":{}`: batch.ErrProtocol,
-			`,"totals":{"total":0,"paid":0,"pending":0}`:                           batch.ErrProtocol,
-			`,"totals":{"total":3,"paid":2,"pending":0,"bounce":0,"refuted":0}`:    batch.ErrProtocol, // The watch would last for ever.
-			`,"totals":{"total":1,"paid":9223372036854775807,"pending":0}`:         batch.ErrProtocol,
-			`,"totals":{"total":3,"paid":2,"pending":0,"bounce":"1","refuted":-1}`: batch.ErrProtocol,
+		row := func(id int, state string) string {
+			return fmt.Sprintf(`{"id":%d,"state":%q,"amount_cents":1,"currency":{"code":"ZAR"},"client":{"number":"%d"},"batch":{"id":5}}`, id, state, id)
+		}
+		settled, waiting := row(1, "paid")+","+row(2, "queued"), row(1, "paid")+","+row(2, "pending")
+		for _, c := range []struct {
+			totals, rows string
+			want         batch.State
+			kind         batch.Kind
+		}{
+			{`{"total":3,"paid":3,"pending":0}`, waiting, batch.StateDone, ""}, // The report says that they contradict.
+			{`{"total":3,"paid":2,"pending":"1"}`, settled, batch.StatePending, ""},
+			{`{"total":3,"paid":2,"pending":0,"bounce":0,"refuted":0}`, waiting, batch.StateDone, ""}, // One is in a state that the totals do not count.
+			{`{"total":3,"paid":"2","pending":0,"bounce":null,"refuted":{}}`, waiting, batch.StateDone, ""},
+			{`null`, waiting, batch.StatePending, ""},
+			{`null`, settled, batch.StateDone, ""},
+			{`{"total":3,"paid":3}`, waiting, batch.StatePending, ""},
+			{`{"total":3,"paid":3,"pending":null}`, settled, batch.StateDone, ""},
+			{`{"total":0,"pending":0}`, settled, batch.StateDone, ""},
+			{`{"total":3,"pending":-1}`, settled, batch.StateDone, ""},
+			{`{}`, settled + `,{"id":3}`, batch.StateDone, ""}, // A row that is never readable does not last for ever.
+			{`{}`, `{"id":3}`, batch.StatePending, batch.ErrProtocol},
+			{`{}`, ``, batch.StatePending, batch.ErrProtocol},
 		} {
-			always(server, "GetBatch", `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok"`+totals+`}}`)
+			server.Heal()
+			for op, body := range map[string]string{
+				"GetBatch":     `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok","totals":` + c.totals + `}}`,
+				"ListPayments": `{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[` + c.rows + `]}`,
+			} {
+				server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+			}
 			got, err := p.Poll(t.Context(), b)
-			require.Equal(t, want, batch.KindOf(err), "%s: %v", totals, err)
-			require.Equal(t, batch.StatePending, got.State, totals)
+			require.Equal(t, c.kind, batch.KindOf(err), "%s: %v", c.totals, err)
+			require.Equal(t, c.want, got.State, c.totals)
+			require.Equal(t, "ok", got.Native)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package snapbill
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -38,7 +39,7 @@ func ParseWebhook(body []byte) (*Webhook, error) {
 	if w.UUID == "" {
 		return nil, invalid(errors.New("it has no uuid"))
 	}
-	if err := w.Action.check(); err != nil {
+	if err := w.Action.identify(); err != nil {
 		return nil, invalid(err)
 	}
 	return &w, nil
@@ -57,14 +58,14 @@ func about[T any, P object[T]](a *Action, class string) (*T, error) {
 	fail := func(err error) error {
 		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action", Err: err}
 	}
-	if a.Item == nil || a.ItemType != class {
-		return nil, fail(fmt.Errorf("the action %q is about no %s", a.Path, class))
+	if a.Item == nil || string(a.ItemType) != class {
+		return nil, fail(fmt.Errorf("the action %q is not about a %s", string(a.Path), class))
 	}
 	v := new(T)
 	if err := rest.Parse(a.Item, v); err != nil {
 		return nil, fail(err)
 	}
-	if err := P(v).check(); err != nil {
+	if err := cmp.Or(P(v).identify(), P(v).check(), P(v).verify()); err != nil {
 		return nil, fail(err)
 	}
 	return v, nil

@@ -13,6 +13,9 @@ import (
 // per class of objects, where a bare number is unique only in one account.
 type XID string
 
+// UnmarshalJSON keeps the value.
+func (x *XID) UnmarshalJSON(text []byte) error { return (*Text)(x).UnmarshalJSON(text) }
+
 // NewXID encodes the xid of an object of an account. (SnapBill's own clients
 // are wrong from 16,777,216 up; this is what its service sends.)
 func NewXID(account, object uint32) XID { return XID(encodeHalf(account) + ":" + encodeHalf(object)) }
@@ -21,13 +24,13 @@ func NewXID(account, object uint32) XID { return XID(encodeHalf(account) + ":" +
 func (x XID) Decode() (account, object uint32, err error) {
 	left, right, ok := strings.Cut(string(x), ":")
 	if !ok {
-		return 0, 0, fmt.Errorf("%.40q is no xid", string(x))
+		return 0, 0, fmt.Errorf("%.40q is not a valid xid", string(x))
 	}
 	if account, err = decodeHalf(left); err == nil {
 		object, err = decodeHalf(right)
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("%.40q is no xid: %w", string(x), err)
+		return 0, 0, fmt.Errorf("%.40q is not a valid xid: %w", string(x), err)
 	}
 	return account, object, nil
 }

@@ -44,7 +44,7 @@ var planted = []struct {
 	{"the refusal of a second attempt is reported while the first is open", "sixdotfifty", []edit{
 		{"batch/run.go", "		if s = stand(r.history); s.open > 0 {\n			continue", "		if s = stand(r.history); s.open > 1000 {\n			continue"}}},
 	{"ok is taken for the end", "snapbill", []edit{
-		{"snapbill/provider.go", "if t == nil || t.Total == 0 || t.Pending > 0 || t.settled() != t.Total {", "if t == nil {"}}},
+		{"snapbill/provider.go", "if b.counted() && b.Totals[\"pending\"] == 0 {", "if b.counted() {"}}},
 	{"an open batch is taken for one that was cancelled", "sixdotfifty", []edit{
 		{"sixdotfifty/provider.go", "	case BatchOpen:\n		return batch.StatePending\n", "	case BatchOpen:\n		return batch.StateCancelled\n"}}},
 	{"each chunk of payments clears those before", "sixdotfifty", []edit{

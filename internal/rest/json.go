@@ -106,15 +106,31 @@ func (m *Maybe[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if err != nil {
 		return err
 	}
+	return m.UnmarshalJSON(value)
+}
+
+// UnmarshalJSON reads a value.
+func (m *Maybe[T]) UnmarshalJSON(value []byte) error {
 	*m = Maybe[T]{}
 	if string(value) == "null" {
 		return nil
 	}
-	if err := json.Unmarshal(value, &m.Value, reading); err != nil {
+	if err := Parse(value, &m.Value); err != nil {
 		var none T
 		m.Value = none
 		return m.Text.UnmarshalJSON(value)
 	}
 	m.OK = true
 	return nil
+}
+
+// MarshalJSON writes what came, and null for nothing.
+func (m Maybe[T]) MarshalJSON() ([]byte, error) {
+	switch {
+	case m.OK:
+		return json.Marshal(m.Value, json.Deterministic(true))
+	case m.Text != "":
+		return json.Marshal(m.Text)
+	}
+	return []byte("null"), nil
 }

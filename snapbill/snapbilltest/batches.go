@@ -11,8 +11,21 @@ import (
 	"github.com/batchway/batchway-go/internal/simkit"
 )
 
-// accountID is the only account here.
-const accountID = 10608
+// An Account is an account of SnapBill. It has its own clients and batches, and
+// numbers them like every other account. All its logins see the same.
+type Account struct {
+	s  *Server
+	id int64
+
+	clients  []*client
+	invoices []*invoice
+	batches  []*run
+	actions  []map[string]any
+	accepted map[string]int // by client number
+}
+
+// payer is what the ledger calls the account.
+func (a *Account) payer() string { return fmt.Sprint("account ", a.id) }
 
 // A run is one batch at the service.
 type run struct {
@@ -58,33 +71,33 @@ func (b *run) pending() int {
 	return n
 }
 
-func (s *Server) newBatch(method, action string, filled bool) *run {
-	b := &run{id: int64(1500 + len(s.batches)), state: "ready", method: method, action: action, builds: s.options.BuildReads}
-	s.batches = append(s.batches, b)
+func (a *Account) newBatch(method, action string, filled bool) *run {
+	b := &run{id: int64(1500 + len(a.batches)), state: "ready", method: method, action: action, builds: a.s.options.BuildReads}
+	a.batches = append(a.batches, b)
 	if b.builds > 0 {
 		b.state = "build"
 	}
 	if filled {
-		for _, c := range s.clients {
+		for _, c := range a.clients {
 			var cents int64
-			for _, i := range s.invoices {
+			for _, i := range a.invoices {
 				if i.client == c && i.state == "unpaid" && i.due <= action && c.method == method {
 					cents += i.cents
 					i.state = "pending"
 				}
 			}
 			if cents > 0 {
-				s.pay(b, c, cents)
+				a.pay(b, c, cents)
 			}
 		}
 	}
-	s.record("/batch/add", "batch", b.id, nil)
-	if alone := s.options.SubmitsAlone; alone > 0 {
-		s.Clock.After(alone, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
+	a.record("/batch/add", "batch", b.id, nil)
+	if alone := a.s.options.SubmitsAlone; alone > 0 {
+		a.s.Clock.After(alone, func() {
+			a.s.mu.Lock()
+			defer a.s.mu.Unlock()
 			if b.state == "ready" {
-				s.submit(b)
+				a.submit(b)
 			}
 		})
 	}
@@ -92,39 +105,39 @@ func (s *Server) newBatch(method, action string, filled bool) *run {
 }
 
 // payments counts all payments there are, for their numbers.
-func (s *Server) payments() int64 {
+func (a *Account) payments() int64 {
 	n := int64(0)
-	for _, b := range s.batches {
+	for _, b := range a.batches {
 		n += int64(len(b.payments))
 	}
 	return n
 }
 
-func (s *Server) pay(b *run, c *client, cents int64) {
-	b.payments = append(b.payments, &payment{id: 932850 + s.payments(), batch: b, client: c, cents: cents, state: "pending"})
+func (a *Account) pay(b *run, c *client, cents int64) {
+	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, cents: cents, state: "pending"})
 }
 
 // submit queues a batch for the bank, and reports whether it did.
-func (s *Server) submit(b *run) bool {
-	if b.state != "ready" && (b.state == "build" || b.state == "dead" || b.state == "error" || s.options.Resubmit != ResubmitQueued) {
+func (a *Account) submit(b *run) bool {
+	if b.state != "ready" && (b.state == "build" || b.state == "dead" || b.state == "error" || a.s.options.Resubmit != ResubmitQueued) {
 		return false
 	}
 	b.state = "submit"
 	for _, p := range b.payments {
 		p.state = "pending"
-		s.accepted[p.client.number]++
+		a.accepted[p.client.number]++
 	}
-	s.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "submit"})
+	a.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "submit"})
 	return true
 }
 
 // advance moves a batch one step on.
-func (s *Server) advance(b *run) {
+func (a *Account) advance(b *run) {
 	switch b.state {
 	case "submit":
-		b.state, b.submit = "submitted", s.Clock.Now().UTC().Format(time.DateOnly)
+		b.state, b.submit = "submitted", a.s.Clock.Now().UTC().Format(time.DateOnly)
 		for _, p := range b.payments {
-			s.Ledger.Move(simkit.Effect{Batch: strconv.FormatInt(b.id, 10), Item: p.client.number, Account: p.client.number, Minor: p.cents, Currency: "ZAR", At: s.Clock.Now()})
+			a.s.Ledger.Move(simkit.Effect{Payer: a.payer(), Batch: strconv.FormatInt(b.id, 10), Item: p.client.number, Account: p.client.number, Minor: p.cents, Currency: "ZAR", At: a.s.Clock.Now()})
 		}
 	case "submitted":
 		b.state = "ok"
@@ -134,9 +147,9 @@ func (s *Server) advance(b *run) {
 				continue
 			}
 			switch {
-			case slices.Contains(s.options.Bounces, p.client.number):
+			case slices.Contains(a.s.options.Bounces, p.client.number):
 				p.state = "bounce"
-			case slices.Contains(s.options.Refutes, p.client.number):
+			case slices.Contains(a.s.options.Refutes, p.client.number):
 				p.state = "refuted"
 			default:
 				p.state = "paid"
@@ -147,19 +160,19 @@ func (s *Server) advance(b *run) {
 }
 
 // record writes an action, as the service does of every change.
-func (s *Server) record(path, kind string, id int64, details map[string]any) {
-	action := map[string]any{"depth": 0, "id": 1062 + len(s.actions), "xid": xid(1062 + int64(len(s.actions))), "url": path, "path": path,
-		"link": "/" + kind + "/" + xid(id), "item_type": kind, "description": path, "details": details,
-		"date": s.Clock.Now().UTC().Format(time.DateTime), kind: map[string]any{"depth": 2, "id": id, "xid": xid(id), "state": "ready"}}
+func (a *Account) record(path, kind string, id int64, details map[string]any) {
+	action := map[string]any{"depth": 0, "id": 1062 + len(a.actions), "xid": a.xid(1062 + int64(len(a.actions))), "url": path, "path": path,
+		"link": "/" + kind + "/" + a.xid(id), "item_type": kind, "description": path, "details": details,
+		"date": a.s.Clock.Now().UTC().Format(time.DateTime), kind: map[string]any{"depth": 2, "id": id, "xid": a.xid(id), "state": "ready"}}
 	if details == nil {
 		action["details"] = []any{}
 	}
-	s.actions = append(s.actions, action)
+	a.actions = append(a.actions, action)
 }
 
 // xid is written from the documentation, not with the client's code: six bits a
 // character, four of them for each three bytes.
-func xid(object int64) string {
+func (a *Account) xid(object int64) string {
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	half := func(n int64) (text string) {
 		for ; n > 0; n >>= 6 {
@@ -167,13 +180,13 @@ func xid(object int64) string {
 		}
 		return text
 	}
-	return half(accountID) + ":" + half(object)
+	return half(a.id) + ":" + half(object)
 }
 
 var zar = map[string]any{"code": "ZAR", "format": "R%.2f", "enabled": true}
 
-func accountWire(depth int) map[string]any {
-	return map[string]any{"depth": depth, "id": accountID, "xid": xid(accountID), "username": "demo"}
+func (a *Account) wireAccount(depth int) map[string]any {
+	return map[string]any{"depth": depth, "id": a.id, "xid": a.xid(a.id), "username": "demo"}
 }
 
 func method(code string, depth int) map[string]any {
@@ -189,19 +202,19 @@ func decimal(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cent
 
 // loose writes a number as the service does: as a string, if it comes from the
 // database, and as a number, if it is the default.
-func (s *Server) loose(n int64) any {
-	if n != 0 && !s.options.PlainNumbers {
+func (a *Account) loose(n int64) any {
+	if n != 0 && !a.s.options.PlainNumbers {
 		return strconv.FormatInt(n, 10)
 	}
 	return n
 }
 
-func (s *Server) wire(b *run, depth int) map[string]any {
-	w := map[string]any{"depth": depth, "id": b.id, "xid": xid(b.id), "state": b.state, "action_date": b.action, "submit_date": nil,
+func (a *Account) wire(b *run, depth int) map[string]any {
+	w := map[string]any{"depth": depth, "id": b.id, "xid": a.xid(b.id), "state": b.state, "action_date": b.action, "submit_date": nil,
 		"payment_method": method(b.method, 1), "number": fmt.Sprintf("%03d", b.id-1499), "options": map[string]any{"type": "two-day", "account": ""},
-		"account": accountWire(1), "currency": zar}
-	if s.word != "" {
-		w["state"] = s.word
+		"account": a.wireAccount(1), "currency": zar}
+	if a.s.word != "" {
+		w["state"] = a.s.word
 	}
 	if b.submit != "" {
 		w["submit_date"] = b.submit
@@ -218,43 +231,43 @@ func (s *Server) wire(b *run, depth int) map[string]any {
 	}
 	totals, amounts, inCents := map[string]any{"total": counts["total"]}, map[string]any{"total": decimal(cents["total"])}, map[string]any{"total": cents["total"]}
 	for _, bucket := range []string{"bounce", "refuted", "pending", "paid"} {
-		totals[bucket], amounts[bucket], inCents[bucket] = s.loose(counts[bucket]), decimal(cents[bucket]), s.loose(cents[bucket])
+		totals[bucket], amounts[bucket], inCents[bucket] = a.loose(counts[bucket]), decimal(cents[bucket]), a.loose(cents[bucket])
 	}
 	w["totals"], w["amounts"], w["amounts_cents"] = totals, amounts, inCents
 	return w
 }
 
 // named reports whether the path names this object, by number or by xid.
-func named(c call, id int64) bool {
-	return c.PathValue("id") == strconv.FormatInt(id, 10) || c.PathValue("id") == xid(id)
+func (a *Account) named(c call, id int64) bool {
+	return c.PathValue("id") == strconv.FormatInt(id, 10) || c.PathValue("id") == a.xid(id)
 }
 
-func (s *Server) onBatch(serve func(*run, call) simkit.Reply) func(call) simkit.Reply {
-	return func(c call) simkit.Reply {
-		for _, b := range s.batches {
-			if named(c, b.id) {
-				return serve(b, c)
+func onBatch(serve func(*Account, *run, call) simkit.Reply) func(*Account, call) simkit.Reply {
+	return func(a *Account, c call) simkit.Reply {
+		for _, b := range a.batches {
+			if a.named(c, b.id) {
+				return serve(a, b, c)
 			}
 		}
-		return s.problem(http.StatusNotFound, "Not found", nil)
+		return a.s.problem(http.StatusNotFound, "Not found", nil)
 	}
 }
 
-func (s *Server) getBatch(b *run, _ call) simkit.Reply {
+func (a *Account) getBatch(b *run, _ call) simkit.Reply {
 	if b.state == "build" {
 		if b.builds--; b.builds < 0 {
 			b.state = "ready"
 		}
 	}
-	if b.asked++; s.options.Autoplay > 0 && b.asked >= s.options.Autoplay {
+	if b.asked++; a.s.options.Autoplay > 0 && b.asked >= a.s.options.Autoplay {
 		b.asked = 0
-		s.advance(b)
+		a.advance(b)
 	}
-	return item("batch", s.wire(b, 0))
+	return item("batch", a.wire(b, 0))
 }
 
 // page is one page of a list.
-func (s *Server) page(c call, class string, all []any) simkit.Reply {
+func (a *Account) page(c call, class string, all []any) simkit.Reply {
 	number := func(field string, otherwise int) int {
 		if n, err := strconv.Atoi(c.form.Get(field)); err == nil && n > 0 {
 			return n
@@ -269,125 +282,126 @@ func (s *Server) page(c call, class string, all []any) simkit.Reply {
 }
 
 // matches reports whether a value is what a filter asks for.
-func (s *Server) matches(c call, field, value string) bool {
-	return s.options.IgnoresFilters || c.form.Get(field) == "" || c.form.Get(field) == value
+func (a *Account) matches(c call, field, value string) bool {
+	return a.s.options.IgnoresFilters || c.form.Get(field) == "" || c.form.Get(field) == value
 }
 
-func (s *Server) listBatches(c call) simkit.Reply {
+func (a *Account) listBatches(c call) simkit.Reply {
 	var found []any
 	states := c.form["state[]"]
-	for _, b := range slices.Backward(s.batches) {
-		if (len(states) == 0 && b.state != "dead" || slices.Contains(states, b.state) || s.options.IgnoresFilters) &&
-			s.matches(c, "submit_date", b.submit) && s.matches(c, "payment_method", b.method) {
-			found = append(found, s.wire(b, 0))
+	for _, b := range slices.Backward(a.batches) {
+		if (len(states) == 0 && b.state != "dead" || slices.Contains(states, b.state) || a.s.options.IgnoresFilters) &&
+			a.matches(c, "submit_date", b.submit) && a.matches(c, "payment_method", b.method) {
+			found = append(found, a.wire(b, 0))
 		}
 	}
-	return s.page(c, "batch", found)
+	return a.page(c, "batch", found)
 }
 
-func (s *Server) addBatch(c call) simkit.Reply {
+func (a *Account) addBatch(c call) simkit.Reply {
 	code, action := c.form.Get("payment_method_code"), c.form.Get("action_date")
 	if code != "netcash" && code != "other" {
-		return s.problem(http.StatusBadRequest, "Unknown payment method", nil)
+		return a.s.problem(http.StatusBadRequest, "Unknown payment method", nil)
 	}
 	if _, err := time.Parse(time.DateOnly, action); err != nil {
-		return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
 	}
-	return item("batch", s.wire(s.newBatch(code, action, !s.options.AddsEmpty), 0))
+	return item("batch", a.wire(a.newBatch(code, action, !a.s.options.AddsEmpty), 0))
 }
 
-func (s *Server) changed(b *run) simkit.Reply {
-	if s.options.WithoutObject {
+func (a *Account) changed(b *run) simkit.Reply {
+	if a.s.options.WithoutObject {
 		return done("", nil)
 	}
-	return done("batch", s.wire(b, 0))
+	return done("batch", a.wire(b, 0))
 }
 
 // setState changes the state of a batch as a user may; nil means that it did,
 // or that it was ignored.
-func (s *Server) setState(b *run, state string, honoured bool) *simkit.Reply {
+func (a *Account) setState(b *run, state string, honoured bool) *simkit.Reply {
 	refused := func(why string) *simkit.Reply {
-		reply := s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"state": why})
+		reply := a.s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"state": why})
 		return &reply
 	}
 	switch {
 	case state == "" || !honoured:
-	case state == "submit" && b.state != "ready" && s.options.Resubmit == ResubmitRefused:
+	case state == "submit" && b.state != "ready" && a.s.options.Resubmit == ResubmitRefused:
 		return refused("The batch is not ready")
 	case state == "submit":
-		s.submit(b)
-	case state == "dead" && s.options.KeepsBatches:
+		a.submit(b)
+	case state == "dead" && a.s.options.KeepsBatches:
 	case state == "dead" && (b.state == "ready" || b.state == "build"):
 		b.state = "dead"
-		s.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "dead"})
+		a.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "dead"})
 	default:
 		return refused("Invalid state")
 	}
 	return nil
 }
 
-func (s *Server) updateBatch(b *run, c call) simkit.Reply {
+func (a *Account) updateBatch(b *run, c call) simkit.Reply {
 	if action := c.form.Get("action_date"); action != "" {
 		if _, err := time.Parse(time.DateOnly, action); err != nil || b.state != "ready" {
-			return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
+			return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
 		}
 		b.action = action
 	}
-	if refused := s.setState(b, c.form.Get("state"), s.options.Honours != HonoursSetState); refused != nil {
+	if refused := a.setState(b, c.form.Get("state"), a.s.options.Honours != HonoursSetState); refused != nil {
 		return *refused
 	}
-	return s.changed(b)
+	return a.changed(b)
 }
 
-func (s *Server) setBatchState(b *run, c call) simkit.Reply {
-	if refused := s.setState(b, c.form.Get("state"), s.options.Honours != HonoursUpdate); refused != nil {
+func (a *Account) setBatchState(b *run, c call) simkit.Reply {
+	if refused := a.setState(b, c.form.Get("state"), a.s.options.Honours != HonoursUpdate); refused != nil {
 		return *refused
 	}
 	return done("", nil)
 }
 
-func (s *Server) wirePayment(p *payment) map[string]any {
-	return map[string]any{"id": p.id, "xid": xid(p.id), "client": p.client.wire(s, 0), "batch": s.wire(p.batch, 1), "currency": zar,
+func (a *Account) wirePayment(p *payment) map[string]any {
+	details := p.client.id - 15483 // Each client has a bank account of its own.
+	return map[string]any{"id": p.id, "xid": a.xid(p.id), "client": p.client.wire(a, 0), "batch": a.wire(p.batch, 1), "currency": zar,
 		"amount": decimal(p.cents), "amount_cents": p.cents, "reference": fmt.Sprintf("Debit order payment (Batch #%03d)", p.batch.id-1499),
 		"payment_method": method(p.batch.method, 1), "state": p.state,
-		"payment_details": map[string]any{"id": 143475, "xid": xid(143475), "type": "bank_account", "bank": "ABSA BANK", "number": "************7015",
-			"last4": "7015", "expiry": nil, "created": "2014-08-21 16:23:40", "tokens": []any{}, "client": p.client.wire(s, 1)}}
+		"payment_details": map[string]any{"id": details, "xid": a.xid(details), "type": "bank_account", "bank": "ABSA BANK", "number": "************7015",
+			"last4": "7015", "expiry": nil, "created": "2014-08-21 16:23:40", "tokens": []any{}, "client": p.client.wire(a, 1)}}
 }
 
-func (s *Server) getPayment(c call) simkit.Reply {
-	for _, b := range s.batches {
+func (a *Account) getPayment(c call) simkit.Reply {
+	for _, b := range a.batches {
 		for _, p := range b.payments {
-			if named(c, p.id) {
-				return item("payment", s.wirePayment(p))
+			if a.named(c, p.id) {
+				return item("payment", a.wirePayment(p))
 			}
 		}
 	}
-	return s.problem(http.StatusNotFound, "Not found", nil)
+	return a.s.problem(http.StatusNotFound, "Not found", nil)
 }
 
-func (s *Server) listPayments(c call) simkit.Reply {
+func (a *Account) listPayments(c call) simkit.Reply {
 	var found []any
-	for _, b := range s.batches {
+	for _, b := range a.batches {
 		for _, p := range b.payments {
-			if s.matches(c, "batch_id", strconv.FormatInt(b.id, 10)) && s.matches(c, "client_id", strconv.FormatInt(p.client.id, 10)) && s.matches(c, "state", p.state) {
-				found = append(found, s.wirePayment(p))
+			if a.matches(c, "batch_id", strconv.FormatInt(b.id, 10)) && a.matches(c, "client_id", strconv.FormatInt(p.client.id, 10)) && a.matches(c, "state", p.state) {
+				found = append(found, a.wirePayment(p))
 			}
 		}
 	}
-	return s.page(c, "payment", found)
+	return a.page(c, "payment", found)
 }
 
-func (s *Server) getAction(c call) simkit.Reply {
-	for _, a := range s.actions {
-		if named(c, int64(a["id"].(int))) {
-			return item("action", a)
+func (a *Account) getAction(c call) simkit.Reply {
+	for _, action := range a.actions {
+		if a.named(c, int64(action["id"].(int))) {
+			return item("action", action)
 		}
 	}
-	return s.problem(http.StatusNotFound, "Not found", nil)
+	return a.s.problem(http.StatusNotFound, "Not found", nil)
 }
 
 // index lists the commands of a class.
-func (s *Server) index(c call) simkit.Reply {
+func (a *Account) index(c call) simkit.Reply {
 	class := "/v1/" + strings.TrimSuffix(c.PathValue("class"), ".json")
 	return commands(map[string]string{"add": class + "/add", "list": class + "/list", "{id}": class + "/{id}"})
 }
@@ -403,7 +417,7 @@ func addresses(part string) bool {
 }
 
 // form lists what a command takes. A GET changes nothing, whatever it names.
-func (s *Server) form(c call) simkit.Reply {
+func (a *Account) form(c call) simkit.Reply {
 	command := strings.TrimSuffix(c.PathValue("command"), ".json")
 	if object := "/v1/" + c.PathValue("class") + "/" + command; c.PathValue("id") == "" && addresses(command) {
 		return commands(map[string]string{"get": object + "/get", "update": object + "/update"}) // One pattern serves both.
@@ -418,7 +432,7 @@ func (s *Server) form(c call) simkit.Reply {
 			"multiple": false, "case": true, "type": "select", "name": "payment_method_code", "caption": "Payment method", "required": true}}
 	case "batch/update":
 		controls = []any{control("textbox", "action_date", "Action date")}
-		if s.options.Honours != HonoursSetState {
+		if a.s.options.Honours != HonoursSetState {
 			controls = append(controls, control("select", "state", "State"))
 		}
 	case "batch/set_state":

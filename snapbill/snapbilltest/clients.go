@@ -12,39 +12,39 @@ import (
 )
 
 // clientOf finds a client by number, or makes one who pays by debit order.
-func (s *Server) clientOf(number string) *client {
-	for _, c := range s.clients {
+func (a *Account) clientOf(number string) *client {
+	for _, c := range a.clients {
 		if c.number == number {
 			return c
 		}
 	}
-	c := &client{id: int64(158958 + len(s.clients)), number: number, name: "client " + number, method: "netcash", state: "active"}
-	s.clients = append(s.clients, c)
+	c := &client{id: int64(158958 + len(a.clients)), number: number, name: "client " + number, method: "netcash", state: "active"}
+	a.clients = append(a.clients, c)
 	return c
 }
 
-func (s *Server) bill(c *client, due string, cents int64) *invoice {
-	i := &invoice{id: int64(1055387 + len(s.invoices)), client: c, due: due, cents: cents, state: "unpaid"}
-	s.invoices = append(s.invoices, i)
+func (a *Account) bill(c *client, due string, cents int64) *invoice {
+	i := &invoice{id: int64(1055387 + len(a.invoices)), client: c, due: due, cents: cents, state: "unpaid"}
+	a.invoices = append(a.invoices, i)
 	return i
 }
 
-func (c *client) wire(s *Server, depth int) map[string]any {
-	w := map[string]any{"depth": depth, "id": c.id, "xid": xid(c.id), "state": c.state, "number": c.number, "name": c.name}
+func (c *client) wire(a *Account, depth int) map[string]any {
+	w := map[string]any{"depth": depth, "id": c.id, "xid": a.xid(c.id), "state": c.state, "number": c.number, "name": c.name}
 	if depth > 1 {
 		return w
 	}
 	unpaid := int64(0)
-	for _, i := range s.invoices {
+	for _, i := range a.invoices {
 		if i.client == c && i.state == "unpaid" {
 			unpaid += i.cents
 		}
 	}
-	for key, value := range map[string]any{"account": accountWire(1), "cell": c.cell, "company": c.company,
+	for key, value := range map[string]any{"account": a.wireAccount(1), "cell": c.cell, "company": c.company,
 		"country": map[string]any{"code": "ZA", "iso2": "ZA", "iso3": "ZAF", "name": "South Africa"}, "credit": "0.00", "credit_cents": 0,
 		"currency": zar, "discount": "0.00", "email": c.email, "firstname": c.name, "payment": c.method, "payment_method": method(c.method, depth+1),
 		"surname": c.surname, "totals": map[string]any{"unpaid_invoices": decimal(unpaid), "unpaid_invoices_cents": unpaid, "paid_payments": "0.00", "paid_payments_cents": 0},
-		"urls": map[string]any{"statement": "https://demo.snapbill.com/statement/" + xid(c.id) + "/=NTYxY2UyN2E5", "payment": "https://demo.snapbill.com/payment/client/" + xid(c.id) + "/=YjE5YTM0YWNm"},
+		"urls": map[string]any{"statement": "https://demo.snapbill.com/statement/" + a.xid(c.id) + "/=NTYxY2UyN2E5", "payment": "https://demo.snapbill.com/payment/client/" + a.xid(c.id) + "/=YjE5YTM0YWNm"},
 		"data": map[string]any{"public_city": nil, "vat_number": nil}} {
 		w[key] = value
 	}
@@ -54,62 +54,62 @@ func (c *client) wire(s *Server, depth int) map[string]any {
 	return w
 }
 
-func (s *Server) onClient(serve func(*client, call) simkit.Reply) func(call) simkit.Reply {
-	return func(c call) simkit.Reply {
-		for _, found := range s.clients {
-			if named(c, found.id) {
-				return serve(found, c)
+func onClient(serve func(*Account, *client, call) simkit.Reply) func(*Account, call) simkit.Reply {
+	return func(a *Account, c call) simkit.Reply {
+		for _, found := range a.clients {
+			if a.named(c, found.id) {
+				return serve(a, found, c)
 			}
 		}
-		return s.problem(http.StatusNotFound, "Not found", nil)
+		return a.s.problem(http.StatusNotFound, "Not found", nil)
 	}
 }
 
-func (s *Server) listClients(c call) simkit.Reply {
+func (a *Account) listClients(c call) simkit.Reply {
 	var found []any
-	for _, client := range s.clients {
-		if s.matches(c, "email", client.email) && (c.form.Get("query") == "" || strings.Contains(client.name+" "+client.number, c.form.Get("query"))) {
-			found = append(found, client.wire(s, 0))
+	for _, client := range a.clients {
+		if a.matches(c, "email", client.email) && (c.form.Get("query") == "" || strings.Contains(client.name+" "+client.number, c.form.Get("query"))) {
+			found = append(found, client.wire(a, 0))
 		}
 	}
-	return s.page(c, "client", found)
+	return a.page(c, "client", found)
 }
 
-func (s *Server) addClient(c call) simkit.Reply {
+func (a *Account) addClient(c call) simkit.Reply {
 	name := c.form.Get("firstname")
 	if name == "" && c.form.Get("company") == "" && c.form.Get("surname") == "" {
-		return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"firstname": "A name is required"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"firstname": "A name is required"})
 	}
 	number := c.form.Get("number")
 	if number == "" {
-		number = fmt.Sprintf("%03d", len(s.clients)+1)
+		number = fmt.Sprintf("%03d", len(a.clients)+1)
 	}
-	if slices.ContainsFunc(s.clients, func(other *client) bool { return other.number == number }) {
-		return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"number": "Already in use"})
+	if slices.ContainsFunc(a.clients, func(other *client) bool { return other.number == number }) {
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"number": "Already in use"})
 	}
-	made := s.clientOf(number)
+	made := a.clientOf(number)
 	made.name, made.email, made.cell, made.surname, made.company = name, c.form.Get("email"), c.form.Get("cell"), c.form.Get("surname"), c.form.Get("company")
 	if code := c.form.Get("payment_method_code"); code != "" {
 		made.method = code
 	}
-	return item("client", made.wire(s, 0))
+	return item("client", made.wire(a, 0))
 }
 
 // updateClient ignores state, as the real one does.
-func (s *Server) updateClient(found *client, c call) simkit.Reply {
+func (a *Account) updateClient(found *client, c call) simkit.Reply {
 	for field, value := range map[string]*string{"firstname": &found.name, "email": &found.email, "cell": &found.cell, "company": &found.company, "surname": &found.surname} {
 		if c.form.Has(field) {
 			*value = c.form.Get(field)
 		}
 	}
-	if s.options.WithoutObject {
+	if a.s.options.WithoutObject {
 		return done("", nil)
 	}
-	return done("client", found.wire(s, 0))
+	return done("client", found.wire(a, 0))
 }
 
 // addInvoice ignores date, as the real one does.
-func (s *Server) addInvoice(found *client, c call) simkit.Reply {
+func (a *Account) addInvoice(found *client, c call) simkit.Reply {
 	var lines []map[string]any
 	var total int64
 	for n := 0; ; n++ {
@@ -128,17 +128,17 @@ func (s *Server) addInvoice(found *client, c call) simkit.Reply {
 		unit, ok1 := hundredths(field("unit_cost"))
 		quantity, ok2 := hundredths(field("quantity"))
 		if !ok1 || !ok2 {
-			return s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
+			return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
 		}
 		cents := unit * quantity / 100
 		total += cents
 		lines = append(lines, lineWire(n, field("description"), unit, quantity, cents))
 	}
-	return s.invoiced(found, total, lines)
+	return a.invoiced(found, total, lines)
 }
 
 // generateInvoice answers without an object where nothing is due.
-func (s *Server) generateInvoice(found *client, _ call) simkit.Reply {
+func (a *Account) generateInvoice(found *client, _ call) simkit.Reply {
 	if len(found.charges) == 0 {
 		return done("", nil)
 	}
@@ -149,14 +149,14 @@ func (s *Server) generateInvoice(found *client, _ call) simkit.Reply {
 		lines = append(lines, lineWire(n, "Service", cents, 100, cents))
 	}
 	found.charges = nil
-	return s.invoiced(found, total, lines)
+	return a.invoiced(found, total, lines)
 }
 
 // invoiced makes an invoice of today.
-func (s *Server) invoiced(c *client, total int64, lines []map[string]any) simkit.Reply {
-	made := s.bill(c, s.Clock.Now().UTC().Format(time.DateOnly), total)
+func (a *Account) invoiced(c *client, total int64, lines []map[string]any) simkit.Reply {
+	made := a.bill(c, a.s.Clock.Now().UTC().Format(time.DateOnly), total)
 	made.lines = lines
-	return item("invoice", s.wireInvoice(made))
+	return item("invoice", a.wireInvoice(made))
 }
 
 // lineWire is the nth line of an invoice; quantity is in hundredths.
@@ -175,41 +175,41 @@ func hundredths(text string) (int64, bool) {
 	return n, err == nil && n >= 0
 }
 
-func (s *Server) wireInvoice(i *invoice) map[string]any {
+func (a *Account) wireInvoice(i *invoice) map[string]any {
 	number := fmt.Sprintf("%s/%04d", i.client.number, i.id-1055386)
 	lines := []any{}
 	for _, line := range i.lines {
 		lines = append(lines, line)
 	}
-	return map[string]any{"id": i.id, "xid": xid(i.id), "created": i.due + " 09:56:13", "type": "invoice", "state": i.state, "po_number": "", "date": i.due, "due_date": i.due,
+	return map[string]any{"id": i.id, "xid": a.xid(i.id), "created": i.due + " 09:56:13", "type": "invoice", "state": i.state, "po_number": "", "date": i.due, "due_date": i.due,
 		"name": "Invoice " + number, "number": number, "currency": zar, "subtotal": decimal(i.cents), "subtotal_cents": i.cents, "taxes": []any{}, "discount": "0.00",
-		"total": decimal(i.cents), "total_cents": i.cents, "lines": lines, "client": i.client.wire(s, 1),
-		"urls": map[string]any{"view": "https://demo.snapbill.com/invoice/" + xid(i.id) + "/=MzU2NWE1MTUy", "payment": "https://demo.snapbill.com/payment/invoice/" + xid(i.id) + "/=NDI1ODEzYzIw"}}
+		"total": decimal(i.cents), "total_cents": i.cents, "lines": lines, "client": i.client.wire(a, 1),
+		"urls": map[string]any{"view": "https://demo.snapbill.com/invoice/" + a.xid(i.id) + "/=MzU2NWE1MTUy", "payment": "https://demo.snapbill.com/payment/invoice/" + a.xid(i.id) + "/=NDI1ODEzYzIw"}}
 }
 
-func (s *Server) getInvoice(c call) simkit.Reply {
-	for _, i := range s.invoices {
-		if named(c, i.id) {
-			return item("invoice", s.wireInvoice(i))
+func (a *Account) getInvoice(c call) simkit.Reply {
+	for _, i := range a.invoices {
+		if a.named(c, i.id) {
+			return item("invoice", a.wireInvoice(i))
 		}
 	}
-	return s.problem(http.StatusNotFound, "Not found", nil)
+	return a.s.problem(http.StatusNotFound, "Not found", nil)
 }
 
-func (s *Server) listInvoices(c call) simkit.Reply {
+func (a *Account) listInvoices(c call) simkit.Reply {
 	var found []any
-	for _, i := range s.invoices {
-		if s.matches(c, "client_id", strconv.FormatInt(i.client.id, 10)) {
-			found = append(found, s.wireInvoice(i))
+	for _, i := range a.invoices {
+		if a.matches(c, "client_id", strconv.FormatInt(i.client.id, 10)) {
+			found = append(found, a.wireInvoice(i))
 		}
 	}
-	return s.page(c, "invoice", found)
+	return a.page(c, "invoice", found)
 }
 
-func (s *Server) getPaymentMethod(c call) simkit.Reply {
+func (a *Account) getPaymentMethod(c call) simkit.Reply {
 	code := c.PathValue("code")
 	if code != "netcash" && code != "other" {
-		return s.problem(http.StatusNotFound, "Not found", nil)
+		return a.s.problem(http.StatusNotFound, "Not found", nil)
 	}
 	return item("payment_method", method(code, 0))
 }

@@ -17,6 +17,7 @@
 //   - A batch can be deleted (Options.KeepsBatches).
 //   - Filters are honoured (Options.IgnoresFilters).
 //   - Numbers that are not zero are strings (Options.PlainNumbers).
+//   - A wrong login is refused in SnapBill's envelope (Options.BareUnauthorized).
 //
 // Known of the real one, and so here: a client's state and the date of a new
 // invoice are ignored.
@@ -65,6 +66,9 @@ type Options struct {
 	KeepsBatches   bool // state dead is ignored
 	IgnoresFilters bool
 	PlainNumbers   bool
+	// BareUnauthorized answers a wrong login with 401 and no body, which could be
+	// any proxy's.
+	BareUnauthorized bool
 }
 
 // Honours says which calls change the state of a batch; another is accepted
@@ -88,8 +92,9 @@ const (
 	ResubmitQueued                  // success, and everybody is debited again
 )
 
-// Server is the simulated SnapBill.
+// Server is the simulated SnapBill. It has one account; NewAccount adds others.
 type Server struct {
+	*Account
 	simkit.Kit
 	http.Handler
 	URL string
@@ -97,22 +102,25 @@ type Server struct {
 	options Options
 	server  *simkit.Server
 
-	mu       sync.Mutex
-	clients  []*client
-	invoices []*invoice
-	batches  []*run
-	actions  []map[string]any
-	accepted map[string]int // by client number
-	word     string         // the state of every batch, if set
+	mu     sync.Mutex
+	logins map[string]login // by user name
+	word   string           // the state of every batch, if set
+}
+
+type login struct {
+	password string
+	account  *Account
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
-	s := &Server{accepted: make(map[string]int)}
+	s := &Server{logins: make(map[string]login)}
 	if o != nil {
 		s.options = *o
 	}
 	s.options.Username, s.options.Password = cmp.Or(s.options.Username, "demo"), cmp.Or(s.options.Password, "a-password-of-the-simulator")
+	s.Account = s.NewAccount(10608)
+	s.Login(s.options.Username, s.options.Password)
 	s.Handler = s.Kit.Handler(s.operations(), func(simkit.Request) simkit.Reply {
 		return s.problem(http.StatusNotFound, "Command not found", nil)
 	})
@@ -133,13 +141,25 @@ func (s *Server) Config() snapbill.Config {
 	return snapbill.Config{Username: s.options.Username, Password: s.options.Password, BaseURL: s.URL + "/v1", HTTPClient: s.server.HTTPClient()}
 }
 
+// NewAccount adds an account of that number. It has no login yet.
+func (s *Server) NewAccount(id int64) *Account {
+	return &Account{s: s, id: id, accepted: make(map[string]int)}
+}
+
+// Login adds a staff login to the account.
+func (a *Account) Login(username, password string) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.s.logins[username] = login{password, a}
+}
+
 // Accepted counts, by client number, how often a payment was queued for the
 // bank.
-func (s *Server) Accepted() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	accepted := make(map[string]int, len(s.accepted))
-	for number, times := range s.accepted {
+func (a *Account) Accepted() map[string]int {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	accepted := make(map[string]int, len(a.accepted))
+	for number, times := range a.accepted {
 		accepted[number] = times
 	}
 	return accepted
@@ -147,48 +167,48 @@ func (s *Server) Accepted() map[string]int {
 
 // Bill gives a client, new or known, an unpaid invoice. A batch with an action
 // date of that day or later takes it.
-func (s *Server) Bill(number string, due snapbill.Date, cents int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bill(s.clientOf(number), string(due), cents)
+func (a *Account) Bill(number string, due snapbill.Date, cents int64) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.bill(a.clientOf(number), string(due), cents)
 }
 
 // Charge lets a client, new or known, owe what is on no invoice yet, as a
 // service that has come up for renewal does. GenerateInvoice makes it one.
-func (s *Server) Charge(number string, cents int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.clientOf(number)
+func (a *Account) Charge(number string, cents int64) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	c := a.clientOf(number)
 	c.charges = append(c.charges, cents)
 }
 
 // NewBatch makes a batch as somebody does in the web interface, with everybody
 // who is due, and returns its number.
-func (s *Server) NewBatch(action snapbill.Date) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.newBatch("netcash", string(action), true).id
+func (a *Account) NewBatch(action snapbill.Date) int64 {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	return a.newBatch("netcash", string(action), true).id
 }
 
 // AddToBatch adds a client to a batch as somebody does in the web interface.
-func (s *Server) AddToBatch(batchID int64, number string, cents int64) {
-	s.with(batchID, func(b *run) {
+func (a *Account) AddToBatch(batchID int64, number string, cents int64) {
+	a.with(batchID, func(b *run) {
 		if b.state == "ready" {
-			s.pay(b, s.clientOf(number), cents)
+			a.pay(b, a.clientOf(number), cents)
 		}
 	})
 }
 
 // Submit submits a batch as somebody does in the web interface.
-func (s *Server) Submit(batchID int64) { s.with(batchID, func(b *run) { s.submit(b) }) }
+func (a *Account) Submit(batchID int64) { a.with(batchID, func(b *run) { a.submit(b) }) }
 
 // Advance moves a batch one step on: submit, submitted, ok, and then one
 // outcome after the other.
-func (s *Server) Advance(batchID int64) { s.with(batchID, s.advance) }
+func (a *Account) Advance(batchID int64) { a.with(batchID, a.advance) }
 
 // Fail ends a batch in error, as the system does.
-func (s *Server) Fail(batchID int64) {
-	s.with(batchID, func(b *run) {
+func (a *Account) Fail(batchID int64) {
+	a.with(batchID, func(b *run) {
 		b.state = "error"
 		for _, p := range b.payments {
 			p.state = "error"
@@ -197,10 +217,10 @@ func (s *Server) Fail(batchID int64) {
 }
 
 // Bounce returns a payment that was paid.
-func (s *Server) Bounce(number string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.batches {
+func (a *Account) Bounce(number string) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	for _, b := range a.batches {
 		for _, p := range b.payments {
 			if p.client.number == number && p.state == "paid" {
 				p.state = "bounce"
@@ -210,12 +230,26 @@ func (s *Server) Bounce(number string) {
 }
 
 // FinishAll brings every submitted batch to its end.
-func (s *Server) FinishAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.batches {
-		for s.advance(b); b.state == "submitted" || b.state == "ok" && b.pending() > 0; {
-			s.advance(b)
+func (a *Account) FinishAll() {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	for _, b := range a.batches {
+		for a.advance(b); b.state == "submitted" || b.state == "ok" && b.pending() > 0; {
+			a.advance(b)
+		}
+	}
+}
+
+// Mark gives the payments of a client another state, whatever the word. Only
+// pending, paid, bounce and refuted have a bucket in the totals.
+func (a *Account) Mark(number, state string) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	for _, b := range a.batches {
+		for _, p := range b.payments {
+			if p.client.number == number {
+				p.state = state
+			}
 		}
 	}
 }
@@ -235,10 +269,10 @@ func (s *Server) Break(scenario simkit.Scenario) {
 	}
 }
 
-func (s *Server) with(batchID int64, do func(*run)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.batches {
+func (a *Account) with(batchID int64, do func(*run)) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	for _, b := range a.batches {
 		if b.id == batchID {
 			do(b)
 			return
@@ -256,7 +290,7 @@ type call struct {
 // operations registers each command twice: with the suffix .json, and without.
 func (s *Server) operations() []simkit.Operation {
 	var all []simkit.Operation
-	add := func(name, method, path string, serve func(call) simkit.Reply) {
+	add := func(name, method, path string, serve func(*Account, call) simkit.Reply) {
 		for _, suffix := range []string{".json", ""} {
 			if method == http.MethodGet && suffix != "" {
 				continue // Its last segment is a parameter.
@@ -266,60 +300,68 @@ func (s *Server) operations() []simkit.Operation {
 			}})
 		}
 	}
-	post := func(name, path string, serve func(call) simkit.Reply) { add(name, http.MethodPost, path, serve) }
-	post("GetBatch", "/batch/{id}/get", s.onBatch(s.getBatch))
-	post("ListBatches", "/batch/list", s.listBatches)
-	post("AddBatch", "/batch/add", s.addBatch)
-	post("UpdateBatch", "/batch/{id}/update", s.onBatch(s.updateBatch))
-	post("SetBatchState", "/batch/{id}/set_state", s.onBatch(s.setBatchState))
-	post("GetPayment", "/payment/{id}/get", s.getPayment)
-	post("ListPayments", "/payment/list", s.listPayments)
-	post("GetClient", "/client/{id}/get", s.onClient(func(c *client, _ call) simkit.Reply { return item("client", c.wire(s, 0)) }))
-	post("ListClients", "/client/list", s.listClients)
-	post("AddClient", "/client/add", s.addClient)
-	post("UpdateClient", "/client/{id}/update", s.onClient(s.updateClient))
-	post("AddInvoice", "/client/{id}/add_invoice", s.onClient(s.addInvoice))
-	post("GenerateInvoice", "/client/{id}/generate_invoice", s.onClient(s.generateInvoice))
-	post("GetInvoice", "/invoice/{id}/get", s.getInvoice)
-	post("ListInvoices", "/invoice/list", s.listInvoices)
-	post("GetPaymentMethod", "/payment_method/{code}/get", s.getPaymentMethod)
-	post("ListPaymentMethods", "/payment_method/list", func(c call) simkit.Reply {
-		return s.page(c, "payment_method", []any{method("netcash", 0), method("other", 0)})
+	post := func(name, path string, serve func(*Account, call) simkit.Reply) {
+		add(name, http.MethodPost, path, serve)
+	}
+	post("GetBatch", "/batch/{id}/get", onBatch((*Account).getBatch))
+	post("ListBatches", "/batch/list", (*Account).listBatches)
+	post("AddBatch", "/batch/add", (*Account).addBatch)
+	post("UpdateBatch", "/batch/{id}/update", onBatch((*Account).updateBatch))
+	post("SetBatchState", "/batch/{id}/set_state", onBatch((*Account).setBatchState))
+	post("GetPayment", "/payment/{id}/get", (*Account).getPayment)
+	post("ListPayments", "/payment/list", (*Account).listPayments)
+	post("GetClient", "/client/{id}/get", onClient(func(a *Account, c *client, _ call) simkit.Reply { return item("client", c.wire(a, 0)) }))
+	post("ListClients", "/client/list", (*Account).listClients)
+	post("AddClient", "/client/add", (*Account).addClient)
+	post("UpdateClient", "/client/{id}/update", onClient((*Account).updateClient))
+	post("AddInvoice", "/client/{id}/add_invoice", onClient((*Account).addInvoice))
+	post("GenerateInvoice", "/client/{id}/generate_invoice", onClient((*Account).generateInvoice))
+	post("GetInvoice", "/invoice/{id}/get", (*Account).getInvoice)
+	post("ListInvoices", "/invoice/list", (*Account).listInvoices)
+	post("GetPaymentMethod", "/payment_method/{code}/get", (*Account).getPaymentMethod)
+	post("ListPaymentMethods", "/payment_method/list", func(a *Account, c call) simkit.Reply {
+		return a.page(c, "payment_method", []any{method("netcash", 0), method("other", 0)})
 	})
-	post("GetCurrency", "/currency/{code}/get", func(c call) simkit.Reply {
+	post("GetCurrency", "/currency/{code}/get", func(a *Account, c call) simkit.Reply {
 		if c.PathValue("code") != "ZAR" {
 			return s.problem(http.StatusNotFound, "Not found", nil)
 		}
 		return item("currency", zar)
 	})
-	post("ListCurrencies", "/currency/list", func(c call) simkit.Reply { return s.page(c, "currency", []any{zar}) })
-	post("CurrentAccount", "/account/current", func(call) simkit.Reply {
-		account := accountWire(0)
+	post("ListCurrencies", "/currency/list", func(a *Account, c call) simkit.Reply { return a.page(c, "currency", []any{zar}) })
+	post("CurrentAccount", "/account/current", func(a *Account, _ call) simkit.Reply {
+		account := a.wireAccount(0)
 		account["settings"] = map[string]any{}
 		return item("account", account)
 	})
-	post("GetAction", "/action/{id}/get", s.getAction)
-	post("ListActions", "/action/list", func(c call) simkit.Reply {
+	post("GetAction", "/action/{id}/get", (*Account).getAction)
+	post("ListActions", "/action/list", func(a *Account, c call) simkit.Reply {
 		var all []any
-		for _, a := range s.actions {
-			all = append(all, a)
+		for _, action := range a.actions {
+			all = append(all, action)
 		}
-		return s.page(c, "action", all)
+		return a.page(c, "action", all)
 	})
-	add("Index", http.MethodGet, "/{class}", s.index)
-	add("Form", http.MethodGet, "/{class}/{command}", s.form)
-	add("ObjectForm", http.MethodGet, "/{class}/{id}/{command}", s.form)
+	add("Index", http.MethodGet, "/{class}", (*Account).index)
+	add("Form", http.MethodGet, "/{class}/{command}", (*Account).form)
+	add("ObjectForm", http.MethodGet, "/{class}/{id}/{command}", (*Account).form)
 	return all
 }
 
 // serve checks what every call has in common. The real service may answer with
 // a page for people where nobody asks for JSON.
-func (s *Server) serve(r simkit.Request, serve func(call) simkit.Reply) simkit.Reply {
+func (s *Server) serve(r simkit.Request, serve func(*Account, call) simkit.Reply) simkit.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	username, password, ok := r.BasicAuth()
-	if !ok || username != s.options.Username || password != s.options.Password {
-		return simkit.Reply{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Basic realm="SnapBill API"`}}}
+	username, password, _ := r.BasicAuth()
+	known, ok := s.logins[username]
+	if !ok || known.password != password {
+		reply := s.problem(http.StatusUnauthorized, "Login failed", nil)
+		if s.options.BareUnauthorized {
+			reply = simkit.Reply{Status: http.StatusUnauthorized, Header: http.Header{}}
+		}
+		reply.Header.Set("WWW-Authenticate", `Basic realm="SnapBill API"`)
+		return reply
 	}
 	if !strings.HasSuffix(r.URL.Path, ".json") && r.Header.Get("Accept") != "application/json" {
 		return simkit.Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><body>SnapBill API</body></html>")}
@@ -333,7 +375,7 @@ func (s *Server) serve(r simkit.Request, serve func(call) simkit.Reply) simkit.R
 			}
 		}
 	}
-	return serve(c)
+	return serve(known.account, c)
 }
 
 func encode(status int, v any) simkit.Reply {
