@@ -3,8 +3,23 @@
 //
 // The file belongs to one account at one provider, is readable only by its
 // owner, and is open in one process at a time. It holds the accounts and
-// amounts of the items of every batch, and no credential. Beside it, in a file
-// of the same name with .written, is the number of entries that it must have.
+// amounts of the items of every batch, and no credential.
+//
+// # What an entry costs
+//
+// An entry is one transaction of bolt in one file. Appends that wait at the
+// same time share a transaction. The items of a draft are written once for
+// each history, whatever the number of its entries.
+//
+// # Older copies
+//
+// A copy of the file that was made earlier does not know what was sent since.
+// Beside the file, in one of the same name with .written, is the number of
+// entries that the file must have. Open refuses a file with fewer. The number
+// is written after every entry and made durable when the journal is opened and
+// closed. So an older copy is not noticed in two cases: if both files were
+// restored together, and if the machine lost its power in the seconds before.
+// After a restored backup, ask the service about every batch since.
 package boltjournal
 
 import (
@@ -18,12 +33,14 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -38,28 +55,40 @@ import (
 // format is the version of the file's layout.
 const format = 2
 
-// The layout: one bucket with facts about the file, one with a bucket for
-// every history, one with the keys of the open ones, one with the names that
-// are claimed, one with the sequences.
+// The layout.
 var (
-	metaBucket      = []byte("meta")
-	historiesBucket = []byte("histories")
-	openBucket      = []byte("open")
-	claimsBucket    = []byte("claims")
-	sequencesBucket = []byte("sequences")
+	metaBucket      = []byte("meta")      // facts about the file
+	historiesBucket = []byte("histories") // a bucket for every history, with its entries
+	itemsBucket     = []byte("items")     // the lists of items that the entries of a history name
+	openBucket      = []byte("open")      // the keys of the histories that are not done
+	prunedBucket    = []byte("pruned")    // what is left of the histories that were removed
+	claimsBucket    = []byte("claims")    // the holder of every name that is claimed
+	sequencesBucket = []byte("sequences") // the last number of every sequence
+)
+
+// A page is what one transaction reads of many histories.
+const (
+	pageKeys  = 1000
+	pageBytes = 4 << 20
 )
 
 // Journal is a batch.Journal in a file.
 type Journal struct {
 	locks         batch.Locks
-	db            *bbolt.DB
 	owner         record.Owner
-	witness       string // the file beside it that remembers how much was written
+	db            *bbolt.DB
+	file          *os.File // of db
+	counted       string   // the path of the file that remembers how much was written
+	count         *os.File // that file
 	syncDirectory func(path string) error
 
+	queueing sync.Mutex
+	queue    []*change // those that wait for mu
+
 	mu       sync.Mutex
-	written  int   // entries in the file
+	written  int   // entries that were written to the file
 	poisoned error // the first failed write: nothing is written after it
+	closed   bool
 }
 
 // Open opens the journal at path, or creates it, for the account of owner (as
@@ -68,7 +97,7 @@ type Journal struct {
 // It refuses, with an error that says what to do, a file that belongs to
 // another provider, environment or account, that another process has open,
 // that others can read or write, that is damaged or cut short, that is older
-// than what was last written here, or that a newer version has written.
+// than what was last written here, or that another version has written.
 func Open(path string, owner batch.Info) (*Journal, error) {
 	return open(path, owner, syncDirectory)
 }
@@ -78,26 +107,63 @@ func open(path string, owner batch.Info, syncDirectory func(path string) error) 
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{owner: account, witness: path + ".written", syncDirectory: syncDirectory}
+	j := &Journal{owner: account, counted: path + ".written", syncDirectory: syncDirectory}
 	if err := checkDirectory(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	for _, file := range []string{path, j.witness} {
+	for _, file := range []string{path, j.counted} {
 		if err := checkFile(file); err != nil {
 			return nil, fmt.Errorf("journal %s: %w", file, err)
 		}
 	}
-	if j.db, err = openFile(path); err != nil {
+	if err := guarded(func() error { return j.openFile(path) }); err != nil {
+		_ = j.file.Close() // A panic has left it open, and locked.
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	if err := j.check(); err != nil {
+	if err := guarded(j.check); err != nil {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.db.Close())
 	}
 	return j, nil
 }
 
 // Close closes the file. Locks that are held stay held.
-func (j *Journal) Close() error { return j.db.Close() }
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return nil
+	}
+	j.closed = true
+	err := errors.Join(j.count.Sync(), j.count.Close())
+	if errors.As(j.poisoned, new(faultError)) {
+		// The database may have kept its own lock when it faulted.
+		return errors.Join(err, j.file.Close())
+	}
+	return errors.Join(err, j.db.Close())
+}
+
+// guarded runs f, which reads the file. A damaged file can make bolt panic, or
+// fault on memory that the file no longer backs: that is an error like any
+// other.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = faultError{damaged(p)}
+		}
+	}()
+	return f()
+}
+
+// A faultError is a panic in the middle of a transaction.
+type faultError struct{ error }
+
+func (e faultError) Unwrap() error { return e.error }
+
+// view reads the file.
+func (j *Journal) view(read func(*bbolt.Tx) error) error {
+	return guarded(func() error { return j.db.View(read) })
+}
 
 // checkDirectory refuses one where somebody else could put a file.
 func checkDirectory(path string) error {
@@ -127,31 +193,31 @@ func checkFile(path string) error {
 	return nil
 }
 
-// openFile opens the database. A damaged file can make it panic, or fault on
-// memory that the file no longer backs: that is an error like any other.
-func openFile(path string) (db *bbolt.DB, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged(p)
-		}
-	}()
-	// Without NoFreelistSync it would already write to a file that another
-	// program keeps without its free list.
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoFreelistSync: true})
+func (j *Journal) openFile(path string) (err error) {
+	j.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: time.Second,
+		// Without it bolt would already write to a file that another program
+		// keeps without its free list.
+		NoFreelistSync: true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (file *os.File, err error) {
+			file, err = os.OpenFile(name, flag, mode)
+			j.file = file
+			return file, err
+		},
+	})
 	var refused syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, errors.New("another process has it open: stop that one, or share a journal on a database")
+		return errors.New("another process has it open: stop that one, or share a journal on a database")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%w: run as the user who owns it", err)
+		return fmt.Errorf("%w: run as the user who owns it", err)
 	case errors.As(err, &refused):
-		return nil, fmt.Errorf("cannot be opened: %w", err)
+		return fmt.Errorf("cannot be opened: %w", err)
 	case err != nil:
-		return nil, damaged(err)
+		return damaged(err)
 	}
-	db.NoFreelistSync = false
-	return db, nil
+	j.db.NoFreelistSync = false
+	return nil
 }
 
 func damaged(cause any) error {
@@ -160,14 +226,8 @@ func damaged(cause any) error {
 
 // check verifies every byte that an old file keeps, and makes a new one this
 // owner's. A file that is refused stays as it was.
-func (j *Journal) check() (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged(p)
-		}
-	}()
-	whose, err := json.Marshal([]string{j.owner.Provider, j.owner.Account})
+func (j *Journal) check() error {
+	owner, err := json.Marshal([]string{j.owner.Provider, j.owner.Account})
 	if err != nil {
 		return err
 	}
@@ -177,20 +237,20 @@ func (j *Journal) check() (err error) {
 			isNew = true
 			return nil
 		}
-		j.written, err = verify(tx, whose)
+		j.written, err = verify(tx, owner)
 		return err
 	}); err != nil {
 		return err
 	}
-	if err := j.checkWitness(); err != nil {
+	if err := j.checkCount(); err != nil {
 		return err
 	}
 	if isNew {
-		if err := j.db.Update(func(tx *bbolt.Tx) error { return create(tx, whose) }); err != nil {
+		if err := j.db.Update(func(tx *bbolt.Tx) error { return create(tx, owner) }); err != nil {
 			return err
 		}
 	}
-	return j.remember() // And with it, that there is a journal.
+	return j.watch() // And with it, that there is a journal.
 }
 
 // verify returns the number of entries in a file that is sound and of owner.
@@ -205,55 +265,69 @@ func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
 	if have := meta.Get([]byte("owner")); !bytes.Equal(have, owner) {
 		return 0, fmt.Errorf("belongs to %s, not to %s: open the journal of that account, or name a new file", have, owner)
 	}
-	histories, claims, count := tx.Bucket(historiesBucket), tx.Bucket(claimsBucket), 0
-	if err := histories.ForEachBucket(func(name []byte) error {
-		history, err := read(histories, name)
-		if err != nil {
-			return err
-		}
-		written += len(history)
-		names := held(history)
-		count += len(names)
-		for claimed := range names {
+	claims, held := tx.Bucket(claimsBucket), 0
+	holds := func(name []byte, names []string) error {
+		held += len(names)
+		for _, claimed := range names {
 			if holder, err := holderOf(claims, claimed); err != nil || !bytes.Equal(holder, name) {
 				return damaged(fmt.Sprintf("the name %q, which %s holds, is not in the list of names", claimed, name))
 			}
 		}
+		return nil
+	}
+	if err := tx.Bucket(historiesBucket).ForEachBucket(func(name []byte) error {
+		history, _, err := read(tx, name, func(digest string, text []byte) ([]batch.Item, error) {
+			return nil, record.Check(digest, text) // What has its digest can be read.
+		})
+		if err != nil {
+			return err
+		}
+		written += len(history)
 		done := history[len(history)-1].Kind == batch.EntryDone
 		if listed := tx.Bucket(openBucket).Get(name) != nil; listed == done {
 			return damaged("the list of open batches is wrong")
 		}
-		return nil
+		return holds(name, heldBy(history))
+	}); err != nil {
+		return 0, err
+	}
+	if err := tx.Bucket(prunedBucket).ForEach(func(name, _ []byte) error {
+		rest, err := readPruned(tx, name)
+		if err != nil {
+			return err
+		}
+		written += rest.Entries
+		return holds(name, rest.Names)
 	}); err != nil {
 		return 0, err
 	}
 	if have := meta.Get([]byte("entries")); string(have) != strconv.Itoa(written) {
 		return 0, damaged(fmt.Sprintf("%s entries were written, and there are %d", have, written))
 	}
-	if listed := claims.Stats().KeyN; listed != count {
-		return 0, damaged(fmt.Sprintf("%d names are claimed, and %d are in the list of names", count, listed))
+	if listed := claims.Stats().KeyN; listed != held {
+		return 0, damaged(fmt.Sprintf("%d names are claimed, and %d are in the list of names", held, listed))
 	}
 	return written, verifySequences(tx)
 }
 
-// held returns the names that a history holds. No other history decides about
-// them: only the holder can release a name.
-func held(history []batch.Entry) map[string]bool {
-	names := make(map[string]bool)
+// heldBy returns the names that a history holds. No other history decides
+// about them: only the holder can release a name.
+func heldBy(history []batch.Entry) (names []string) {
+	held := make(map[string]bool)
 	for _, e := range history {
 		for _, name := range e.Releases {
-			delete(names, name)
+			delete(held, name)
 		}
 		for _, name := range e.Claims {
-			names[name] = true
+			held[name] = true
 		}
 	}
-	return names
+	return slices.Sorted(maps.Keys(held))
 }
 
 // create lays out a file that has nothing in it.
 func create(tx *bbolt.Tx, owner []byte) error {
-	for _, name := range [][]byte{metaBucket, historiesBucket, openBucket, claimsBucket, sequencesBucket} {
+	for _, name := range [][]byte{metaBucket, historiesBucket, itemsBucket, openBucket, prunedBucket, claimsBucket, sequencesBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
@@ -265,33 +339,32 @@ func create(tx *bbolt.Tx, owner []byte) error {
 		meta.Put([]byte("entries"), []byte("0")))
 }
 
-// checkWitness refuses a file that holds less than was once written here: an
-// old copy does not know what has been sent since.
-func (j *Journal) checkWitness() error {
-	text, err := os.ReadFile(j.witness)
+// checkCount refuses a file that holds less than was once written here: an
+// older copy does not know what has been sent since.
+func (j *Journal) checkCount() error {
+	text, err := os.ReadFile(j.counted)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	once, err := strconv.ParseUint(string(text), 10, 32)
+	once, err := strconv.ParseUint(strings.TrimSuffix(string(text), "\n"), 10, 32)
 	if err != nil {
 		return fmt.Errorf("cannot be told from an older copy, as %s says %q: "+
-			"restore that file, or remove it once the service was asked about every batch since", j.witness, text)
+			"restore that file, or remove it once the service was asked about every batch since", j.counted, text)
 	}
 	if int(once) > j.written {
 		return fmt.Errorf("holds %d entries, but %d were written: it is an older copy, which does not know what was sent since; "+
-			"restore the newest, or remove %s once the service was asked about every batch since", j.written, once, j.witness)
+			"restore the newest, or remove %s once the service was asked about every batch since", j.written, once, j.counted)
 	}
 	return nil
 }
 
-// remember writes down beside the file how many entries it holds, whole or not
-// at all, and makes both files outlast a power cut. A crash can leave the
-// number behind by the newest entry; it is never ahead.
-func (j *Journal) remember() error {
-	next := j.witness + ".new"
+// watch writes the number of entries into a new file beside the journal, whole
+// or not at all, and makes both files outlast a power cut.
+func (j *Journal) watch() error {
+	next := j.counted + ".new"
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -300,15 +373,28 @@ func (j *Journal) remember() error {
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(strconv.Itoa(j.written))
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+	_, err = file.Write(j.number())
+	if err := errors.Join(err, file.Sync(), file.Close(), os.Rename(next, j.counted)); err != nil {
 		return err
 	}
-	if err := os.Rename(next, j.witness); err != nil {
+	if j.count, err = os.OpenFile(j.counted, os.O_WRONLY, 0); err != nil {
 		return err
 	}
-	return j.syncDirectory(filepath.Dir(j.witness))
+	if err := j.syncDirectory(filepath.Dir(j.counted)); err != nil {
+		return errors.Join(err, j.count.Close())
+	}
+	return nil
 }
+
+// remember writes the number of entries over the last one. It is not synced:
+// a power cut can leave the number behind, and never ahead.
+func (j *Journal) remember() error {
+	_, err := j.count.WriteAt(j.number(), 0)
+	return err
+}
+
+// number has one length, so that it is always written over the last one whole.
+func (j *Journal) number() []byte { return fmt.Appendf(nil, "%020d\n", j.written) }
 
 // syncDirectory makes the names in a directory durable, where the system can.
 func syncDirectory(path string) error {
@@ -323,28 +409,28 @@ func syncDirectory(path string) error {
 	return errors.Join(err, directory.Close())
 }
 
-// History returns the entries of key, oldest first.
-func (j *Journal) History(_ context.Context, key batch.Key) (history []batch.Entry, err error) {
-	if err := j.owner.Refuse(key); err != nil {
-		return nil, err
-	}
-	err = j.db.View(func(tx *bbolt.Tx) error {
-		histories := tx.Bucket(historiesBucket)
-		if histories.Bucket(name(key)) == nil {
-			return nil
-		}
-		history, err = read(histories, name(key))
-		return err
-	})
-	return history, err
-}
-
 // Lock waits until key is free or ctx ends.
 func (j *Journal) Lock(ctx context.Context, key batch.Key) (unlock func(), err error) {
 	if err := j.owner.Refuse(key); err != nil {
 		return nil, err
 	}
 	return j.locks.Lock(ctx, key)
+}
+
+// History returns the entries of key, oldest first. Entries may share their
+// items. The history of a key that was pruned is ErrConflict.
+func (j *Journal) History(_ context.Context, key batch.Key) (history []batch.Entry, err error) {
+	if err := j.owner.Refuse(key); err != nil {
+		return nil, err
+	}
+	err = j.view(func(tx *bbolt.Tx) error {
+		if tx.Bucket(historiesBucket).Bucket(name(key)) == nil {
+			return unpruned(tx, key)
+		}
+		history, _, err = read(tx, name(key), make(record.Lists).Get)
+		return err
+	})
+	return history, err
 }
 
 // Append adds the next entry to the history of key, on the disk. An entry that
@@ -357,16 +443,17 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(e)
+	text, lists, err := record.Encode(key, e)
 	if err != nil {
-		return &batch.Error{Kind: batch.ErrInvalid, Op: "Journal",
-			Message: fmt.Sprintf("entry %d of %q cannot be written down", e.Seq, key.Reference), Err: err}
+		return err
 	}
 	return j.write(func(tx *bbolt.Tx) error {
 		seq, last := 1, name(key)
 		if bucket := tx.Bucket(historiesBucket).Bucket(name(key)); bucket != nil {
 			k, v := bucket.Cursor().Last()
 			seq, last = int(binary.BigEndian.Uint64(k))+1, v[:sha256.Size]
+		} else if err := unpruned(tx, key); err != nil {
+			return err
 		}
 		if e.Seq != seq {
 			return &batch.Error{Kind: batch.ErrConflict, Op: "Journal",
@@ -374,6 +461,14 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 		}
 		if err := claim(tx.Bucket(claimsBucket), name(key), claims, releases); err != nil {
 			return err
+		}
+		items := tx.Bucket(itemsBucket)
+		for _, list := range lists {
+			if at := itemsName(name(key), list.Digest); items.Get(at) == nil {
+				if err := items.Put(at, list.Text); err != nil {
+					return err
+				}
+			}
 		}
 		bucket, err := tx.Bucket(historiesBucket).CreateBucketIfNotExists(name(key))
 		if err != nil {
@@ -436,36 +531,184 @@ func holderOf(names *bbolt.Bucket, name string) ([]byte, error) {
 	return text[sha256.Size:], nil
 }
 
-// Open yields the histories that are not done. A journal has one owner: asking
-// for another is ErrInvalid.
+// Open yields the histories that are not done, each as it was when its page
+// was read. A journal has one owner: asking for another is ErrInvalid.
 func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
 		if err := j.owner.RefuseAccount(provider, account); err != nil {
 			yield(batch.History{}, err)
 			return
 		}
-		var open []batch.Key
-		err := j.db.View(func(tx *bbolt.Tx) error {
-			return tx.Bucket(openBucket).ForEach(func(k, _ []byte) error {
-				var key batch.Key
-				if err := json.Unmarshal(k, &key); err != nil {
-					return err
+		for after, more := []byte{}, true; more; {
+			err := ctx.Err()
+			var page []found
+			if err == nil {
+				page, after, more, err = j.page(openBucket, after, nil)
+			}
+			// The transaction is over before anything else can want to write.
+			for _, f := range page {
+				if !yield(f.History, f.err) {
+					return
 				}
-				open = append(open, key)
-				return nil
-			})
-		})
-		// The transaction is over before anything else can want to write.
-		for _, key := range open {
-			entries, err := j.History(ctx, key)
-			if !yield(batch.History{Key: key, Entries: entries}, err) {
+			}
+			if err != nil {
+				yield(batch.History{}, err)
 				return
 			}
 		}
-		if err != nil {
-			yield(batch.History{}, err)
-		}
 	}
+}
+
+// found is a history, or why it cannot be read.
+type found struct {
+	batch.History
+	err error
+}
+
+// page reads the next histories that a bucket names, after the given name.
+// Where wanted is set, only those that it wants. It returns the last name, and
+// whether more may follow.
+func (j *Journal) page(names, after []byte, wanted func([]batch.Entry) bool) (page []found, last []byte, more bool, err error) {
+	err = j.view(func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket(names).Cursor()
+		at, _ := cursor.Seek(after)
+		if at != nil && bytes.Equal(at, after) {
+			at, _ = cursor.Next()
+		}
+		for keys, size := 0, 0; at != nil; at, _ = cursor.Next() {
+			if keys == pageKeys || size >= pageBytes {
+				more = true
+				return nil
+			}
+			last = bytes.Clone(at)
+			f := found{}
+			if err := json.Unmarshal(at, &f.Key); err != nil {
+				return damaged(err)
+			}
+			f.err = guarded(func() (err error) { // One that is damaged hides no other.
+				var bytes int
+				f.Entries, bytes, err = read(tx, at, make(record.Lists).Get)
+				size += bytes
+				return err
+			})
+			if f.err != nil || wanted == nil || wanted(f.Entries) {
+				page = append(page, f)
+			}
+			keys++
+		}
+		return nil
+	})
+	return page, last, more, err
+}
+
+// Prune removes the histories that are done and whose last entry was made
+// before a time. Each is first given to archive, which must have made it
+// durable when it returns nil; with an error Prune ends. A crash in between
+// gives a history to archive again. It returns how many it has removed.
+//
+// A key whose history was removed stays used: History and Append return
+// ErrConflict, so that no batch is ever sent again under its reference. The
+// names that it holds stay claimed. The file does not become smaller: new
+// entries use the space.
+func (j *Journal) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error) {
+	old := func(entries []batch.Entry) bool {
+		last := entries[len(entries)-1]
+		return last.Kind == batch.EntryDone && last.At.Before(before)
+	}
+	for after, more := []byte{}, true; more && err == nil; {
+		var page []found
+		if page, after, more, err = j.page(historiesBucket, after, old); err != nil {
+			return pruned, err
+		}
+		archived := 0
+		for _, f := range page {
+			if err = cmp.Or(ctx.Err(), f.err); err == nil {
+				err = archive(f.History)
+			}
+			if err != nil {
+				break
+			}
+			archived++
+		}
+		if archived == 0 {
+			continue
+		}
+		removed := 0
+		if failed := j.write(func(tx *bbolt.Tx) error {
+			for _, f := range page[:archived] {
+				gone, err := remove(tx, f.History)
+				if err != nil {
+					return err
+				}
+				if gone {
+					removed++
+				}
+			}
+			return nil
+		}); failed != nil {
+			return pruned, errors.Join(err, failed)
+		}
+		pruned += removed
+	}
+	return pruned, err
+}
+
+// rest is what is left of a history that was removed.
+type rest struct {
+	Entries int       `json:"entries"`         // how many it had
+	Names   []string  `json:"names,omitempty"` // what it holds
+	At      time.Time `json:"at"`              // of its last entry
+}
+
+// remove removes a history, unless it went on since it was read.
+func remove(tx *bbolt.Tx, h batch.History) (gone bool, err error) {
+	name := name(h.Key)
+	history := tx.Bucket(historiesBucket).Bucket(name)
+	if history == nil {
+		return false, nil
+	}
+	if last, _ := history.Cursor().Last(); int(binary.BigEndian.Uint64(last)) != len(h.Entries) {
+		return false, nil
+	}
+	text, err := json.Marshal(rest{len(h.Entries), heldBy(h.Entries), h.Entries[len(h.Entries)-1].At})
+	if err != nil {
+		return false, err
+	}
+	var lists [][]byte
+	cursor := tx.Bucket(itemsBucket).Cursor()
+	for prefix, at := itemsName(name, ""), []byte(nil); ; {
+		if at == nil {
+			at, _ = cursor.Seek(prefix)
+		} else {
+			at, _ = cursor.Next()
+		}
+		if !bytes.HasPrefix(at, prefix) {
+			break
+		}
+		lists = append(lists, bytes.Clone(at))
+	}
+	for _, list := range lists {
+		err = errors.Join(err, tx.Bucket(itemsBucket).Delete(list))
+	}
+	return true, errors.Join(err,
+		tx.Bucket(historiesBucket).DeleteBucket(name),
+		tx.Bucket(prunedBucket).Put(name, append(seal(name, text), text...)))
+}
+
+// unpruned returns ErrConflict if the history of key was removed.
+func unpruned(tx *bbolt.Tx, key batch.Key) error {
+	if tx.Bucket(prunedBucket).Get(name(key)) != nil {
+		return record.Pruned(key)
+	}
+	return nil
+}
+
+func readPruned(tx *bbolt.Tx, name []byte) (r rest, err error) {
+	text := tx.Bucket(prunedBucket).Get(name)
+	if len(text) < sha256.Size || !bytes.Equal(seal(name, text[sha256.Size:]), text[:sha256.Size]) {
+		return r, damaged("what is left of a pruned history has a broken seal")
+	}
+	return r, json.Unmarshal(text[sha256.Size:], &r)
 }
 
 // Next returns the next number of a sequence.
@@ -490,29 +733,84 @@ func (j *Journal) Next(_ context.Context, sequence string, first int64) (next in
 	return next, nil
 }
 
-// write runs one durable transaction, unless one has failed before.
-func (j *Journal) write(change func(*bbolt.Tx) error) error {
+// A change waits for its turn, and then goes onto the disk together with all
+// that wait beside it.
+type change struct {
+	do   func(*bbolt.Tx) error
+	done bool
+	err  error
+}
+
+// errUnchanged ends a transaction in which every change was refused.
+var errUnchanged = errors.New("unchanged")
+
+// write runs do in a durable transaction, unless one has failed before. Where
+// do returns a conflict it must have changed nothing: the changes beside it are
+// written, and the journal goes on.
+func (j *Journal) write(do func(*bbolt.Tx) error) error {
+	c := &change{do: do}
+	j.queueing.Lock()
+	j.queue = append(j.queue, c)
+	j.queueing.Unlock()
+
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if c.done {
+		return c.err // Another caller had its turn first, and took this change along.
+	}
+	j.queueing.Lock()
+	together := j.queue
+	j.queue = nil
+	j.queueing.Unlock()
+	err := j.commit(together)
+	for _, c := range together {
+		if c.done = true; err != nil {
+			c.err = err
+		}
+	}
+	return c.err
+}
+
+func (j *Journal) commit(together []*change) error {
 	if j.poisoned != nil {
 		return fmt.Errorf("the journal has failed before and must be opened anew: %w", j.poisoned)
 	}
-	written := j.written
-	err := j.db.Update(change)
-	if err == nil && j.written > written {
+	err := guarded(func() error {
+		return j.db.Update(func(tx *bbolt.Tx) error {
+			result := errUnchanged
+			for _, c := range together {
+				if c.err = c.do(tx); c.err == nil {
+					result = nil
+				} else if !errors.Is(c.err, batch.ErrConflict) {
+					return c.err
+				}
+			}
+			return result
+		})
+	})
+	if err == errUnchanged { //nolint:errorlint // It is never wrapped.
+		return nil
+	}
+	if err == nil {
 		err = j.remember()
 	}
-	if err != nil && !errors.Is(err, batch.ErrConflict) {
-		j.poisoned = err
-	}
+	j.poisoned = err
 	return err
 }
 
-// read returns a history, each entry verified against the chain of seals.
-func read(histories *bbolt.Bucket, name []byte) ([]batch.Entry, error) {
-	var history []batch.Entry
-	last := name
-	err := histories.Bucket(name).ForEach(func(k, v []byte) error {
+// read returns a history, each entry verified against the chain of seals, and
+// how many bytes it takes.
+func read(tx *bbolt.Tx, name []byte, decode func(digest string, text []byte) ([]batch.Item, error)) (history []batch.Entry, size int, err error) {
+	last, items := name, tx.Bucket(itemsBucket)
+	counted := make(map[string]bool)
+	list := func(digest string) ([]batch.Item, error) {
+		text := items.Get(itemsName(name, digest))
+		if !counted[digest] {
+			counted[digest], size = true, size+len(text)
+		}
+		return decode(digest, text)
+	}
+	err = tx.Bucket(historiesBucket).Bucket(name).ForEach(func(k, v []byte) error {
 		fault := func(what string) error {
 			return fmt.Errorf("entry %d is damaged (%s): keep the file, and restore a good copy", len(history)+1, what)
 		}
@@ -522,15 +820,15 @@ func read(histories *bbolt.Bucket, name []byte) ([]batch.Entry, error) {
 		if len(v) < sha256.Size || !bytes.Equal(seal(last, v[sha256.Size:]), v[:sha256.Size]) {
 			return fault("broken seal")
 		}
-		last = v[:sha256.Size]
-		var e batch.Entry
-		if err := json.Unmarshal(v[sha256.Size:], &e); err != nil {
+		last, size = v[:sha256.Size], size+len(v)
+		e, err := record.Decode(v[sha256.Size:], list)
+		if err != nil {
 			return fault(err.Error())
 		}
 		history = append(history, e)
 		return nil
 	})
-	return history, err
+	return history, size, err
 }
 
 // verifySequences refuses numbers that are not those written last.
@@ -563,4 +861,10 @@ func name(key batch.Key) []byte {
 	// Three strings always marshal.
 	text, _ := json.Marshal(key)
 	return text
+}
+
+// itemsName is the name of a list of items of a history. No name of a history
+// has a NUL.
+func itemsName(history []byte, digest string) []byte {
+	return slices.Concat(history, []byte{0}, []byte(digest))
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -225,16 +226,17 @@ func TestTheDirectoryIsSynced(t *testing.T) {
 		for _, f := range files {
 			names += " " + f.Name()
 		}
-		count, _ := os.ReadFile(path + ".written")
-		synced = append(synced, strings.TrimSpace(names)+" "+string(count))
+		synced = append(synced, strings.TrimSpace(names)+" "+count(t, path))
 		return err
 	}
 	j, err := boltjournal.OpenWith(path, owner, sync)
 	require.NoError(t, err)
 	require.Equal(t, []string{"journal journal.written 0"}, synced, "before Open returns")
 	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
-	require.Equal(t, []string{"journal journal.written 0", "journal journal.written 1"}, synced, "before Append returns")
+	require.Equal(t, "1", count(t, path), "before Append returns")
+	require.Len(t, synced, 1, "an entry changes no name")
 	require.NoError(t, j.Close())
+	require.NoError(t, j.Close(), "it may be closed twice")
 
 	broken := errors.New("the disk is broken")
 	_, err = boltjournal.OpenWith(path, owner, func(string) error { return broken })
@@ -244,33 +246,38 @@ func TestTheDirectoryIsSynced(t *testing.T) {
 	require.FileExists(t, path+".written", "an old file is watched from now on")
 }
 
+// count returns the number in the file beside a journal.
+func count(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path + ".written")
+	require.NoError(t, err)
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	return strconv.Itoa(n)
+}
+
 func TestTheCountIsWrittenThroughNoLink(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
-	j := open(t, path)
 	victim := filepath.Join(t.TempDir(), "victim")
 	write(t, victim, "precious")
-	for _, name := range []string{path + ".written", path + ".written.new"} {
-		_ = os.Remove(name)
-		require.NoError(t, os.Symlink(victim, name))
-	}
+	require.NoError(t, os.Symlink(victim, path+".written.new"))
+	j := open(t, path)
+	require.NoError(t, os.Remove(path+".written"))
+	require.NoError(t, os.Symlink(victim, path+".written"))
 	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))
 	text, err := os.ReadFile(victim)
 	require.NoError(t, err)
 	require.Equal(t, "precious", string(text))
-	file, err := os.Lstat(path + ".written")
-	require.NoError(t, err)
-	require.True(t, file.Mode().IsRegular())
 }
 
 // A journal that cannot tell an older copy any more is not written to.
 func TestACountThatCannotBeWrittenPoisonsTheJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	j := open(t, path)
-	require.NoError(t, os.MkdirAll(path+".written.new/full", 0o700))
-	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}), ".written.new")
+	require.NoError(t, boltjournal.Count(j).Close())
+	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}), ".written")
 	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}), "must be opened anew")
-	require.NoError(t, j.Close())
-	require.NoError(t, os.RemoveAll(path+".written.new"))
+	_ = j.Close()
 	require.NoError(t, open(t, path).Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}))
 }
 
