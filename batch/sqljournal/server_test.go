@@ -55,10 +55,14 @@ type server struct {
 	bin       string // where the programs are
 	as        *syscall.Credential
 
-	running *exec.Cmd
-	alive   io.WriteCloser // the server stops with the first line, or when this process ends
-	output  strings.Builder
+	alive  io.WriteCloser // the server stops with the first line, or when this process ends; nil while there is none
+	exited chan struct{}  // closed when it has stopped
+	output strings.Builder
 }
+
+// patience is how long a server may take to start on a machine that is busy
+// with something else.
+const patience = 10 * time.Minute
 
 func newServer() (*server, error) {
 	bin, err := findPrograms()
@@ -137,13 +141,19 @@ func (s *server) command(name string, args ...string) *exec.Cmd {
 
 // start starts the server, and waits until it answers.
 func (s *server) start() error {
+	postgres := filepath.Join(s.bin, "postgres")
+	args := []string{postgres, "-D", s.data(), "-k", s.directory, "-c", "listen_addresses="}
+	// After a crash a server syncs every file of every database, one by one,
+	// unless it knows a faster way.
+	if s.command(postgres, "-D", s.data(), "-C", "recovery_init_sync_method").Run() == nil {
+		args = append(args, "-c", "recovery_init_sync_method=syncfs")
+	}
 	// The shell stops it when told to; and cleans up when the pipe just breaks,
 	// so that nothing outlives a test that was killed.
-	c := s.command("/bin/sh", "-c", `"$@" & server=$!
+	c := s.command("/bin/sh", append([]string{"-c", `"$@" & server=$!
 		read -r _; told=$?
 		kill -INT $server 2>/dev/null; wait $server
-		[ $told = 0 ] || rm -rf "$PWD"`, "sh",
-		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.directory, "-c", "listen_addresses=")
+		[ $told = 0 ] || rm -rf "$PWD"`, "sh"}, args...)...)
 	alive, err := c.StdinPipe()
 	if err != nil {
 		return err
@@ -151,34 +161,50 @@ func (s *server) start() error {
 	if err := c.Start(); err != nil {
 		return err
 	}
-	s.running, s.alive = c, alive
+	s.alive, s.exited = alive, make(chan struct{})
+	go func() {
+		_ = c.Wait() // An exit code says nothing here.
+		close(s.exited)
+	}()
 	db, err := sql.Open("postgres", s.dsn("postgres"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	for range 1000 {
+	for began := time.Now(); ; {
 		if err = db.Ping(); err == nil {
 			return nil
 		}
-		<-time.After(20 * time.Millisecond)
+		select {
+		case <-s.exited:
+			return fmt.Errorf("the server has ended: %w", err)
+		case <-time.After(20 * time.Millisecond):
+			if time.Since(began) > patience {
+				return err
+			}
+		}
 	}
-	return err
 }
 
 // stop stops the server in an orderly way, unless it has died.
 func (s *server) stop() {
-	if s.running != nil {
+	if s.alive != nil {
 		_, _ = io.WriteString(s.alive, "stop\n")
 		_ = s.alive.Close()
-		_ = s.running.Wait() // An exit code says nothing here.
-		s.running = nil
+		<-s.exited
+		s.alive = nil
 	}
 }
 
-// kill ends the server as a power cut does.
+// kill ends the server as a power cut does. When t is over there is one again,
+// whatever t does.
 func (s *server) kill(t *testing.T) {
 	t.Helper()
+	t.Cleanup(func() {
+		if s.alive == nil {
+			require.NoError(t, s.start())
+		}
+	})
 	text, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
 	require.NoError(t, err)
 	line, _, _ := strings.Cut(string(text), "\n")

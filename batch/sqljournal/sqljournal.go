@@ -12,6 +12,8 @@
 //
 //	SELECT * FROM batchway_histories WHERE last <> 'done' ORDER BY at
 //	SELECT seq, at, kind, entry FROM batchway_entries WHERE reference = 'run-7' ORDER BY seq
+//	SELECT digest, items FROM batchway_items WHERE reference = 'run-7'
+//	SELECT * FROM batchway_claims WHERE held
 //
 // # What it asks of the database
 //
@@ -31,7 +33,9 @@
 package sqljournal
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"database/sql/driver"
@@ -40,15 +44,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/internal/record"
 )
-
-// format is the version of the text of an entry.
-const format = 1
 
 // Journal is a batch.Journal in a database, for one account. What it keeps of
 // others is not seen through it.
@@ -228,6 +231,17 @@ func (s *session) ask(question string, id int64) (answer bool, err error) {
 // patience is how long a call waits for a connection.
 const patience = 30 * time.Second
 
+// take returns a connection of the pool, which may have died there.
+func take(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := db.Conn(waiting)
+	if err != nil {
+		return nil, waited(waiting, err)
+	}
+	return conn, nil
+}
+
 // connect returns a connection that answers. Those that have died in the pool,
 // as all do when the server restarts, are thrown away, in whatever words their
 // driver says so.
@@ -242,13 +256,34 @@ func connect(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
 			}
 			discard(conn)
 		}
-		if ended := waiting.Err(); ended != nil {
-			return nil, fmt.Errorf("waiting for a connection (the pool needs one for each journal in use, and one more): %w", ended)
-		}
-		if conn == nil || stale <= 0 {
-			return nil, err
+		if conn == nil || stale <= 0 || waiting.Err() != nil {
+			return nil, waited(waiting, err)
 		}
 	}
+}
+
+// waited is err, or that waiting for a connection has ended.
+func waited(waiting context.Context, err error) error {
+	if ended := waiting.Err(); ended != nil {
+		return fmt.Errorf("waiting for a connection (the pool needs one for each journal in use, and one more): %w", ended)
+	}
+	return err
+}
+
+// refused reports whether err is the server's word that a statement failed, so
+// that it has changed nothing. An error about the connection, or about the
+// server as a whole, does not say what became of the statement.
+func refused(err error) bool {
+	var server interface{ SQLState() string } // As drivers name it.
+	if !errors.As(err, &server) {
+		return false
+	}
+	switch state := server.SQLState(); {
+	case len(state) != 5, strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"),
+		strings.HasPrefix(state, "58"), strings.HasPrefix(state, "XX"):
+		return false
+	}
+	return true
 }
 
 // discard ends the session, and with it every lock that it may have.
@@ -285,74 +320,145 @@ func lockID(key batch.Key) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
-// History returns the entries of key, oldest first. One that is not complete,
-// or that a newer version has written to, is an error.
+// History returns the entries of key, oldest first. Entries may share their
+// items. A history that is not complete, or that a newer version has written
+// to, is an error. The history of a key that was pruned is ErrConflict.
 func (j *Journal) History(ctx context.Context, key batch.Key) ([]batch.Entry, error) {
 	if err := j.owner.Refuse(key); err != nil {
 		return nil, err
 	}
-	history, err := j.read(ctx, key)
+	page, err := j.page(ctx, `reference = $3`, key.Reference)
 	if err != nil {
-		return nil, fmt.Errorf("the history of %q: %w", key.Reference, failed(ctx, err))
+		return nil, fmt.Errorf("the history of %q: %w", key.Reference, err)
 	}
-	return history, nil
+	if len(page) == 0 {
+		return nil, nil
+	}
+	return page[0].Entries, page[0].err
 }
 
-func (j *Journal) read(ctx context.Context, key batch.Key) (history []batch.Entry, err error) {
-	conn, err := connect(ctx, j.db)
+// found is a history, or why it cannot be read.
+type found struct {
+	batch.History
+	err error
+
+	entries int // as many must be there
+	last    batch.EntryKind
+	pruned  bool
+	lists   map[string]string
+	items   record.Lists
+}
+
+// pageKeys and pageBytes limit what one query reads of many histories.
+const (
+	pageKeys  = 1000
+	pageBytes = 4 << 20
+)
+
+// page reads the histories of this account for which a condition holds, in the
+// order of their references. There may be more if it is not empty.
+func (j *Journal) page(ctx context.Context, condition string, args ...any) (page []found, err error) {
+	conn, err := take(ctx, j.db)
 	if err != nil {
-		return nil, err
+		return nil, failed(ctx, err)
 	}
-	defer func() { _ = conn.Close() }()
-	// One statement sees one moment. A history whose entries are gone is a row too.
+	page, err = j.query(ctx, conn, condition, args...)
+	if err != nil && !refused(err) && ctx.Err() == nil { // It has died in the pool.
+		discard(conn)
+		if conn, err = connect(ctx, j.db); err != nil {
+			return nil, failed(ctx, err)
+		}
+		page, err = j.query(ctx, conn, condition, args...)
+	}
+	_ = conn.Close()
+	return page, failed(ctx, err)
+}
+
+func (j *Journal) query(ctx context.Context, conn *sql.Conn, condition string, args ...any) (page []found, err error) {
+	// One statement sees one moment. Of a history, its lists come before its
+	// entries. A history whose entries are gone is a row too.
 	rows, err := conn.QueryContext(ctx, `
-		SELECT h.entries, h.last, coalesce(e.seq, 0), coalesce(e.kind, ''), coalesce(e.format, 0), coalesce(e.entry, '')
-		FROM batchway_histories h LEFT JOIN batchway_entries e USING (provider, account, reference)
-		WHERE provider = $1 AND account = $2 AND reference = $3
-		ORDER BY e.seq`, key.Provider, key.Account, key.Reference)
+		WITH heads AS (
+			SELECT *, sum(bytes) OVER (ORDER BY reference) - bytes AS before
+			FROM (SELECT * FROM batchway_histories WHERE provider = $1 AND account = $2 AND `+condition+`
+				ORDER BY reference LIMIT `+strconv.Itoa(pageKeys)+`) h
+		), texts AS (
+			SELECT provider, account, reference, 0 AS seq, digest AS kind, 0 AS format, items AS text FROM batchway_items
+			UNION ALL SELECT provider, account, reference, seq, kind, format, entry FROM batchway_entries
+		)
+		SELECT reference, entries, last, pruned IS NOT NULL, seq, coalesce(kind, ''), coalesce(format, 0), coalesce(text, '')
+		FROM heads LEFT JOIN texts USING (provider, account, reference)
+		WHERE before < `+strconv.Itoa(pageBytes)+`
+		ORDER BY reference, seq`, append([]any{j.owner.Provider, j.owner.Account}, args...)...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var entries int
-	var last batch.EntryKind
 	for rows.Next() {
-		var seq, version int
-		var kind batch.EntryKind
-		var text string
-		if err := rows.Scan(&entries, &last, &seq, &kind, &version, &text); err != nil {
+		row := found{items: make(record.Lists), lists: make(map[string]string)}
+		row.Key = batch.Key{Provider: j.owner.Provider, Account: j.owner.Account}
+		var seq sql.NullInt64
+		var kind, text string
+		var format int
+		if err := rows.Scan(&row.Key.Reference, &row.entries, &row.last, &row.pruned, &seq, &kind, &format, &text); err != nil {
 			return nil, err
 		}
-		e, err := decode(len(history)+1, seq, kind, version, text)
-		if err != nil {
-			return nil, err
+		if n := len(page); n == 0 || page[n-1].Key != row.Key {
+			page = append(page, row)
 		}
-		history = append(history, e)
+		switch f := &page[len(page)-1]; {
+		case f.err != nil || !seq.Valid:
+		case seq.Int64 == 0:
+			f.lists[kind] = text
+		default:
+			e, err := f.decode(int(seq.Int64), batch.EntryKind(kind), format, text)
+			f.Entries, f.err = append(f.Entries, e), err
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if n := len(history); n != entries || n > 0 && history[n-1].Kind != last {
-		return nil, damaged(fmt.Sprintf("%d entries, the last of kind %q, were written, and there are %d", entries, last, n))
+	for n := range page {
+		page[n].check()
 	}
-	return history, nil
+	return page, nil
 }
 
 // decode returns the entry of a row, which must be the next of its history.
-func decode(next, seq int, kind batch.EntryKind, version int, text string) (e batch.Entry, err error) {
-	switch {
-	case version > format:
-		return e, fmt.Errorf("entry %d has format %d, and this version reads %d: use the version that wrote it", seq, version, format)
+func (f *found) decode(seq int, kind batch.EntryKind, format int, text string) (e batch.Entry, err error) {
+	switch next := len(f.Entries) + 1; {
+	case format != record.Format:
+		return e, fmt.Errorf("entry %d has format %d, and this version reads %d: use the version that wrote it", seq, format, record.Format)
 	case seq != next:
 		return e, damaged(fmt.Sprintf("entry %d is missing", next))
 	}
-	if err := json.Unmarshal([]byte(text), &e); err != nil {
+	e, err = record.Decode([]byte(text), func(digest string) ([]batch.Item, error) {
+		return f.items.Get(digest, []byte(f.lists[digest]))
+	})
+	if err != nil {
 		return e, damaged(fmt.Sprintf("entry %d: %v", seq, err))
 	}
 	if e.Seq != seq || e.Kind != kind {
 		return e, damaged(fmt.Sprintf("entry %d of kind %q holds entry %d of kind %q", seq, kind, e.Seq, e.Kind))
 	}
 	return e, nil
+}
+
+// check finds out whether every entry was there.
+func (f *found) check() {
+	f.lists, f.items = nil, nil
+	switch n := len(f.Entries); {
+	case f.pruned:
+		f.err = record.Pruned(f.Key)
+	case f.err != nil:
+	case n == 0:
+		f.err = damaged("entry 1 is missing")
+	case n != f.entries || f.Entries[n-1].Kind != f.last:
+		f.err = damaged(fmt.Sprintf("%d entries, the last of kind %q, were written, and there are %d", f.entries, f.last, n))
+	}
+	if f.err != nil {
+		f.Entries, f.err = nil, fmt.Errorf("the history of %q: %w", f.Key.Reference, f.err)
+	}
 }
 
 func damaged(what string) error {
@@ -362,9 +468,12 @@ func damaged(what string) error {
 // Append adds the next entry to the history of key, on the server's disk. The
 // database lets one of two writers through, wherever they are.
 //
-// What failed before the COMMIT was sent has written nothing, and the journal
-// goes on. If nobody knows what came of a COMMIT, every later Append is refused
-// until the journal is opened anew.
+// An entry is one statement. If the connection breaks before the answer, the
+// same entry is written once more: the history takes it once, and which writer
+// an entry is from is written beside it. An error of which the server says
+// that nothing was written leaves the journal going. If it stays unknown
+// whether the entry was written, every later Append is refused until the
+// journal is opened anew.
 func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
 	if err := j.owner.Refuse(key); err != nil {
 		return err
@@ -373,10 +482,9 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(e)
+	text, lists, err := record.Encode(key, e)
 	if err != nil {
-		return &batch.Error{Kind: batch.ErrInvalid, Op: "Journal",
-			Message: fmt.Sprintf("entry %d of %q cannot be written down", e.Seq, key.Reference), Err: err}
+		return err
 	}
 	j.mu.Lock()
 	poisoned := j.poisoned
@@ -384,83 +492,20 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 	if poisoned != nil {
 		return fmt.Errorf("the journal has failed before and must be opened anew: %w", poisoned)
 	}
-	unknown, err := transact(ctx, j.db, func(tx *sql.Tx) (err error) {
-		at := e.At.UTC()
-		var moved sql.Result
-		// A writer who comes second waits here for the end of the first, and
-		// then finds the history ahead of what it expects.
-		if e.Seq == 1 {
-			moved, err = tx.ExecContext(ctx, `
-				INSERT INTO batchway_histories (provider, account, reference, entries, last, at)
-				VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING`,
-				key.Provider, key.Account, key.Reference, string(e.Kind), at)
-		} else {
-			moved, err = tx.ExecContext(ctx, `
-				UPDATE batchway_histories SET entries = entries + 1, last = $5, at = $6
-				WHERE provider = $1 AND account = $2 AND reference = $3 AND entries = $4`,
-				key.Provider, key.Account, key.Reference, e.Seq-1, string(e.Kind), at)
-		}
-		if err != nil {
-			return err
-		}
-		if rows, err := moved.RowsAffected(); err != nil {
-			return err
-		} else if rows == 0 {
-			return &batch.Error{Kind: batch.ErrConflict, Op: "Journal",
-				Message: fmt.Sprintf("entry %d of %q is not the next", e.Seq, key.Reference)}
-		}
-		if err := claim(ctx, tx, key, claims, releases); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `
-			INSERT INTO batchway_entries (provider, account, reference, seq, kind, at, format, entry)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			key.Provider, key.Account, key.Reference, e.Seq, string(e.Kind), at, format, string(text))
-		return err
-	})
+	var digests, items []string
+	for _, list := range lists {
+		digests, items = append(digests, list.Digest), append(items, string(list.Text))
+	}
+	w := write{key: key, seq: e.Seq, writer: rand.Text()}
+	w.args = []any{key.Provider, key.Account, key.Reference, e.Seq, string(e.Kind), e.At.UTC(), w.writer, record.Format, string(text),
+		strings.Join(digests, "\n"), strings.Join(items, "\n"), list(claims), list(releases)}
+	unknown, err := w.run(ctx, j.db)
 	if unknown {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.poisoned = err
 	}
 	return err
-}
-
-// claim changes who holds names, all of them or none.
-func claim(ctx context.Context, tx *sql.Tx, key batch.Key, claims, releases []string) error {
-	if len(claims)+len(releases) == 0 {
-		return nil
-	}
-	// The unique index decides: a writer who comes second waits for the end of
-	// the first, and finds the name held. One order of all names for all
-	// writers, or two of them wait for each other.
-	var claimed int
-	if err := tx.QueryRowContext(ctx, `
-		WITH changed AS (
-			INSERT INTO batchway_claims AS c (name, held, provider, account, reference)
-			SELECT name, held, $1, $2, $3 FROM (
-				SELECT json_array_elements_text($4::json) AS name, true AS held
-				UNION ALL SELECT json_array_elements_text($5::json), false) names
-			ORDER BY name COLLATE "C"
-			ON CONFLICT (name) DO UPDATE SET held = excluded.held, provider = $1, account = $2, reference = $3
-			WHERE excluded.held AND NOT c.held OR (c.provider, c.account, c.reference) = ($1, $2, $3)
-			RETURNING c.held)
-		SELECT count(*) FROM changed WHERE held`,
-		key.Provider, key.Account, key.Reference, list(claims), list(releases)).Scan(&claimed); err != nil {
-		return err
-	}
-	if claimed == len(claims) {
-		return nil
-	}
-	taken := &batch.ClaimedError{}
-	if err := tx.QueryRowContext(ctx, `
-		SELECT name, provider, account, reference FROM batchway_claims
-		WHERE name IN (SELECT json_array_elements_text($4::json)) AND held AND (provider, account, reference) <> ($1, $2, $3)
-		ORDER BY name LIMIT 1`, key.Provider, key.Account, key.Reference, list(claims)).
-		Scan(&taken.Name, &taken.Holder.Provider, &taken.Holder.Account, &taken.Holder.Reference); err != nil {
-		return err
-	}
-	return taken
 }
 
 // list returns names as one argument that every driver knows.
@@ -470,50 +515,199 @@ func list(names []string) string {
 	return string(text)
 }
 
-// Open yields the histories that are not done. A Journal has one owner: asking
-// for another is ErrInvalid.
+// write is one Append.
+type write struct {
+	key    batch.Key
+	seq    int
+	writer string
+	args   []any
+}
+
+// run writes the entry. Beside an error, unknown says that it may be written
+// all the same.
+func (w write) run(ctx context.Context, db *sql.DB) (unknown bool, err error) {
+	conn, err := take(ctx, db)
+	if err != nil {
+		return false, err
+	}
+	outcome, err := w.call(ctx, conn)
+	if lost := err; lost != nil && !refused(lost) {
+		discard(conn)
+		if ctx.Err() != nil {
+			return true, ctx.Err()
+		}
+		// Once more decides: the entry is written now, or the entry that is
+		// there shows its writer.
+		if conn, err = connect(ctx, db); err != nil {
+			return true, errors.Join(lost, failed(ctx, err))
+		}
+		outcome, err = w.call(ctx, conn)
+		if err == nil && outcome == "next" {
+			outcome, err = w.owner(ctx, conn)
+		}
+		unknown = err != nil || outcome != "kept" && outcome != "next"
+	}
+	defer func() { _ = conn.Close() }()
+	switch {
+	case err != nil:
+		return unknown, failed(ctx, err)
+	case outcome == "kept":
+		// A server whose wait for its standby is canceled reports success.
+		return ctx.Err() != nil, ctx.Err()
+	case outcome == "next":
+		return unknown, &batch.Error{Kind: batch.ErrConflict, Op: "Journal",
+			Message: fmt.Sprintf("entry %d of %q is not the next", w.seq, w.key.Reference)}
+	}
+	taken := &batch.ClaimedError{}
+	if err := json.Unmarshal([]byte(outcome), taken); err != nil {
+		return true, fmt.Errorf("the answer to an entry is %q: %w", outcome, err)
+	}
+	return unknown, taken
+}
+
+// call returns the answer of batchway_append, in a transaction that sees what
+// others commit in the meantime.
+func (w write) call(ctx context.Context, conn *sql.Conn) (outcome string, err error) {
+	const statement = `SELECT batchway_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+	if outcome, err = one(conn.QueryContext(ctx, statement, w.args...)); err != nil || outcome != "isolation" {
+		return outcome, err
+	}
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = tx.Rollback() }() // It has nothing to say after Commit.
+	if outcome, err = one(tx.QueryContext(ctx, statement, w.args...)); err != nil || outcome != "kept" {
+		return outcome, err
+	}
+	return outcome, tx.Commit()
+}
+
+// owner returns "kept" if the entry that is there is w's, else "next".
+func (w write) owner(ctx context.Context, conn *sql.Conn) (outcome string, err error) {
+	writer, err := one(conn.QueryContext(ctx, `
+		SELECT coalesce((SELECT writer FROM batchway_entries
+			WHERE provider = $1 AND account = $2 AND reference = $3 AND seq = $4), '')`, w.args[:4]...))
+	if err == nil && writer == w.writer {
+		return "kept", nil
+	}
+	return "next", err
+}
+
+// one returns the only answer to a query. The statement has succeeded only if
+// reading it to its end has.
+func one(rows *sql.Rows, failed error) (answer string, err error) {
+	if failed != nil {
+		return "", failed
+	}
+	for rows.Next() {
+		if err := rows.Scan(&answer); err != nil {
+			return "", errors.Join(err, rows.Close())
+		}
+	}
+	return answer, errors.Join(rows.Err(), rows.Close())
+}
+
+// Open yields the histories that are not done, each as it was when its page
+// was read. A Journal has one owner: asking for another is ErrInvalid.
 func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
 		if err := j.owner.RefuseAccount(provider, account); err != nil {
 			yield(batch.History{}, err)
 			return
 		}
-		open, err := j.open(ctx)
-		// The connection is back in the pool before anything else can want it.
-		for _, key := range open {
-			entries, err := j.History(ctx, key)
-			if !yield(batch.History{Key: key, Entries: entries}, err) {
+		for page, err := range j.pages(ctx, `last <> 'done'`) {
+			if err != nil {
+				yield(batch.History{}, err)
 				return
 			}
-		}
-		if err != nil {
-			yield(batch.History{}, failed(ctx, err))
+			for _, f := range page {
+				if !yield(f.History, f.err) {
+					return
+				}
+			}
 		}
 	}
 }
 
-func (j *Journal) open(ctx context.Context) (open []batch.Key, err error) {
-	conn, err := connect(ctx, j.db)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }()
-	rows, err := conn.QueryContext(ctx, `
-		SELECT reference FROM batchway_histories
-		WHERE provider = $1 AND account = $2 AND last <> 'done'
-		ORDER BY at`, j.owner.Provider, j.owner.Account)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		key := batch.Key{Provider: j.owner.Provider, Account: j.owner.Account}
-		if err := rows.Scan(&key.Reference); err != nil {
-			return open, err
+// pages yields the histories for which a condition holds, a page at a time. No
+// connection is in use while a page is out.
+func (j *Journal) pages(ctx context.Context, condition string, args ...any) iter.Seq2[[]found, error] {
+	return func(yield func([]found, error) bool) {
+		page, err := j.page(ctx, condition, args...)
+		condition = fmt.Sprintf("%s AND reference > $%d", condition, len(args)+3)
+		for err == nil && len(page) > 0 {
+			if !yield(page, nil) {
+				return
+			}
+			page, err = j.page(ctx, condition, append(args[:len(args):len(args)], page[len(page)-1].Key.Reference)...)
 		}
-		open = append(open, key)
+		if err != nil {
+			yield(nil, err)
+		}
 	}
-	return open, rows.Err()
+}
+
+// Prune removes the histories that are done and whose last entry was made
+// before a time. Each is first given to archive, which must have made it
+// durable when it returns nil; with an error Prune ends. A crash in between
+// gives a history to archive again. It returns how many it has removed.
+//
+// A key whose history was removed stays used: History and Append return
+// ErrConflict, so that no batch is ever sent again under its reference. The
+// names that it holds stay claimed. Prune needs the right to delete from
+// batchway_entries and batchway_items.
+func (j *Journal) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error) {
+	for page, err := range j.pages(ctx, `last = 'done' AND pruned IS NULL AND at < $3`, before.UTC()) {
+		if err != nil {
+			return pruned, err
+		}
+		type head struct {
+			Reference string `json:"reference"`
+			Entries   int    `json:"entries"`
+		}
+		archived := []head{}
+		for _, f := range page {
+			if err = cmp.Or(ctx.Err(), f.err); err == nil {
+				err = archive(f.History)
+			}
+			if err != nil {
+				break
+			}
+			archived = append(archived, head{f.Key.Reference, len(f.Entries)})
+		}
+		removed, failed := j.remove(ctx, archived)
+		if pruned += removed; err != nil || failed != nil {
+			return pruned, errors.Join(err, failed)
+		}
+	}
+	return pruned, nil
+}
+
+// remove removes histories, but for those that went on since they were read.
+func (j *Journal) remove(ctx context.Context, heads any) (removed int, err error) {
+	text, err := json.Marshal(heads)
+	if err != nil {
+		return 0, err
+	}
+	_, err = transact(ctx, j.db, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `
+			WITH gone AS (
+				UPDATE batchway_histories h SET pruned = now()
+				FROM json_to_recordset($3::json) AS old (reference text, entries bigint)
+				WHERE h.provider = $1 AND h.account = $2 AND h.reference = old.reference AND h.entries = old.entries AND h.pruned IS NULL
+				RETURNING h.reference
+			), entries AS (
+				DELETE FROM batchway_entries e USING gone WHERE e.provider = $1 AND e.account = $2 AND e.reference = gone.reference
+			), items AS (
+				DELETE FROM batchway_items i USING gone WHERE i.provider = $1 AND i.account = $2 AND i.reference = gone.reference
+			)
+			SELECT count(*) FROM gone`, j.owner.Provider, j.owner.Account, string(text)).Scan(&removed)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
 }
 
 // Next returns the next number of a sequence of this account.
