@@ -1314,3 +1314,345 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 	server.Clock.Advance(2 * time.Hour)
 	require.Empty(t, server.Accepted())
 }
+
+// lying makes the service answer op with a change, until it heals.
+func lying(server *sixdotfiftytest.Server, op string, change func(map[string]any)) {
+	server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		var list []map[string]any
+		if json.Unmarshal(r.Body, &list) == nil {
+			for _, object := range list {
+				change(object)
+			}
+			r.Body, _ = json.Marshal(list)
+			return r
+		}
+		var object map[string]any
+		_ = json.Unmarshal(r.Body, &object)
+		change(object)
+		r.Body, _ = json.Marshal(object)
+		return r
+	}})
+}
+
+func set(field string, value any) func(map[string]any) {
+	return func(object map[string]any) { object[field] = value }
+}
+
+// within changes an object within another.
+func within(field string, change func(map[string]any)) func(map[string]any) {
+	return func(object map[string]any) { change(object[field].(map[string]any)) }
+}
+
+// Law 13: what the service shows of a batch is compared with its draft, and a
+// contradiction is another's batch. Where a read proves that a submit arrived,
+// that is everything; and what cannot be read does not decide.
+func TestLaw13Contradictions(t *testing.T) {
+	const none = batch.Kind("")
+	for name, c := range map[string]struct {
+		op      string
+		change  func(map[string]any)
+		unknown batch.Kind // of a Poll in StateUnknown
+		pending batch.Kind // of one in StatePending
+	}{
+		"another external id":    {"GetBatch", set("externalId", "another"), batch.ErrConflict, batch.ErrConflict},
+		"no external id":         {"GetBatch", set("externalId", nil), batch.ErrProtocol, batch.ErrProtocol},
+		"another count":          {"GetBatch", within("summary", set("paymentsCount", 1)), batch.ErrConflict, none},
+		"another total":          {"GetBatch", within("summary", set("paymentsAmount", 201.52)), batch.ErrConflict, none},
+		"no summary":             {"GetBatch", set("summary", nil), none, none},
+		"another amount":         {"ListPayments", set("amount", 1.5), batch.ErrConflict, none},
+		"another mobile number":  {"ListPayments", set("msisdn", "27829999999"), batch.ErrConflict, none},
+		"a mobile number with +": {"ListPayments", func(p map[string]any) { p["msisdn"] = "+" + p["msisdn"].(string) }, none, none},
+		"with 00 and spaces":     {"ListPayments", func(p map[string]any) { p["msisdn"] = "00 27 " + p["msisdn"].(string)[2:] }, none, none},
+		"another reference":      {"ListPayments", func(p map[string]any) { p["externalId"] = p["id"] }, batch.ErrConflict, none},
+		"payments of another":    {"ListPayments", set("batchId", "another"), none, none},
+		"unreadable payments":    {"ListPayments", set("statusCode", nil), none, none},
+	} {
+		bubble(t, sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, func(t *testing.T, r *run) {
+			ctx := t.Context()
+			b, err := r.p.Create(ctx, newDraft(2))
+			require.NoError(t, err)
+			pending, err := r.p.Submit(ctx, b)
+			require.NoError(t, err)
+			unknown := pending
+			unknown.State = batch.StateUnknown
+			lying(r.server, c.op, c.change)
+			got, err := r.p.Poll(ctx, unknown)
+			require.Equal(t, c.unknown, batch.KindOf(err), "%s: %v", name, err)
+			if err != nil {
+				require.Equal(t, unknown, got, name)
+			}
+			got, err = r.p.Poll(ctx, pending)
+			require.Equal(t, c.pending, batch.KindOf(err), "%s: %v", name, err)
+			require.Equal(t, batch.StatePending, got.State, name)
+			got, err = r.p.Poll(ctx, b)
+			require.Equal(t, c.unknown, batch.KindOf(err), "%s, as a draft that was submitted elsewhere: %v", name, err)
+			many, err := r.p.PollAll(ctx, []batch.Batch{unknown, pending})
+			require.Equal(t, c.unknown, batch.KindOf(err), "%s: %v", name, err)
+			require.Equal(t, batch.StatePending, many[1].State, name)
+		})
+	}
+
+	// Of many, one that contradicts does not keep the others from being read.
+	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
+	var bs []batch.Batch
+	for range 3 {
+		b, err := p.Submit(t.Context(), create(t, p, newDraft(1)))
+		require.NoError(t, err)
+		bs = append(bs, b)
+	}
+	stranger := bs[0]
+	stranger.Draft = newDraft(1)
+	server.FinishAll()
+	many, err := p.PollAll(t.Context(), []batch.Batch{stranger, bs[1], bs[2]})
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, []batch.State{batch.StatePending, batch.StateDone, batch.StateDone}, []batch.State{many[0].State, many[1].State, many[2].State})
+	_, err = p.Report(t.Context(), stranger)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	server.Inject(simkit.Fault{Op: "SubmitBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("externalId", "another")})
+	_, err = p.Submit(t.Context(), create(t, p, newDraft(1)))
+	require.ErrorIs(t, err, batch.ErrAmbiguous, "the reply is about another batch")
+}
+
+// A draft is cancelled only if its external id is that of the reference, and
+// all that it holds are items of the batch.
+func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
+	add := func(p sixdotfifty.NewPayment) func(*sixdotfifty.Client, *batch.Batch) error {
+		return func(c *sixdotfifty.Client, b *batch.Batch) error {
+			_, err := c.AddPayments(context.Background(), b.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{p}})
+			return err
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*sixdotfifty.Client, *batch.Batch) error
+		want   batch.Kind
+		state  batch.State
+	}{
+		"as it was made":               {func(*sixdotfifty.Client, *batch.Batch) error { return nil }, "", batch.StateCancelled},
+		"a foreign payment":            {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1, ExternalID: "theirs"}), batch.ErrConflict, batch.StateDraft},
+		"a payment without a name":     {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1}), batch.ErrConflict, batch.StateDraft},
+		"of a batch without its items": {func(_ *sixdotfifty.Client, b *batch.Batch) error { b.Draft.Items = nil; return nil }, "", batch.StateCancelled},
+		"fewer payments than items": {func(c *sixdotfifty.Client, b *batch.Batch) error {
+			b.Draft.Items = append(b.Draft.Items, newDraft(1).Items...)
+			return nil
+		}, "", batch.StateCancelled},
+		"another amount":    {func(_ *sixdotfifty.Client, b *batch.Batch) error { b.Draft.Items[0].Amount.Minor++; return nil }, batch.ErrConflict, batch.StateDraft},
+		"another reference": {func(_ *sixdotfifty.Client, b *batch.Batch) error { b.Draft.Reference += "x"; return nil }, batch.ErrConflict, batch.StateDraft},
+		"cancelled elsewhere": {func(c *sixdotfifty.Client, b *batch.Batch) error {
+			_, err := c.CancelBatch(context.Background(), b.ID)
+			return err
+		}, "", batch.StateCancelled},
+		"submitted elsewhere": {func(c *sixdotfifty.Client, b *batch.Batch) error {
+			_, err := c.SubmitBatch(context.Background(), b.ID)
+			return err
+		}, batch.ErrConflict, batch.StateDone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, client, p := start(t, nil)
+			b := create(t, p, newDraft(2)).Clone()
+			require.NoError(t, c.change(client, &b))
+			before := server.Log.Count("CancelBatch")
+			after, err := p.Cancel(t.Context(), b)
+			require.Equal(t, c.want, batch.KindOf(err), "%v", err)
+			require.Equal(t, c.state, after.State, "what the read has said")
+			if c.want != "" || name == "cancelled elsewhere" {
+				require.Equal(t, before, server.Log.Count("CancelBatch"), "nothing is cancelled")
+			}
+		})
+	}
+	server, _, p := start(t, nil)
+	b := create(t, p, newDraft(2))
+	server.Inject(listed(func(list []map[string]any) []map[string]any { list[0]["amount"] = nil; return list }))
+	_, err := p.Cancel(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict, "a payment that cannot be read is not known to be ours")
+	require.Zero(t, server.Log.Count("CancelBatch"))
+}
+
+// Payments that were deleted are not payments, beside live ones or alone.
+func TestDeletedPaymentsAreIgnored(t *testing.T) {
+	server, client, p := start(t, nil)
+	b := create(t, p, newDraft(2))
+	ghosts := listed(func(list []map[string]any) []map[string]any {
+		for n, reference := range []any{list[0]["externalId"], "never-in-the-batch", nil} {
+			ghost := maps.Clone(list[0])
+			ghost["id"], ghost["externalId"], ghost["statusCode"], ghost["amount"] = fmt.Sprint("ghost-", n), reference, "DELETED", 5
+			list = append(list, ghost)
+		}
+		return list
+	})
+	server.Inject(ghosts)
+	b, err := p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	report, err := p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Totals[batch.OutcomePaid].Count)
+	server.Heal()
+
+	server.Inject(listed(func(list []map[string]any) []map[string]any { list[0]["statusCode"] = "DELETED"; return list }))
+	report, err = p.Report(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.ErrorContains(t, err, "settledCount: is 2 in the batch, and the payments have 1")
+	require.Equal(t, batch.OutcomeSkipped, report.Results[0].Outcome)
+	server.Heal()
+	require.Equal(t, map[string]int{b.Draft.Items[0].Reference: 1, b.Draft.Items[1].Reference: 1}, server.Accepted())
+
+	// Exactly 1,000, which may be a list that is cut short.
+	thousand := create(t, p, newDraft(1000))
+	all, err := client.ListPayments(t.Context(), thousand.ID)
+	require.NoError(t, err)
+	require.Len(t, all, 1000)
+	lying(server, "GetBatch", within("summary", set("paymentsCount", 1001)))
+	all, err = client.ListPayments(t.Context(), thousand.ID)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.ErrorContains(t, err, "may be cut short")
+	require.Len(t, all, 1000)
+	_, err = p.Submit(t.Context(), thousand)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.ErrorContains(t, err, "may be cut short")
+}
+
+// A row that is wrong fails alone: the item is unknown and named, and the rest
+// of the report stands.
+func TestARowThatIsWrongFailsAlone(t *testing.T) {
+	server, client, p := start(t, nil)
+	b, err := p.Submit(t.Context(), create(t, p, newDraft(3)))
+	require.NoError(t, err)
+	for field, missing := range map[string]string{"amount": "amount is missing", "id": "id is missing", "statusCode": "statusCode is missing",
+		"msisdn": "msisdn is missing", "batchId": "it is of another batch"} {
+		server.Inject(listed(func(list []map[string]any) []map[string]any {
+			if list[1][field] = nil; field == "batchId" {
+				list[1][field] = "another"
+			}
+			return list
+		}))
+		report, err := p.Report(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.ErrorContains(t, err, missing)
+		require.ErrorContains(t, err, b.Draft.Items[1].Reference)
+		require.Equal(t, []batch.Outcome{batch.OutcomePaid, batch.OutcomeUnknown, batch.OutcomePaid},
+			[]batch.Outcome{report.Results[0].Outcome, report.Results[1].Outcome, report.Results[2].Outcome})
+		payments, err := client.ListPayments(t.Context(), b.ID)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.Len(t, payments, 2)
+		server.Heal()
+	}
+
+	// The same in lists of batches: the others follow, and are found.
+	c := create(t, p, newDraft(1))
+	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[null,{"id":"x","externalId":"unrelated"},{"id":"y"},{`, 1))
+		return r
+	}})
+	var listed []string
+	for b, err := range p.List(t.Context()) {
+		listed = append(listed, fmt.Sprint(b.ID, " ", batch.KindOf(err)))
+	}
+	require.Equal(t, []string{" protocol", "x protocol", "y protocol", c.ID + " ", b.ID + " "}, listed)
+	_, err = p.Find(t.Context(), c.Draft.Reference)
+	require.ErrorIs(t, err, batch.ErrProtocol, "one of those that do not show their external id may be it")
+	many, err := p.PollAll(t.Context(), []batch.Batch{c, c})
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDraft, many[1].State)
+	server.Heal()
+	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[{"id":"x","externalId":"unrelated"},{`, 1))
+		return r
+	}})
+	found, err := p.Find(t.Context(), c.Draft.Reference)
+	require.NoError(t, err)
+	require.Equal(t, c.ID, found.ID)
+}
+
+// The sums of a batch that is over are compared with its payments.
+func TestSumsThatDisagree(t *testing.T) {
+	server, _, p := start(t, nil)
+	b, err := p.Submit(t.Context(), create(t, p, newDraft(2)))
+	require.NoError(t, err)
+	for field, value := range map[string]any{"paymentsCount": 3, "paymentsAmount": 1, "settledCount": 1, "settledAmount": 100.75, "cancelledCount": 2, "cancelledAmount": "0.01"} {
+		lying(server, "GetBatch", within("summary", set(field, value)))
+		report, err := p.Report(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol, field)
+		require.ErrorContains(t, err, field+": is ")
+		require.Equal(t, 2, report.Totals[batch.OutcomePaid].Count, "the report is beside the error")
+		server.Heal()
+	}
+}
+
+// An id that a reply has is never thrown away, whatever else is wrong with it.
+func TestIDsAreKept(t *testing.T) {
+	server, client, p := start(t, nil)
+	server.Inject(simkit.Fault{Op: "CreateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("statusCode", nil)})
+	made, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x"})
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.NotEmpty(t, made.ID)
+
+	// Also where the list shows nothing.
+	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `[]`)})
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.NotEmpty(t, b.ID)
+	require.Zero(t, server.Log.Count("AddPayments"))
+	server.Heal()
+	_, err = p.Cancel(t.Context(), b)
+	require.NoError(t, err)
+
+	// But not the id of a batch that says that it is another's.
+	server.Inject(simkit.Fault{Op: "CreateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("externalId", "another")})
+	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `[]`)})
+	b, err = p.Create(t.Context(), newDraft(1))
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.Empty(t, b.ID)
+	require.ErrorContains(t, err, "b7ccbefd-", "it is named for support")
+
+	redemptions, err := sixdotfifty.NewRedemptions(server.RedemptionsConfig())
+	require.NoError(t, err)
+	t.Cleanup(redemptions.CloseIdleConnections)
+	server.Inject(simkit.Fault{Op: "RedemptionsInitiatePayment", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("statusCode", nil)})
+	payment, err := redemptions.InitiatePayment(t.Context(), sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR",
+		AccountID: "00000000-0000-0000-0000-000000000000", Reference: "r", CountryCode: "ZA"})
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.NotEmpty(t, payment.ID)
+}
+
+// After a 4xx in other words an empty draft of the external id may be that of
+// another process, which is filling it: it is not filled by two.
+func TestAnEmptyDraftAfterARefusalIsNotAdopted(t *testing.T) {
+	for _, form := range []sixdotfiftytest.Errors{sixdotfiftytest.ErrorsText, sixdotfiftytest.ErrorsString} {
+		server, client, _ := start(t, &sixdotfiftytest.Options{Errors: form})
+		d := newDraft(1)
+		p := before(t, server, "/batches", 1, func() {
+			_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
+			require.NoError(t, err)
+		})
+		_, err := p.Create(t.Context(), d)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorContains(t, err, "externalId must be unique")
+		require.Zero(t, server.Log.Count("AddPayments"))
+		require.Zero(t, server.Log.Count("CancelBatch"))
+	}
+}
+
+// A 401 closes an attempt only in documented words, and a token is renewed
+// before the next one. Any other 401 is decided by a read.
+func TestA401IsRepeatedWithARenewedToken(t *testing.T) {
+	for name, reply := range map[string]simkit.Reply{"documented": simkit.JSON(401, no(401)), "empty": {Status: 401},
+		"a page": {Status: 401, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")}} {
+		bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
+			r.server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: reply})
+			if name == "documented" {
+				r.server.Heal() // Such a 401 was not processed.
+				r.server.Break(simkit.Unauthorized)
+			}
+			d := newDraft(1)
+			report, err := batch.Run(t.Context(), r.p, d, r.o)
+			require.NoError(t, err, "%s: %v", name, r.events)
+			require.Equal(t, batch.StateDone, report.Batch.State)
+			require.Equal(t, map[string]int{d.Items[0].Reference: 1}, r.server.Accepted())
+			want := 1
+			if name == "documented" {
+				want = 2
+			}
+			require.Equal(t, want, r.server.Log.Count("SubmitBatch"), name)
+			require.Equal(t, 2, r.server.Log.Count("GetToken"), "the token was renewed in between")
+		})
+	}
+}
