@@ -2,6 +2,7 @@ package citypaytest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -99,9 +100,11 @@ func (s *Server) chargeRow(b *run, row wireRow) wireResult {
 		r.Result, r.Code, r.Message = no.result, no.code, no.message
 		return r
 	}
-	r.Result, r.Code, r.AuthCode, r.TransNo = 1, "001", "A12345", int64(len(s.Ledger.Effects())+1)
+	s.charged++
+	r.Result, r.Code, r.AuthCode, r.TransNo = 1, "001", "A12345", s.charged
 	r.Message = "Accepted (TEST) A12345"
-	s.Ledger.Move(simkit.Effect{Batch: strconv.FormatInt(b.id, 10), Item: row.Identifier, Account: row.Account, Minor: row.Amount, At: now})
+	s.Ledger.Move(simkit.Effect{Payer: fmt.Sprintf("merchant %d of %s", row.Merchant, b.account), Batch: strconv.FormatInt(b.id, 10),
+		Item: row.Identifier, Account: row.Account, Minor: row.Amount, At: now})
 	return r
 }
 
@@ -205,30 +208,47 @@ func (s *Server) process(r simkit.Request) simkit.Reply {
 			return s.refuse("B006", fmt.Sprintf("Transaction invalid in batch: row %d", n))
 		}
 	}
-	account := in.Account
-	if account == "" {
-		account = s.options.ClientID
-	}
+	account := s.account(in.Account)
 	fresh := &run{id: in.ID, date: in.Date, account: account, status: steps[0], rows: in.Rows}
-	if old, used := s.batches[in.ID]; used {
+	if old := s.sameNumber(account, in.ID); old != nil {
 		switch s.options.Duplicate {
 		case DuplicateRefused:
 			return s.problem("B008", "Batch failed duplication checks")
 		case DuplicateInvalid:
 			return encode(http.StatusOK, map[string]any{"valid": false, "message": "Batch failed duplication checks"})
 		case DuplicateCharged:
-			fresh.rows = append(slices.Clone(old.rows), in.Rows...)
+			if old.account == account {
+				fresh.rows = append(slices.Clone(old.rows), in.Rows...)
+			}
 		case DuplicateOverwrite:
 			for _, row := range old.rows {
 				s.accepted[row.Identifier]--
 			}
+			delete(s.batches[in.ID], old.account)
 		}
 	}
 	for _, row := range in.Rows {
 		s.accepted[row.Identifier]++
 	}
-	s.batches[in.ID] = fresh
+	if s.batches[in.ID] == nil {
+		s.batches[in.ID] = make(map[string]*run)
+	}
+	s.batches[in.ID][account] = fresh
 	return encode(http.StatusOK, map[string]any{"valid": true, "message": "Batch accepted"})
+}
+
+// account is the batch account of a request: it defaults to the client id (documented).
+func (s *Server) account(named string) string { return cmp.Or(named, s.options.ClientID) }
+
+// sameNumber returns the batch that a new one of this number duplicates, or nil.
+func (s *Server) sameNumber(account string, id int64) *run {
+	if old := s.batches[id][account]; old != nil || s.options.NumbersByAccount {
+		return old
+	}
+	for _, old := range s.batches[id] {
+		return old
+	}
+	return nil
 }
 
 func (s *Server) status(r simkit.Request) simkit.Reply {
@@ -249,7 +269,7 @@ func (s *Server) status(r simkit.Request) simkit.Reply {
 	}
 	rows := []row{}
 	for _, id := range in.IDs {
-		b, ok := s.batches[id]
+		b, ok := s.batches[id][s.account(in.Account)]
 		switch {
 		case ok:
 			if b.asked++; s.options.Autoplay > 0 && b.asked >= s.options.Autoplay {
@@ -279,7 +299,7 @@ func (s *Server) retrieve(r simkit.Request) simkit.Reply {
 	if !decode(r.Body, &in) {
 		return simkit.Reply{Status: http.StatusBadRequest}
 	}
-	b, ok := s.batches[in.ID]
+	b, ok := s.batches[in.ID][s.account(in.Account)]
 	if !ok {
 		return s.problem("B002", "Batch does not exist")
 	}

@@ -14,6 +14,8 @@
 //     (Options.BadRowRefusesBatch).
 //   - A report has no rows before the batch is complete (Options.EarlyReport).
 //   - The amount of a report is that of all rows (Options.PaidTotal).
+//   - A number is unique for a client id, over all its batch accounts, and a
+//     batch is seen only under its own account (Options.NumbersByAccount).
 //   - Batches move on when they are asked for, not by the hour
 //     (Options.Autoplay).
 //
@@ -49,6 +51,7 @@ type Options struct {
 	UnknownAccounts    []string // card-holder accounts that do not exist
 	BadRowRefusesBatch bool     // and a row for one refuses the whole batch
 	PaidTotal          bool     // a report's amount is that of the paid rows
+	NumbersByAccount   bool     // each batch account of the client has numbers of its own
 }
 
 // Duplicate is what happens to a second batch under one number.
@@ -92,14 +95,15 @@ type Server struct {
 	server  *simkit.Server
 
 	mu       sync.Mutex
-	batches  map[int64]*run
+	batches  map[int64]map[string]*run // by number and batch account
+	charged  int64
 	accepted map[string]int // by identifier
 	word     string         // what status says of every batch, if set
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
-	s := &Server{batches: make(map[int64]*run), accepted: make(map[string]int)}
+	s := &Server{batches: make(map[int64]map[string]*run), accepted: make(map[string]int)}
 	if o != nil {
 		s.options = *o
 	}
@@ -157,8 +161,10 @@ func (s *Server) Finish(batchID int64) { s.with(batchID, s.finish) }
 func (s *Server) FinishAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, b := range s.batches {
-		s.finish(b)
+	for _, accounts := range s.batches {
+		for _, b := range accounts {
+			s.finish(b)
+		}
 	}
 }
 
@@ -191,12 +197,14 @@ func (s *Server) Break(scenario simkit.Scenario) {
 	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"), s.problem("S008", "Invalid Licence Key"))
 }
 
+// with changes the batch of this number, under every account that has one.
 func (s *Server) with(batchID int64, do func(*run)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.batches[batchID]
-	if !ok {
+	if len(s.batches[batchID]) == 0 {
 		panic(fmt.Sprintf("citypaytest: there is no batch %d", batchID))
 	}
-	do(b)
+	for _, b := range s.batches[batchID] {
+		do(b)
+	}
 }
