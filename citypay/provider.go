@@ -30,9 +30,9 @@ type ProviderConfig struct {
 
 	ClientAccountID string // batch account, 3 to 20 characters; empty means the client id
 
-	// Account names the account at CityPay, for Info.Account. Empty means the
-	// environment and the client id: "sandbox/PC600001". Journals are kept by
-	// it, so set it if the host or the client id can change.
+	// Account names the account in Info.Account, so that journals find its
+	// batches after the URL of the service has changed: any name that is not a
+	// secret. Empty means "sandbox" or "production", and the client id.
 	Account string
 
 	// BatchID gives the number for a reference that is not a number. It must be
@@ -608,8 +608,11 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 	for n := range reply.Transactions {
 		row := &reply.Transactions[n]
 		item, ours := place[row.Identifier]
+		wrong := foreign
 		if !ours {
 			item = -1
+		} else if sent := b.Draft.Items[item]; row.Amount != 0 && row.Amount != sent.Amount.Minor || row.AccountID != "" && row.AccountID != sent.Account {
+			wrong = true // NewReport says why.
 		}
 		at := func(f batch.FieldError) batch.FieldError { f.Item, f.Reference = item, row.Identifier; return f }
 		result := batch.Result{
@@ -634,10 +637,10 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 		if row.MerchantID != 0 && row.MerchantID != p.config.MerchantID {
 			faults = append(faults, at(batch.FieldError{Field: "merchantid",
 				Message: fmt.Sprintf("is %d, but the batch is of merchant %d", row.MerchantID, p.config.MerchantID)}))
-			result.Outcome = batch.OutcomeUnknown
+			wrong = true
 		}
-		if foreign {
-			result.Outcome = batch.OutcomeUnknown
+		if wrong {
+			result.Outcome = batch.OutcomeUnknown // A row that contradicts what was sent says nothing.
 		}
 		if !b.State.Final() {
 			result.Outcome = batch.OutcomePending

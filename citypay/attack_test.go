@@ -1,0 +1,645 @@
+package citypay_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/citypay"
+	"github.com/batchway/batchway-go/citypay/citypaytest"
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// submitted creates and submits a batch of n items.
+func submitted(t *testing.T, p *citypay.Provider, n int) batch.Batch {
+	t.Helper()
+	b, err := p.Create(t.Context(), newDraft(n))
+	require.NoError(t, err)
+	b, err = p.Submit(t.Context(), b)
+	require.NoError(t, err)
+	return b
+}
+
+// The money goes to the merchant and the batch account of the configuration.
+func TestMoneyHasThePayerOfTheConfiguration(t *testing.T) {
+	for account, payer := range map[string]string{"": "merchant 11223344 of PC600001", "AC1": "merchant 11223344 of AC1"} {
+		server := citypaytest.New(nil)
+		t.Cleanup(server.Close)
+		p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP", ClientAccountID: account})
+		b := submitted(t, p, 2)
+		server.FinishAll()
+		effects := server.Ledger.Effects()
+		require.Len(t, effects, 2)
+		for n, e := range effects {
+			require.Equal(t, payer, e.Payer)
+			require.Equal(t, b.Draft.Items[n].Reference, e.Item)
+			require.Equal(t, b.Draft.Items[n].Amount.Minor, e.Minor)
+		}
+		b, err := p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		_, err = p.Report(t.Context(), b)
+		require.NoError(t, err)
+	}
+}
+
+// One number under two batch accounts: each sees its own batch, or the second
+// is refused.
+func TestBatchAccountsDoNotSeeEachOther(t *testing.T) {
+	for _, byAccount := range []bool{true, false} {
+		server := citypaytest.New(&citypaytest.Options{NumbersByAccount: byAccount})
+		t.Cleanup(server.Close)
+		of := func(account string) *citypay.Provider {
+			return newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", ClientAccountID: account})
+		}
+		first, second := newDraft(1), newDraft(2)
+		second.Reference = first.Reference
+		b1, err := of("AC1").Create(t.Context(), first)
+		require.NoError(t, err)
+		b1, err = of("AC1").Submit(t.Context(), b1)
+		require.NoError(t, err)
+		b2, err := of("AC2").Create(t.Context(), second)
+		require.NoError(t, err)
+		b2, err = of("AC2").Submit(t.Context(), b2)
+		if !byAccount {
+			require.ErrorIs(t, err, batch.ErrConflict)
+			require.ErrorContains(t, err, "B008")
+			require.Equal(t, batch.StateDraft, b2.State)
+			continue
+		}
+		require.NoError(t, err)
+		server.FinishAll()
+		for account, b := range map[string]batch.Batch{"AC1": b1, "AC2": b2} {
+			b, err = of(account).Poll(t.Context(), b)
+			require.NoError(t, err)
+			report, err := of(account).Report(t.Context(), b)
+			require.NoError(t, err)
+			require.Equal(t, len(b.Draft.Items), report.Totals[batch.OutcomePaid].Count)
+		}
+	}
+}
+
+// A wrong credential fails in the read before, with the clear word.
+func TestAWrongCredentialSendsNothing(t *testing.T) {
+	server := citypaytest.New(nil)
+	t.Cleanup(server.Close)
+	config := server.Config()
+	config.LicenceKey = "another"
+	p := newProvider(t, config, citypay.ProviderConfig{})
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	b, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrAuth)
+	require.ErrorContains(t, err, "the key, the clock or the source address may be wrong")
+	require.Equal(t, batch.StateDraft, b.State)
+	require.Zero(t, server.Log.Count("ProcessBatch"))
+}
+
+// What the read before Submit must say for the batch to be sent.
+func TestOnlyADocumentedAnswerLetsABatchBeSent(t *testing.T) {
+	unknown := func(id string) string { return `{"batches":[{"batch_date":"",` + id + `"batch_status":"UNKNOWN"}]}` }
+	html := simkit.Reply{Status: 404, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>Not Found</html>")}
+	for name, c := range map[string]struct {
+		reply    simkit.Reply
+		sent     bool
+		accepted bool // with AbsentMeansUnused
+		kind     batch.Kind
+	}{
+		"a row UNKNOWN":                      {simkit.JSON(200, unknown(`"batch_id":35,`)), true, true, ""},
+		"B002":                               {simkit.JSON(422, `{"code":"B002"}`), true, true, ""},
+		"an empty list":                      {simkit.JSON(200, `{"batches":[]}`), false, true, batch.ErrProtocol},
+		"a row UNKNOWN without its number":   {simkit.JSON(200, unknown("")), false, true, batch.ErrProtocol},
+		"D101":                               {simkit.JSON(422, `{"code":"D101"}`), false, true, batch.ErrProtocol},
+		"no list":                            {simkit.JSON(200, `{}`), false, false, batch.ErrProtocol},
+		"a list that is null":                {simkit.JSON(200, `{"batches":null}`), false, false, batch.ErrProtocol},
+		"a list in another object":           {simkit.JSON(200, `{"CheckBatchStatusResponse":`+unknown(`"batch_id":35,`)+`}`), false, false, batch.ErrProtocol},
+		"a bare list":                        {simkit.JSON(200, `[]`), false, false, batch.ErrProtocol},
+		"null":                               {simkit.JSON(200, `null`), false, false, batch.ErrProtocol},
+		"another number":                     {simkit.JSON(200, unknown(`"batch_id":36,`)), false, false, batch.ErrProtocol},
+		"a number that is a string":          {simkit.JSON(200, unknown(`"batch_id":"35",`)), false, false, batch.ErrProtocol},
+		"no status":                          {simkit.JSON(200, `{"batches":[{"batch_id":35}]}`), false, false, batch.ErrProtocol},
+		"unknown in lower case":              {simkit.JSON(200, strings.ToLower(unknown(`"batch_id":35,`))), false, false, batch.ErrConflict},
+		"both unknown and queued":            {simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"UNKNOWN"},{"batch_id":35,"batch_status":"QUEUED"}]}`), false, false, batch.ErrProtocol},
+		"a firewall's 404":                   {html, false, false, batch.ErrProtocol},
+		"B002 under 404":                     {simkit.JSON(404, `{"code":"B002"}`), false, false, batch.ErrProtocol},
+		"B004":                               {simkit.JSON(422, `{"code":"B004"}`), false, false, batch.ErrInvalid},
+		"F001":                               {simkit.JSON(422, `{"code":"F001"}`), false, false, batch.ErrUnavailable},
+		"403 without words":                  {simkit.Reply{Status: 403}, false, false, batch.ErrAuth},
+		"COMPLETE":                           {simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"COMPLETE"}]}`), false, false, batch.ErrConflict},
+		"a word that this version knows not": {simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"PAUSED"}]}`), false, false, batch.ErrConflict},
+	} {
+		for _, accept := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, accepted %v", name, accept), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := citypaytest.New(&citypaytest.Options{InMemory: true})
+					defer server.Close()
+					server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: c.reply})
+					p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", AbsentMeansUnused: accept})
+					b, err := p.Submit(t.Context(), twoItems("35", batch.StateDraft))
+					if c.sent || c.accepted && accept {
+						require.NoError(t, err)
+						require.Equal(t, 1, server.Log.Count("ProcessBatch"))
+						return
+					}
+					require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+					require.Equal(t, batch.StateDraft, b.State)
+					require.Zero(t, server.Log.Count("ProcessBatch"))
+				})
+			})
+		}
+	}
+}
+
+// A refusal that arrives after the batch was taken on, as the answer to a
+// second delivery or in another's words, is not believed: a read decides.
+func TestARefusalIsCheckedByARead(t *testing.T) {
+	broken := simkit.Fault{Op: "BatchStatus", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 403}}
+	for _, refused := range []simkit.Reply{
+		simkit.JSON(422, `{"code":"B008","message":"Batch failed duplication checks"}`),
+		simkit.JSON(422, `{"code":"B006","message":"Transaction invalid in batch"}`),
+		simkit.JSON(422, `{"code":"B001","message":"Batch Processing unavailable"}`),
+		simkit.JSON(200, `{"valid":false,"message":"Batch failed duplication checks"}`),
+	} {
+		body := string(refused.Body)
+		t.Run(body, func(t *testing.T) {
+			server, p := start(t, nil)
+			submit := func() (batch.Batch, error) {
+				b, err := p.Create(t.Context(), newDraft(1))
+				require.NoError(t, err)
+				return p.Submit(t.Context(), b)
+			}
+			answer := func(phase simkit.Phase) {
+				server.Inject(simkit.Fault{Op: "ProcessBatch", Nth: 1, Phase: phase, Act: simkit.Answer, Reply: refused})
+			}
+
+			answer(simkit.AfterApply)
+			b, err := submit()
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			require.ErrorContains(t, err, "it may have had the request twice")
+			require.Equal(t, batch.StateUnknown, b.State)
+			b, err = p.Poll(t.Context(), b)
+			require.NoError(t, err)
+			require.Equal(t, batch.StatePending, b.State)
+
+			answer(simkit.BeforeApply)
+			b, err = submit()
+			require.Error(t, err)
+			require.NotErrorIs(t, err, batch.ErrAmbiguous)
+			require.Equal(t, batch.StateDraft, b.State)
+
+			answer(simkit.BeforeApply)
+			server.Inject(broken)
+			_, err = submit()
+			require.Equal(t, strings.Contains(body, "B008"), batch.KindOf(err) == batch.ErrAmbiguous, "%v", err)
+		})
+	}
+}
+
+// Submit checks again what Create has fixed: a stored handle can be edited.
+func TestSubmitChecksAgainWhatCreateHasFixed(t *testing.T) {
+	server, p := start(t, nil)
+	numbered := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+		BatchID: func(string) (int64, error) { return 78, nil }})
+	for name, c := range map[string]struct {
+		change func(*batch.Batch)
+		says   string
+	}{
+		"a lost date":         {func(b *batch.Batch) { b.Draft.Date = time.Time{} }, "date: is missing: Create has set one"},
+		"a date to come":      {func(b *batch.Batch) { b.Draft.Date = time.Now().Add(48 * time.Hour) }, "in the future"},
+		"a lost number":       {func(b *batch.Batch) { b.ID = "" }, `id: is "", and the draft's number is`},
+		"another number":      {func(b *batch.Batch) { b.ID = "77" }, `id: is "77", and the draft's number is`},
+		"another Extra":       {func(b *batch.Batch) { b.Draft.Extra = map[string]string{"batch_id": "77"} }, "and the draft's number is 77"},
+		"another reference":   {func(b *batch.Batch) { b.Draft.Reference = "76" }, "and the draft's number is 76"},
+		"a reference as text": {func(b *batch.Batch) { b.Draft.Reference = "november" }, "reference: is not a number"},
+		"lost items":          {func(b *batch.Batch) { b.Draft.Items = nil }, "items: there are none"},
+		"a doubled item":      {func(b *batch.Batch) { b.Draft.Items = append(b.Draft.Items, b.Draft.Items[0]) }, "is also that of item 0"},
+		"another currency":    {func(b *batch.Batch) { b.Draft.Items[0].Amount.Currency = "EUR" }, "takes only GBP"},
+	} {
+		b, err := p.Create(t.Context(), newDraft(1))
+		require.NoError(t, err)
+		b = b.Clone()
+		c.change(&b)
+		after, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrInvalid, name)
+		require.ErrorContains(t, err, c.says, name)
+		require.Equal(t, b, after)
+	}
+	d := newDraft(1)
+	d.Reference = "november"
+	b, err := numbered.Create(t.Context(), d)
+	require.NoError(t, err)
+	_, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrInvalid, "the function that has numbered it is gone")
+	require.Zero(t, server.Log.Count(""))
+	b, err = numbered.Submit(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, "78", b.ID)
+}
+
+// A handle is JSON between Create and Submit. The day that is sent is that of
+// the date's own location.
+func TestTheDayThatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // 2000-01-01T00:00:00Z
+		server := citypaytest.New(&citypaytest.Options{InMemory: true})
+		defer server.Close()
+		p := newProvider(t, server.Config(), citypay.ProviderConfig{})
+		time.Sleep(12 * time.Hour)
+		east, west := time.FixedZone("east", 14*3600), time.FixedZone("west", -12*3600)
+		for name, c := range map[string]struct {
+			date time.Time
+			day  string // empty if it is refused
+		}{
+			"none":                             {time.Time{}, "2000-01-01"},
+			"now, in UTC":                      {time.Now().UTC(), "2000-01-01"},
+			"now, where it is tomorrow":        {time.Now().In(east), ""},
+			"an hour ago, in the east":         {time.Now().Add(-3 * time.Hour).In(east), "2000-01-01"},
+			"now, where it just became today":  {time.Now().In(west), "2000-01-01"},
+			"yesterday, in the west":           {time.Now().Add(-time.Minute).In(west), "1999-12-31"},
+			"tomorrow, in the west":            {time.Now().Add(24 * time.Hour).In(west), ""},
+			"the last moment of today, in UTC": {time.Date(2000, 1, 1, 23, 59, 59, 0, time.UTC), "2000-01-01"},
+			"tomorrow, in UTC":                 {time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC), ""},
+		} {
+			d := newDraft(1)
+			d.Date = c.date
+			b, err := p.Create(t.Context(), d)
+			if c.day == "" {
+				require.ErrorIs(t, err, batch.ErrInvalid, name)
+				continue
+			}
+			require.NoError(t, err, name)
+			text, err := json.Marshal(b)
+			require.NoError(t, err)
+			var stored batch.Batch
+			require.NoError(t, json.Unmarshal(text, &stored))
+			_, err = p.Submit(t.Context(), stored)
+			require.NoError(t, err)
+			sent := server.Log.Requests("ProcessBatch")
+			require.Contains(t, string(sent[len(sent)-1].Body), `"batch_date":"`+c.day+`"`, name)
+		}
+	})
+}
+
+// A number that was used is told apart: by another batch, or by these items.
+func TestTheCodeOfANumberThatIsUsed(t *testing.T) {
+	server, p := start(t, nil)
+	first := submitted(t, p, 2)
+	again, other := first, newDraft(2)
+	again.State = batch.StateDraft
+	other.Reference = first.Draft.Reference
+	fresh, err := p.Create(t.Context(), other)
+	require.NoError(t, err)
+	code := func(b batch.Batch) string {
+		after, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.Equal(t, batch.StateDraft, after.State)
+		var e *batch.Error
+		require.ErrorAs(t, err, &e)
+		require.Contains(t, e.Message, "nothing was sent: batch number "+b.ID+" is already used")
+		if e.Code == "batch_id_taken" {
+			require.Contains(t, e.Message, "set ProviderConfig.FirstBatchID above")
+		}
+		return e.Code
+	}
+	require.Equal(t, "batch_id_taken", code(again), "the report has no rows yet")
+	server.FinishAll()
+	require.Equal(t, "batch_already_sent", code(again))
+	require.Equal(t, "batch_id_taken", code(fresh))
+	fewer := again.Clone()
+	fewer.Draft.Items = fewer.Draft.Items[:1]
+	require.Equal(t, "batch_id_taken", code(fewer))
+	require.Equal(t, 1, server.Log.Count("ProcessBatch"))
+}
+
+// Law 13: a status proves that there is a batch under this number. The report
+// shows whether it is this one.
+func TestPollComparesAnUnclearBatch(t *testing.T) {
+	row := func(identifier, account string, merchant, amount int) string {
+		return fmt.Sprintf(`{"account_id":%q,"identifier":%q,"merchantid":%d,"message":"m","result":1,"result_code":"000","amount":%d}`, account, identifier, merchant, amount)
+	}
+	report := func(rows ...string) simkit.Reply {
+		return simkit.JSON(200, `{"amount":350,"batch_date":"2020-01-02","batch_id":35,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[`+strings.Join(rows, ",")+`]}`)
+	}
+	a, b := row("item-a", "account-1", 11223344, 100), row("item-b", "account-1", 11223344, 250)
+	of := func(client string) simkit.Reply {
+		r := report(a, b)
+		r.Body = bytes.Replace(r.Body, []byte("PC600001"), []byte(client), 1)
+		return r
+	}
+	for name, c := range map[string]struct {
+		report simkit.Reply
+		kind   batch.Kind
+		says   string
+	}{
+		"ours":                        {report(a, b), "", ""},
+		"no rows yet":                 {report(), "", ""},
+		"some rows yet":               {report(b), "", ""},
+		"a refusal":                   {simkit.JSON(422, `{"code":"B002"}`), "", ""},
+		"a row that makes no sense":   {report(a, "null", `{"identifier":"item-b","result":[]}`), "", ""},
+		"another item":                {report(a, row("item-c", "account-1", 11223344, 250)), batch.ErrConflict, `an item "item-c" that is not in the batch`},
+		"another amount":              {report(a, row("item-b", "account-1", 11223344, 251)), batch.ErrConflict, `item 1 ("item-b"): amount: is reported as 2.51 GBP`},
+		"another card-holder account": {report(a, row("item-b", "account-2", 11223344, 250)), batch.ErrConflict, `item 1 ("item-b"): account`},
+		"another merchant":            {report(a, row("item-b", "account-1", 1, 250)), batch.ErrConflict, `item 1 ("item-b"): merchantid: is 1`},
+		"another client account":      {of("AC1"), batch.ErrConflict, `client_account_id: is "AC1"`},
+		"an item twice":               {report(a, a), batch.ErrConflict, "more than once"},
+		"another batch":               {simkit.JSON(200, `{"batch_id":36,"batch_status":"COMPLETE","transactions":[]}`), batch.ErrProtocol, "asked for batch 35"},
+		"nothing that can be read":    {simkit.JSON(200, `{}`), batch.ErrProtocol, "no batch_id"},
+		"an error":                    {simkit.Reply{Status: 500}, batch.ErrUnavailable, ""},
+	} {
+		for _, word := range []string{"QUEUED", "COMPLETE", "ERROR_IN_PROCESSING", "CANCELLED"} {
+			t.Run(name+", "+word, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := citypaytest.New(&citypaytest.Options{InMemory: true})
+					defer server.Close()
+					server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer,
+						Reply: simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"`+word+`"}]}`)})
+					server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: c.report})
+					p := newProvider(t, server.Config(), citypay.ProviderConfig{})
+					unclear := twoItems("35", batch.StateUnknown)
+					for _, poll := range []func() (batch.Batch, error){
+						func() (batch.Batch, error) { return p.Poll(t.Context(), unclear) },
+						func() (batch.Batch, error) {
+							all, err := p.PollAll(t.Context(), []batch.Batch{unclear})
+							return all[0], err
+						},
+						func() (batch.Batch, error) { return batch.Reconcile(t.Context(), p, unclear) },
+					} {
+						got, err := poll()
+						require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+						if c.kind == "" {
+							require.Equal(t, word, got.Native)
+							require.NotEqual(t, batch.StateUnknown, got.State)
+							continue
+						}
+						require.Equal(t, unclear, got, "the batch is returned as it was")
+						require.ErrorContains(t, err, c.says)
+						if c.kind == batch.ErrConflict {
+							require.ErrorContains(t, err, "CityPay has another batch under number 35")
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// What is not about our number is not asked for a report.
+func TestPollOfAnUnclearBatchThatIsNotSeen(t *testing.T) {
+	server, p := start(t, nil)
+	unclear := twoItems("35", batch.StateUnknown)
+	got, err := p.Poll(t.Context(), unclear)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateUnknown, got.State)
+	require.Equal(t, "UNKNOWN", got.Native)
+	require.Zero(t, server.Log.Count("RetrieveBatch"))
+	b := submitted(t, p, 1)
+	_, err = p.Poll(t.Context(), b)
+	require.NoError(t, err)
+	require.Zero(t, server.Log.Count("RetrieveBatch"), "a batch that is known to be ours is not compared with each poll")
+}
+
+// One batch that cannot be read does not hide the others.
+func TestPollAllReadsWhatItCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := citypaytest.New(&citypaytest.Options{InMemory: true})
+		defer server.Close()
+		server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200,
+			`{"batches":[null,{"batch_id":35,"batch_status":7},{"batch_id":36,"batch_status":"LOCKED"}]}`)})
+		p := newProvider(t, server.Config(), citypay.ProviderConfig{})
+		got, err := p.PollAll(t.Context(), []batch.Batch{twoItems("35", batch.StatePending), twoItems("36", batch.StatePending)})
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.ErrorContains(t, err, "batch 35 has no status")
+		require.Equal(t, twoItems("35", batch.StatePending), got[0])
+		require.Equal(t, "LOCKED", got[1].Native)
+	})
+}
+
+// A field of a reply, by its path, and what is done to it.
+type lie struct{ path, how string }
+
+// paths lists every field and element of a JSON text.
+func paths(t *testing.T, text []byte) (all []string) {
+	t.Helper()
+	var v any
+	require.NoError(t, json.Unmarshal(text, &v))
+	var walk func(string, any)
+	walk = func(path string, v any) {
+		if path != "" {
+			all = append(all, path)
+		}
+		switch v := v.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				walk(path+"/"+key, inner)
+			}
+		case []any:
+			if len(v) > 0 {
+				walk(path+"/0", v[0])
+			}
+		}
+	}
+	walk("", v)
+	slices.Sort(all)
+	return all
+}
+
+// tell changes one field of a reply.
+func (l lie) tell(reply simkit.Reply) simkit.Reply {
+	d := json.NewDecoder(bytes.NewReader(reply.Body))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return reply
+	}
+	keys := strings.Split(l.path, "/")[1:]
+	var change func(any, []string) any
+	change = func(v any, keys []string) any {
+		if len(keys) == 0 {
+			return json.RawMessage(l.how)
+		}
+		switch v := v.(type) {
+		case map[string]any:
+			if inner, ok := v[keys[0]]; ok {
+				if v[keys[0]] = change(inner, keys[1:]); l.how == "dropped" && len(keys) == 1 {
+					delete(v, keys[0])
+				}
+			}
+		case []any:
+			if len(v) > 0 && l.how == "dropped" && len(keys) == 1 {
+				return v[1:]
+			} else if len(v) > 0 {
+				v[0] = change(v[0], keys[1:])
+			}
+		}
+		return v
+	}
+	text, err := json.Marshal(change(v, keys))
+	if err != nil {
+		panic(err)
+	}
+	reply.Body = text
+	return reply
+}
+
+// Every field of every reply is null, dropped and of another type, one at a
+// time. Only those that decide matter; and once all is well again, nothing is
+// lost, and every item was charged once.
+func TestOneFieldAtATime(t *testing.T) {
+	decide := map[string]*regexp.Regexp{
+		"ProcessBatch":  regexp.MustCompile(`^/valid$`),
+		"BatchStatus":   regexp.MustCompile(`^/batches(/0(/batch_id|/batch_status)?)?$`),
+		"RetrieveBatch": regexp.MustCompile(`^/(batch_id|batch_status|transactions(/0(/identifier|/amount|/result|/result_code)?)?)$`),
+	}
+	// These are compared if they have the documented type.
+	const text = `"\ud800x"`
+	compared := map[string]string{"/amount": "7", "/client_account_id": text,
+		"/transactions/0/merchantid": "7", "/transactions/0/account_id": text}
+	replies := make(map[string][]byte)
+	run := func(t *testing.T, op string, alter func(simkit.Reply) simkit.Reply, check func(error, batch.Report)) {
+		synctest.Test(t, func(t *testing.T) {
+			server := citypaytest.New(&citypaytest.Options{InMemory: true, Autoplay: 1})
+			defer server.Close()
+			server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: alter})
+			p := newProvider(t, server.Config(), citypay.ProviderConfig{})
+			d := newDraft(3)
+			o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: 20 * time.Second, Watch: batch.WatchOptions{MaxFailures: 2}}
+			report, err := batch.Run(t.Context(), p, d, o)
+			check(err, report)
+			server.Heal()
+			report, err = batch.Run(t.Context(), p, d, o)
+			require.NoError(t, err, "all is well again")
+			require.Equal(t, 3, report.Totals[batch.OutcomePaid].Count)
+			require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1, d.Items[2].Reference: 1}, server.Ledger.Moved())
+			require.Equal(t, 1, server.Log.Count("ProcessBatch"))
+		})
+	}
+	for op := range decide {
+		run(t, op, func(r simkit.Reply) simkit.Reply { replies[op] = r.Body; return r }, func(err error, _ batch.Report) { require.NoError(t, err) })
+	}
+	for _, op := range slices.Sorted(maps.Keys(decide)) {
+		for _, path := range paths(t, replies[op]) {
+			for _, how := range []string{"null", "dropped", "7", "7.5", "true", text, `""`, `{"a":[null]}`, `[{"a":1}]`} {
+				t.Run(op+path+" "+how, func(t *testing.T) {
+					harmless := !decide[op].MatchString(path) && compared[path] != how
+					run(t, op, lie{path, how}.tell, func(err error, report batch.Report) {
+						if harmless {
+							require.NoError(t, err)
+							return
+						}
+						paid, unknown := report.Totals[batch.OutcomePaid].Count, report.Totals[batch.OutcomeUnknown].Count
+						if err == nil {
+							require.Equal(t, 3, paid+unknown, "what is believed is true")
+						}
+						if op == "RetrieveBatch" && strings.HasPrefix(path, "/transactions/0") {
+							require.Equal(t, 2, paid, "a row that is wrong fails alone: %v", err)
+							require.Equal(t, 1, unknown)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// One account has one name, however its host is spelt, and the limit of the
+// sandbox goes by it.
+func TestOneNameForAnAccount(t *testing.T) {
+	info := func(url, account string) batch.Info {
+		return newProvider(t, citypay.Config{ClientID: "PC1", LicenceKey: "canary-1", BaseURL: url},
+			citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", Account: account}).Info()
+	}
+	for account, urls := range map[string][]string{
+		"sandbox/PC1": {"", citypay.Sandbox, "https://sandbox.citypay.com/", "https://SANDBOX.CityPay.com", "https://sandbox.citypay.com:443",
+			"https://sandbox.citypay.com.", "HTTPS://sandbox.citypay.com.:443/"},
+		"production/PC1":           {citypay.Production, "https://api.citypay.com/", "https://API.citypay.com.:443"},
+		"citypay.test:8443/up/PC1": {"https://citypay.test:8443/up", "https://CityPay.test.:8443/up/"},
+	} {
+		for _, url := range urls {
+			got := info(url, "")
+			require.Equal(t, account, got.Account, url)
+			require.Equal(t, map[bool]int{true: 100, false: 10_000}[account == "sandbox/PC1"], got.MaxItems, url)
+		}
+	}
+	require.Equal(t, "fees", info(citypay.Production, "fees").Account)
+	require.Equal(t, info(citypay.Sandbox, "fees").Account, info("https://elsewhere.test", "fees").Account)
+}
+
+// Whatever a configuration decides about money is in Info, and a journal keeps
+// it: every field is in the account, in the terms, or here with the reason why
+// it is harmless.
+func TestWhatTheConfigurationDecides(t *testing.T) {
+	harmless := map[string]string{
+		"LicenceKey":         "goes with the client id",
+		"HTTPClient":         "how requests travel",
+		"Middleware":         "how requests travel",
+		"Logger":             "what is logged",
+		"BatchID":            "the number is in the handle, and Submit holds the function against it",
+		"FirstBatchID":       "the number is in the draft that the journal keeps",
+		"DuplicateIDRefused": "what Run may send again, not what is charged",
+		"AbsentMeansUnused":  "which answer means that a number was never used",
+		"MaxItems":           "which drafts are refused",
+	}
+	values := map[string]any{"ClientID": "PC2", "LicenceKey": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
+		"MerchantID": int64(2), "Currency": "EUR", "ClientAccountID": "AC1", "Account": "other",
+		"BatchID": func(string) (int64, error) { return 1, nil }, "FirstBatchID": int64(7), "DuplicateIDRefused": true,
+		"AbsentMeansUnused": true, "MaxItems": 7}
+	info := func(field string) batch.Info {
+		c, o := citypay.Config{ClientID: "PC1", LicenceKey: "key"}, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"}
+		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
+			if f := v.FieldByName(field); f.IsValid() {
+				f.Set(reflect.ValueOf(values[field]))
+			}
+		}
+		return newProvider(t, c, o).Info()
+	}
+	plain := info("")
+	for _, v := range []any{citypay.Config{}, citypay.ProviderConfig{}} {
+		for n := range reflect.TypeOf(v).NumField() {
+			field := reflect.TypeOf(v).Field(n).Name
+			require.Contains(t, values, field, "a new field: say here what it decides")
+			changed := info(field)
+			kept := changed.Account != plain.Account || !maps.Equal(changed.Terms, plain.Terms)
+			require.NotEqual(t, kept, harmless[field] != "", field)
+		}
+	}
+	require.Equal(t, map[string]string{"merchant": "1", "client_account": "", "currency": "GBP"}, plain.Terms)
+	plain.Terms["merchant"] = "2"
+	require.Equal(t, "1", info("").Terms["merchant"])
+}
+
+// A test transaction takes no money, so in production it is not paid.
+func TestATestTransactionIsNotPaidInProduction(t *testing.T) {
+	for url, want := range map[string]batch.Outcome{citypay.Sandbox: batch.OutcomePaid, "https://citypay.test": batch.OutcomePaid,
+		"https://API.citypay.com/": batch.OutcomeUnknown} {
+		p := newProvider(t, citypay.Config{ClientID: "PC1", LicenceKey: "key", BaseURL: url, Middleware: func(http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				row := `{"identifier":"item-%s","merchantid":11223344,"result":1,"result_code":"001","amount":%d}`
+				body := `{"batch_id":35,"batch_status":"COMPLETE","transactions":[` + fmt.Sprintf(row, "a", 100) + "," + fmt.Sprintf(row, "b", 250) + `]}`
+				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+					Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+			})
+		}}, citypay.ProviderConfig{})
+		report, err := p.Report(t.Context(), twoItems("35", batch.StateDone))
+		require.Equal(t, 2, report.Totals[want].Count, url)
+		if want == batch.OutcomeUnknown {
+			require.ErrorContains(t, err, "is that of a test, and this is production")
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
