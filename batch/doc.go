@@ -21,7 +21,7 @@
 //	                         ├──> failed      refused or aborted as a whole
 //	                         └──> cancelled   withdrawn before processing
 //
-// and is [StateUnknown] whenever nobody can say.
+// and is [StateUnknown] whenever the outcome is not known.
 //
 // # One call for all of it
 //
@@ -31,10 +31,12 @@
 //
 // # Errors
 //
-// Every error is an [*Error] with one promise, its [Kind]. All kinds but
-// [ErrAmbiguous] promise that the call had no lasting effect. ErrAmbiguous
-// means that money may have moved, or may still move: do not send the batch
-// again; call [Reconcile], or [Resume] if you used Run.
+// Every error of a Provider, and of the functions that call one, is an [*Error]
+// with one promise, its [Kind]. [ErrAmbiguous] means that money may have moved,
+// or may still move: do not send the batch again; call [Reconcile], or [Resume]
+// if you used Run. Every other kind promises that the call of the Provider that
+// failed has moved no money and will not. Run makes several calls: what is known
+// about money beside its error is in the State of Report.Batch.
 //
 // # Abilities
 //

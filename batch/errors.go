@@ -10,8 +10,9 @@ import (
 // Kind says what an Error promises. Each Kind is itself an error, so
 // errors.Is(err, batch.ErrFunds) asks for it.
 //
-// Every Kind but ErrAmbiguous promises that the call had no lasting effect,
-// now or later, except that a failed Create may leave a draft behind.
+// Every Kind but ErrAmbiguous promises that the call of the Provider that
+// failed moved no money and will not; a failed Create may leave a draft. Run,
+// Resume and Resolve make several calls: see there.
 type Kind string
 
 // The kinds of errors, and what each promises.
@@ -22,7 +23,7 @@ const (
 	ErrConflict    Kind = "conflict"    // wrong state, the reference is taken, or totals do not match
 	ErrFunds       Kind = "funds"       // refused for lack of money; the draft is intact
 	ErrThrottled   Kind = "throttled"   // see Error.RetryAfter
-	ErrUnavailable Kind = "unavailable" // never arrived, or a read failed; trying again is safe
+	ErrUnavailable Kind = "unavailable" // the request never arrived, or a read failed
 	ErrProtocol    Kind = "protocol"    // a read gave an answer that makes no sense
 	ErrUnsupported Kind = "unsupported" // also matches errors.ErrUnsupported
 	ErrAmbiguous   Kind = "ambiguous"   // it may have happened, or may still. Do not resend. Reconcile.
@@ -108,7 +109,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		s.WriteString(": " + e.Err.Error())
 	}
-	return s.String()
+	return strings.ReplaceAll(s.String(), "\n", "; ") // errors.Join puts one error on a line.
 }
 
 // Unwrap gives the Kind and the cause. A Kind deeper in the cause stays

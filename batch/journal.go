@@ -66,6 +66,13 @@ type Journal interface {
 	Next(ctx context.Context, sequence string, first int64) (int64, error)
 }
 
+// A Clock is a Journal that several machines share and that has a clock of its
+// own. How long ago a Submit began is measured by it, and not by the clocks of
+// the machines.
+type Clock interface {
+	Now(ctx context.Context) (time.Time, error)
+}
+
 // A Key names one intent. The same key is the same batch, whoever asks and
 // however often; another draft under the same key is refused.
 type Key struct {
@@ -103,8 +110,9 @@ const (
 	EntryIntent     EntryKind = "intent"     // what is wanted; nothing has been sent
 	EntryAttempt    EntryKind = "attempt"    // a step is about to be sent
 	EntryResult     EntryKind = "result"     // how that attempt ended
-	EntryReconciled EntryKind = "reconciled" // what a read said about unclear attempts
-	EntryDecision   EntryKind = "decision"   // a person says that the unclear attempts had no effect
+	EntryWithdrawn  EntryKind = "withdrawn"  // a draft that an earlier Create had left was canceled
+	EntryReconciled EntryKind = "reconciled" // a read, or an operator, says that the service has the batch
+	EntryDecision   EntryKind = "decision"   // an operator says that the unclear attempts had no effect
 	EntryDone       EntryKind = "done"       // final and reported without a difference, or abandoned
 )
 
@@ -132,22 +140,6 @@ type Entry struct {
 	Decision    *Decision         `json:"decision,omitempty"`    // the person's word that this entry rests on
 	Claims      []string          `json:"claims,omitempty"`      // names that belong to this key from now on
 	Releases    []string          `json:"releases,omitempty"`    // names that no longer belong to it
-}
-
-// known refuses a history with entries that this version does not know: what
-// they mean may decide about money.
-func known(history []Entry) error {
-	for _, e := range history {
-		switch {
-		case e.Kind == EntryIntent && e.Draft != nil, e.Kind == EntryReconciled && e.Batch != nil, e.Kind == EntryDone && e.Batch != nil:
-		case e.Kind == EntryAttempt && (e.Step == StepCreate || e.Step == StepSubmit):
-		case e.Kind == EntryResult && (e.Step == StepCreate || e.Step == StepSubmit) && e.Batch != nil:
-		case e.Kind == EntryDecision && e.Decision != nil && e.Decision.Verdict == Resend:
-		default:
-			return fmt.Errorf("entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq, e.Kind)
-		}
-	}
-	return nil
 }
 
 // A Failure is an Error as a journal keeps it.

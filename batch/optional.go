@@ -93,8 +93,13 @@ func unsupported(p Provider, op string) error {
 
 // A Numberer runs batches under numbers. Number returns d with a number from
 // next in its Extra if d needs one, and d as it is otherwise. Run calls it
-// once for every new reference; next is the journal's, so no number is ever
-// used twice.
+// once for every new reference; next is the journal's, which gives no number
+// twice. If Create or Submit finds that the number belongs to another batch,
+// they return ErrConflict with CodeNumberTaken, and Run tries the next number.
 type Numberer interface {
 	Number(d Draft, next func(first int64) (int64, error)) (Draft, error)
 }
+
+// CodeNumberTaken is the Code of an ErrConflict that says that the number of a
+// batch belongs to another batch, and that nothing was submitted.
+const CodeNumberTaken = "number_taken"

@@ -3,9 +3,12 @@ package batch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A Provider runs batches at one payment service.
@@ -73,14 +76,17 @@ type Provider interface {
 
 // Info holds fixed facts, so that a caller can plan without I/O.
 type Info struct {
-	Name      string        // "citypay"
-	Account   string        // the account at the service, in one form: "sandbox/PC600001"; never a secret
-	Direction Direction     // the way money moves here
-	MaxItems  int           // largest batch; 0 if the service states none
-	Interval  time.Duration // a polite first poll interval; Watch backs off from here
-	Guard     Guard         // does the service itself refuse a second submit of the same batch?
-	InFlight  time.Duration // how long after a Submit began its request may still arrive; 0 means 15 minutes
-	Currency  string        // the only currency it takes; empty if it takes any ISO 4217 one
+	Name           string        // "citypay"
+	Account        string        // the account at the service, in one form: "sandbox/PC600001"; never a secret
+	Direction      Direction     // the way money moves here
+	MaxItems       int           // largest batch; 0 if the service states none
+	Interval       time.Duration // a polite first poll interval; Watch backs off from here
+	Guard          Guard         // does the service itself refuse a second submit of the same batch?
+	InFlight       time.Duration // how long after a Submit began its request may still arrive; 0 means 15 minutes
+	Renews         bool          // a 401 renews the credential: Run makes a Submit again, once, that was refused with 401
+	PollsWithoutID bool          // Poll answers for a batch in StateUnknown that has no ID
+	NoRepeat       bool          // Run never makes a second Submit in one call, whatever the first one said
+	Currency       string        // the only currency it takes; empty if it takes any ISO 4217 one
 
 	ItemsOptional bool     // a Draft without Items is meaningful: the provider documents what it does
 	Extra         []string // the keys of Draft.Extra that it understands
@@ -125,6 +131,11 @@ func (i Info) Faults(d Draft) []FieldError {
 	for _, key := range unknownKeys(d.Extra, i.Extra) {
 		draft("extra", "%s does not know the key %q", i.Name, key)
 	}
+	for _, key := range slices.Sorted(maps.Keys(d.Extra)) {
+		if fault := textFault(d.Extra[key]); fault != "" {
+			draft("extra", "%q %s", key, fault)
+		}
+	}
 	if len(d.Items) == 0 && !i.ItemsOptional {
 		draft("items", "there are none")
 	}
@@ -141,13 +152,19 @@ func (i Info) Faults(d Draft) []FieldError {
 		}
 		if item.Reference == "" {
 			fault("reference", "is empty")
-		} else if earlier, taken := first[item.Reference]; taken {
+		} else if text := textFault(item.Reference); text != "" {
+			fault("reference", "%s", text)
+		} else if earlier, taken := first[folded(item.Reference)]; !taken {
+			first[folded(item.Reference)] = n
+		} else if other := d.Items[earlier].Reference; other == item.Reference {
 			fault("reference", "is also that of item %d", earlier)
 		} else {
-			first[item.Reference] = n
+			fault("reference", "differs from %q, that of item %d, only in case or in spaces around it: a service may take both for one", other, earlier)
 		}
 		if item.Account == "" {
 			fault("account", "is empty")
+		} else if text := textFault(item.Account); text != "" {
+			fault("account", "%s", text)
 		}
 		switch {
 		case item.Amount.Minor < 0:
@@ -167,8 +184,40 @@ func (i Info) Faults(d Draft) []FieldError {
 		for _, key := range unknownKeys(item.Extra, i.ItemExtra) {
 			fault("extra", "%s does not know the key %q", i.Name, key)
 		}
+		if len(item.Extra) > 0 {
+			for _, key := range slices.Sorted(maps.Keys(item.Extra)) {
+				if text := textFault(item.Extra[key]); text != "" {
+					fault("extra", "%q %s", key, text)
+				}
+			}
+		}
 	}
 	return faults
+}
+
+// textFault says why no service can keep s as it is, or "".
+func textFault(s string) string {
+	for n, r := range s {
+		switch {
+		case r < ' ', r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029':
+			return fmt.Sprintf("holds the control character %U", r)
+		case r == utf8.RuneError && !strings.HasPrefix(s[n:], string(utf8.RuneError)):
+			return "is not valid UTF-8"
+		}
+	}
+	return ""
+}
+
+// folded is s as a service may compare it: without case and spaces around it.
+func folded(s string) string {
+	s = strings.TrimSpace(s)
+	for n := range len(s) {
+		if s[n] >= utf8.RuneSelf {
+			s = strings.ToUpper(s) // Some letters have one upper case and two lower ones.
+			break
+		}
+	}
+	return strings.ToLower(s)
 }
 
 func (i Info) currencyFault(d Draft, item Item) string {
@@ -180,7 +229,7 @@ func (i Info) currencyFault(d Draft, item Item) string {
 		return ""
 	}
 	if _, known := Exponent(currency); !known {
-		return fmt.Sprintf("%q is no ISO 4217 code", currency)
+		return fmt.Sprintf("%q is not a valid ISO 4217 currency code", currency)
 	}
 	if want := d.Items[0].Amount.Currency; currency != want {
 		return fmt.Sprintf("is %s, but the first item's is %s: one batch has one currency", currency, want)

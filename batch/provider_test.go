@@ -57,7 +57,7 @@ func TestInfoFaults(t *testing.T) {
 		"zero amount":       {draft(with(func(i *batch.Item) { i.Amount = gbp(0) })), []string{`item 0 ("b"): amount: must be more than zero`}},
 		"negative amount":   {draft(with(func(i *batch.Item) { i.Amount = gbp(-1) })), []string{`item 0 ("b"): amount: is negative`}},
 		"mixed currencies":  {draft(good, with(func(i *batch.Item) { i.Amount.Currency = "EUR" })), []string{`item 1 ("b"): currency: is EUR, but the first item's is GBP: one batch has one currency`}},
-		"unknown currency":  {draft(with(func(i *batch.Item) { i.Amount.Currency = "GBX" })), []string{`item 0 ("b"): currency: "GBX" is no ISO 4217 code`}},
+		"unknown currency":  {draft(with(func(i *batch.Item) { i.Amount.Currency = "GBX" })), []string{`item 0 ("b"): currency: "GBX" is not a valid ISO 4217 currency code`}},
 		"total overflows":   {draft(with(func(i *batch.Item) { i.Amount = gbp(math.MaxInt64) }), good), []string{`item 1 ("a"): amount: the total overflows here`}},
 		"unknown itemextra": {draft(with(func(i *batch.Item) { i.Extra = map[string]string{"memo": "", "csc": "1"} })), []string{`item 0 ("b"): extra: test does not know the key "csc"`}},
 		"everything at once": {batch.Draft{Reference: "a b", Direction: batch.Load, Items: []batch.Item{{Reference: "x", Amount: gbp(-5)}, {Reference: "x", Account: "y", Amount: batch.Money{Minor: 1}}}},
@@ -67,7 +67,7 @@ func TestInfoFaults(t *testing.T) {
 				`item 0 ("x"): account: is empty`,
 				`item 0 ("x"): amount: is negative`,
 				`item 1 ("x"): reference: is also that of item 0`,
-				`item 1 ("x"): currency: "" is no ISO 4217 code`,
+				`item 1 ("x"): currency: "" is not a valid ISO 4217 currency code`,
 			}},
 	} {
 		t.Run(name, func(t *testing.T) {

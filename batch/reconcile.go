@@ -12,19 +12,27 @@ import "context"
 //
 // ErrAmbiguous means that the service cannot tell: ask again later, and ask a
 // person before sending anything. Absence proves nothing, so a batch that the
-// service does not find is ambiguous too. Any other error is that of a read
-// that failed; the batch is returned as it was.
+// service does not find is ambiguous too, and so is one that contradicts the
+// draft. Any other error is that of a read that failed; the batch is returned as
+// it was.
+//
+// A batch without an ID is given to Poll if Info.PollsWithoutID says so;
+// otherwise it is looked up by its reference where the provider is a Finder.
 func Reconcile(ctx context.Context, p Provider, b Batch) (Batch, error) {
 	info := p.Info()
 	if err := info.Refuse("Reconcile", b); err != nil {
 		return b, err
 	}
-	read, err := b, error(nil)
-	if b.ID != "" {
-		read, err = p.Poll(ctx, b)
-	} else {
+	asked := b
+	if !b.State.Final() {
+		asked.State = StateUnknown // Poll then compares everything that the service shows.
+	}
+	read, err := asked, error(nil)
+	if b.ID == "" && !info.PollsWithoutID {
 		read, err = Find(ctx, p, b.Draft.Reference)
 		read.Draft = b.Draft
+	} else {
+		read, err = p.Poll(ctx, asked)
 	}
 	unclear := func(message string, cause error) error {
 		return &Error{Kind: ErrAmbiguous, Provider: info.Name, Op: "Reconcile", Message: message, Err: cause}
@@ -33,7 +41,9 @@ func Reconcile(ctx context.Context, p Provider, b Batch) (Batch, error) {
 	case kind == ErrNotFound:
 		return b, unclear("the service does not find the batch, which does not prove that it never will", err)
 	case kind == ErrUnsupported:
-		return b, unclear("the batch has no id, and the service cannot look one up by reference", err)
+		return b, unclear("the batch has no ID, and the service cannot look one up by reference", err)
+	case kind == ErrConflict:
+		return b, unclear("the service shows another batch under this ID or reference", err)
 	case err != nil:
 		return b, err
 	case read.State == StateUnknown:

@@ -55,10 +55,10 @@ type Total struct {
 // them an Account and an Amount (its zero value where it does not).
 //
 // The report is always complete: an item without a row is OutcomePending while
-// b is not final, and OutcomeUnknown after. Whatever does not fit (an item
-// missing from a final report or pending in it, a row for no item, a second
-// row, another amount or account) is listed in the error, an ErrProtocol,
-// beside the report.
+// b is not final, and OutcomeUnknown after. A contradiction (an item missing
+// from a final report or pending in it, a row for no item, a second row, another
+// amount or account) is listed in the error, an ErrProtocol, beside the report.
+// An item with a contradiction is OutcomeUnknown.
 func NewReport(b Batch, rows []Result) (Report, error) {
 	r := Report{Batch: b, Results: make([]Result, len(b.Draft.Items))}
 	var faults []FieldError
@@ -81,16 +81,19 @@ func NewReport(b Batch, rows []Result) (Report, error) {
 		}
 		result := &r.Results[n]
 		if result.Outcome != "" {
-			fault(n, reference, "result", "is reported more than once")
+			fault(n, reference, "result", "is reported more than once: as %s and as %s", result.Outcome, row.Outcome)
+			result.Outcome = OutcomeUnknown
 			r.Unmatched = append(r.Unmatched, row)
 			continue
 		}
 		item := result.Item
 		if row.Item.Amount != (Money{}) && row.Item.Amount != item.Amount {
 			fault(n, reference, "amount", "is reported as %s, but was sent as %s", row.Item.Amount, item.Amount)
+			row.Outcome = OutcomeUnknown
 		}
 		if row.Item.Account != "" && row.Item.Account != item.Account {
 			fault(n, reference, "account", "is reported as another account than was sent")
+			row.Outcome = OutcomeUnknown
 		}
 		if row.Outcome == OutcomePending && b.State.Final() {
 			row.Outcome = OutcomeUnknown

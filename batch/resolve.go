@@ -2,8 +2,11 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,18 +25,20 @@ const (
 // ask the service's support, and to decide. It is plain data, JSON-safe, and
 // holds no credential and no account of an item.
 type Dossier struct {
-	Key         Key        `json:"key"`
-	Standing    Standing   `json:"standing"`
-	Guard       Guard      `json:"guard,omitempty"` // what the service itself refuses
-	Fingerprint string     `json:"fingerprint"`     // of the draft
-	Intended    time.Time  `json:"intended"`
-	Items       int        `json:"items"`
-	Total       Money      `json:"total"`
-	BatchID     string     `json:"batch_id,omitempty"` // the service's
-	Native      string     `json:"native,omitempty"`   // the service's last word about it
-	Attempts    []Attempt  `json:"attempts,omitempty"`
-	Decisions   []Decision `json:"decisions,omitempty"`
-	Next        string     `json:"next"` // what is safe to do now
+	Key         Key               `json:"key"`
+	Standing    Standing          `json:"standing"`
+	Guard       Guard             `json:"guard,omitempty"` // what the service itself refuses
+	Fingerprint string            `json:"fingerprint"`     // of the draft
+	Intended    time.Time         `json:"intended"`
+	Items       int               `json:"items"`
+	Total       Money             `json:"total"`
+	Terms       map[string]string `json:"terms,omitempty"`    // what the provider's configuration decided about money
+	BatchID     string            `json:"batch_id,omitempty"` // the service's
+	Left        []string          `json:"left,omitempty"`     // IDs of drafts that failed attempts to create have left
+	Native      string            `json:"native,omitempty"`   // the service's last word about it
+	Attempts    []Attempt         `json:"attempts,omitempty"`
+	Decisions   []Decision        `json:"decisions,omitempty"`
+	Next        string            `json:"next"` // what is safe to do now
 }
 
 // An Attempt is one call that changes something at the service.
@@ -47,20 +52,28 @@ type Attempt struct {
 
 // Pending yields a dossier of every batch of p's account that the journal
 // holds open. It reads the journal and nothing else; Recover asks the service.
+//
+// An error beside a Dossier with a Key says that its history cannot be read,
+// and the others follow; an error without a Key is the last. A nil Journal is
+// ErrInvalid.
 func Pending(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Dossier, error] {
 	return func(yield func(Dossier, error) bool) {
-		r := newRun(p, "", o, nil)
-		for open, err := range r.journal.Open(ctx, r.key.Provider, r.key.Account) {
+		e := newEngine("Pending", p, "", o, nil)
+		if err := e.needsJournal(o); err != nil {
+			yield(Dossier{}, err)
+			return
+		}
+		for open, err := range e.journal.Open(ctx, e.key.Provider, e.key.Account) {
 			if err == nil {
 				err = known(open.Entries)
 			}
 			if err != nil {
-				if !yield(Dossier{Key: open.Key}, r.journalFailed("Pending", ErrUnavailable, "the history cannot be read", err)) {
+				if !yield(Dossier{Key: open.Key}, e.journalFailed(ErrUnavailable, "the history cannot be read", err)) {
 					return
 				}
 				continue
 			}
-			if !yield(dossier(r.info, open.Key, open.Entries), nil) {
+			if !yield(dossier(e.info, open.Key, open.Entries), nil) {
 				return
 			}
 		}
@@ -68,52 +81,80 @@ func Pending(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Dossier, 
 }
 
 func dossier(info Info, key Key, history []Entry) Dossier {
-	s := stand(history)
-	d := Dossier{Key: key, Guard: info.Guard}
-	if s.intent != nil {
-		d.Fingerprint, d.Intended = s.intent.Fingerprint, s.intent.At
-		items := s.intent.Draft.Items
-		if s.batch != nil && len(items) == 0 {
-			items = s.batch.Draft.Items // As Create has found them.
+	p := replay(history)
+	d := Dossier{Key: key, Guard: info.Guard, Left: p.left}
+	var items []Item
+	if p.intent != nil {
+		d.Fingerprint, d.Intended, d.Terms = p.intent.Fingerprint, p.intent.At, p.intent.Terms
+		items = p.intent.Draft.Items
+		if p.batch != nil && len(items) == 0 {
+			items = p.batch.Draft.Items // As Create has found them.
 		}
 		d.Items = len(items)
 		amounts := make([]Money, 0, d.Items)
 		for _, item := range items {
 			amounts = append(amounts, item.Amount)
 		}
-		d.Total, _ = Sum(amounts...) // Run refuses what cannot be added up.
+		d.Total, _ = Sum(amounts...) // Run refuses items that cannot be added up.
 	}
-	if d.BatchID = s.left; s.batch != nil {
-		d.BatchID, d.Native = s.batch.ID, s.batch.Native
+	if p.batch != nil {
+		d.BatchID = p.batch.ID
+	} else if n := len(p.left); n > 0 {
+		d.BatchID = p.left[n-1]
 	}
-	for _, e := range history {
+	if p.seen != nil {
+		d.Native = p.seen.Native
+	}
+	for _, entry := range history {
 		switch {
-		case e.Kind == EntryAttempt:
-			d.Attempts = append(d.Attempts, Attempt{Step: e.Step, Number: e.Attempt, Began: e.At})
-		case e.Kind == EntryResult && e.Decision == nil:
+		case entry.Kind == EntryAttempt:
+			d.Attempts = append(d.Attempts, Attempt{Step: entry.Step, Number: entry.Attempt, Began: entry.At})
+		case entry.Kind == EntryResult && entry.Decision == nil:
 			for i := range d.Attempts {
-				if a := &d.Attempts[i]; a.Step == e.Step && a.Number == e.Attempt {
-					a.Ended, a.Failure = &e.At, e.Failure
+				if a := &d.Attempts[i]; a.Step == entry.Step && a.Number == entry.Attempt {
+					a.Ended, a.Failure = &entry.At, entry.Failure.withoutAccounts(items)
 				}
 			}
 		}
-		if e.Decision != nil {
-			d.Decisions = append(d.Decisions, *e.Decision)
+		if entry.Decision != nil {
+			d.Decisions = append(d.Decisions, *entry.Decision)
 		}
 	}
-	switch {
-	case s.submitted:
-		d.Standing, d.Next = StandingSubmitted, "call Resume: it waits for the end and reports"
-	case s.open > 0 && info.Guard == GuardRefuses:
-		d.Standing, d.Next = StandingUnclear, "call Resume: it asks, and sends again only because the service refuses the second of two"
-	case s.open > 0:
-		d.Standing, d.Next = StandingUnclear, "do not send it again: call Resume to ask; if the service cannot tell, ask its support, and record the answer with Resolve"
-	case s.batch != nil || s.creating > 0:
-		d.Standing, d.Next = StandingDraft, "call Resume to go on, or Resolve to abandon it"
-	default:
-		d.Standing, d.Next = StandingIntended, "call Run or Resume to go on, or Resolve to abandon it"
-	}
+	d.Standing, d.Next = p.standing(info)
 	return d
+}
+
+// standing says how far a batch has come, and what is safe to do now.
+func (p progress) standing(info Info) (Standing, string) {
+	switch {
+	case p.submitted:
+		return StandingSubmitted, "call Resume: it waits for the end and reports"
+	case p.open > 0 && p.resend:
+		return StandingUnclear, "call Run or Resume: it sends once more, as an operator has decided"
+	case p.open > 0 && info.Guard == GuardRefuses:
+		return StandingUnclear, "call Resume: it asks, and from " + p.landsBy(info).UTC().Format(time.RFC3339) +
+			" on it sends again if the batch is still a draft, because the service refuses the second of two"
+	case p.open > 0:
+		return StandingUnclear, "do not send it again: call Resume to ask; if the service cannot tell, ask its support, and record the answer with Resolve"
+	case p.batch != nil || p.creating > 0 || len(p.left) > 0:
+		return StandingDraft, "call Resume to go on, or Resolve to abandon it"
+	}
+	return StandingIntended, "call Run or Resume to go on, or Resolve to abandon it"
+}
+
+// withoutAccounts returns f without the accounts of items: a service that
+// refuses an item may name its account.
+func (f *Failure) withoutAccounts(items []Item) *Failure {
+	if f == nil {
+		return nil
+	}
+	clean := *f
+	for _, item := range items {
+		if len(item.Account) >= 3 { // A shorter one would also be a part of other words.
+			clean.Message = strings.ReplaceAll(clean.Message, item.Account, "[account]")
+		}
+	}
+	return &clean
 }
 
 // Verdict is what a person decides about a batch.
@@ -144,14 +185,21 @@ type Decision struct {
 	At       time.Time `json:"at"`                 // set by Resolve
 }
 
-// Resolve records a person's decision about a batch that the journal holds
+// Resolve records an operator's decision about a batch that the journal holds
 // open, and returns the batch as it stands after it. It submits nothing.
 //
 // ErrNotFound means that the journal does not know the reference; ErrConflict
 // that the decision does not fit what the journal or the service knows, and
-// was not recorded.
+// was not recorded. A decision that proves wrong is replaced by another as long
+// as nothing was sent because of it. ErrUnsupported beside Abandon says that the
+// decision was recorded, but that the service may hold a draft that cannot be
+// looked up. If the journal fails after the service has canceled a draft, the
+// batch beside the error says so: decide again. A nil Journal is ErrInvalid.
 func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *RunOptions) (Batch, error) {
-	r := newRun(p, reference, o, nil)
+	e := newEngine("Resolve", p, reference, o, nil)
+	if err := e.needsJournal(o); err != nil {
+		return e.unknown(), err
+	}
 	var faults []FieldError
 	fault := func(field, message string) {
 		faults = append(faults, FieldError{Item: -1, Field: field, Message: message})
@@ -168,134 +216,228 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 	if (d.BatchID != "") != (d.Verdict == Adopt) {
 		fault("batch_id", "is needed for adopt, and only for that")
 	}
-	if err := Invalid(r.info.Name, "Resolve", faults); err != nil {
-		return r.unsent(), err
+	if err := Invalid(e.info.Name, e.op, faults); err != nil {
+		return e.unknown(), err
 	}
-	unlock, err := r.begin(ctx)
+	unlock, err := e.begin(ctx)
 	if err != nil {
-		return r.unknown(), err
+		return e.unknown(), err
 	}
 	defer unlock()
-	s := stand(r.history)
-	b := r.unsent()
-	if s.intent == nil {
-		return b, r.unknownReference("Resolve")
+	progress := replay(e.history)
+	if progress.intent == nil {
+		return e.unsent(), e.unknownReference()
 	}
-	b.Draft = *s.intent.Draft
-	if s.batch != nil {
-		b = *s.batch
+	b := Batch{Provider: e.info.Name, Draft: *progress.intent.Draft, State: StateDraft}
+	if progress.batch != nil {
+		b = *progress.batch
 	}
-	if s.open > 0 {
-		b.State = StateUnknown
+	b = progress.state(b)
+	if progress.closed {
+		return b, e.undecided("the batch is not open any more")
 	}
-	if s.done {
-		return b, r.undecided("the batch is not open any more")
+	if err := e.sameTerms(progress); err != nil {
+		return b, err
+	}
+	if progress.submitted && !progress.adopted {
+		return b, e.undecided("the batch was submitted, as the service has said: Resume waits for its end")
 	}
 	d.At = time.Now()
 	switch d.Verdict {
 	case Abandon:
-		return r.abandon(ctx, s, b, d)
+		return e.abandon(ctx, progress, d)
 	case Adopt:
-		return r.adopt(ctx, s, b, d)
-	default:
-		if s.submitted {
-			return b, r.undecided("the batch was submitted, as the service has said")
-		}
-		if s.open == 0 && s.creating == 0 {
-			return b, r.undecided("nothing is unclear: call Resume")
-		}
-		b.State = StateDraft
-		return b, r.decide(ctx, Entry{Kind: EntryDecision, Decision: &d})
+		return e.adopt(ctx, progress, b, d)
 	}
+	switch {
+	case progress.resend:
+		return b, e.undecided("one more Submit is already decided: call Run or Resume")
+	case progress.open == 0 && progress.creating == 0 && !progress.adopted:
+		return b, e.undecided("nothing is unclear: call Resume")
+	}
+	if progress.adopted {
+		b = *progress.beforeAdoption(e.info.Name)
+		if progress.open > 0 {
+			b.State = StateUnknown
+		}
+	}
+	return b, e.decide(ctx, Entry{Kind: EntryDecision, Decision: &d, Releases: e.adoptedName(progress)})
+}
+
+// beforeAdoption is the batch as it was known before an operator adopted
+// another.
+func (p progress) beforeAdoption(provider string) *Batch {
+	if p.unadopted != nil {
+		return p.unadopted
+	}
+	return &Batch{Provider: provider, Draft: *p.intent.Draft, State: StateDraft}
+}
+
+// adoptedName is the name that the adopted batch has claimed, unless the key
+// held it before.
+func (e *engine) adoptedName(p progress) []string {
+	if !p.adopted || p.batch.ID == "" {
+		return nil
+	}
+	if p.unadopted != nil && p.unadopted.ID == p.batch.ID {
+		return nil
+	}
+	return []string{e.batchName(p.batch.ID)}
 }
 
 // abandon cancels what the service may have, if it can, and closes the history.
-func (r *run) abandon(ctx context.Context, s standing, b Batch, d Decision) (Batch, error) {
-	if s.submitted {
-		return b, r.undecided("the batch was submitted: Resume waits for its end")
+func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, error) {
+	if p.adopted {
+		p.batch = p.unadopted
 	}
-	_, cancels := As[Canceler](r.p)
-	if !cancels && s.open > 0 {
-		if read, err := Reconcile(ctx, r.p, b); err == nil && read.State != StateDraft {
-			return r.tooLate(ctx, read)
-		}
+	known := p.batch != nil
+	batch := *p.beforeAdoption(e.info.Name)
+	if known {
+		batch = *p.batch
 	}
-	if cancels && (s.batch != nil || s.creating > 0) {
-		var err error
-		if b.ID == "" {
-			b.ID = s.left
-		}
-		if b.ID == "" {
-			draft := b.Draft
-			b, err = Find(ctx, r.p, r.key.Reference)
-			b.Draft = draft
-		}
-		if err == nil {
-			// Where a batch that was cancelled stays so, a submit that is late comes to nothing.
-			b.State = StateDraft
-			b, err = Cancel(ctx, r.p, b)
-		}
-		if err != nil && s.open > 0 {
-			b.State = StateUnknown
-		}
-		if kind := KindOf(err); kind == ErrConflict {
-			read, failed := r.p.Poll(ctx, b)
+	if p.open > 0 {
+		batch.State = StateUnknown
+	}
+	_, cancels := As[Canceler](e.p)
+	if !cancels {
+		if p.open > 0 {
+			read, err := Reconcile(ctx, e.p, batch)
 			switch {
-			case failed != nil || read.State != StatePending && !read.State.Final():
-				return b, err
-			case read.State != StateCancelled: // By somebody else, if it is.
-				return r.tooLate(ctx, read)
+			case err == nil && read.State != StateDraft:
+				return e.tooLate(ctx, read)
+			case err != nil && KindOf(err) != ErrAmbiguous && KindOf(err) != ErrConflict:
+				return batch, e.fail(KindOf(err), "the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
-			b = read
-		} else if err != nil && kind != ErrNotFound && (kind != ErrUnsupported || b.ID != "") {
-			return b, err // What cannot be looked for cannot be cancelled, and is left to the person.
+		}
+		return batch, e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: e.adoptedName(p)})
+	}
+	for _, id := range p.left {
+		left := batch
+		left.ID = id
+		if after, err := e.cancel(ctx, left); err != nil {
+			return batch, err
+		} else if !known {
+			batch = after
 		}
 	}
-	return b, r.decide(ctx, Entry{Kind: EntryDone, Batch: r.kept(b), Decision: &d})
+	orphan := false
+	if !known && p.creating > 0 {
+		found, err := Find(ctx, e.p, e.key.Reference)
+		switch KindOf(err) {
+		case "":
+			found.Draft = batch.Draft
+			batch, known = found, true
+		case ErrNotFound:
+		case ErrUnsupported:
+			orphan = true
+		default:
+			return batch, e.fail(KindOf(err), "the decision was not recorded: an earlier call may have left a draft", err)
+		}
+	}
+	if known {
+		after, err := e.cancel(ctx, batch)
+		var late tooLateError
+		if errors.As(err, &late) {
+			return e.tooLate(ctx, late.read)
+		}
+		if err != nil {
+			return batch, err
+		}
+		batch = after
+	}
+	if err := e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: e.adoptedName(p)}); err != nil {
+		return batch, err
+	}
+	if orphan {
+		return batch, e.fail(ErrUnsupported, "abandoned; the service may hold a draft of an earlier call, which cannot be looked up by reference: "+
+			"no money moves unless it is submitted there", nil)
+	}
+	return batch, nil
+}
+
+// tooLateError says that a batch cannot be canceled because it was submitted.
+type tooLateError struct {
+	error
+	read Batch
+}
+
+// cancel cancels a batch that may be a draft. A batch that is canceled already,
+// or that the service does not know, is as good. Where cancellation is
+// permanent, a Submit that is still in flight has no effect after it.
+func (e *engine) cancel(ctx context.Context, b Batch) (Batch, error) {
+	state := b.State
+	b.State = StateDraft
+	after, err := Cancel(ctx, e.p, b)
+	switch KindOf(err) {
+	case "":
+		return after, nil
+	case ErrNotFound:
+		if b.State = state; state != StateUnknown {
+			b.State = StateCancelled
+		}
+		return b, nil
+	case ErrConflict:
+		b.State = StateUnknown
+		read, failed := e.p.Poll(ctx, b)
+		switch {
+		case failed == nil && read.State == StateCancelled:
+			return read, nil
+		case failed == nil && (read.State == StatePending || read.State.Final()):
+			return read, tooLateError{e.undecided("too late: the batch was submitted"), read}
+		}
+		b.State = state
+		return b, e.fail(ErrConflict, fmt.Sprintf("the decision was not recorded: batch %s was not canceled", b.ID), errors.Join(err, failed))
+	}
+	b.State = state
+	return b, e.fail(KindOf(err), fmt.Sprintf("the decision was not recorded: the draft %s was not canceled", b.ID), err)
 }
 
 // tooLate writes down that the batch was submitted, and decides nothing.
-func (r *run) tooLate(ctx context.Context, read Batch) (Batch, error) {
-	if err := r.reconciled(ctx, read); err != nil {
+func (e *engine) tooLate(ctx context.Context, read Batch) (Batch, error) {
+	if err := e.reconciled(ctx, read); err != nil {
 		return read, err
 	}
-	return read, r.undecided("too late: the batch was submitted")
+	return read, e.undecided("too late: the batch was submitted")
 }
 
-// adopt reads the batch that the person has named.
-func (r *run) adopt(ctx context.Context, s standing, b Batch, d Decision) (Batch, error) {
-	if s.submitted {
-		return b, r.undecided("the batch was submitted, and the service has said under which ID")
-	}
+// adopt reads the batch that the operator has named.
+func (e *engine) adopt(ctx context.Context, p progress, b Batch, d Decision) (Batch, error) {
 	named := b
-	named.ID, named.State = d.BatchID, StateUnknown
-	read, err := r.p.Poll(ctx, named)
+	named.ID, named.State, named.Native = d.BatchID, StateUnknown, ""
+	read, err := e.p.Poll(ctx, named)
 	switch {
+	case KindOf(err) == ErrNotFound:
+		return b, e.fail(ErrConflict, fmt.Sprintf("the service does not know a batch %s", d.BatchID), err)
 	case err != nil:
 		return b, err
 	case read.State == StateUnknown:
-		return b, r.undecided("the service does not say where that batch stands")
-	case read.State == StateDraft && s.open > 0:
-		return b, r.undecided("that batch is not submitted so far, and a Submit may still be under way")
+		return b, e.undecided("the service does not say where that batch stands")
+	case read.State == StateDraft && p.open > 0:
+		return b, e.undecided("that batch is not submitted so far, and a Submit may still be under way")
 	case read.State == StateDraft:
 		// What it holds is compared with the draft before Submit.
-		return read, r.decide(ctx, Entry{Kind: EntryResult, Step: StepCreate, Attempt: s.creates, Batch: r.kept(read), Decision: &d})
+		return e.adopted(ctx, p, b, read, Entry{Kind: EntryResult, Step: StepCreate, Attempt: p.creates, Batch: e.kept(read), Decision: &d})
 	}
-	return read, r.decide(ctx, Entry{Kind: EntryReconciled, Batch: r.kept(read), Decision: &d})
+	return e.adopted(ctx, p, b, read, Entry{Kind: EntryReconciled, Batch: e.kept(read), Decision: &d})
 }
 
-func (r *run) decide(ctx context.Context, e Entry) error {
-	if err := r.append(ctx, e); err != nil {
-		return r.journalFailed("Resolve", ErrUnavailable, "the decision could not be written down", err)
+func (e *engine) adopted(ctx context.Context, p progress, before, after Batch, entry Entry) (Batch, error) {
+	entry.Releases = e.adoptedName(p)
+	if slices.Contains(entry.Releases, e.batchName(after.ID)) {
+		entry.Releases = nil
+	}
+	err := e.decide(ctx, entry)
+	if held := (*ClaimedError)(nil); errors.As(err, &held) {
+		return before, e.fail(ErrConflict, "the decision was not recorded: the batch is another reference's", held)
+	}
+	return after, err
+}
+
+func (e *engine) decide(ctx context.Context, entry Entry) error {
+	if err := e.append(ctx, entry); err != nil {
+		return e.journalFailed(ErrUnavailable, "the decision could not be written down", err)
 	}
 	return nil
 }
 
-func (r *run) undecided(message string) error {
-	return &Error{Kind: ErrConflict, Provider: r.info.Name, Op: "Resolve", Message: message}
-}
-
-func (r *run) unknownReference(op string) error {
-	return &Error{Kind: ErrNotFound, Provider: r.info.Name, Op: op,
-		Message: fmt.Sprintf("the journal does not know the reference %q", r.key.Reference)}
-}
+func (e *engine) undecided(message string) error { return e.fail(ErrConflict, message, nil) }

@@ -169,11 +169,17 @@ func TestResolveResend(t *testing.T) {
 
 		b, err := batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Resend), o)
 		require.NoError(t, err)
-		require.Equal(t, batch.StateDraft, b.State)
+		require.Equal(t, batch.StateUnknown, b.State, "the operator may be wrong")
 		require.Equal(t, 1, s.submits, "Resolve submits nothing")
 		require.Equal(t, "ada", pending(t, s, o.Journal)[0].Decisions[0].Operator)
 		_, err = batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Resend), o)
-		require.ErrorIs(t, err, batch.ErrConflict, "nothing is unclear any more")
+		require.ErrorContains(t, err, "one more Submit is already decided")
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		again, err := batch.Run(ended, s, oneItem(), o)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, batch.StateUnknown, again.Batch.State, "the first Submit may have arrived")
+		require.Equal(t, 1, s.submits)
 
 		report, err := batch.Resume(t.Context(), s, oneItem().Reference, o)
 		require.NoError(t, err)
@@ -198,7 +204,7 @@ func TestResolveResendThatIsRefused(t *testing.T) {
 		"the first one is done":         {func(s *teller) { s.applied["run-1"]++; s.polls["run-1"]++ }, "", batch.StateDone, " reconciled done"},
 		"no read succeeds":              {func(s *teller) { s.down = 1000 }, batch.ErrAmbiguous, batch.StateUnknown, ""},
 		"the service does not know":     {func(*teller) {}, batch.ErrAmbiguous, batch.StateUnknown, ""},
-		"the service still has a draft": {func(s *teller) { s.absent = batch.StateDraft }, batch.ErrInvalid, batch.StateDraft, ""},
+		"the service still has a draft": {func(s *teller) { s.absent = batch.StateDraft }, batch.ErrAmbiguous, batch.StateUnknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -213,17 +219,20 @@ func TestResolveResendThatIsRefused(t *testing.T) {
 				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
 				require.Equal(t, c.state, report.Batch.State)
 				require.Equal(t, history+c.history, kinds(t, o.Journal, "run-1"))
+				if c.kind != "" {
+					require.ErrorContains(t, err, "the last Submit was refused")
+					_, err = batch.Resume(ctx, s, "run-1", o)
+					require.ErrorIs(t, err, batch.ErrAmbiguous)
+				}
+				require.Equal(t, 2, s.submits, "one decision is one Submit")
 			})
 		})
 	}
 }
 
 func TestResolveOfWhatWasSubmitted(t *testing.T) {
-	for verdict, message := range map[batch.Verdict]string{
-		batch.Abandon: "the batch was submitted: Resume waits for its end",
-		batch.Adopt:   "the batch was submitted, and the service has said under which ID",
-		batch.Resend:  "the batch was submitted, as the service has said",
-	} {
+	const message = "the batch was submitted, as the service has said: Resume waits for its end"
+	for _, verdict := range []batch.Verdict{batch.Abandon, batch.Adopt, batch.Resend} {
 		t.Run(string(verdict), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}

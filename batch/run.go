@@ -5,22 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 )
 
 // RunOptions is how Run works. The zero value is careful and polite, but
-// forgets everything when the process ends: set Journal.
+// forgets everything when the call returns: set Journal.
 type RunOptions struct {
 	// Journal is where Run writes down what it does before it does it. Nil
-	// means a new memory journal, with which nothing survives the call.
+	// means a new memory journal: nothing survives the call, so a second call
+	// with the same draft is a second payment.
 	Journal Journal
 
 	Watch         WatchOptions  // how patiently to wait for the end
 	SubmitTimeout time.Duration // how long one Submit may take, whatever becomes of ctx; 0 means 5 minutes
-	ReconcileFor  time.Duration // how long to ask what became of an unclear Submit; 0 means 2 minutes
+	// ReconcileFor is how long one call asks what became of an unclear Submit.
+	// 0 means 2 minutes or, where the service refuses the second of two submits,
+	// a minute more than Info.InFlight: then the call itself may send again.
+	ReconcileFor time.Duration
 
-	// Observe, if set, hears of everything that has happened, in order, from
-	// the goroutine that runs: for progress bars and logs. It must not block.
+	// Observe, if set, is called for every event, in order, from the goroutine
+	// that runs: for progress bars and logs. What an event reports is already in
+	// the journal. Observe must not block.
 	Observe func(Event)
 }
 
@@ -37,6 +44,7 @@ type Phase string
 
 // The phases of a run.
 const (
+	PhaseWithdraw  Phase = "withdraw"  // a draft that an earlier call had left was canceled
 	PhaseCreate    Phase = "create"    // a draft was made
 	PhaseSubmit    Phase = "submit"    // a Submit has returned
 	PhaseReconcile Phase = "reconcile" // a read asked what became of an unclear Submit
@@ -45,71 +53,90 @@ const (
 )
 
 // Run sees a batch through: it creates and submits d, waits for it to finish,
-// and reports. It may be called again, at any time, in any process that has
-// the same journal, with the same draft: it goes on where the last call
-// stopped, and money moves once.
+// and reports. With the same draft and the same journal it may be called again
+// at any time and in any process: it goes on where the last call stopped, and
+// money moves once.
 //
-// Before anything is sent, the journal holds the intent; before each Create
-// and Submit, the attempt; and the result before Run goes on. A Submit is sent
-// again only if all earlier ones are known to have had no effect, now or
-// later, or if the service itself refuses the second of two (Info.Guard).
-// Otherwise an unclear outcome is reconciled by reading, and if the service
-// cannot tell within ReconcileFor, the error is ErrAmbiguous. Calling Run or
-// Resume again then only asks again.
+// The journal holds the intent before anything is sent, each attempt to create
+// or submit before it is made, and its result before Run goes on or Observe is
+// called. A Submit is sent again only if every earlier one is known to have had
+// no effect, or if the service itself refuses the second of two (Info.Guard),
+// the last one began longer ago than Info.InFlight, and a read since then says
+// that the batch is still a draft. Otherwise the outcome of an unclear Submit
+// is read, and if the service cannot tell within ReconcileFor, the error is
+// ErrAmbiguous. Calling Run or Resume again then only asks again.
 //
-// If ctx ends before Submit begins, nothing is sent. Once it has begun it
-// runs to its own deadline, so that Ctrl-C does not manufacture doubt; a ctx
-// that ends later only stops the waiting.
+// A ctx that ends before Submit begins ends the call, and no money moves; a
+// draft may have been made. Once Submit has begun, it runs to its own deadline:
+// canceling ctx does not leave its outcome unknown. A ctx that ends later only
+// stops the waiting.
 //
-// A draft under a reference that the journal knows with another draft is
-// ErrConflict. A journal that fails before the Submit is ErrUnavailable, and
-// this call has sent nothing; one that fails after it is ErrAmbiguous, even if
-// the service accepted the batch.
+// A draft under a reference that the journal knows with another draft, or with
+// other terms (Info.Terms), is ErrConflict and nothing is sent. The one
+// exception is a draft of which nothing is left at the service: a corrected one
+// takes its place. ErrConflict also says that the batch ID belongs to another
+// reference.
 //
-// The kind of an error speaks of this call, and Report.Batch.State, which is
-// set even beside an error, of all that were ever made: StateDraft means that
-// no call under this reference has submitted anything. Only a draft that is
-// itself refused (ErrInvalid) is returned as it came: the journal is not asked.
+// The kind of an error speaks of the call that failed. What is known about
+// money is in Report.Batch.State, which is set beside every error:
+//
+//	StateDraft        no call with this reference has submitted anything
+//	StateUnknown      a call may have submitted the batch
+//	StatePending      the service has the batch
+//	a final state     the service has finished it
+//
+// A journal that fails before Submit gives ErrUnavailable: this call has
+// submitted nothing. One that fails after it gives ErrAmbiguous, even if the
+// service accepted the batch. A draft that is itself refused (ErrInvalid) is
+// returned as it came: the journal is not asked.
 func Run(ctx context.Context, p Provider, d Draft, o *RunOptions) (Report, error) {
 	d = d.Clone()
 	if err := Invalid(p.Info().Name, "Run", p.Info().Faults(d)); err != nil {
 		return Report{Batch: Batch{Provider: p.Info().Name, Draft: d, State: StateDraft}}, err
 	}
-	return newRun(p, d.Reference, o, &d).all(ctx)
+	return newEngine("Run", p, d.Reference, o, &d).all(ctx)
 }
 
 // Resume goes on with a batch that an earlier Run wrote into the journal,
 // after a crash or an ErrAmbiguous, as Run with the same draft would.
 // ErrNotFound means that the journal does not know the reference.
 func Resume(ctx context.Context, p Provider, reference string, o *RunOptions) (Report, error) {
-	return newRun(p, reference, o, nil).all(ctx)
+	return newEngine("Resume", p, reference, o, nil).all(ctx)
 }
 
 // Recover yields every batch of p's account that the journal holds open, as
-// it stands now. It reads only: a batch whose Submit was unclear is reconciled
-// once, a submitted one is polled once, and one that was never submitted is
-// StateDraft. Call Resume for those that should go on.
+// it stands now. It submits nothing: a batch whose Submit was unclear is
+// reconciled once, and what that proves is written down; a submitted one is
+// polled once; one that was never submitted is StateDraft. Call Resume for
+// those that should go on.
 //
 // An error belongs to the batch beside it, and the others follow; ErrAmbiguous
 // marks those of which the service still cannot say what happened. An error
-// beside a Batch without a reference is the journal's own, and the last.
+// beside a Batch without a reference is the journal's own, and the last. A nil
+// Journal is ErrInvalid.
 func Recover(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
-		r := newRun(p, "", o, nil)
-		for open, err := range r.journal.Open(ctx, r.key.Provider, r.key.Account) {
+		e := newEngine("Recover", p, "", o, nil)
+		if err := e.needsJournal(o); err != nil {
+			yield(Batch{}, err)
+			return
+		}
+		for open, err := range e.journal.Open(ctx, e.key.Provider, e.key.Account) {
 			if err != nil && open.Key == (Key{}) {
-				yield(Batch{}, r.journalFailed("Recover", ErrUnavailable, "the open batches cannot be listed", err))
+				yield(Batch{}, e.journalFailed(ErrUnavailable, "the open batches cannot be listed", err))
 				return
 			}
-			if !yield(newRun(p, open.Key.Reference, &r.o, nil).look(ctx)) {
+			if !yield(newEngine("Recover", p, open.Key.Reference, &e.o, nil).look(ctx)) {
 				return
 			}
 		}
 	}
 }
 
-// A run is one call of Run, Resume or Recover for one key.
-type run struct {
+// An engine carries out, for one key and one call, what the table in replay.go
+// allows.
+type engine struct {
+	op      string // the function that was called
 	p       Provider
 	info    Info
 	journal Journal
@@ -117,334 +144,509 @@ type run struct {
 	o       RunOptions
 	draft   *Draft  // as the caller supplied it; nil in Resume
 	history []Entry // of key, as read and appended under its lock
+	claimed []string
+	made    *Batch // as Create returned it to this call, with its secrets
+
+	asking    time.Time // until when the outcome of an unclear Submit is asked for
+	asked     int       // reads about the last attempt
+	evidence  State     // what such a read says that began when the attempt was no longer in flight
+	readError error     // why the last such read was no answer
+	searched  bool      // for a draft that an earlier Create may have left
+	resends   int
 }
 
-func newRun(p Provider, reference string, o *RunOptions, d *Draft) *run {
-	r := &run{p: p, info: p.Info(), draft: d}
+func newEngine(op string, p Provider, reference string, o *RunOptions, d *Draft) *engine {
+	e := &engine{op: op, p: p, info: p.Info(), draft: d}
 	if o != nil {
-		r.o = *o
+		e.o = *o
 	}
-	if r.o.Journal == nil {
-		r.o.Journal = NewMemoryJournal()
+	if e.o.Journal == nil {
+		e.o.Journal = NewMemoryJournal()
 	}
-	if r.o.SubmitTimeout <= 0 {
-		r.o.SubmitTimeout = 5 * time.Minute
+	if e.o.SubmitTimeout <= 0 {
+		e.o.SubmitTimeout = 5 * time.Minute
 	}
-	if r.o.ReconcileFor <= 0 {
-		r.o.ReconcileFor = 2 * time.Minute
+	if e.o.ReconcileFor <= 0 {
+		e.o.ReconcileFor = 2 * time.Minute
+		if e.info.Guard == GuardRefuses {
+			e.o.ReconcileFor = max(e.o.ReconcileFor, e.info.inFlight()+time.Minute)
+		}
 	}
-	r.journal = r.o.Journal
-	r.key = Key{Provider: r.info.Name, Account: r.info.Account, Reference: reference}
-	return r
+	e.journal = e.o.Journal
+	e.key = Key{Provider: e.info.Name, Account: e.info.Account, Reference: reference}
+	return e
 }
 
-func (r *run) all(ctx context.Context) (Report, error) {
-	b, err := r.submit(ctx)
+// needsJournal refuses a call that makes no sense without a journal.
+func (e *engine) needsJournal(o *RunOptions) error {
+	if o != nil && o.Journal != nil {
+		return nil
+	}
+	return Invalid(e.info.Name, e.op, []FieldError{{Item: -1, Field: "RunOptions.Journal",
+		Message: "is nil; it must be the journal that Run was given"}})
+}
+
+func (e *engine) all(ctx context.Context) (Report, error) {
+	b, err := e.start(ctx)
 	if overtaken(err) {
 		b.State = StateUnknown
 	}
 	if err != nil {
 		return Report{Batch: b}, err
 	}
-	if b, err = r.wait(ctx, b); err != nil {
+	if b, err = e.wait(ctx, b); err != nil {
 		return Report{Batch: b}, err
 	}
-	report, err := r.p.Report(ctx, b)
+	report, err := e.p.Report(ctx, b)
 	if report.Batch.Provider == "" {
 		report.Batch = b
 	}
-	r.observe(Event{Phase: PhaseReport, Batch: report.Batch, Err: err})
-	if err != nil {
-		return report, err
+	if err == nil {
+		err = e.close(ctx, report.Batch)
 	}
-	return report, r.done(ctx, report.Batch)
+	e.observe(Event{Phase: PhaseReport, Batch: report.Batch, Err: err})
+	return report, err
 }
 
-// submit brings the batch to where the service has it, under the lock.
-func (r *run) submit(ctx context.Context) (Batch, error) {
-	unlock, err := r.begin(ctx)
+// start brings the batch to where the service has it, under the lock: it takes
+// the step that the table allows, writes down what came of it, and asks again.
+func (e *engine) start(ctx context.Context) (Batch, error) {
+	unlock, err := e.begin(ctx)
 	if err != nil {
-		return r.unknown(), err
+		return e.unknown(), err
 	}
 	defer unlock()
-
-	s := stand(r.history)
-	if a := s.abandoned; a != nil {
-		advice := "use another"
-		if s.batch.State != StateDraft && s.batch.State != StateCancelled {
-			advice = "find out what became of it before you use another"
-		}
-		return *s.batch, &Error{Kind: ErrConflict, Provider: r.info.Name, Op: "Run",
-			Message: fmt.Sprintf("the reference %q was abandoned by %s (%s): %s", r.key.Reference, a.Operator, a.Reason, advice)}
-	}
-	if s.intent, err = r.intend(ctx, s); err != nil {
-		b := r.unsent()
-		if s.submitted {
-			b.State = s.batch.State
-		} else if s.open > 0 {
-			b.State = StateUnknown
-		}
+	if b, err := e.accept(ctx); err != nil {
 		return b, err
 	}
-	if s.submitted {
-		return *s.batch, nil
-	}
-	var supplied Draft
-	if r.draft != nil {
-		supplied = *r.draft
-	}
-	draft, whole := r.info.restoreSecrets(*s.intent.Draft, supplied)
-	if !whole && s.open == 0 {
-		return r.unsent(), &Error{Kind: ErrInvalid, Provider: r.info.Name, Op: "Resume",
-			Message: "nothing was sent, and the journal does not keep the secrets of the draft: call Run with the draft again"}
-	}
-
-	var b Batch
-	if s.batch != nil {
-		b = *s.batch
-		b.Draft, whole = r.info.restoreSecrets(b.Draft, draft)
-	}
-	if s.batch == nil || !whole && s.open == 0 {
-		if b, err = r.create(ctx, s, draft); err != nil {
-			return b, err
-		}
-	}
-
-	resends := 0
-	for tries := 1; ; tries++ {
-		if s = stand(r.history); s.open > 0 {
-			read, again, err := r.reconcile(ctx, b, s)
-			if err == nil {
-				return read, nil
+	for tries := 1; ; {
+		p := replay(e.history)
+		b, whole := e.restore(p)
+		switch p.next(e.situation(whole)) {
+		case stepStop, stepWait:
+			return b, nil
+		case stepWithdraw:
+			if err := e.withdraw(ctx, p); err != nil {
+				return p.state(e.unsent()), err
 			}
-			if resends++; !again || !whole || resends > maxResends {
-				return read, err
-			}
-		}
-		after, err := r.attempt(ctx, b, s.attempts+1)
-		if err == nil {
-			return after, nil
-		}
-		if s = stand(r.history); s.open > 0 {
-			continue // This attempt or an earlier one may have landed: only a read decides.
-		}
-		wait, again := repeatable(err, tries)
-		if !again && s.resent {
-			// It may be refused because one that the person gave up has landed after all.
-			b.State = StateUnknown
-			read, failed := Reconcile(ctx, r.p, b)
-			if failed != nil {
-				return b, &Error{Kind: ErrAmbiguous, Provider: r.info.Name, Op: "Run",
-					Message: "the repeat was refused, and what became of the earlier attempts is not known: call Resume to ask", Err: errors.Join(err, failed)}
-			}
-			if read.State != StateDraft {
-				return read, r.reconciled(ctx, read)
-			}
-		}
-		if !again {
-			return after, err
-		}
-		if sleep(ctx, wait) != nil {
-			return after, err
-		}
-	}
-}
-
-// How often one call repeats what is known to have had no effect, and what a
-// guard makes harmless.
-const (
-	maxTries   = 3
-	maxResends = 3
-)
-
-// repeatable says whether, and after which wait, a Submit that certainly had
-// no effect may be attempted again without asking anybody.
-func repeatable(err error, tries int) (time.Duration, bool) {
-	var e *Error
-	var j journalError
-	if tries >= maxTries || !errors.As(err, &e) || errors.As(err, &j) {
-		return 0, false
-	}
-	wait := time.Duration(tries*tries) * time.Second
-	switch {
-	case e.RetryAfter > time.Minute:
-		return 0, false // Too long to sit on it: the caller knows better.
-	case e.Kind == ErrUnavailable, e.Kind == ErrThrottled:
-		return max(wait, e.RetryAfter), true
-	case e.Kind == ErrAuth && e.Status == 401:
-		return 0, tries == 1 // The credential expired under way.
-	}
-	return 0, false
-}
-
-// intend returns the intent of this key, and writes it down if it is new.
-func (r *run) intend(ctx context.Context, s standing) (*Entry, error) {
-	if r.draft == nil {
-		if s.intent == nil {
-			return nil, r.unknownReference("Resume")
-		}
-		return s.intent, nil
-	}
-	print := fingerprint(*r.draft)
-	if s.intent != nil && (s.intent.Fingerprint == print || s.touched) {
-		if s.intent.Fingerprint != print {
-			return nil, &Error{Kind: ErrConflict, Provider: r.info.Name, Op: "Run",
-				Message: fmt.Sprintf("the reference %q belongs to another draft, which may have been sent: nothing was sent now", r.key.Reference)}
-		}
-		return s.intent, nil
-	}
-	// The reference is new, or the service never took anything under it.
-	d := *r.draft
-	if n, ok := As[Numberer](r.p); ok {
-		sequence := r.key.Provider + "/" + r.key.Account
-		numbered, err := n.Number(d, func(first int64) (int64, error) {
-			detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
-			defer cancel()
-			return r.journal.Next(detached, sequence, first)
-		})
-		if err != nil {
-			var known *Error
-			if errors.As(err, &known) {
-				return nil, err
-			}
-			return nil, r.journalFailed("Run", ErrUnavailable, "nothing was sent", err)
-		}
-		d = numbered
-	}
-	kept := r.info.withoutSecrets(d)
-	err := r.append(ctx, Entry{Kind: EntryIntent, Fingerprint: print, Draft: &kept})
-	if err != nil {
-		return nil, r.journalFailed("Run", ErrUnavailable, "nothing was sent", err)
-	}
-	return &r.history[len(r.history)-1], nil
-}
-
-// create makes the draft at the service. One that an earlier attempt under
-// this key has left, and of which nobody knows what it holds or will hold, is
-// cancelled first; where that cannot be done it is adopted, and what it holds
-// is compared with d before Submit.
-func (r *run) create(ctx context.Context, s standing, d Draft) (Batch, error) {
-	b := r.unsent()
-	if s.creating > 0 {
-		if found, err := Find(ctx, r.p, r.key.Reference); err == nil && found.State == StateDraft && found.ID != "" {
-			found.Draft = d
-			if _, cancels := As[Canceler](r.p); !cancels {
-				return found, r.created(ctx, found, s.creates, nil)
-			}
-			if _, err := Cancel(ctx, r.p, found); err != nil {
+		case stepCreate:
+			b, err := e.create(ctx, p)
+			if err = e.renumber(ctx, err); err != nil {
 				return b, err
 			}
+		case stepReconcile:
+			if b, err := e.reconcile(ctx, b, p); err != nil {
+				return b, err
+			}
+		case stepSubmit:
+			after, attempted, err := e.submit(ctx, b, p)
+			if err == nil || !attempted || isJournal(err) {
+				return after, err
+			}
+			if replay(e.history).open > 0 {
+				continue // This attempt or an earlier one may have arrived: only a read decides.
+			}
+			if err = e.renumber(ctx, err); err == nil {
+				continue
+			}
+			wait, again := e.repeats(err, tries)
+			if !again || sleep(ctx, wait) != nil {
+				return after, err
+			}
+			tries++
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return b, &Error{Kind: ErrUnavailable, Provider: r.info.Name, Op: "Run", Message: "nothing was sent", Err: err}
-	}
-	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepCreate, Attempt: s.creates + 1}); err != nil {
-		return b, r.journalFailed("Run", ErrUnavailable, "nothing was sent", err)
-	}
-	b, err := r.p.Create(ctx, d)
-	r.observe(Event{Phase: PhaseCreate, Batch: b, Err: err})
-	if failed := r.created(ctx, b, s.creates+1, err); failed != nil && err == nil {
-		return b, failed
-	}
-	return b, err
 }
 
-func (r *run) created(ctx context.Context, b Batch, attempt int, err error) error {
-	e := Entry{Kind: EntryResult, Step: StepCreate, Attempt: attempt, Batch: r.kept(b), Failure: failure(err)}
-	if err := r.append(ctx, e); err != nil {
-		return r.journalFailed("Run", ErrUnavailable, "a draft was made, and no money can move", err)
+// accept refuses what must not go on: a reference that was abandoned, or that
+// belongs to another draft or to other terms. It writes down a new intent.
+func (e *engine) accept(ctx context.Context) (Batch, error) {
+	p := replay(e.history)
+	if a := p.abandoned; a != nil {
+		advice := "use another"
+		if p.batch.State != StateDraft && p.batch.State != StateCancelled {
+			advice = "find out what became of it before you use another"
+		}
+		return *p.batch, e.fail(ErrConflict, fmt.Sprintf("the reference %q was abandoned by %s (%s): %s",
+			e.key.Reference, a.Operator, a.Reason, advice), nil)
+	}
+	b := p.state(e.unsent())
+	if p.submitted || p.closed {
+		b.State = p.batch.State
+	}
+	if err := e.sameTerms(p); err != nil {
+		return b, err
+	}
+	return b, e.intend(ctx, p)
+}
+
+// sameTerms refuses to go on with an intent under other terms than its own.
+func (e *engine) sameTerms(p progress) error {
+	if p.intent == nil || maps.Equal(p.intent.Terms, e.info.Terms) {
+		return nil
+	}
+	var faults []FieldError
+	all := maps.Clone(e.info.Terms)
+	if all == nil {
+		all = make(map[string]string)
+	}
+	maps.Copy(all, p.intent.Terms)
+	for _, term := range slices.Sorted(maps.Keys(all)) {
+		if have, want := e.info.Terms[term], p.intent.Terms[term]; have != want {
+			faults = append(faults, FieldError{Item: -1, Field: term, Message: fmt.Sprintf("is %q here, but was %q when the batch was intended", have, want)})
+		}
+	}
+	return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Fields: faults,
+		Message: fmt.Sprintf("the reference %q belongs to other terms: nothing was sent by this call", e.key.Reference)}
+}
+
+// intend writes down the intent of this key if it is new.
+func (e *engine) intend(ctx context.Context, p progress) error {
+	if e.draft == nil {
+		if p.intent == nil {
+			return e.unknownReference()
+		}
+		return nil
+	}
+	fingerprint := fingerprint(*e.draft)
+	switch {
+	case p.intent != nil && p.intent.Fingerprint == fingerprint:
+		return nil
+	case p.intent != nil && p.touched:
+		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which may have been sent: nothing was sent by this call", e.key.Reference), nil)
+	}
+	// The reference is new, or nothing is left of the first draft at the service.
+	d, _, err := e.number(ctx)
+	if err != nil {
+		return err
+	}
+	return e.writeIntent(ctx, d)
+}
+
+// number returns the draft with a number where the service needs one.
+// allocated says that the journal gave it.
+func (e *engine) number(ctx context.Context) (d Draft, allocated bool, err error) {
+	n, ok := As[Numberer](e.p)
+	if !ok {
+		return *e.draft, false, nil
+	}
+	d, err = n.Number(*e.draft, func(first int64) (int64, error) {
+		allocated = true
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+		defer cancel()
+		return e.journal.Next(detached, e.key.Provider+"/"+e.key.Account, first)
+	})
+	var known *Error
+	if err != nil && !errors.As(err, &known) {
+		err = e.journalFailed(ErrUnavailable, "nothing was sent", err)
+	}
+	return d, allocated, err
+}
+
+func (e *engine) writeIntent(ctx context.Context, d Draft) error {
+	kept := e.info.withoutSecrets(d)
+	entry := Entry{Kind: EntryIntent, Fingerprint: fingerprint(*e.draft), Draft: &kept, Terms: e.info.Terms}
+	if err := e.append(ctx, entry); err != nil {
+		return e.journalFailed(ErrUnavailable, "nothing was sent", err)
 	}
 	return nil
 }
 
-// attempt submits b once.
-func (r *run) attempt(ctx context.Context, b Batch, n int) (Batch, error) {
+// maxNumbers bounds how many numbers one reference tries.
+const maxNumbers = 20
+
+// renumber gives the intent the next number of the journal if err says that its
+// number is another batch's. It returns nil if the call can go on.
+func (e *engine) renumber(ctx context.Context, err error) error {
+	var known *Error
+	if !errors.As(err, &known) || known.Code != CodeNumberTaken || e.draft == nil || ctx.Err() != nil {
+		return err
+	}
+	numbers := 0
+	for _, entry := range e.history {
+		if entry.Kind == EntryIntent {
+			numbers++
+		}
+	}
+	if numbers >= maxNumbers {
+		return err
+	}
+	d, allocated, failed := e.number(ctx)
+	switch {
+	case failed != nil:
+		return failed
+	case !allocated:
+		return err // The number is the caller's choice.
+	}
+	e.made = nil
+	return e.writeIntent(ctx, d)
+}
+
+// restore returns the batch of p with its secrets, and whether it has all of
+// them.
+func (e *engine) restore(p progress) (Batch, bool) {
+	switch {
+	case p.batch == nil:
+		return e.unsent(), true
+	case e.made != nil && !p.submitted:
+		return *e.made, true
+	}
+	var supplied Draft
+	if e.draft != nil {
+		supplied = *e.draft
+	}
+	b, whole := *p.batch, true
+	b.Draft, whole = e.info.restoreSecrets(b.Draft, supplied)
+	return b, whole
+}
+
+func (e *engine) situation(whole bool) situation {
+	_, cancels := As[Canceler](e.p)
+	_, finds := As[Finder](e.p)
+	return situation{guard: e.info.Guard, read: e.evidence, secrets: whole, cancels: cancels, finds: finds, searched: e.searched}
+}
+
+// withdraw cancels a draft that an earlier Create has left, and writes that
+// down.
+func (e *engine) withdraw(ctx context.Context, p progress) error {
+	b := Batch{Provider: e.info.Name, Draft: *p.intent.Draft, State: StateDraft}
+	if len(p.left) > 0 {
+		b.ID = p.left[0]
+	} else {
+		e.searched = true
+		found, err := Find(ctx, e.p, e.key.Reference)
+		switch {
+		case KindOf(err) == ErrNotFound:
+			return nil
+		case err != nil:
+			return e.fail(KindOf(err), "nothing was submitted: an earlier call may have left a draft, and the service was not able to say", err)
+		case found.State == StateCancelled:
+			return nil
+		case found.State != StateDraft:
+			return e.fail(ErrConflict, fmt.Sprintf("the service has batch %s with this reference as %q, and this journal has not submitted it: find out who did", found.ID, found.Native), nil)
+		}
+		b.ID, b.Native, b.UpdatedAt = found.ID, found.Native, found.UpdatedAt
+	}
+	after, err := Cancel(ctx, e.p, b)
+	switch kind := KindOf(err); {
+	case kind == ErrNotFound:
+		after = b
+	case kind == ErrAmbiguous:
+		kind = ErrUnavailable // Whether it was canceled is not known; no money can move either way.
+		fallthrough
+	case err != nil:
+		return e.fail(kind, fmt.Sprintf("nothing was submitted: an earlier call has left the draft %s, and it was not canceled", b.ID), err)
+	}
+	after.State = StateCancelled
+	if err := e.append(ctx, Entry{Kind: EntryWithdrawn, Batch: e.kept(after)}); err != nil {
+		return e.journalFailed(ErrUnavailable, "nothing was submitted; a draft was canceled", err)
+	}
+	e.observe(Event{Phase: PhaseWithdraw, Batch: after})
+	return nil
+}
+
+// create makes the draft at the service.
+func (e *engine) create(ctx context.Context, p progress) (Batch, error) {
+	b := e.unsent()
+	var supplied Draft
+	if e.draft != nil {
+		supplied = *e.draft
+	}
+	d, whole := e.info.restoreSecrets(*p.intent.Draft, supplied)
+	if !whole {
+		return b, e.fail(ErrInvalid, "nothing was submitted, and the journal does not keep the secrets of the draft: call Run with the draft again", nil)
+	}
 	if err := ctx.Err(); err != nil {
-		return b, &Error{Kind: ErrUnavailable, Provider: r.info.Name, Op: "Run", Message: "not submitted", Err: err}
+		return b, e.fail(ErrUnavailable, "nothing was submitted", err)
 	}
-	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n}); err != nil {
-		return b, r.journalFailed("Run", ErrUnavailable, "not submitted by this call", err)
+	n := p.creates + 1
+	if err := e.append(ctx, Entry{Kind: EntryAttempt, Step: StepCreate, Attempt: n}); err != nil {
+		return b, e.journalFailed(ErrUnavailable, "nothing was submitted", err)
 	}
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.SubmitTimeout)
+	b, err := e.p.Create(ctx, d)
+	result := Entry{Kind: EntryResult, Step: StepCreate, Attempt: n, Batch: e.kept(b), Failure: failure(err)}
+	failed := e.append(ctx, result)
+	if held := (*ClaimedError)(nil); errors.As(failed, &held) {
+		err = &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodeNumberTaken, Err: held,
+			Message: "nothing was submitted: the batch is another reference's"}
+		b.ID = ""
+		result.Batch, result.Failure = e.kept(b), failure(err)
+		failed = e.append(ctx, result)
+	}
+	if err == nil {
+		e.made = &b
+	}
+	if failed != nil {
+		failed = e.journalFailed(ErrUnavailable, "a draft may have been made, and nothing was submitted", errors.Join(failed, err))
+		e.observe(Event{Phase: PhaseCreate, Batch: b, Err: failed})
+		return b, failed
+	}
+	e.observe(Event{Phase: PhaseCreate, Batch: b, Err: err})
+	return b, err
+}
+
+// submit submits b once, and writes down what came of it. attempted says that
+// the journal holds the attempt; without it nothing was sent.
+func (e *engine) submit(ctx context.Context, b Batch, p progress) (after Batch, attempted bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return p.state(b), false, e.fail(ErrUnavailable, "not submitted by this call", err)
+	}
+	n := p.submits + 1
+	began, err := e.now(ctx)
+	if err == nil {
+		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})
+	}
+	if err != nil {
+		return p.state(b), false, e.journalFailed(ErrUnavailable, "not submitted by this call", err)
+	}
+	e.asking, e.asked, e.evidence, e.readError = time.Time{}, 0, "", nil
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.SubmitTimeout)
 	defer cancel()
-	after, err := r.p.Submit(detached, b)
-	r.observe(Event{Phase: PhaseSubmit, Attempt: n, Batch: after, Err: err})
+	b.State = StateDraft
+	after, err = e.p.Submit(detached, b)
 
-	e := Entry{Kind: EntryResult, Step: StepSubmit, Attempt: n, Batch: r.kept(after), Failure: failure(err)}
-	if failed := r.append(ctx, e); failed != nil {
-		if err == nil || KindOf(err) == ErrAmbiguous {
-			return after, r.journalFailed("Run", ErrAmbiguous, "submitted, but the result could not be written down", failed)
-		}
-		return after, err
+	result := Entry{Kind: EntryResult, Step: StepSubmit, Attempt: n, Batch: e.kept(after), Failure: failure(err)}
+	failed := e.append(ctx, result)
+	if held := (*ClaimedError)(nil); errors.As(failed, &held) {
+		err = e.fail(ErrAmbiguous, "the service answered with the ID of another reference's batch", held)
+		after.ID, after.State = b.ID, StateUnknown
+		result.Batch, result.Failure = e.kept(after), failure(err)
+		failed = e.append(ctx, result)
 	}
-	return after, err
+	switch {
+	case failed == nil:
+	case err == nil || KindOf(err) == ErrAmbiguous:
+		after.State = StateUnknown
+		err = e.journalFailed(ErrAmbiguous, "submitted, but the result could not be written down", errors.Join(failed, err))
+	default:
+		after = p.state(after)
+		err = e.journalFailed(KindOf(err), "the Submit was refused, but that could not be written down, so that later calls must take it for unclear", errors.Join(failed, err))
+	}
+	e.observe(Event{Phase: PhaseSubmit, Attempt: n, Batch: after, Err: err})
+	return after, true, err
 }
 
-// reconcile reads until the service says what became of the open attempts. A
-// nil error is a witness that one has landed. again allows another attempt.
-func (r *run) reconcile(ctx context.Context, b Batch, s standing) (read Batch, again bool, err error) {
-	unclear := func(read Batch, cause error) (Batch, bool, error) {
-		read.State = StateUnknown
-		return read, false, &Error{Kind: ErrAmbiguous, Provider: r.info.Name, Op: "Run",
-			Message: "whether the batch was submitted is not known: do not send it again, call Resume later to ask again", Err: cause}
+// repeats asks the table whether the Submit that failed with err is made again.
+func (e *engine) repeats(err error, tries int) (time.Duration, bool) {
+	var known *Error
+	if !errors.As(err, &known) {
+		return 0, false
 	}
-	cause := errors.New("an earlier process stopped before it had the result")
-	if s.unclear != nil {
-		cause = s.unclear.error(r.info.Name)
-	}
+	return e.info.repeats(known, tries)
+}
+
+// maxResends bounds how often one call sends again behind a guard.
+const maxResends = 3
+
+// reconcile reads once what became of the open attempts, and writes down a
+// proof that one has arrived. A nil error means that the table may say more
+// now; otherwise the call has to end.
+func (e *engine) reconcile(ctx context.Context, b Batch, p progress) (Batch, error) {
 	b.State = StateUnknown
-	deadline := time.Now().Add(r.o.ReconcileFor)
-	for reads, waits := 1, []time.Duration{2, 3, 5, 20, 30}; ; reads++ {
-		read, err = Reconcile(ctx, r.p, b)
-		r.observe(Event{Phase: PhaseReconcile, Batch: read, Err: err})
-		told := err == nil || KindOf(err) == ErrAmbiguous
-		if err == nil && read.State != StateDraft {
-			return read, false, r.reconciled(ctx, read)
+	if e.asking.IsZero() {
+		e.asking = time.Now().Add(e.o.ReconcileFor)
+	} else {
+		wait := pauses[min(e.asked, len(pauses))-1]
+		if time.Now().Add(wait).After(e.asking) {
+			return b, e.unclear(p, nil)
 		}
-		if told && r.info.Guard == GuardRefuses && reads >= 3 {
-			// Whichever arrives second is refused, so one more is harmless.
-			read, _, err = unclear(read, cause)
-			return read, true, err
-		}
-		wait := waits[min(reads, len(waits))-1] * time.Second
-		if time.Now().Add(wait).After(deadline) {
-			return unclear(b, cause)
-		}
-		if ended := sleep(ctx, wait); ended != nil {
-			return unclear(b, errors.Join(ended, cause))
+		if err := sleep(ctx, wait); err != nil {
+			return b, e.unclear(p, err)
 		}
 	}
+	e.asked++
+	began, err := e.now(ctx)
+	if err != nil {
+		return b, e.unclear(p, err)
+	}
+	read, err := Reconcile(ctx, e.p, b)
+	if err == nil && read.State != StateDraft {
+		if err = e.reconciled(ctx, read); err == nil {
+			e.observe(Event{Phase: PhaseReconcile, Batch: read})
+			return read, nil
+		}
+		if held := (*ClaimedError)(nil); !errors.As(err, &held) {
+			e.observe(Event{Phase: PhaseReconcile, Batch: read, Err: err})
+			return read, err
+		}
+		read.ID, read.State = b.ID, StateUnknown
+	}
+	e.evidence, e.readError = "", err
+	if err == nil && !began.Before(p.landsBy(e.info)) && e.resends < maxResends {
+		e.evidence = read.State
+		if e.info.Guard == GuardRefuses {
+			e.resends++
+		}
+	}
+	e.observe(Event{Phase: PhaseReconcile, Batch: p.state(read), Err: err})
+	return p.state(read), nil
 }
 
-func (r *run) reconciled(ctx context.Context, b Batch) error {
-	if err := r.append(ctx, Entry{Kind: EntryReconciled, Batch: r.kept(b)}); err != nil {
-		return r.journalFailed("Run", ErrAmbiguous, "submitted, but that could not be written down", err)
+// pauses are the waits between reads; the last one repeats.
+var pauses = []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 20 * time.Second, 30 * time.Second}
+
+// unclear is the error of a call that ends without knowing whether the batch
+// was submitted. It names the Submit and the last read.
+func (e *engine) unclear(p progress, ended error) error {
+	var cause error
+	if silent := first(p.running, p.silent); silent != nil {
+		cause = fmt.Errorf("the journal holds no result of Submit %d, which began at %s: its process stopped or is still at it",
+			silent.Attempt, silent.At.UTC().Format(time.RFC3339))
+	} else if p.unclear != nil {
+		cause = p.unclear.error(e.info.Name)
+	}
+	var refused, read error
+	if p.refused != nil {
+		refused = fmt.Errorf("the last Submit was refused: %w", p.refused.error(e.info.Name))
+	}
+	if e.readError != nil {
+		read = fmt.Errorf("the last read: %w", e.readError)
+	}
+	return e.fail(ErrAmbiguous, "whether the batch was submitted is not known: do not send it again, call Resume later to ask again",
+		errors.Join(cause, refused, read, ended))
+}
+
+func first(entries ...*Entry) *Entry {
+	for _, e := range entries {
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func (e *engine) reconciled(ctx context.Context, b Batch) error {
+	if err := e.append(ctx, Entry{Kind: EntryReconciled, Batch: e.kept(b)}); err != nil {
+		return e.journalFailed(ErrAmbiguous, "submitted, but that could not be written down", err)
 	}
 	return nil
 }
 
 // kept is b as the journal may keep it.
-func (r *run) kept(b Batch) *Batch {
-	b.Draft = r.info.withoutSecrets(b.Draft)
+func (e *engine) kept(b Batch) *Batch {
+	b.Draft = e.info.withoutSecrets(b.Draft)
 	return &b
 }
 
-func (r *run) wait(ctx context.Context, b Batch) (Batch, error) {
-	o := r.o.Watch
-	hear := o.OnFailure
+func (e *engine) wait(ctx context.Context, b Batch) (Batch, error) {
+	o := e.o.Watch
+	onFailure := o.OnFailure
 	o.OnFailure = func(b Batch, err error) {
-		r.observe(Event{Phase: PhaseWait, Batch: b, Err: err})
-		if hear != nil {
-			hear(b, err)
+		e.observe(Event{Phase: PhaseWait, Batch: b, Err: err})
+		if onFailure != nil {
+			onFailure(b, err)
 		}
 	}
 	if b.State.Final() {
 		return b, nil
 	}
-	for next, err := range Watch(ctx, r.p, b, &o) {
+	for next, err := range Watch(ctx, e.p, b, &o) {
 		b = next
-		r.observe(Event{Phase: PhaseWait, Batch: b, Err: err})
+		e.observe(Event{Phase: PhaseWait, Batch: b, Err: err})
+		if KindOf(err) == ErrNotFound {
+			// ErrNotFound of Run and Resume speaks of the journal.
+			err = e.fail(ErrProtocol, "the service has accepted the batch and does not find it now", err)
+		}
 		if err != nil {
 			return b, err
 		}
@@ -452,66 +654,74 @@ func (r *run) wait(ctx context.Context, b Batch) (Batch, error) {
 	return b, nil
 }
 
-// done closes the history, unless somebody already has.
-func (r *run) done(ctx context.Context, b Batch) error {
-	unlock, err := r.begin(ctx)
+// close closes the history, unless another call already has.
+func (e *engine) close(ctx context.Context, b Batch) error {
+	unlock, err := e.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if stand(r.history).done {
+	if replay(e.history).closed {
 		return nil
 	}
-	if err := r.append(ctx, Entry{Kind: EntryDone, Batch: r.kept(b)}); err != nil {
-		return r.journalFailed("Run", ErrUnavailable, "finished and reported, but that could not be written down", err)
+	if err := e.append(ctx, Entry{Kind: EntryDone, Batch: e.kept(b)}); err != nil {
+		return e.journalFailed(ErrUnavailable, "finished and reported, but that could not be written down", err)
 	}
 	return nil
 }
 
 // look says where an open batch stands, with one read at most.
-func (r *run) look(ctx context.Context) (Batch, error) {
-	unlock, err := r.begin(ctx)
+func (e *engine) look(ctx context.Context) (Batch, error) {
+	unlock, err := e.begin(ctx)
 	if err != nil {
-		return r.unknown(), err
+		return e.unknown(), err
 	}
 	defer unlock()
-	s := stand(r.history)
-	switch {
-	case s.submitted:
-		return r.p.Poll(ctx, *s.batch)
-	case s.open > 0:
-		b := *s.batch
-		b.State = StateUnknown
-		read, err := Reconcile(ctx, r.p, b)
-		if err == nil && read.State == StateDraft {
-			read.State = StateUnknown
-			err = &Error{Kind: ErrAmbiguous, Provider: r.info.Name, Op: "Recover",
-				Message: "not submitted so far, but a request may still be under way"}
-		} else if err == nil {
-			err = r.reconciled(ctx, read)
-		}
-		return read, err
-	case s.batch != nil:
-		return *s.batch, nil
-	case s.intent != nil:
-		return Batch{Provider: r.info.Name, Draft: *s.intent.Draft, State: StateDraft}, nil
+	p := replay(e.history)
+	if p.intent == nil {
+		return e.unsent(), nil
 	}
-	return r.unsent(), nil
+	b := Batch{Provider: e.info.Name, Draft: *p.intent.Draft, State: StateDraft}
+	if p.batch != nil {
+		b = *p.batch
+	}
+	b = p.state(b)
+	if err := e.sameTerms(p); err != nil {
+		return b, err
+	}
+	switch {
+	case p.submitted:
+		return e.p.Poll(ctx, b)
+	case p.open > 0:
+		read, err := Reconcile(ctx, e.p, b)
+		switch {
+		case err == nil && read.State != StateDraft:
+			return read, e.reconciled(ctx, read)
+		case err == nil:
+			err = e.fail(ErrAmbiguous, "not submitted so far, but a request may still be under way", nil)
+		}
+		return p.state(read), err
+	}
+	return b, nil
 }
 
 // begin takes the lock and reads the history.
-func (r *run) begin(ctx context.Context) (unlock func(), err error) {
+func (e *engine) begin(ctx context.Context) (unlock func(), err error) {
 	const unknown = "nothing was sent by this call, and what earlier ones have sent is not known"
-	unlock, err = r.journal.Lock(ctx, r.key)
+	unlock, err = e.journal.Lock(ctx, e.key)
 	if err != nil {
-		return nil, r.journalFailed("Run", ErrUnavailable, unknown, err)
+		return nil, e.journalFailed(ErrUnavailable, unknown, err)
 	}
-	if r.history, err = r.journal.History(ctx, r.key); err == nil {
-		err = known(r.history)
+	if e.history, err = e.journal.History(ctx, e.key); err == nil {
+		err = known(e.history)
 	}
 	if err != nil {
 		unlock()
-		return nil, r.journalFailed("Run", ErrUnavailable, unknown, err)
+		return nil, e.journalFailed(ErrUnavailable, unknown, err)
+	}
+	e.claimed = nil
+	for _, entry := range e.history {
+		e.claim(entry)
 	}
 	return unlock, nil
 }
@@ -521,116 +731,95 @@ func (r *run) begin(ctx context.Context) (unlock func(), err error) {
 const writeLimit = 5 * time.Second
 
 // append writes the next entry, even if ctx has ended: what has happened must
-// be written down.
-func (r *run) append(ctx context.Context, e Entry) error {
-	e.Seq, e.At = len(r.history)+1, time.Now()
+// be written down. An entry with a batch ID claims it for this key.
+func (e *engine) append(ctx context.Context, entry Entry) error {
+	entry.Seq = len(e.history) + 1
+	if entry.At.IsZero() {
+		entry.At = time.Now()
+	}
+	if b := entry.Batch; b != nil && b.ID != "" {
+		if name := e.batchName(b.ID); !slices.Contains(e.claimed, name) {
+			entry.Claims = append(entry.Claims, name)
+		}
+	}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
-	if err := r.journal.Append(detached, r.key, e); err != nil {
+	if err := e.journal.Append(detached, e.key, entry); err != nil {
 		return err
 	}
-	r.history = append(r.history, e)
+	e.history = append(e.history, entry)
+	e.claim(entry)
 	return nil
 }
 
-func (r *run) observe(e Event) {
-	if r.o.Observe != nil {
-		r.o.Observe(e)
+// claim remembers which names the key holds after entry.
+func (e *engine) claim(entry Entry) {
+	e.claimed = slices.DeleteFunc(e.claimed, func(name string) bool { return slices.Contains(entry.Releases, name) })
+	e.claimed = append(e.claimed, entry.Claims...)
+}
+
+// batchName is the name under which a journal knows a batch of the service.
+func (e *engine) batchName(id string) string {
+	return fmt.Sprintf("batch %s of %s at %s", id, e.key.Account, e.key.Provider)
+}
+
+// now is the time by the journal's clock.
+func (e *engine) now(ctx context.Context) (time.Time, error) {
+	c, ok := e.journal.(Clock)
+	if !ok {
+		return time.Now(), nil
+	}
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	return c.Now(detached)
+}
+
+func (e *engine) observe(event Event) {
+	if e.o.Observe != nil {
+		e.o.Observe(event)
 	}
 }
 
-func (r *run) unsent() Batch {
-	b := Batch{Provider: r.info.Name, State: StateDraft, Draft: Draft{Reference: r.key.Reference, Direction: r.info.Direction}}
-	if r.draft != nil {
-		b.Draft = *r.draft
+func (e *engine) unsent() Batch {
+	b := Batch{Provider: e.info.Name, State: StateDraft, Draft: Draft{Reference: e.key.Reference, Direction: e.info.Direction}}
+	if e.draft != nil {
+		b.Draft = *e.draft
 	}
 	return b
 }
 
 // unknown is unsent where earlier calls may have submitted it.
-func (r *run) unknown() Batch {
-	b := r.unsent()
+func (e *engine) unknown() Batch {
+	b := e.unsent()
 	b.State = StateUnknown
 	return b
 }
 
-func (r *run) journalFailed(op string, kind Kind, message string, err error) error {
-	return &Error{Kind: kind, Provider: r.info.Name, Op: op, Message: "the journal failed: " + message, Err: journalError{err}}
+func (e *engine) fail(kind Kind, message string, cause error) error {
+	return &Error{Kind: kind, Provider: e.info.Name, Op: e.op, Message: message, Err: cause}
 }
 
-// journalError marks what no second try will mend.
+func (e *engine) journalFailed(kind Kind, message string, err error) error {
+	return e.fail(kind, "the journal failed: "+message, journalError{err})
+}
+
+func (e *engine) unknownReference() error {
+	return e.fail(ErrNotFound, fmt.Sprintf("the journal does not know the reference %q", e.key.Reference), nil)
+}
+
+// journalError marks an error that a retry cannot fix.
 type journalError struct{ error }
 
 func (e journalError) Unwrap() error { return e.error }
 
-// overtaken reports whether another process has written what this one was
-// about to.
+func isJournal(err error) bool {
+	var j journalError
+	return errors.As(err, &j)
+}
+
+// overtaken reports whether another process appended the next entry first.
 func overtaken(err error) bool {
 	var j journalError
-	return errors.As(err, &j) && KindOf(j.error) == ErrConflict
-}
-
-// standing is what a history amounts to.
-type standing struct {
-	intent    *Entry
-	batch     *Batch   // what Create returned, or what is known since it was submitted
-	creating  int      // attempts to create that may have left a draft that is not known
-	left      string   // the ID of the draft that the last of them has left, if it is known
-	creates   int      // attempts to create
-	resent    bool     // a person has decided to send again what may still have landed
-	attempts  int      // attempts to submit
-	open      int      // attempts to submit that may have landed or may still land
-	unclear   *Failure // why the last open one is unclear; nil after a crash
-	submitted bool
-	touched   bool // the service may know something under this key
-	done      bool
-	abandoned *Decision
-}
-
-func stand(history []Entry) standing {
-	var s standing
-	for i := range history {
-		e := &history[i]
-		switch e.Kind {
-		case EntryIntent:
-			s.intent = e
-		case EntryAttempt:
-			s.touched = true
-			if e.Step == StepCreate {
-				s.creates = e.Attempt
-				s.creating++
-			} else {
-				// Until its result is read, it may have landed.
-				s.attempts, s.unclear = e.Attempt, nil
-				s.open++
-			}
-		case EntryResult:
-			switch {
-			case e.Step == StepCreate && e.Failure == nil:
-				s.batch, s.creating = e.Batch, 0
-			case e.Step == StepCreate:
-				if e.Failure.Kind != ErrAmbiguous && (e.Batch.ID == "" || e.Batch.State == StateCancelled) {
-					s.creating-- // A refusal, or a draft that is withdrawn, closes its own attempt and no other.
-				}
-				s.touched = s.creating > 0
-				if s.left = e.Batch.ID; e.Batch.State == StateCancelled {
-					s.left = ""
-				}
-			case e.Failure == nil:
-				s.batch, s.open, s.submitted = e.Batch, 0, true
-			case e.Failure.Kind == ErrAmbiguous:
-				s.unclear = e.Failure
-			default:
-				s.open-- // A refusal closes its own attempt and no other.
-			}
-		case EntryReconciled:
-			s.batch, s.open, s.submitted = e.Batch, 0, true
-		case EntryDecision:
-			// Only Resend is recorded by itself.
-			s.open, s.unclear, s.creating, s.resent = 0, nil, 0, true
-		case EntryDone:
-			s.batch, s.done, s.abandoned = e.Batch, true, e.Decision
-		}
-	}
-	return s
+	var held *ClaimedError
+	return errors.As(err, &j) && KindOf(j.error) == ErrConflict && !errors.As(err, &held)
 }

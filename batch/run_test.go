@@ -211,6 +211,10 @@ func kinds(t *testing.T, j batch.Journal, reference string) string {
 	return strings.Join(words, " ")
 }
 
+func guarded(s *teller) { s.info.Guard, s.absent = batch.GuardRefuses, batch.StateDraft }
+
+func renewing(s *teller) { s.info.Renews = true }
+
 func TestRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		script  []string
@@ -234,11 +238,13 @@ func TestRun(t *testing.T) {
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
 		"lost, and no read succeeds": {[]string{"lost", "ok"}, func(s *teller) { s.down = 1000; s.info.Guard = batch.GuardRefuses }, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
-		"lost behind a guard: one more is harmless": {[]string{"lost", "ok"}, func(s *teller) { s.info.Guard = batch.GuardRefuses }, "", 2, 1,
+		"lost behind a guard: one more is harmless once the first is not in flight": {[]string{"lost", "ok"}, guarded, "", 2, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=ok done"},
-		"lost four times behind a guard: enough": {[]string{"lost"}, func(s *teller) { s.info.Guard = batch.GuardRefuses }, batch.ErrAmbiguous, 4, 0,
+		"lost behind a guard, and the service does not know": {[]string{"lost", "ok"}, func(s *teller) { s.info.Guard = batch.GuardRefuses }, batch.ErrAmbiguous, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
+		"lost four times behind a guard: enough": {[]string{"lost"}, guarded, batch.ErrAmbiguous, 4, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=ambiguous submit#3 submit#3=ambiguous submit#4 submit#4=ambiguous"},
-		"lost, then refused for funds: the first may still land": {[]string{"lost", "funds"}, func(s *teller) { s.info.Guard = batch.GuardRefuses; s.absent = batch.StateDraft }, batch.ErrAmbiguous, 4, 0,
+		"lost, then refused for funds: the first may still land": {[]string{"lost", "funds"}, guarded, batch.ErrAmbiguous, 4, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=funds submit#3 submit#3=funds submit#4 submit#4=funds"},
 		"never sent, then sent": {[]string{"not sent", "not sent", "ok"}, nil, "", 3, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=unavailable submit#2 submit#2=unavailable submit#3 submit#3=ok done"},
@@ -248,10 +254,14 @@ func TestRun(t *testing.T) {
 			"intent create#1 create#1=ok submit#1 submit#1=throttled submit#2 submit#2=ok done"},
 		"throttled for long: the caller knows better": {[]string{"throttled for an hour", "ok"}, nil, batch.ErrThrottled, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=throttled"},
-		"the token expired under way": {[]string{"401", "ok"}, nil, "", 2, 1,
+		"the token expired under way": {[]string{"401", "ok"}, renewing, "", 2, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=auth submit#2 submit#2=ok done"},
-		"the credential is wrong": {[]string{"401"}, nil, batch.ErrAuth, 2, 0,
+		"no token is accepted": {[]string{"401"}, renewing, batch.ErrAuth, 2, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=auth submit#2 submit#2=auth"},
+		"a credential that nothing renews is refused": {[]string{"401", "ok"}, nil, batch.ErrAuth, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=auth"},
+		"never sent, at a service where no Submit is repeated": {[]string{"not sent", "ok"}, func(s *teller) { s.info.NoRepeat = true }, batch.ErrUnavailable, 1, 0,
+			"intent create#1 create#1=ok submit#1 submit#1=unavailable"},
 		"refused": {[]string{"refused", "ok"}, nil, batch.ErrInvalid, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=invalid"},
 		"no money": {[]string{"funds", "ok"}, nil, batch.ErrFunds, 1, 0,
@@ -317,7 +327,7 @@ func TestRunAgainOnlyAsksAgain(t *testing.T) {
 func TestRunDoesNotTakeTheRefusalOfAResendForTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newTeller("lost", "guarded")
-		service.info.Guard = batch.GuardRefuses
+		guarded(service)
 		service.during = func() {
 			if service.submits == 2 {
 				service.applied["run-1"]++ // the first one lands now
@@ -513,15 +523,15 @@ func TestRunTellsWhatHappens(t *testing.T) {
 	}{
 		"a read is the witness": {[]string{"not sent", "applied and lost"}, batch.GuardNone,
 			[]string{`create "draft"`, `submit "draft" #1 unavailable`, `submit "" #2 ambiguous`, `reconcile "pending"`, `wait "done"`, `report "done"`}},
-		"even behind a guard it asks three times first": {[]string{"lost", "ok"}, batch.GuardRefuses,
-			[]string{`create "draft"`, `submit "" #1 ambiguous`, `reconcile "" ambiguous`, `reconcile "" ambiguous`, `reconcile "" ambiguous`,
+		"behind a guard it asks until no Submit is in flight": {[]string{"lost", "ok"}, batch.GuardRefuses,
+			[]string{`create "draft"`, `submit "" #1 ambiguous`, `reconcile ""`, `reconcile ""`, `reconcile ""`,
 				`submit "pending" #2`, `wait "pending"`, `wait "done"`, `report "done"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var seen []string
 				service := newTeller(c.script...)
-				service.info.Guard = c.guard
+				service.info.Guard, service.info.InFlight, service.absent = c.guard, 4*time.Second, batch.StateDraft
 				_, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Observe: func(e batch.Event) {
 					word := fmt.Sprintf("%s %q", e.Phase, e.Batch.State)
 					if e.Attempt > 0 {
@@ -553,6 +563,7 @@ func TestRunWaitsBeforeItRepeats(t *testing.T) {
 				var at []time.Duration
 				began := time.Now()
 				service := newTeller(c.script...)
+				renewing(service)
 				service.during = func() { at = append(at, time.Since(began)) }
 				_, err := batch.Run(t.Context(), service, oneItem(), nil)
 				require.NoError(t, err)
@@ -723,6 +734,7 @@ func TestRunOnAJournalThatFails(t *testing.T) {
 						service := newTeller(script...)
 						service.info.Guard = guard
 						if guard == batch.GuardRefuses {
+							service.absent = batch.StateDraft
 							service.script = slices.Clone(script)
 							service.script[len(script)-1] = "guarded"
 						}

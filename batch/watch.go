@@ -23,8 +23,9 @@ type WatchOptions struct {
 // intervals grow by half each time, with some jitter.
 //
 // A poll that fails in a way that may pass (ErrUnavailable, ErrThrottled,
-// ErrProtocol) does not end the watch unless it happens MaxFailures times in a
-// row; any other error does. The last pair then holds the batch as it was last
+// ErrProtocol, and ErrNotFound, which a service may say of a batch that it has
+// only just taken) does not end the watch unless it happens MaxFailures times
+// in a row; any other error does. The last pair then holds the batch as it was last
 // known, and the error. If ctx ends, that error matches ctx.Err(), and the
 // batch goes on at the service: watch it again later.
 func Watch(ctx context.Context, p Provider, b Batch, o *WatchOptions) iter.Seq2[Batch, error] {
@@ -135,7 +136,7 @@ func pollRound(ctx context.Context, p Provider, round []watched) []watched {
 // mayPass reports whether the same poll may succeed later.
 func mayPass(err error) bool {
 	switch KindOf(err) {
-	case ErrUnavailable, ErrThrottled, ErrProtocol:
+	case ErrUnavailable, ErrThrottled, ErrProtocol, ErrNotFound:
 		return true
 	}
 	return false

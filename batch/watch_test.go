@@ -96,8 +96,10 @@ func TestWatchGivesUp(t *testing.T) {
 		kind   batch.Kind
 	}{
 		"after MaxFailures in a row": {[]any{batch.StatePending, unavailable(0)}, 4, batch.ErrUnavailable},
-		"at once if it cannot pass":  {[]any{&batch.Error{Kind: batch.ErrAuth}}, 1, batch.ErrAuth},
-		"at once if it is foreign":   {[]any{io.EOF}, 1, batch.ErrAmbiguous},
+		"a batch that was only just taken may not be found": {
+			[]any{&batch.Error{Kind: batch.ErrNotFound}, &batch.Error{Kind: batch.ErrNotFound}, batch.StateDone}, 3, ""},
+		"at once if it cannot pass": {[]any{&batch.Error{Kind: batch.ErrAuth}}, 1, batch.ErrAuth},
+		"at once if it is foreign":  {[]any{io.EOF}, 1, batch.ErrAmbiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -171,13 +173,13 @@ func TestWatchAllUsesTheBulkPoller(t *testing.T) {
 
 func TestWatchAllFallsBackToSinglePolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &bulk{scripted: scripted{info: batch.Info{Interval: time.Minute}, script: []any{batch.StateDone, &batch.Error{Kind: batch.ErrNotFound}, batch.StateDone}},
+		p := &bulk{scripted: scripted{info: batch.Info{Interval: time.Minute}, script: []any{batch.StateDone, &batch.Error{Kind: batch.ErrAuth}, batch.StateDone}},
 			err: errors.New("bulk is down")}
 		got := map[string]batch.Kind{}
 		for b, err := range batch.WatchAll(t.Context(), p, []batch.Batch{{ID: "1"}, {ID: "2"}, {ID: "3"}}, nil) {
 			got[b.ID] = batch.KindOf(err)
 		}
-		require.Equal(t, map[string]batch.Kind{"1": "", "2": batch.ErrNotFound, "3": ""}, got,
+		require.Equal(t, map[string]batch.Kind{"1": "", "2": batch.ErrAuth, "3": ""}, got,
 			"one batch that fails for good does not stop the others")
 	})
 }

@@ -451,7 +451,12 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	if err != nil {
 		return b, err
 	}
-	return seen(b, row.BatchStatus), nil
+	unclear := b.State == batch.StateUnknown
+	b = seen(b, row.BatchStatus)
+	if unclear && row.BatchStatus == StatusUnknown && p.config.DuplicateIDRefused {
+		b.State = batch.StateDraft // CityPay has not received it so far, and refuses the second of two.
+	}
+	return b, nil
 }
 
 // verify compares the report with an unclear batch.

@@ -405,7 +405,7 @@ func TestAnswersToRetrieve(t *testing.T) {
 		"a total of another type":        {report(35, `{"v":1}`, a, b), "", "paid failed", ""},
 		"row 85: one is missing":         {report(35, 350, a), batch.ErrProtocol, "paid unknown", `item 1 ("item-b"): result: is missing`},
 		"row 86: one too many":           {report(35, 350, a, b, row("item-c", 1, `"000"`, 5, "")), batch.ErrProtocol, "paid failed", `an item "item-c" that is not in the batch`},
-		"row 86: one twice":              {report(35, 350, a, b, a), batch.ErrProtocol, "paid failed", `item 0 ("item-a"): result: is reported more than once`},
+		"row 86: one twice":              {report(35, 350, a, b, a), batch.ErrProtocol, "unknown failed", `item 0 ("item-a"): result: is reported more than once`},
 		"row 87: another total":          {report(35, 351, a, b), batch.ErrProtocol, "paid failed", "neither the sum of all items nor of those paid"},
 		"another amount":                 {report(35, 350, paid(101), b), batch.ErrProtocol, "unknown failed", "is reported as 1.01 GBP, but was sent as 1.00 GBP"},
 		"another account":                {report(35, 350, strings.Replace(a, "account-1", "account-2", 1), b), batch.ErrProtocol, "unknown failed", "another account"},

@@ -83,6 +83,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		Direction: batch.Pay,
 		Interval:  time.Minute,
 		Guard:     guard,
+		Renews:    true, // Every token ends after 15 minutes.
 		Currency:  o.Currency,
 		Extra:     []string{"name"},
 		ItemExtra: []string{"firstname", "lastname"},

@@ -77,6 +77,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		Direction:     batch.Collect,
 		Interval:      5 * time.Minute,
 		Currency:      o.Currency,
+		NoRepeat:      true, // Nothing says that SnapBill refuses the second of two.
 		ItemsOptional: true,
 		Extra:         []string{"batch_id"},
 		Terms:         map[string]string{"payment method": o.PaymentMethod, "currency": o.Currency, "batch type": o.BatchType},

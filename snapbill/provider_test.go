@@ -549,7 +549,7 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"}, o)
-	require.NoError(t, err, "one that nobody can look for")
+	require.ErrorIs(t, err, batch.ErrUnsupported, "the decision is recorded, and a draft that cannot be looked up may be left")
 }
 
 // Row 82: ok is not the end.

@@ -1,0 +1,248 @@
+package batch
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// This file decides about money. It does no I/O: replay reads what a history
+// says, and next looks up in a table what may be done about it. Run, Resume,
+// Recover, Pending and Resolve all ask this table, and carry out what it says.
+
+// A step is what may be done next about a batch.
+type step string
+
+const (
+	stepStop      step = "stop"      // nothing: the history is closed
+	stepWait      step = "wait"      // wait for the end and report; nothing more is sent
+	stepReconcile step = "reconcile" // read what became of a Submit; nothing more is sent before that is known
+	stepSubmit    step = "submit"    // let the money move
+	stepWithdraw  step = "withdraw"  // cancel a draft that an earlier Create has left
+	stepCreate    step = "create"    // make a draft at the service
+)
+
+// A situation is what decides beside the history.
+type situation struct {
+	guard    Guard
+	read     State // what a read says that began when the last Submit was no longer in flight; empty without one
+	secrets  bool  // the batch has its secrets, which a journal does not keep
+	cancels  bool  // the provider is a Canceler
+	finds    bool  // the provider is a Finder
+	searched bool  // this call has looked for a draft that an earlier Create may have left
+}
+
+// rules is the table: the first rule that applies names the step.
+var rules = []struct {
+	applies func(p progress, s situation) bool
+	step    step
+	reason  string
+}{
+	{func(p progress, _ situation) bool { return p.closed }, stepStop,
+		"the history is closed"},
+	{func(p progress, _ situation) bool { return p.submitted }, stepWait,
+		"the service has the batch"},
+	{func(p progress, s situation) bool { return p.open > 0 && p.resend && s.secrets }, stepSubmit,
+		"a Submit may have arrived, and an operator has decided to send one more"},
+	{func(p progress, s situation) bool {
+		return p.open > 0 && s.guard == GuardRefuses && s.read == StateDraft && s.secrets
+	}, stepSubmit,
+		"a Submit may have arrived, but it is no longer in flight, a read since then says draft, and the service refuses the second of two"},
+	{func(p progress, _ situation) bool { return p.open > 0 }, stepReconcile,
+		"a Submit may have arrived"},
+	{func(p progress, s situation) bool { return p.batch == nil && len(p.left) > 0 && s.cancels }, stepWithdraw,
+		"an earlier Create has left a draft that was not verified"},
+	{func(p progress, s situation) bool { return p.batch == nil && p.creating > 0 && s.finds && !s.searched }, stepWithdraw,
+		"an earlier Create may have left a draft"},
+	{func(p progress, s situation) bool { return p.batch == nil || !s.secrets }, stepCreate,
+		"there is no draft"},
+	{func(progress, situation) bool { return true }, stepSubmit,
+		"there is a draft, and no Submit that can have arrived"},
+}
+
+// next returns what may be done about p.
+func (p progress) next(s situation) step {
+	for _, rule := range rules {
+		if rule.applies(p, s) {
+			return rule.step
+		}
+	}
+	return stepStop
+}
+
+// progress is what a history amounts to.
+type progress struct {
+	intent    *Entry
+	batch     *Batch   // what Create returned, or what is known since it was submitted
+	seen      *Batch   // the batch in the newest entry that has one
+	creates   int      // attempts to create
+	creating  int      // attempts to create that may have left a draft whose ID is not known
+	left      []string // the IDs of drafts that failed attempts to create have left
+	submits   int      // attempts to submit
+	open      int      // attempts to submit that may have arrived or may still arrive
+	last      *Entry   // the last attempt to submit
+	running   *Entry   // the same, as long as the journal holds no result of it
+	silent    *Entry   // an attempt to submit of which the journal holds no result
+	unclear   *Failure // why the outcome of the last unclear attempt is unknown
+	refused   *Failure // how the last attempt was refused; nil if it was not
+	resend    bool     // an operator has decided that one more Submit may be sent
+	submitted bool     // the service has the batch
+	adopted   bool     // because an operator says so, not because the service does
+	unadopted *Batch   // batch as it was before that
+	touched   bool     // the service may hold something under this key
+	closed    bool
+	abandoned *Decision
+}
+
+// replay returns the progress of a history.
+func replay(history []Entry) progress {
+	var p progress
+	for i := range history {
+		p.apply(&history[i])
+	}
+	return p
+}
+
+func (p *progress) apply(e *Entry) {
+	if e.Batch != nil {
+		p.seen = e.Batch
+	}
+	switch e.Kind {
+	case EntryIntent:
+		p.intent = e
+		if p.open == 0 {
+			p.batch = nil // Another number or a corrected draft: nothing was submitted under the old one.
+		}
+	case EntryAttempt:
+		p.touched = true
+		if e.Step == StepCreate {
+			p.creates = e.Attempt
+			p.creating++
+			return
+		}
+		// Until the journal holds its result, it may have arrived.
+		if p.running != nil {
+			p.silent = p.running
+		}
+		p.submits, p.last, p.running, p.refused, p.resend = e.Attempt, e, e, nil, false
+		p.open++
+	case EntryResult:
+		if e.Step == StepCreate {
+			p.applyCreated(e)
+		} else {
+			p.applySubmitted(e)
+		}
+	case EntryWithdrawn:
+		if n := slices.Index(p.left, e.Batch.ID); n >= 0 {
+			p.left = slices.Delete(slices.Clone(p.left), n, n+1)
+		} else {
+			p.creating = 0 // It was found by its reference.
+		}
+		p.touched = p.creating > 0 || len(p.left) > 0
+	case EntryReconciled:
+		if p.adopted = e.Decision != nil; p.adopted {
+			p.unadopted = p.batch
+		} else {
+			p.open = 0
+		}
+		p.batch, p.submitted, p.resend = e.Batch, true, false
+	case EntryDecision:
+		// Resend: one more Submit may be sent. What was adopted before was not this batch.
+		if p.adopted {
+			p.batch, p.submitted, p.adopted = p.unadopted, false, false
+		}
+		p.resend, p.creating = p.open > 0, 0
+	case EntryDone:
+		p.batch, p.closed, p.abandoned = e.Batch, true, e.Decision
+	}
+}
+
+func (p *progress) applyCreated(e *Entry) {
+	switch {
+	case e.Failure == nil:
+		if p.adopted {
+			p.submitted, p.adopted = false, false
+		}
+		p.batch, p.creating, p.left = e.Batch, 0, nil
+		return
+	case e.Batch.ID != "" && e.Batch.State == StateCancelled, e.Batch.ID == "" && e.Failure.Kind != ErrAmbiguous:
+		p.creating-- // A refusal, or a draft that was withdrawn, closes only its own attempt.
+	case e.Batch.ID != "":
+		p.creating--
+		p.left = append(slices.Clone(p.left), e.Batch.ID)
+	}
+	p.touched = p.creating > 0 || len(p.left) > 0
+}
+
+func (p *progress) applySubmitted(e *Entry) {
+	p.running = nil
+	switch {
+	case e.Failure == nil:
+		p.batch, p.open, p.submitted = e.Batch, 0, true
+	case e.Failure.Kind == ErrAmbiguous:
+		p.unclear = e.Failure
+	default:
+		p.open-- // A refusal closes only its own attempt.
+		p.refused = e.Failure
+	}
+}
+
+// state is what may be said of the batch: StateDraft only if no Submit can
+// have arrived.
+func (p progress) state(b Batch) Batch {
+	if p.open > 0 && !p.submitted && !p.closed {
+		b.State = StateUnknown
+	}
+	return b
+}
+
+// defaultInFlight is longer than any exchange: a provider gives up after ten
+// minutes.
+const defaultInFlight = 15 * time.Minute
+
+func (i Info) inFlight() time.Duration {
+	if i.InFlight > 0 {
+		return i.InFlight
+	}
+	return defaultInFlight
+}
+
+// landsBy is when the last Submit can no longer be in flight.
+func (p progress) landsBy(info Info) time.Time { return p.last.At.Add(info.inFlight()) }
+
+// repeats says whether, and after which wait, Run makes the same Submit again
+// that failed with err and certainly had no effect. tries counts this one.
+//
+//	nothing was sent            after 1 s and 4 s
+//	throttled, not processed    after what the service asks, up to a minute
+//	401, and tokens are renewed at once, one time
+//	anything else               never
+func (i Info) repeats(err *Error, tries int) (wait time.Duration, again bool) {
+	const most, longest = 3, time.Minute
+	switch {
+	case i.NoRepeat, tries >= most, err.RetryAfter > longest:
+		return 0, false // A longer wait is the caller's decision.
+	case err.Kind == ErrUnavailable, err.Kind == ErrThrottled:
+		return max(time.Duration(tries*tries)*time.Second, err.RetryAfter), true
+	case err.Kind == ErrAuth && err.Status == 401:
+		return 0, i.Renews && tries == 1
+	}
+	return 0, false
+}
+
+// known refuses a history with entries that this version does not know: what
+// they mean may decide about money.
+func known(history []Entry) error {
+	for _, e := range history {
+		switch {
+		case e.Kind == EntryIntent && e.Draft != nil, e.Kind == EntryReconciled && e.Batch != nil, e.Kind == EntryDone && e.Batch != nil:
+		case e.Kind == EntryAttempt && (e.Step == StepCreate || e.Step == StepSubmit):
+		case e.Kind == EntryResult && (e.Step == StepCreate || e.Step == StepSubmit) && e.Batch != nil:
+		case e.Kind == EntryWithdrawn && e.Batch != nil:
+		case e.Kind == EntryDecision && e.Decision != nil && e.Decision.Verdict == Resend:
+		default:
+			return fmt.Errorf("entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq, e.Kind)
+		}
+	}
+	return nil
+}
