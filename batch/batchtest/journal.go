@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -28,7 +29,21 @@ type JournalSubject struct {
 	Reopen func(t *testing.T) batch.Journal
 }
 
-// RunJournal proves the promises of batch.Journal: one subtest for each.
+// A Pruner is a journal that can remove old histories.
+type Pruner interface {
+	// Prune removes the histories that are done and whose last entry was made
+	// before a time, and returns how many. Each is first given to archive; with
+	// an error Prune ends, and returns that error. A history that goes on in
+	// the meantime stays.
+	//
+	// A key whose history was removed stays used: History and Append return
+	// ErrConflict. The names that it holds stay claimed, and no number is used
+	// again.
+	Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error)
+}
+
+// RunJournal proves the promises of batch.Journal, and those of Pruner where
+// the journal is one: one subtest for each.
 func RunJournal(t *testing.T, open func(t *testing.T) JournalSubject) {
 	for _, l := range journalLaws {
 		t.Run(l.name, func(t *testing.T) {
@@ -56,6 +71,7 @@ var journalLaws = []struct {
 }{
 	{"EntriesComeBackInOrder", nil, journalKeepsOrder},
 	{"EntriesComeBackWhole", nil, journalKeepsEverything},
+	{"ItemsComeBackWhole", nil, journalKeepsItems},
 	{"OnlyTheNextEntryIsAccepted", nil, journalRefusesGaps},
 	{"OfTwoWritersOneWins", nil, journalHasOneWinner},
 	{"HistoriesAreApart", nil, journalKeepsKeysApart},
@@ -63,6 +79,7 @@ var journalLaws = []struct {
 	{"LockIsExclusive", nil, journalLocks},
 	{"LockHonoursItsContext", nil, journalLockEnds},
 	{"OpenListsWhatIsNotDone", nil, journalListsOpen},
+	{"OpenYieldsEveryHistoryWhole", nil, journalYieldsAll},
 	{"NumbersAreNeverUsedTwice", nil, journalNumbers},
 	{"ReturnedHistoriesAreTheCallers", nil, journalReturnsCopies},
 	{"AnotherAccountIsRefused", hasOneAccount, journalRefusesAccounts},
@@ -73,6 +90,17 @@ var journalLaws = []struct {
 	{"ClaimsSurviveReopening", reopens, journalClaimsSurvive},
 	{"NamesAreClaimedAllOrNone", nil, journalClaimsAll},
 	{"NamesAreSharedByAllAccounts", hasAccounts, journalClaimsAcrossAccounts},
+	{"PruneRemovesWhatIsDoneAndOld", prunes, journalPrunesOld},
+	{"PruneArchivesFirst", prunes, journalArchivesFirst},
+	{"PrunedReferencesStayUsed", prunes, journalPrunedStaysUsed},
+	{"PruneKeepsNamesAndNumbers", prunes, journalPruneKeeps},
+}
+
+func prunes(c journalCase) (missing string) {
+	if _, ok := c.Journal.(Pruner); !ok {
+		missing = "this journal keeps every history"
+	}
+	return missing
 }
 
 func reopens(c journalCase) (missing string) {
@@ -201,6 +229,49 @@ func journalKeepsEverything(c journalCase) {
 	got := c.history(c.Journal, "run")
 	if fmt.Sprintf("%+v", plain(got)) != fmt.Sprintf("%+v", plain(want)) {
 		c.Errorf("the entries came back as\n%+v\nbut were appended as\n%+v", plain(got), plain(want))
+	}
+}
+
+func journalKeepsItems(c journalCase) {
+	item := func(reference string) batch.Item {
+		return batch.Item{Reference: reference, Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"}, Extra: map[string]string{"k": reference}}
+	}
+	wanted, found := []batch.Item{item("a"), item("b")}, []batch.Item{item("a"), item("c"), item("\u0000\n\"")}
+	draft := func(items []batch.Item) *batch.Draft { return &batch.Draft{Reference: "run", Items: items} }
+	known := func(items []batch.Item) *batch.Batch { return &batch.Batch{ID: "7", Draft: *draft(items)} }
+	want := []batch.Entry{
+		{Kind: batch.EntryIntent, Draft: draft(wanted)},
+		{Kind: batch.EntryAttempt},
+		{Kind: batch.EntryResult, Batch: known(wanted)},
+		{Kind: batch.EntryReconciled, Batch: known(found)},
+		{Kind: batch.EntryResult, Batch: known(nil)},
+		{Kind: batch.EntryIntent, Draft: draft(found), Batch: known(wanted)},
+		{Kind: batch.EntryIntent, Draft: draft(wanted[:1])},
+		{Kind: batch.EntryReconciled, Batch: known(wanted)},
+	}
+	for n := range want {
+		want[n].Seq = n + 1
+		if err := c.Journal.Append(c.Context(), c.key("run"), want[n]); err != nil {
+			c.Fatalf("%v", err)
+		}
+	}
+	other := batch.Entry{Seq: 1, Kind: batch.EntryIntent, Draft: draft(found)}
+	if err := c.Journal.Append(c.Context(), c.key("other"), other); err != nil {
+		c.Fatalf("%v", err)
+	}
+	check := func(j batch.Journal) {
+		for reference, want := range map[string][]batch.Entry{"run": want, "other": {other}} {
+			if got := c.history(j, reference); !reflect.DeepEqual(got, want) {
+				c.Errorf("the entries of %q came back as\n%+v\nbut were appended as\n%+v", reference, plain(got), plain(want))
+			}
+		}
+	}
+	check(c.Journal)
+	if len(wanted[0].Extra) != 1 || wanted[0].Reference != "a" || len(want[0].Draft.Items) != 2 {
+		c.Errorf("Append has changed the entry that it was given")
+	}
+	if c.reopen != nil {
+		check(c.reopen())
 	}
 }
 
@@ -385,6 +456,49 @@ func journalListsOpen(c journalCase) {
 	if got := list(c.Owner.Name+"x", c.Owner.Account); len(got) > 0 {
 		c.Errorf("another provider is said to have %v open", got)
 	}
+}
+
+func journalYieldsAll(c journalCase) {
+	const keys, writers = 1100, 16
+	name := func(n int) string { return fmt.Sprintf("run-%04d", n) }
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := w; n < keys; n += writers {
+				e := entry(1, batch.EntryIntent)
+				e.Draft = &batch.Draft{Reference: name(n), Items: []batch.Item{{Reference: name(n)}}}
+				if err := c.Journal.Append(c.Context(), c.key(name(n)), e); err != nil {
+					c.Errorf("%v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[string]int{}
+	for open, err := range c.Journal.Open(c.Context(), c.Owner.Name, c.Owner.Account) {
+		if err != nil {
+			c.Fatalf("%v", err)
+		}
+		reference := open.Key.Reference
+		switch e := open.Entries; {
+		case len(e) != 1 || e[0].Kind != batch.EntryIntent || e[0].Draft == nil:
+			c.Fatalf("the history of %q is yielded as %v", reference, plain(e))
+		case open.Key != c.key(reference) || e[0].Draft.Reference != reference || len(e[0].Draft.Items) != 1 || e[0].Draft.Items[0].Reference != reference:
+			c.Fatalf("%v is yielded with the entries of another: %v", open.Key, plain(e))
+		}
+		if seen[reference]++; len(seen)%10 == 0 {
+			c.put(c.Journal, reference, batch.EntryDone) // What leaves the list hides no other.
+		}
+	}
+	for n := range keys {
+		if seen[name(n)] != 1 {
+			c.Errorf("%q is open, and was yielded %d times", name(n), seen[name(n)])
+		}
+	}
+	for range c.Journal.Open(c.Context(), c.Owner.Name, c.Owner.Account) {
+		break // A caller may stop, and then write.
+	}
+	c.put(c.Journal, "next", batch.EntryIntent)
 }
 
 func journalNumbers(c journalCase) {
@@ -625,4 +739,169 @@ func journalClaimsAcrossAccounts(c journalCase) {
 		c.Fatalf("claiming a name that another account has released: %v", err)
 	}
 	c.refused(c.claim(c.Journal, "run", []string{"a"}, nil), "a", theirs)
+}
+
+// done appends an intent and the end of it, some days after the first day.
+func (c journalCase) done(reference string, days int, claims ...string) []batch.Entry {
+	c.Helper()
+	d := batch.Draft{Reference: reference, Items: []batch.Item{{Reference: "a"}, {Reference: "b"}}}
+	history := []batch.Entry{
+		{Seq: 1, Kind: batch.EntryIntent, Draft: &d, Claims: claims},
+		{Seq: 2, Kind: batch.EntryDone, Batch: &batch.Batch{ID: "7", Draft: d}},
+	}
+	for _, e := range history {
+		e.At = firstDay.AddDate(0, 0, days)
+		if err := c.Journal.Append(c.Context(), c.key(reference), e); err != nil {
+			c.Fatalf("%v", err)
+		}
+	}
+	return c.history(c.Journal, reference)
+}
+
+var firstDay = time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
+
+// prune prunes what was done before a day, and returns what it has archived.
+func (c journalCase) prune(j batch.Journal, days int) (archived []string, pruned int) {
+	c.Helper()
+	pruned, err := j.(Pruner).Prune(c.Context(), firstDay.AddDate(0, 0, days), func(h batch.History) error {
+		archived = append(archived, h.Key.Reference)
+		return nil
+	})
+	if err != nil {
+		c.Fatalf("%v", err)
+	}
+	slices.Sort(archived)
+	return archived, pruned
+}
+
+// gone reports whether the history of reference was removed.
+func (c journalCase) gone(j batch.Journal, reference string) bool {
+	c.Helper()
+	history, err := j.History(c.Context(), c.key(reference))
+	switch {
+	case errors.Is(err, batch.ErrConflict) && len(history) == 0:
+		return true
+	case err != nil || len(history) == 0:
+		c.Errorf("the history of %q is %d entries, %v; it must be there, or be ErrConflict", reference, len(history), err)
+	}
+	return false
+}
+
+func journalPrunesOld(c journalCase) {
+	c.done("old", 0)
+	c.done("older", -100)
+	c.done("new", 3)
+	c.done("edge", 2) // Not before the time.
+	c.done("again", 0)
+	at := entry(3, batch.EntryReconciled)
+	at.At = firstDay
+	if err := c.Journal.Append(c.Context(), c.key("again"), at); err != nil {
+		c.Fatalf("%v", err)
+	}
+	at.Seq, at.Kind = 1, batch.EntryIntent
+	if err := c.Journal.Append(c.Context(), c.key("open"), at); err != nil {
+		c.Fatalf("%v", err)
+	}
+	if archived, pruned := c.prune(c.Journal, 2); !slices.Equal(archived, []string{"old", "older"}) || pruned != 2 {
+		c.Errorf("%d were pruned, and archived were %v; done and old are old and older", pruned, archived)
+	}
+	check := func(j batch.Journal) {
+		for reference, want := range map[string]bool{"old": true, "older": true, "new": false, "edge": false, "again": false, "open": false} {
+			if got := c.gone(j, reference); got != want {
+				c.Errorf("that %q was removed is said to be %v; it must be %v", reference, got, want)
+			}
+		}
+	}
+	check(c.Journal)
+	c.expect(c.Journal, "again", batch.EntryIntent, batch.EntryDone, batch.EntryReconciled)
+	if archived, pruned := c.prune(c.Journal, 2); len(archived) != 0 || pruned != 0 {
+		c.Errorf("pruned again were %d, and archived %v; nothing is left to prune", pruned, archived)
+	}
+	if c.reopen != nil {
+		check(c.reopen())
+	}
+}
+
+func journalArchivesFirst(c journalCase) {
+	want := map[string][]batch.Entry{"a": c.done("a", 0), "b": c.done("b", 0), "c": c.done("c", 0), "a-on": c.done("a-on", 0)}
+	full := errors.New("the archive is full")
+	var archived []string
+	pruned, err := c.Journal.(Pruner).Prune(c.Context(), firstDay.AddDate(0, 0, 1), func(h batch.History) error {
+		reference := h.Key.Reference
+		if reference == "a-on" {
+			c.put(c.Journal, "a-on", batch.EntryReconciled, batch.EntryDone)
+			return nil
+		}
+		if !reflect.DeepEqual(h.Entries, want[reference]) {
+			c.Errorf("%q is archived as\n%+v\nand was\n%+v", reference, plain(h.Entries), plain(want[reference]))
+		}
+		if c.gone(c.Journal, reference) {
+			c.Errorf("%q was removed before it was archived", reference)
+		}
+		if len(archived) == 2 {
+			return full
+		}
+		archived = append(archived, reference)
+		return nil
+	})
+	if !errors.Is(err, full) {
+		c.Errorf("where the archive gave an error, Prune returned %v", err)
+	}
+	if pruned != 2 {
+		c.Errorf("two histories were archived and did not go on, and %d were pruned", pruned)
+	}
+	for _, reference := range []string{"a", "b", "c"} {
+		if got, want := c.gone(c.Journal, reference), slices.Contains(archived, reference); got != want {
+			c.Errorf("%q: that it was archived is %v, and that it was removed is %v", reference, want, got)
+		}
+	}
+	if c.gone(c.Journal, "a-on") {
+		c.Errorf("a history that went on while it was archived was removed")
+	}
+}
+
+func journalPrunedStaysUsed(c journalCase) {
+	c.done("run", 0)
+	c.prune(c.Journal, 1)
+	check := func(j batch.Journal) {
+		if !c.gone(j, "run") {
+			c.Errorf("a history that is done and old was not removed")
+		}
+		for seq := range 5 {
+			if err := j.Append(c.Context(), c.key("run"), entry(seq, batch.EntryIntent)); !errors.Is(err, batch.ErrConflict) {
+				c.Errorf("entry %d of a reference that was pruned was answered %v; it must be ErrConflict", seq, err)
+			}
+		}
+		for open, err := range j.Open(c.Context(), c.Owner.Name, c.Owner.Account) {
+			if err != nil || open.Key.Reference == "run" {
+				c.Errorf("open is said to be %v, %v", open.Key, err)
+			}
+		}
+	}
+	check(c.Journal)
+	c.put(c.Journal, "other", batch.EntryIntent) // The journal goes on.
+	if c.reopen != nil {
+		check(c.reopen())
+	}
+}
+
+func journalPruneKeeps(c journalCase) {
+	c.done("run", 0, "kept")
+	n, err := c.Journal.Next(c.Context(), "ids", 100)
+	if err != nil {
+		c.Fatalf("%v", err)
+	}
+	c.prune(c.Journal, 1)
+	check := func(j batch.Journal) {
+		c.refused(c.claim(j, "other", []string{"kept"}, nil), "kept", c.key("run"))
+		next, err := j.Next(c.Context(), "ids", 100)
+		if err != nil || next <= n {
+			c.Errorf("after the number %d comes %d, %v", n, next, err)
+		}
+		n = next
+	}
+	check(c.Journal)
+	if c.reopen != nil {
+		check(c.reopen())
+	}
 }

@@ -27,6 +27,7 @@ type journalMutant struct {
 	append  func(ctx context.Context, key batch.Key, e batch.Entry) error
 	open    func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error]
 	next    func(ctx context.Context, sequence string, first int64) (int64, error)
+	prune   func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error)
 	reopen  func() batch.Journal
 	beside  func(owner batch.Info) batch.Journal
 
@@ -121,6 +122,97 @@ func (m *journalMutant) Next(ctx context.Context, sequence string, first int64) 
 	return m.Journal.Next(ctx, sequence, first)
 }
 
+func (m *journalMutant) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error) {
+	if m.prune != nil {
+		return m.prune(ctx, before, archive)
+	}
+	return m.Journal.(batchtest.Pruner).Prune(ctx, before, archive)
+}
+
+// A pruner is a journal that can remove old histories, or almost.
+type pruner struct {
+	batch.Journal
+	isOld        func(history []batch.Entry, before time.Time) bool
+	forgets      bool // a key that was pruned is as if it were new
+	removesFirst bool // and archives then
+	goesOn       bool // after an error of the archive
+	hurries      bool // removes what has gone on since
+
+	mu   sync.Mutex
+	keys []batch.Key
+	gone map[batch.Key]int // how many of the entries were removed
+}
+
+func newPruner(j batch.Journal) *pruner {
+	return &pruner{Journal: j, gone: map[batch.Key]int{}, isOld: func(h []batch.Entry, before time.Time) bool {
+		return h[len(h)-1].Kind == batch.EntryDone && h[len(h)-1].At.Before(before)
+	}}
+}
+
+func (p *pruner) removed(key batch.Key) (entries int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone[key] > 0 && !p.forgets {
+		return 0, &batch.Error{Kind: batch.ErrConflict}
+	}
+	return p.gone[key], nil
+}
+
+func (p *pruner) History(ctx context.Context, key batch.Key) ([]batch.Entry, error) {
+	gone, err := p.removed(key)
+	if err != nil {
+		return nil, err
+	}
+	history, err := p.Journal.History(ctx, key)
+	return history[min(gone, len(history)):], err
+}
+
+func (p *pruner) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
+	gone, err := p.removed(key)
+	if err != nil {
+		return err
+	}
+	if e.Seq += gone; e.Seq == gone+1 {
+		p.mu.Lock()
+		p.keys = append(p.keys, key)
+		p.mu.Unlock()
+	}
+	return p.Journal.Append(ctx, key, e)
+}
+
+func (p *pruner) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error) {
+	p.mu.Lock()
+	keys := slices.Clone(p.keys)
+	p.mu.Unlock()
+	slices.SortFunc(keys, func(a, b batch.Key) int { return strings.Compare(a.Reference, b.Reference) })
+	for _, key := range slices.Compact(keys) {
+		history, failed := p.History(ctx, key)
+		if failed != nil || len(history) == 0 || !p.isOld(history, before) {
+			continue
+		}
+		remove := func() {
+			if now, _ := p.History(ctx, key); len(now) == len(history) || p.hurries {
+				p.mu.Lock()
+				p.gone[key] = len(now)
+				p.mu.Unlock()
+				pruned++
+			}
+		}
+		if p.removesFirst {
+			remove()
+		}
+		if failed := archive(batch.History{Key: key, Entries: history}); failed != nil {
+			if err = failed; !p.goesOn {
+				return pruned, err
+			}
+		}
+		if !p.removesFirst {
+			remove()
+		}
+	}
+	return pruned, err
+}
+
 // altered makes History return what alter makes of it.
 func (m *journalMutant) altered(alter func([]batch.Entry) []batch.Entry) {
 	m.history = func(ctx context.Context, key batch.Key) ([]batch.Entry, error) {
@@ -208,6 +300,101 @@ var journalMutants = []struct {
 		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
 			e.At = e.At.Truncate(time.Second)
 			return m.Journal.Append(ctx, key, e)
+		}
+	}},
+	{"ItemsComeBackWhole", "every draft has the items of the first", func(m *journalMutant) {
+		m.altered(func(h []batch.Entry) []batch.Entry {
+			for n, e := range h {
+				if e.Batch != nil && len(e.Batch.Draft.Items) > 0 && h[0].Draft != nil {
+					b := *e.Batch
+					b.Draft.Items = h[0].Draft.Items
+					h[n].Batch = &b
+				}
+			}
+			return h
+		})
+	}},
+	{"ItemsComeBackWhole", "a batch without items has those of its draft", func(m *journalMutant) {
+		m.altered(func(h []batch.Entry) []batch.Entry {
+			for n, e := range h {
+				if e.Batch != nil && len(e.Batch.Draft.Items) == 0 && h[0].Draft != nil {
+					b := *e.Batch
+					b.Draft.Items = h[0].Draft.Items
+					h[n].Batch = &b
+				}
+			}
+			return h
+		})
+	}},
+	{"ItemsComeBackWhole", "the items are taken out of the caller's draft", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			kept := e
+			if e.Draft != nil {
+				d := *e.Draft
+				kept.Draft = &d
+				e.Draft.Items = nil
+			}
+			return m.Journal.Append(ctx, key, kept)
+		}
+	}},
+	{"OpenYieldsEveryHistoryWhole", "only the first page is listed", func(m *journalMutant) {
+		m.open = func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
+				n := 0
+				for open, err := range m.Journal.Open(ctx, provider, account) {
+					if n++; n > 1000 || !yield(open, err) {
+						return
+					}
+				}
+			}
+		}
+	}},
+	{"OpenYieldsEveryHistoryWhole", "a page begins at a place in a list that gets shorter", func(m *journalMutant) {
+		m.open = func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
+				for skip := 0; ; skip += 100 {
+					var all []batch.History
+					for open := range m.Journal.Open(ctx, provider, account) {
+						all = append(all, open)
+					}
+					slices.SortFunc(all, func(a, b batch.History) int { return strings.Compare(a.Key.Reference, b.Key.Reference) })
+					for _, open := range all[min(skip, len(all)):min(skip+100, len(all))] {
+						if !yield(open, nil) {
+							return
+						}
+					}
+					if skip >= len(all) {
+						return
+					}
+				}
+			}
+		}
+	}},
+	{"OpenYieldsEveryHistoryWhole", "the entries are left out", func(m *journalMutant) {
+		m.open = func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
+				for open, err := range m.Journal.Open(ctx, provider, account) {
+					if !yield(batch.History{Key: open.Key}, err) {
+						return
+					}
+				}
+			}
+		}
+	}},
+	{"OpenYieldsEveryHistoryWhole", "a key comes with the entries of the one before", func(m *journalMutant) {
+		m.open = func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
+				var before []batch.Entry
+				for open, err := range m.Journal.Open(ctx, provider, account) {
+					entries := open.Entries
+					if before != nil {
+						open.Entries = before
+					}
+					if before = entries; !yield(open, err) {
+						return
+					}
+				}
+			}
 		}
 	}},
 	{"OnlyTheNextEntryIsAccepted", "an entry is appended without compare-and-swap", func(m *journalMutant) { m.append = m.add }},
@@ -589,6 +776,67 @@ var journalMutants = []struct {
 			return beside
 		}
 	}},
+	{"PruneRemovesWhatIsDoneAndOld", "what is done is removed, whatever its age", func(m *journalMutant) {
+		m.Journal.(*pruner).isOld = func(h []batch.Entry, _ time.Time) bool { return h[len(h)-1].Kind == batch.EntryDone }
+	}},
+	{"PruneRemovesWhatIsDoneAndOld", "what is old is removed, done or not", func(m *journalMutant) {
+		m.Journal.(*pruner).isOld = func(h []batch.Entry, before time.Time) bool { return h[len(h)-1].At.Before(before) }
+	}},
+	{"PruneRemovesWhatIsDoneAndOld", "what was ever done is removed", func(m *journalMutant) {
+		m.Journal.(*pruner).isOld = func(h []batch.Entry, before time.Time) bool {
+			return h[0].At.Before(before) && slices.ContainsFunc(h, func(e batch.Entry) bool { return e.Kind == batch.EntryDone })
+		}
+	}},
+	{"PruneRemovesWhatIsDoneAndOld", "nothing is removed", func(m *journalMutant) {
+		m.prune = func(context.Context, time.Time, func(batch.History) error) (int, error) { return 0, nil }
+	}},
+	{"PruneRemovesWhatIsDoneAndOld", "the count is wrong", func(m *journalMutant) {
+		m.prune = func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error) {
+			_, err := m.Journal.(batchtest.Pruner).Prune(ctx, before, archive)
+			return 0, err
+		}
+	}},
+	{"PruneArchivesFirst", "a history is removed, and then archived", func(m *journalMutant) { m.Journal.(*pruner).removesFirst = true }},
+	{"PruneArchivesFirst", "an error of the archive is ignored", func(m *journalMutant) { m.Journal.(*pruner).goesOn = true }},
+	{"PruneArchivesFirst", "a history that goes on is removed", func(m *journalMutant) { m.Journal.(*pruner).hurries = true }},
+	{"PruneArchivesFirst", "the first entry is not archived", func(m *journalMutant) {
+		m.prune = func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error) {
+			return m.Journal.(batchtest.Pruner).Prune(ctx, before, func(h batch.History) error {
+				h.Entries = h.Entries[1:]
+				return archive(h)
+			})
+		}
+	}},
+	{"PrunedReferencesStayUsed", "a reference that was pruned is as if it were new", func(m *journalMutant) { m.Journal.(*pruner).forgets = true }},
+	{"PrunedReferencesStayUsed", "the history is empty, and the reference refused", func(m *journalMutant) {
+		m.history = func(ctx context.Context, key batch.Key) ([]batch.Entry, error) {
+			history, err := m.Journal.History(ctx, key)
+			if errors.Is(err, batch.ErrConflict) {
+				return nil, nil
+			}
+			return history, err
+		}
+	}},
+	{"PrunedReferencesStayUsed", "a reference that was pruned is new after reopening", func(m *journalMutant) {
+		m.reopen = func() batch.Journal {
+			after := newPruner(m.Journal.(*pruner).Journal)
+			after.gone, after.forgets = m.Journal.(*pruner).gone, true
+			return after
+		}
+	}},
+	{"PruneKeepsNamesAndNumbers", "a history that was removed has lost its names", func(m *journalMutant) {
+		m.prune = func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error) {
+			own := batch.Key{Provider: journalOwner.Name, Account: journalOwner.Account, Reference: "run"}
+			_ = m.add(ctx, own, batch.Entry{Kind: batch.EntryDone, Releases: []string{"kept"}})
+			return m.Journal.(batchtest.Pruner).Prune(ctx, before, archive)
+		}
+	}},
+	{"PruneKeepsNamesAndNumbers", "a sequence begins anew", func(m *journalMutant) {
+		m.prune = func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error) {
+			m.next = batch.NewMemoryJournal().Next
+			return m.Journal.(batchtest.Pruner).Prune(ctx, before, archive)
+		}
+	}},
 }
 
 // again returns a new journal with every entry that m has accepted, as alter
@@ -606,7 +854,7 @@ func (m *journalMutant) again(alter func(batch.Entry) batch.Entry) batch.Journal
 func checkJournal(t *testing.T, law string, breakIt func(m *journalMutant)) (faults []string) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := batch.NewMemoryJournal()
-		m := &journalMutant{Journal: oneAccount{memory, journalOwner}, memory: memory}
+		m := &journalMutant{Journal: newPruner(oneAccount{memory, journalOwner}), memory: memory}
 		m.reopen = func() batch.Journal { return m }
 		m.beside = func(owner batch.Info) batch.Journal { return oneAccount{memory, owner} }
 		breakIt(m)
