@@ -39,7 +39,16 @@ import (
 //     Append of an entry that claims a name of another key returns a
 //     *ClaimedError, writes nothing, and the journal goes on. The names of an
 //     entry are claimed and released together with it, all or none; releases
-//     come first. All keys of one store share the names.
+//     come first. All keys of one store share the names. Done releases nothing.
+//  6. A journal that was opened for one account answers every question about a
+//     key of another account with ErrInvalid.
+//
+// The entries of a history may share memory with each other and with what was
+// appended: their drafts and items are to be read, not changed.
+//
+// A journal may be able to remove old histories (batchtest.Pruner). Then the
+// key of a history that was removed stays used: History and Append return
+// ErrConflict, so that a batch is not sent again under its reference.
 //
 // It holds no credential. It does hold the accounts and amounts of the items.
 // Package batchtest proves these promises of any implementation.
@@ -56,6 +65,9 @@ type Journal interface {
 
 	// Open yields the history of every key of one account at one provider whose
 	// last entry is not EntryDone, in no particular order and in bounded memory.
+	// The caller may append between two of them: a history is as it was at some
+	// time since Open was called, and is read again under its lock before it is
+	// acted on.
 	// An error beside a History with a Key says that this one cannot be read, and
 	// the others follow; an error without a Key is the last.
 	Open(ctx context.Context, provider, account string) iter.Seq2[History, error]
