@@ -1,0 +1,231 @@
+// Mutate changes one thing at a time in the code that decides about money, and
+// runs the tests. A change that no test notices is a survivor: a rule without a
+// test, or two programs that do the same.
+//
+//	go -C internal/tools/mutate run . -package batch -function submit
+//	go -C internal/tools/mutate run . -sample 40 -seed 7
+//
+// It never writes into the repository: go test -overlay reads the changed file
+// from a temporary directory.
+//
+// A survivor is printed as a block of three lines. If it is equivalent to the
+// original, copy the block into equivalent.txt and add the reason.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"regexp"
+	"sync"
+	"text/tabwriter"
+)
+
+// A target is a package that is mutated.
+type target struct {
+	dir   string   // from the root of the repository
+	files []string // empty means all
+	// dependents are the arguments of the go test commands that must fail if
+	// the package's own tests pass.
+	dependents [][]string
+}
+
+var targets = []target{
+	{"batch", nil, [][]string{{"./batch/batchtest"}, {"./internal/campaign", "-run", "TestRandom", "-runs", "30"}}},
+	{"internal/rest", nil, [][]string{{"./citypay"}, {"./sixdotfifty"}}},
+	{"citypay", []string{"provider.go", "types.go"}, campaign("citypay")},
+	{"centrapay", []string{"provider.go", "types.go", "client.go", "gate.go"}, campaign("centrapay")},
+	{"sixdotfifty", []string{"provider.go", "types.go", "client.go"}, campaign("sixdotfifty")},
+	{"snapbill", []string{"provider.go", "types.go", "envelope.go"}, campaign("snapbill")},
+}
+
+func campaign(provider string) [][]string {
+	return [][]string{{"./internal/campaign", "-run", "TestRandom", "-provider", provider, "-runs", "30"}}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "mutate:", err)
+		}
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
+	flags.SetOutput(out)
+	packages := flags.String("package", "", "mutate only the packages whose directory matches this regular expression")
+	functions := flags.String("function", "", "mutate only the functions whose name matches this regular expression")
+	sample := flags.Int("sample", 0, "run only so many mutants, which -seed chooses; 0 means all")
+	seed := flags.Uint64("seed", 0, "chooses the sample; 0 means a new seed, which is printed")
+	parallel := flags.Int("parallel", 2, "how many mutants are tested at once")
+	tolerate := flags.Int("tolerate", 0, "do not fail before more mutants than this survive")
+	list := flags.Bool("list", false, "print the mutants and run nothing")
+	recheck := flags.Bool("equivalent", false, "run only the mutants of equivalent.txt; one that a test kills is not equivalent")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 || *parallel < 1 || *sample < 0 || *tolerate < 0 {
+		return fmt.Errorf("there are no arguments beside the flags, and no number is negative: %q", args)
+	}
+	pkg, err := regexp.Compile("^(" + *packages + ")")
+	if err != nil {
+		return err
+	}
+	function, err := regexp.Compile(*functions)
+	if err != nil {
+		return err
+	}
+	known, err := readEquivalents("equivalent.txt")
+	if err != nil {
+		return err
+	}
+
+	var chosen []target
+	for _, t := range targets {
+		if pkg.MatchString(t.dir) {
+			chosen = append(chosen, t)
+		}
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("-package %q matches none of the packages in main.go", *packages)
+	}
+	loaded, err := load(ctx, "../../..", chosen)
+	if err != nil {
+		return err
+	}
+	var mutants []*mutant
+	var problems []error
+	for _, p := range loaded {
+		all := p.mutants()
+		problems = append(problems, known.stale(p.name, all))
+		for _, m := range all {
+			if function.MatchString(m.function) {
+				mutants = append(mutants, m)
+			}
+		}
+	}
+	var equivalent int
+	if mutants, equivalent = known.split(mutants, *recheck); *sample > 0 {
+		if *seed == 0 {
+			*seed = rand.Uint64() >> 32
+		}
+		fmt.Fprintf(out, "a sample of %d of %d mutants, from -seed %d\n", min(*sample, len(mutants)), len(mutants), *seed)
+		shuffle(mutants, *seed)
+	}
+	if *list {
+		return printAll(ctx, out, mutants, *sample)
+	}
+	results, err := test(ctx, out, mutants, *sample, *parallel)
+	if err != nil {
+		return err
+	}
+	survived := printTable(out, loaded, results, equivalent)
+	if *recheck {
+		if killed := len(results) - survived; killed > 0 {
+			problems = append(problems, fmt.Errorf("%d mutants of equivalent.txt are killed: take them out", killed))
+		}
+		survived = 0
+	}
+	if survived > *tolerate {
+		problems = append(problems, fmt.Errorf("%d mutants survive, and %d may: add a test, or an entry with its reason to equivalent.txt", survived, *tolerate))
+	}
+	return errors.Join(problems...)
+}
+
+// printAll prints the mutants that compile.
+func printAll(_ context.Context, out io.Writer, mutants []*mutant, sample int) error {
+	printed := 0
+	for _, m := range mutants {
+		if sample > 0 && printed == sample {
+			break
+		}
+		if m.compiles() {
+			printed++
+			fmt.Fprintf(out, "%s:%d\n%s\n", m.file, m.line, m)
+		}
+	}
+	_, err := fmt.Fprintln(out, printed, "mutants")
+	return err
+}
+
+// test runs the mutants, and prints each survivor.
+func test(ctx context.Context, out io.Writer, mutants []*mutant, sample, parallel int) ([]result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var results []result
+	var failure error
+	taken, next := 0, 0
+	// take returns the next mutant that is a program, or nil.
+	take := func() *mutant {
+		mu.Lock()
+		defer mu.Unlock()
+		for next < len(mutants) && (sample == 0 || taken < sample) && ctx.Err() == nil {
+			m := mutants[next]
+			if next++; m.compiles() {
+				taken++
+				return m
+			}
+		}
+		return nil
+	}
+	var workers sync.WaitGroup
+	for range parallel {
+		workers.Go(func() {
+			for m := take(); m != nil; m = take() {
+				fate, err := m.test(ctx)
+				mu.Lock()
+				if err != nil && failure == nil {
+					failure = err
+					cancel()
+				}
+				results = append(results, result{m, fate})
+				if fate == survived && err == nil {
+					fmt.Fprintf(out, "survived %s:%d\n%s\n", m.file, m.line, m)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	return results, errors.Join(failure, context.Cause(ctx))
+}
+
+// printTable prints what became of the mutants of each package, and returns how
+// many survived.
+func printTable(out io.Writer, loaded []*pkg, results []result, equivalent int) int {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "package\tmutants\tkilled\tkilled by dependents only\ttimed out\tsurvived")
+	total := make(map[fate]int)
+	row := func(name string, counts map[fate]int) {
+		sum := 0
+		for _, n := range counts {
+			sum += n
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", name, sum, counts[killed], counts[killedByDependents], counts[timedOut], counts[survived])
+	}
+	for _, p := range loaded {
+		counts := make(map[fate]int)
+		for _, r := range results {
+			if r.mutant.pkg == p {
+				counts[r.fate]++
+				total[r.fate]++
+			}
+		}
+		row(p.target.dir, counts)
+	}
+	row("all", total)
+	_ = w.Flush()
+	fmt.Fprintln(out, equivalent, "more are in equivalent.txt")
+	return total[survived]
+}
