@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -95,11 +96,12 @@ func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
 // CreateBatch has the service fetch a file and load its records: it creates
 // the batch and starts it. It is sent at most once.
 //
+// Only the documented refusals are refusals: see the package comment.
 // LIVENESS_MISMATCH, the account being a test account and the batch not or the
 // reverse, is ErrInvalid. Everything that leaves doubt is ErrAmbiguous, also a
-// reply that names another type, URL or test flag than was sent; the batch is
-// then returned beside the error if the reply had one. There is no way to look
-// for a batch without its id.
+// reply that names another type, URL or test flag than was sent. The batch
+// beside an ErrAmbiguous holds what the reply says, if it has an id: there is no
+// way to look for a batch without it.
 //
 //	POST /api/batches
 func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error) {
@@ -127,73 +129,107 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 	var created *Batch
 	err = c.rest.Do(ctx, rest.Call{Op: opCreateBatch, ContentType: "application/json", Body: body, MaxReply: maxBatch,
 		Decode: func(body io.Reader) error {
-			if err := rest.JSON(&created)(body); err != nil {
+			var text bytes.Buffer
+			var b Batch
+			if err := rest.Read(io.TeeReader(body, &text), &b); err != nil {
+				created = idAlone(text.Bytes())
 				return err
 			}
-			return c.echoes(created, r.Type, string(r.URL))
+			if b.ID == "" {
+				return errors.New("the reply has no id of a batch")
+			}
+			created = &b
+			if !batchID.MatchString(b.ID) {
+				return fmt.Errorf("%q is not a valid id of a batch", clip(b.ID))
+			}
+			return c.contradiction(&b, r.Type, string(r.URL))
 		}})
 	return created, withoutURL(err, string(r.URL))
 }
 
+var idField = regexp.MustCompile(`"id"\s*:\s*"([A-Za-z0-9_-]{1,128})"`)
+
+// idAlone returns the id in a reply that cannot be read to its end, or nil if it
+// has none or more than one. GetBatch shows whether it is the right one.
+func idAlone(text []byte) *Batch {
+	if found := idField.FindAllSubmatch(text, 2); len(found) == 1 {
+		return &Batch{ID: string(found[0][1])}
+	}
+	return nil
+}
+
 // GetBatch reads a batch. An id that the service does not know, or that
-// belongs to another account, is ErrNotFound: it answers 403 to both.
+// belongs to another account, is ErrNotFound: it answers 403 to both. A reply
+// about another batch, or without a status, is ErrProtocol.
 //
 //	GET /api/batches/{batchId}
 func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 	if !batchID.MatchString(id) {
-		return nil, batch.Invalid(name, opGetBatch.Name, []batch.FieldError{{Item: -1, Field: "batchId", Message: "must be letters and digits"}})
+		return nil, batch.Invalid(name, opGetBatch.Name, []batch.FieldError{{Item: -1, Field: "batchId",
+			Message: "must be 1 to 128 letters, digits, '_' or '-'"}})
 	}
-	var reply *Batch
+	var reply Batch
 	err := c.get(ctx, opGetBatch, []string{id}, maxBatch, func(body io.Reader) error {
 		if err := rest.JSON(&reply)(body); err != nil {
 			return err
 		}
-		if reply == nil || reply.ID != id {
+		switch {
+		case reply.ID != id:
 			return errors.New("the reply is about another batch")
+		case reply.Status == "":
+			return errors.New("the reply has no status of the batch")
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return reply, nil
+	return &reply, nil
 }
 
 // maxBatch allows for a batch of 160,000 records, all of which are wrong.
 const maxBatch = 64 << 20
 
 // GetAccount reads an account: among other things whether it is a test
-// account, which its batches must be, too.
+// account, which its batches must be, too. A key that may not read accounts
+// gets ErrNotFound.
 //
 //	GET /api/accounts/{accountId}
 func (c *Client) GetAccount(ctx context.Context, id string) (*Account, error) {
 	var reply struct {
 		Account
-		Test *bool `json:"test"`
+		ID   Text             `json:"id"`
+		Test rest.Maybe[bool] `json:"test"`
 	}
 	err := c.get(ctx, opGetAccount, []string{id}, 0, func(body io.Reader) error {
 		if err := rest.JSON(&reply)(body); err != nil {
 			return err
 		}
-		if reply.ID != id {
+		switch {
+		case string(reply.ID) != id:
 			return errors.New("the reply is about another account")
+		case reply.Test.Text != "":
+			return fmt.Errorf("test is %q, but must be true or false", clip(string(reply.Test.Text)))
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	reply.Account.Test = reply.Test != nil && *reply.Test
+	reply.Account.ID, reply.Account.Test = id, reply.Test.Value
 	return &reply.Account, nil
 }
 
 // GetAssetByExternalID reads one asset by the id that it had in a file: a
-// witness that a record has arrived. The type of a farmlands asset is not
-// documented.
+// witness that a record has arrived. The type of a farmlands asset is
+// "farmlands.nzd.main", or "farmlands.nzd.test" in a test account.
 //
 //	GET /api/assets/{assetType}/external-id/{externalId}
 func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID string) (*Asset, error) {
-	var reply Asset
+	var reply struct {
+		Asset
+		ID Text `json:"id"`
+	}
 	err := c.get(ctx, opGetAsset, []string{assetType, externalID}, 0, func(body io.Reader) error {
 		if err := rest.JSON(&reply)(body); err != nil {
 			return err
@@ -206,33 +242,37 @@ func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID
 	if err != nil {
 		return nil, err
 	}
-	return &reply, nil
+	reply.Asset.ID = string(reply.ID)
+	return &reply.Asset, nil
 }
 
-// get makes a read. To reads, a plain 403 means that there is no such thing
-// here: a missing or wrong key is 401.
+// get makes a read. To reads, the service's own 403 means that there is no such
+// thing here: a missing or wrong key is 401.
 func (c *Client) get(ctx context.Context, op rest.Op, params []string, maxReply int64, decode func(io.Reader) error) error {
 	err := c.rest.Do(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, Decode: decode})
 	var e *batch.Error
-	if errors.As(err, &e) && e.Status == http.StatusForbidden && e.Kind == batch.ErrAuth {
+	switch {
+	case !errors.As(err, &e):
+	case e.Status == http.StatusUnauthorized:
+		e.Kind = batch.ErrAuth
+	case e.Status == http.StatusForbidden && e.Code+e.Message != "":
 		e.Kind = batch.ErrNotFound
-		e.Message = strings.TrimPrefix(e.Message+"; to this service it is the same whether it is missing or not allowed", "; ")
+		e.Message = join(e.Message, "the service answers the same whether it is missing or not allowed")
 	}
 	return withoutURL(err, "")
 }
 
-// echoes holds the service's batch against what was asked for. The account may
-// differ: it does in the documented samples.
-func (c *Client) echoes(b *Batch, batchType, fileURL string) error {
+// contradiction says how the service's batch differs from what was asked for,
+// as far as it shows it. An empty fileURL is not compared, nor is the account:
+// that differs in the documented samples.
+func (c *Client) contradiction(b *Batch, batchType, fileURL string) error {
 	switch {
-	case b == nil:
-		return errors.New("the reply holds no batch")
-	case b.Type != batchType:
-		return errors.New("the batch is of another type than was asked for")
-	case string(b.URL) != fileURL:
+	case b.Type != "" && b.Type != batchType:
+		return fmt.Errorf("the batch is of type %q, but %q was asked for", clip(b.Type), batchType)
+	case b.URL != "" && fileURL != "" && string(b.URL) != fileURL:
 		return errors.New("the batch is of another file than was asked for")
-	case b.Test == c.config.Live:
-		return fmt.Errorf("the batch has test:%t, which is not what was asked for", b.Test)
+	case b.Test != nil && *b.Test == c.config.Live:
+		return fmt.Errorf("the batch has test:%t, but test:%t was asked for", *b.Test, !c.config.Live)
 	}
 	return nil
 }
@@ -255,43 +295,51 @@ func marshal(v any) ([]byte, error) {
 
 var word = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
 
-// refusal reads the service's error reply, or returns nil if it is none.
-func refusal(status int, _ http.Header, body []byte) *batch.Error {
+// refusals are the documented messages with which the service refuses a call.
+// Any other reply to CreateBatch, whatever its status, leaves unknown whether
+// the batch was created: a proxy may have written it.
+var refusals = []struct {
+	status  int
+	message string
+	kind    batch.Kind
+}{
+	{http.StatusBadRequest, "", batch.ErrInvalid}, // prose, such as "amount is required"
+	{http.StatusUnauthorized, "Missing authentication", batch.ErrAuth},
+	{http.StatusForbidden, "Forbidden", batch.ErrAuth},
+	{http.StatusForbidden, livenessMismatch, batch.ErrInvalid},
+	{http.StatusNotFound, "Not Found", batch.ErrNotFound}, // no such route
+	{http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED", batch.ErrThrottled},
+}
+
+const livenessMismatch = "LIVENESS_MISMATCH" // the account is for tests and the batch is not, or the reverse
+
+// refusal reads an error reply of the documented shape, or returns nil if it has
+// another. A message that is not among refusals is ErrAmbiguous.
+func refusal(status int, header http.Header, body []byte) *batch.Error {
 	var reply struct {
-		StatusCode rest.Int `json:"statusCode"`
-		Error      string   `json:"error"`
-		Message    string   `json:"message"` // a word for a broken rule, prose for a wrong request
-		Reason     string   `json:"reason"`  // for people
+		StatusCode rest.Maybe[int]    `json:"statusCode"`
+		Message    rest.Maybe[string] `json:"message"` // a word for a broken rule, prose for a wrong request
+		Reason     Text               `json:"reason"`  // for people
 	}
-	if err := rest.JSON(&reply)(bytes.NewReader(body)); err != nil || int(reply.StatusCode) != status || reply.Message == "" {
+	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	if kind != "application/json" || rest.JSON(&reply)(bytes.NewReader(body)) != nil ||
+		reply.StatusCode.Value != status || reply.Message.Value == "" {
 		return nil
 	}
-	e := &batch.Error{Message: reply.Message}
-	if word.MatchString(reply.Message) {
-		e.Code, e.Message = reply.Message, reply.Reason
-	} else if reply.Reason != "" {
-		e.Message += ": " + reply.Reason
-	}
-	switch status {
-	case http.StatusBadRequest:
-		e.Kind = batch.ErrInvalid
-	case http.StatusUnauthorized:
-		e.Kind = batch.ErrAuth
-	case http.StatusForbidden:
-		switch {
-		case e.Code == "LIVENESS_MISMATCH":
-			e.Kind = batch.ErrInvalid
-			e.Message = strings.TrimPrefix(e.Message+"; either the account or the batch is for tests: see Config.Live", "; ")
-		case e.Code != "":
-			e.Kind = batch.ErrConflict
-		default:
-			e.Kind = batch.ErrAuth
+	e := &batch.Error{Kind: batch.ErrAmbiguous, Message: reply.Message.Value}
+	for _, r := range refusals {
+		if r.status == status && (r.message == "" || r.message == e.Message) {
+			e.Kind = r.kind
 		}
-	case http.StatusNotFound:
-		e.Kind = batch.ErrNotFound
-	case http.StatusTooManyRequests:
-		e.Kind = batch.ErrThrottled
 	}
+	reason := string(reply.Reason)
+	if word.MatchString(e.Message) {
+		e.Code, e.Message = e.Message, ""
+	}
+	if e.Code == livenessMismatch {
+		reason = join(reason, "either the account or the batch is for tests: see Config.Live")
+	}
+	e.Message = join(e.Message, reason)
 	return e
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		fault("Gate", "takes the place of Upload: set one of them")
 	}
 	if o.ErrorIndex < ErrorIndexUnknown || o.ErrorIndex > ErrorIndexFrom1 {
-		fault("ErrorIndex", "is none of the constants")
+		fault("ErrorIndex", "must be one of the constants")
 	}
 	if err := batch.Invalid(name, "NewProvider", faults); err != nil {
 		return nil, err
@@ -261,21 +262,26 @@ func (p *Provider) records(items []batch.Item) iter.Seq[Record] {
 }
 
 // Submit creates the batch at Centrapay, which starts it: records are loaded.
+// Before that it reads the account with the same key: a wrong key is ErrAuth,
+// whatever the words, and nothing was sent. If the service cannot be reached or
+// asks to wait, Submit returns the error of that read.
 //
 // Without a Gate, a create whose reply was lost stays ErrAmbiguous: Centrapay
 // cannot be asked for a batch without its id. Find out at the host of the file
-// whether anybody has fetched it, or ask Centrapay's support, with the time,
-// the account and the type in the error.
+// whether it was fetched, or ask Centrapay's support, with the time, the account
+// and the type in the error.
 //
 // With a Gate, Submit opens a new URL of the file, which revokes all earlier
-// ones, and revokes it after an unclear create. If nobody has fetched the
-// file, nothing was loaded and nothing will be: the error is ErrUnavailable,
-// and the batch is still a draft. If somebody has, it is ErrAmbiguous with Code
-// "SERVED": the batch was started, must not be sent again, and only Centrapay's
-// support can say its id. Submitting it again after all, in any process, is
-// ErrConflict, and nothing is sent. A ctx that ends after the request was sent
-// leaves the batch ErrAmbiguous and the URL open; batch.Run then tries again,
-// which is safe.
+// ones, and revokes it after an unclear create. If the file was not fetched,
+// nothing was loaded and nothing will be: the error is ErrUnavailable, and the
+// batch is still a draft. If it was, the error is ErrAmbiguous with Code
+// "SERVED" and Batch.Native says when: see Poll. Submitting it again after all,
+// in any process, is ErrConflict, and nothing is sent. A ctx that ends after the
+// request was sent leaves the batch ErrAmbiguous and the URL open; batch.Run then
+// tries again, which is safe.
+//
+// If the reply had an id, the batch beside an ErrAmbiguous has it. Poll believes
+// it only if it leads to this batch.
 func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Submit"
 	if err := p.info.RefuseSubmit(op, b); err != nil {
@@ -283,6 +289,9 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	// The handle may have been stored and edited since Create.
 	if err := batch.Invalid(name, op, p.faults(b.Draft)); err != nil {
+		return b, err
+	}
+	if err := p.checkKey(ctx); err != nil {
 		return b, err
 	}
 	url, err := p.open(ctx, op, b.Draft)
@@ -300,6 +309,10 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	var cause *batch.Error
 	errors.As(err, &cause)
 	unclear := *cause
+	if created != nil {
+		unclear.Message = join(unclear.Message, "answered with the id "+clip(created.ID))
+	}
+	native := ""
 	if p.config.Gate != nil && ctx.Err() == nil {
 		switch revoked, failed := p.config.Gate.Revoke(ctx, url); {
 		case failed != nil:
@@ -310,20 +323,42 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 			unclear.Message = join(unclear.Message, "the URL is revoked and was never fetched, so nothing was loaded and nothing will be")
 			return b, &unclear
 		default:
-			unclear.Code = "SERVED"
-			unclear.Message = join(unclear.Message, "the file was fetched, so the batch has been started")
+			native = "fetched"
+			if file, err := p.config.Gate.State(ctx, b.Draft.Extra[extraFile]); err == nil && !file.Fetched.IsZero() {
+				native = fetchedAt(file.Fetched)
+			}
+			unclear.Code = codeServed
+			unclear.Message = join(unclear.Message, "the file was "+native+", so the batch was started")
 		}
 	}
 	dossier := fmt.Sprintf("type %s, account %s, test:%t, %d items, sent at %s", p.config.Type, p.config.AccountID,
 		!p.client.config.Live, len(b.Draft.Items), sent.UTC().Format(time.RFC3339))
-	b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
-	if created == nil {
-		dossier += "; only Centrapay's support can say its id"
+	b.State, b.Native, b.UpdatedAt = batch.StateUnknown, native, time.Now()
+	if created != nil && batchID.MatchString(created.ID) {
+		b.ID = created.ID
 	} else {
-		dossier += ", answered with the id " + created.ID // Of another batch, perhaps: b does not get it.
+		dossier += "; only Centrapay's support can say its id"
 	}
 	unclear.Message = join(unclear.Message, dossier)
 	return b, &unclear
+}
+
+// codeServed is the Code of an error about a batch that was started, but whose
+// id is not known.
+const codeServed = "SERVED"
+
+func fetchedAt(t time.Time) string { return "fetched at " + t.UTC().Format(time.RFC3339) }
+
+// checkKey reads the account with the key that the create uses, so that a wrong
+// key fails where nothing is sent. Any other answer does not stop the create: a
+// key may load records and not be allowed to read accounts.
+func (p *Provider) checkKey(ctx context.Context) error {
+	_, err := p.client.GetAccount(ctx, p.config.AccountID)
+	switch batch.KindOf(err) {
+	case batch.ErrAuth, batch.ErrThrottled, batch.ErrUnavailable:
+		return err
+	}
+	return nil
 }
 
 // open returns the URL under which the service is to fetch the file.
@@ -343,59 +378,123 @@ func (p *Provider) open(ctx context.Context, op string, d batch.Draft) (string, 
 		return "", missing(extraFile)
 	}
 	url, err := p.config.Gate.Open(ctx, handle)
-	var known *batch.Error
-	switch {
-	case errors.As(err, &known) && known.Kind != batch.ErrAmbiguous:
-		return "", withoutURL(err, "")
-	case err != nil:
-		return "", withoutURL(&batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op,
-			Message: "nothing was sent: the gate has failed", Err: err}, "")
+	if err != nil {
+		return "", gateFailed(op, err)
 	}
 	return url, nil
 }
 
 func join(message, more string) string {
-	if message == "" {
-		return more
+	if message == "" || more == "" {
+		return message + more
 	}
 	return message + "; " + more
 }
 
 // Poll reads the status of the batch. A draft is only here, and is returned as
-// it is. A batch that may have been submitted but has no id cannot be asked
-// for: ErrUnsupported.
+// it is.
+//
+// A batch in StateUnknown without an id cannot be asked for at Centrapay: Poll
+// asks the Gate. If the file was not fetched so far, the batch is StateDraft. If
+// it was, the service has the batch, but only its support can say under which
+// id: Poll returns ErrAmbiguous with Code "SERVED", and Batch.Native says when
+// it was fetched. Without a Gate it is ErrUnsupported.
+//
+// In StateUnknown with an id, the reply must show the URL of this batch, its type
+// and, once it is complete, its number of records.
 func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
-	if err := p.info.Refuse("Poll", b); err != nil {
+	const op = "Poll"
+	if err := p.info.Refuse(op, b); err != nil {
 		return b, err
 	}
 	if b.State.Final() || b.ID == "" && b.State == batch.StateDraft {
 		return b, nil
 	}
-	reply, err := p.get(ctx, "Poll", b)
+	if b.ID == "" && b.State == batch.StateUnknown && b.Draft.Extra[extraFile] != "" && p.config.Gate != nil {
+		return p.pollFile(ctx, op, b)
+	}
+	reply, err := p.get(ctx, op, b)
+	if err == nil && b.State == batch.StateUnknown {
+		err = p.prove(ctx, op, b, reply)
+	}
 	if err != nil {
 		return b, err
 	}
 	return seen(b, reply), nil
 }
 
-// get reads the batch at the service and makes sure that it is b.
+// pollFile says what the gate knows of a batch without an id.
+func (p *Provider) pollFile(ctx context.Context, op string, b batch.Batch) (batch.Batch, error) {
+	file, err := p.config.Gate.State(ctx, b.Draft.Extra[extraFile])
+	if err != nil {
+		return b, gateFailed(op, err)
+	}
+	b.UpdatedAt = time.Now()
+	if file.Fetched.IsZero() {
+		b.State, b.Native = batch.StateDraft, ""
+		return b, nil
+	}
+	b.Native = fetchedAt(file.Fetched)
+	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op, Code: codeServed,
+		Message: "the file was " + b.Native + ", so the service has the batch: do not send it again; only Centrapay's support can say its id"}
+}
+
+// get reads the batch at the service and makes sure that it is not another.
 func (p *Provider) get(ctx context.Context, op string, b batch.Batch) (*Batch, error) {
 	if b.ID == "" {
 		return nil, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op,
 			Message: "the batch has no id, and Centrapay can look for a batch in no other way"}
 	}
+	url := b.Draft.Extra[extraURL]
 	reply, err := p.client.GetBatch(ctx, b.ID)
 	if err != nil {
-		return nil, withoutURL(err, b.Draft.Extra[extraURL])
+		return nil, withoutURL(err, url)
 	}
-	url := b.Draft.Extra[extraURL]
-	if _, known := b.Draft.Extra[extraURL]; !known || url == digest(string(reply.URL)) {
-		url = string(reply.URL) // A gate's URL is not kept, and of others a journal keeps the digest.
+	if url == digest(string(reply.URL)) {
+		url = string(reply.URL) // A journal keeps the digest.
 	}
-	if err := p.client.echoes(reply, p.config.Type, url); err != nil {
-		return nil, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the batch with this id is not this batch", Err: err}
+	if err := p.client.contradiction(reply, p.config.Type, url); err != nil {
+		return nil, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: "the batch with this id is another", Err: err}
 	}
 	return reply, nil
+}
+
+// prove holds everything that reply shows against b, whose Submit was unclear:
+// an id that came in an unclear reply, or from an operator, may be of another
+// batch.
+func (p *Provider) prove(ctx context.Context, op string, b batch.Batch, reply *Batch) error {
+	fail := func(kind batch.Kind, message string) error {
+		return &batch.Error{Kind: kind, Provider: name, Op: op, Message: message}
+	}
+	if p.config.Gate != nil {
+		file, err := p.config.Gate.State(ctx, b.Draft.Extra[extraFile])
+		if err != nil {
+			return gateFailed(op, err)
+		}
+		if reply.URL != "" && reply.URL != file.URL {
+			return fail(batch.ErrConflict, "the batch with this id is another: its file is not the one that the gate has opened")
+		}
+	}
+	if reply.Type == "" || reply.URL == "" {
+		return fail(batch.ErrProtocol, "the reply does not show the type and the URL of the batch: it may be another")
+	}
+	count, err := reply.Records()
+	if failed, odd := reply.ErrorCount.count(); err == nil && reply.Status == StatusComplete {
+		// Whether the count includes records with errors is not documented.
+		if n := int64(len(b.Draft.Items)); count != n && (odd != nil || count+failed != n) {
+			return fail(batch.ErrConflict, fmt.Sprintf("the batch with this id is another: it has %d records, and this one has %d", count, n))
+		}
+	}
+	return nil
+}
+
+// gateFailed returns the error of a gate that has decided nothing.
+func gateFailed(op string, err error) error {
+	var known *batch.Error
+	if !errors.As(err, &known) || known.Kind == batch.ErrAmbiguous {
+		err = &batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: op, Message: "the gate has failed", Err: err}
+	}
+	return withoutURL(err, "")
 }
 
 // digest is what a journal of package batch keeps of a secret.
@@ -414,7 +513,7 @@ func seen(b batch.Batch, reply *Batch) batch.Batch {
 // state maps Centrapay's words. Any other, however similar, is StateUnknown.
 func state(status Status) batch.State {
 	switch status {
-	case StatusCreated, StatusCopied, StatusChunked:
+	case "", StatusCreated, StatusCopied, StatusChunked: // Only a create is answered without a status.
 		return batch.StatePending
 	case StatusComplete:
 		return batch.StateDone
@@ -458,131 +557,148 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	return report, e
 }
 
-// rows translates what the reply says into a row for every item of which it
-// says something, and lists what does not add up.
+// rows translates the reply into a row for every item, and lists what does not
+// add up.
 func (p *Provider) rows(b batch.Batch, reply *Batch) ([]batch.Result, []batch.FieldError) {
-	var faults []batch.FieldError
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf(format, args...)})
-	}
 	items := b.Draft.Items
-	failed := p.match(items, reply.Errors, fault)
-	if !b.State.Final() {
-		faults = nil // A list that is still growing proves nothing either way.
-	}
-
-	if b.State.Final() && state(reply.Status) != b.State {
-		fault("status", "is %q now, but the batch was %q before", clip(string(reply.Status)), b.State)
-	}
-	count, _ := reply.Count.Int64() // Checked by the decoder, where the batch is complete.
-	errorCount, _ := reply.ErrorCount.Int64()
+	f := p.match(items, reply.Errors)
 	rest := batch.OutcomePending
-	switch b.State {
-	case batch.StateDone:
-		if count != int64(len(items)) {
-			fault("count", "the service has counted %d records, and the batch has %d", count, len(items))
-		}
-		if errorCount != int64(len(reply.Errors)) {
-			fault("errorCount", "the service counts %d errors and lists %d", errorCount, len(reply.Errors))
-		}
-		rest = batch.OutcomePaid
-		if len(faults) > 0 {
-			rest = batch.OutcomeUnknown
-		}
-	case batch.StateFailed:
+	switch {
+	case !b.State.Final(): // A list that is still growing proves nothing either way.
+		f.faults, f.unclear = nil, nil
+	case state(reply.Status) != b.State:
+		rest = f.all("status", "is %q now, but the batch was %q before", clip(string(reply.Status)), b.State)
+	case b.State == batch.StateFailed:
 		// The file could not be read, which prevents processing (documented).
 		rest = batch.OutcomeFailed
-		if count != 0 {
+		if count, err := reply.Records(); reply.Count+reply.TotalCount != "" && (err != nil || count != 0) {
+			rest = f.all("count", "the service says that the file could not be read, and has counted %q records", clip(string(reply.Count+reply.TotalCount)))
+		}
+	default:
+		rest = batch.OutcomePaid
+		if count, err := reply.Records(); err != nil {
+			rest = f.all("count", "%v", err)
+		} else if count != int64(len(items)) {
+			rest = f.all("count", "the service has counted %d records, and the batch has %d", count, len(items))
+		}
+		if count, err := reply.ErrorCount.count(); err != nil {
+			rest = f.all("errorCount", "%v", err)
+		} else if count != int64(len(reply.Errors)) {
+			rest = f.all("errorCount", "the service counts %d errors and lists %d", count, len(reply.Errors))
+		}
+		if f.stray {
 			rest = batch.OutcomeUnknown
-			fault("count", "the service says that the file could not be read, and has counted %d records", count)
 		}
 	}
 
 	rows := make([]batch.Result, 0, len(items))
 	for n, item := range items {
 		row := batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: rest}
-		if errs := failed[n]; len(errs) > 0 {
+		switch errs := f.failed[n]; {
+		case len(errs) > 0:
 			row.Outcome, row.Native = batch.OutcomeFailed, errs
 			if words := messages(errs); word.MatchString(words) {
 				row.Code = words
 			} else {
 				row.Message = words
 			}
-		} else if rest == batch.OutcomeFailed {
+		case f.unclear[n]:
+			row.Outcome = batch.OutcomeUnknown
+		case rest == batch.OutcomeFailed:
 			row.Code = string(reply.Status)
 		}
 		rows = append(rows, row)
 	}
-	return rows, faults
+	return rows, f.faults
 }
 
 func messages(errs []RecordError) string {
 	words := make([]string, len(errs))
 	for i, e := range errs {
-		words[i] = clip(redact(e.Message, ""))
+		words[i] = clip(redact(string(e.Message), ""))
 	}
 	return strings.Join(words, "; ")
 }
 
+// findings is what the errors of a batch say about its items.
+type findings struct {
+	failed  map[int][]RecordError // the errors of each item
+	unclear map[int]bool          // an error may be about this item
+	stray   bool                  // an error may be about any item
+	faults  []batch.FieldError    // what does not add up
+}
+
+func (f *findings) fault(field, format string, args ...any) {
+	f.faults = append(f.faults, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+// all reports a fault that leaves unknown what became of the items of which no
+// error speaks.
+func (f *findings) all(field, format string, args ...any) batch.Outcome {
+	f.fault(field, format, args...)
+	return batch.OutcomeUnknown
+}
+
 // match finds the item of every error: by its external id, with which the
 // index must agree, counted from 0 or from 1 but in the same way for all. The
-// index alone is trusted only if ErrorIndex says how it counts.
-func (p *Provider) match(items []batch.Item, errs []RecordError, fault func(field, format string, args ...any)) map[int][]RecordError {
+// index alone is trusted only if ErrorIndex says how it counts. An error that
+// names no item may be about any; one that contradicts itself, about each item
+// that it may mean.
+func (p *Provider) match(items []batch.Item, errs []RecordError) *findings {
+	f := &findings{failed: make(map[int][]RecordError), unclear: make(map[int]bool)}
 	if len(errs) == 0 {
-		return nil
+		return f
 	}
-	place := make(map[string]int, len(items))
+	place := make(map[Text]int, len(items))
 	for n, item := range items {
 		if record, err := p.record(item); err == nil && record.externalID() != "" {
-			place[record.externalID()] = n
+			place[Text(record.externalID())] = n
 		}
 	}
-	from := map[int64]bool{0: true, 1: true} // what the first record's index can still be
+	from := []int64{0, 1} // what the first record's index can still be
 	switch p.config.ErrorIndex {
 	case ErrorIndexFrom0:
-		delete(from, 1)
+		from = []int64{0}
 	case ErrorIndexFrom1:
-		delete(from, 0)
+		from = []int64{1}
 	}
-	failed := make(map[int][]RecordError)
 	for i, e := range errs {
 		field := fmt.Sprintf("errors[%d]", i)
 		n, known := place[e.ExternalID]
-		if e.ExternalID != "" && !known {
-			fault(field, "is about %q, which is no item of the batch", clip(e.ExternalID))
-			continue
-		}
 		index, err := e.Index.Int64()
 		switch {
-		case e.Index != "" && err != nil:
-			fault(field, "has an index that is no integer")
-			continue
-		case known && e.Index != "":
-			for first := range from {
-				if index != int64(n)+first {
-					delete(from, first)
-				}
-			}
-			if len(from) == 0 {
-				fault(field, "names item %d by its id, and index %d", n, index)
+		case e.ExternalID != "" && !known:
+			f.stray = true
+			f.fault(field, "is about %q, which is not an item of the batch", clip(string(e.ExternalID)))
+		case known && e.Index == "":
+			f.failed[n] = append(f.failed[n], e)
+		case known && err != nil:
+			f.unclear[n] = true
+			f.fault(field, "names item %d by its id, but its index is not an integer", n)
+		case known:
+			agree := slices.DeleteFunc(slices.Clone(from), func(first int64) bool { return index != int64(n)+first })
+			if len(agree) > 0 {
+				from = agree
+				f.failed[n] = append(f.failed[n], e)
 				continue
 			}
-		case !known && (e.Index == "" || p.config.ErrorIndex == ErrorIndexUnknown):
-			fault(field, "names no item")
-			continue
-		case !known:
-			if p.config.ErrorIndex == ErrorIndexFrom1 {
-				index--
+			f.unclear[n] = true
+			for _, first := range []int64{0, 1} {
+				f.unclear[int(index-first)] = true
 			}
-			if index < 0 || index >= int64(len(items)) {
-				fault(field, "has an index outside the file")
-				continue
-			}
-			n = int(index)
+			f.fault(field, "names item %d by its id, and index %d", n, index)
+		case e.Index == "" || err != nil || p.config.ErrorIndex == ErrorIndexUnknown:
+			f.stray = true
+			f.fault(field, "names no item")
+		case index < from[0] || index-from[0] >= int64(len(items)):
+			f.stray = true
+			f.fault(field, "has an index outside the file")
+		default:
+			n = int(index - from[0])
+			f.failed[n] = append(f.failed[n], e)
 		}
-		failed[n] = append(failed[n], e)
 	}
-	return failed
+	return f
 }
 
 func clip(s string) string {

@@ -401,13 +401,23 @@ func TestReport(t *testing.T) {
 		"index 0 but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"index":"0","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, unknown), fault: "outside the file"},
 		"row 68: index -1":             {status: "complete", count: "3", errorCount: "1", errors: `{"index":"-1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: "outside the file"},
 		"row 68: index 1e9":            {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1000000000","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: "outside the file"},
-		"an index of a fraction":       {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1.5","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "no integer"},
+		"an index of a fraction":       {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1.5","message":"BAD_X"}`, want: of(paid, unknown, paid), fault: "not an integer"},
+		"an element of text":           {status: "complete", count: "3", errorCount: "1", errors: `"BAD_X"`, want: of(unknown, unknown, unknown), fault: "names no item"},
+		"an id of a number":            {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":7,"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: `is about "7"`},
+		"an index of null":             {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":null,"message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"an index of an object":        {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"b","index":{},"message":"BAD_X"},{"externalId":"c","message":"BAD_X"}`, want: of(paid, unknown, failed), fault: "not an integer"},
+		"a null beside an error":       {status: "complete", count: "3", errorCount: "2", errors: `null,{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "names no item"},
+		"a message of a list":          {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","message":["BAD_X"]}`, want: of(paid, failed, paid)},
+		"a count of an exponent":       {status: "complete", count: "3e0", errorCount: "0", want: of(unknown, unknown, unknown), fault: "count: \"3e0\" is not"},
+		"row 69: errorCount is a word": {status: "complete", count: "3", errorCount: "none", want: of(unknown, unknown, unknown), fault: "errorCount: \"none\" is not"},
 		"an index of another item":     {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"a","index":"2","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "names item 0 by its id, and index 2"},
 		"from 0 and from 1 in one":     {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"a","index":"0","message":"BAD_X"},{"externalId":"b","index":"2","message":"BAD_X"}`, want: of(failed, unknown, unknown), fault: "names item 1 by its id, and index 2"},
-		"from 0, but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, unknown), fault: "and index 1"},
+		"from 0, but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, paid), fault: "and index 1"},
 		"the file was not read":        {status: "error", count: "0", errorCount: "0", want: of(failed, failed, failed)},
 		"not read, without counts":     {status: "error", want: of(failed, failed, failed)},
-		"not read, but counted":        {status: "error", count: "2", errorCount: "0", want: of(unknown, unknown, unknown), fault: "has counted 2 records"},
+		"not read, but counted":        {status: "error", count: "2", errorCount: "0", want: of(unknown, unknown, unknown), fault: `has counted "2" records`},
+		"no counts":                    {status: "complete", want: of(unknown, unknown, unknown), fault: "count: the service does not say how many; errorCount: the service does not say"},
+		"not read, an odd count":       {status: "error", count: "none", errorCount: "0", want: of(unknown, unknown, unknown), fault: `has counted "none" records`},
 		"still working":                {status: "chunked", count: "1", errorCount: "0", want: of(pending, pending, pending)},
 		"still working, with an error": {status: "chunked", count: "1", errorCount: "1", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(pending, failed, pending)},
 		"done, and now chunked":        {before: batch.StateDone, status: "chunked", count: "3", errorCount: "0", want: of(unknown, unknown, unknown), fault: `is "chunked" now`},
@@ -493,7 +503,7 @@ func TestPollHoldsTheBatchAgainstTheDraft(t *testing.T) {
 		"type": strings.Replace(reply, "farmlands", "f", 1), "url": strings.Replace(reply, "canary", "canary2", 1), "test": strings.Replace(reply, `"test":true`, `"test":false`, 1),
 	} {
 		read, err := says(t, other, centrapay.ProviderConfig{}).Poll(t.Context(), b)
-		require.ErrorIs(t, err, batch.ErrProtocol, name)
+		require.ErrorIs(t, err, batch.ErrConflict, name)
 		require.NotContains(t, err.Error(), "canary")
 		require.Equal(t, b, read)
 	}
@@ -540,7 +550,7 @@ func TestSubmitRefuses(t *testing.T) {
 	}{
 		"a negative amount":      {p, func(b *batch.Batch) { b.Draft.Items[0].Amount.Minor = -1 }, "amount: is negative"},
 		"no URL":                 {p, func(b *batch.Batch) { b.Draft.Extra = nil }, "url: is missing"},
-		"the digest of a URL":    {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "sha256:00" }, "url: is no URL"},
+		"the digest of a URL":    {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "sha256:00" }, "url: is not a valid URL"},
 		"plain http":             {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "http://b.test/canary" }, "url: must be https"},
 		"no handle":              {gated, func(b *batch.Batch) { b.Draft.Extra = nil }, "file: is missing"},
 		"a handle of no file":    {gated, func(b *batch.Batch) { b.Draft.Extra["file"] = "../../etc/passwd" }, "there is no such file"},
@@ -578,7 +588,7 @@ func TestForeignReply(t *testing.T) {
 			after, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrAmbiguous)
 			require.ErrorContains(t, err, "answered with the id B1")
-			require.Equal(t, []any{batch.StateUnknown, ""}, []any{after.State, after.ID})
+			require.Equal(t, []any{batch.StateUnknown, "B1"}, []any{after.State, after.ID})
 		})
 	}
 }

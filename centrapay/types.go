@@ -33,35 +33,39 @@ const (
 	TypeVerifoneTerminalStatus = "verifone-terminal-status" // JSONL of TerminalStatus; no longer documented
 )
 
+// Text is a field that decides nothing: it keeps whatever JSON value the
+// service sends, as text.
+type Text = rest.Text
+
 // BigNumber is an integer or decimal of any size, which the service writes as
-// a string. Empty means that the field was absent.
+// a string. It keeps whatever the service sends, as Text does: Int64 says
+// whether that is a number. Empty means that the field was absent or null.
 type BigNumber string
 
-var bigNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,37})(\.[0-9]{1,38})?$`)
+var integer = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
-// UnmarshalJSON reads a string that holds a number or, though it is not
-// documented, a bare number.
-func (n *BigNumber) UnmarshalJSON(text []byte) error {
-	s := string(text)
-	if len(text) > 0 && text[0] == '"' {
-		if err := rest.Parse(text, &s); err != nil {
-			return err
-		}
-	}
-	if !bigNumber.MatchString(s) {
-		return errors.New("a BigNumber is no plain decimal number")
-	}
-	*n = BigNumber(s)
-	return nil
-}
+// UnmarshalJSON keeps any JSON value.
+func (n *BigNumber) UnmarshalJSON(value []byte) error { return (*Text)(n).UnmarshalJSON(value) }
 
 // Int64 returns the number if it is an integer that fits.
 func (n BigNumber) Int64() (int64, error) {
 	value, err := strconv.ParseInt(string(n), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no integer of 64 bits", string(n[:min(len(n), 40)]))
+	if err != nil || !integer.MatchString(string(n)) {
+		return 0, fmt.Errorf("%q is not an integer of 64 bits", clip(string(n)))
 	}
 	return value, nil
+}
+
+// count returns the number if it counts something.
+func (n BigNumber) count() (int64, error) {
+	if n == "" {
+		return 0, errors.New("the service does not say how many")
+	}
+	value, err := n.Int64()
+	if err == nil && value < 0 {
+		err = fmt.Errorf("%d is negative", value)
+	}
+	return value, err
 }
 
 // FileURL is where the service fetches a file. Whoever knows it can often read
@@ -93,28 +97,44 @@ type BatchRequest struct {
 	AccountID string  `json:"accountId"`
 }
 
-// Batch is the service's model of a batch.
+// Batch is the service's model of a batch. ID and Status decide where the
+// batch stands, and GetBatch returns none without them. A field that the
+// service left out, or sent as another type, has its zero value.
 type Batch struct {
 	ID        string  `json:"id"`
-	AccountID string  `json:"accountId"`
-	Status    Status  `json:"status"`
-	Type      string  `json:"type"`
-	URL       FileURL `json:"url"`
-	Test      bool    `json:"test"`
+	AccountID Text    `json:"accountId,omitempty"` // may differ from the account that was asked for, as in the samples
+	Status    Status  `json:"status,omitempty"`
+	Type      string  `json:"type,omitempty"`
+	URL       FileURL `json:"url,omitempty"`
+	Test      *bool   `json:"test,omitempty"`
 
-	// Count is how many items were processed. The documentation calls it
-	// totalCount in its table and count in its samples: both are read, and a
-	// reply in which they disagree is refused.
+	// The number of records that were processed is totalCount in the documented
+	// table and count in the samples: see Records.
 	Count      BigNumber     `json:"count,omitempty"`
+	TotalCount BigNumber     `json:"totalCount,omitempty"`
 	ErrorCount BigNumber     `json:"errorCount,omitempty"` // total number of errors
 	Errors     []RecordError `json:"errors"`               // whether the service caps this list is not documented
 }
 
-// RecordError is one error of one record.
+// RecordError is one error of one record. A list element that is not an object
+// is kept as the Message of an error that names no record.
 type RecordError struct {
-	ExternalID string    `json:"externalId,omitempty"` // the record's id in the file, if its type has one
+	ExternalID Text      `json:"externalId,omitempty"` // the record's id in the file, if its type has one
 	Index      BigNumber `json:"index,omitempty"`      // its offset in the file; whether the first is 0 or 1 is not documented
-	Message    string    `json:"message"`              // such as INVALID_BARCODE_LENGTH; there is no list of them
+	Message    Text      `json:"message"`              // such as INVALID_BARCODE_LENGTH; there is no list of them
+}
+
+// Records returns how many records the service has counted, by whichever name.
+// It returns an error if the service did not say, or gave two numbers.
+func (b *Batch) Records() (int64, error) {
+	count := b.Count
+	switch {
+	case count == "":
+		count = b.TotalCount
+	case b.TotalCount != "" && b.TotalCount != count:
+		return 0, fmt.Errorf("count is %q, but totalCount is %q", clip(string(count)), clip(string(b.TotalCount)))
+	}
+	return count.count()
 }
 
 // ErrorsCutShort reports whether the service counts more errors than it lists,
@@ -126,7 +146,7 @@ func (b *Batch) ErrorsCutShort() bool {
 
 // LogValue logs what identifies the batch, without its URL and its records.
 func (b Batch) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("id", b.ID), slog.String("type", b.Type), slog.String("status", string(b.Status)), slog.Bool("test", b.Test))
+	return slog.GroupValue(slog.String("id", b.ID), slog.String("type", b.Type), slog.String("status", string(b.Status)))
 }
 
 // LogValue logs the request without its URL.
@@ -134,71 +154,79 @@ func (r BatchRequest) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("type", r.Type), slog.String("account", r.AccountID), slog.Any("url", r.URL))
 }
 
-var batchID = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+// ids are opaque. Those of accounts and batches are letters and digits in the
+// samples; a batch is never lost because its id is of another kind.
+var batchID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// UnmarshalJSON reads a batch and refuses one that does not make sense.
+// UnmarshalJSON reads a batch. Only a reply that is not an object fails:
+// CreateBatch, GetBatch and Provider check what decides for them.
 func (b *Batch) UnmarshalJSON(text []byte) error {
-	type plain Batch
-	wire := struct {
+	type plain Batch // without this method
+	var wire struct {
 		*plain
-		Test       *bool     `json:"test"`
-		TotalCount BigNumber `json:"totalCount"`
-	}{plain: &plain{}}
+		ID     Text                      `json:"id"`
+		Status rest.Maybe[Status]        `json:"status"`
+		Type   rest.Maybe[string]        `json:"type"`
+		URL    rest.Maybe[FileURL]       `json:"url"`
+		Test   rest.Maybe[bool]          `json:"test"`
+		Errors rest.Maybe[[]RecordError] `json:"errors"`
+	}
+	wire.plain = &plain{}
+	if len(text) == 0 || text[0] != '{' {
+		return errors.New("the batch is not a JSON object")
+	}
 	if err := rest.Parse(text, &wire); err != nil {
 		return err
 	}
-	batch := (*Batch)(wire.plain)
-	batch.Test = wire.Test != nil && *wire.Test
-	switch {
-	case !batchID.MatchString(batch.ID):
-		return errors.New("the batch has no id, or one that is none")
-	case batch.Status == "":
-		return errors.New("the batch has no status")
-	case wire.Test == nil:
-		return errors.New("the batch does not say whether it is a test")
-	case batch.Count != "" && wire.TotalCount != "" && batch.Count != wire.TotalCount:
-		return errors.New("count and totalCount disagree")
+	*b = Batch(*wire.plain)
+	b.ID, b.Status, b.Type, b.URL = string(wire.ID), wire.Status.Value, wire.Type.Value, wire.URL.Value
+	if wire.Test.OK {
+		b.Test = &wire.Test.Value
 	}
-	if batch.Count == "" {
-		batch.Count = wire.TotalCount
+	if b.Errors = wire.Errors.Value; wire.Errors.Text != "" {
+		b.Errors = []RecordError{{Message: wire.Errors.Text}} // Errors that are not a list name no record.
 	}
-	for _, n := range []BigNumber{batch.Count, batch.ErrorCount} {
-		if n == "" && batch.Status != StatusComplete {
-			continue // Only a finished batch must have counted.
-		}
-		if value, err := n.Int64(); err != nil || value < 0 {
-			return errors.New("count or errorCount is missing, or no count")
-		}
-	}
-	*b = *batch
 	return nil
+}
+
+// UnmarshalJSON reads one error, and keeps whatever else is in its place.
+func (e *RecordError) UnmarshalJSON(text []byte) error {
+	type plain RecordError // without this method
+	*e = RecordError{}
+	if len(text) > 0 && text[0] == '{' {
+		return rest.Parse(text, (*plain)(e))
+	}
+	return e.Message.UnmarshalJSON(text)
 }
 
 // Account is an account at the service, as far as a batch needs it.
 type Account struct {
 	ID   string `json:"id"`
-	Name string `json:"name,omitempty"`
-	Type string `json:"type,omitempty"`
-	Test bool   `json:"test"` // a batch must have the same flag
+	Name Text   `json:"name,omitempty"`
+	Type Text   `json:"type,omitempty"`
+
+	// Test says whether the account is for tests: its batches must have the
+	// same flag. The service sends it only if it is true (documented).
+	Test bool `json:"test,omitempty"`
 }
 
 // Asset is an asset, such as the one that a farmlands record has made. Amounts
 // are in cents.
 type Asset struct {
 	ID               string    `json:"id"`
-	AccountID        string    `json:"accountId,omitempty"`
-	Category         string    `json:"category,omitempty"`
-	Type             string    `json:"type,omitempty"`
-	Liveness         string    `json:"liveness,omitempty"`
-	Description      string    `json:"description,omitempty"`
-	CreatedAt        string    `json:"createdAt,omitempty"`
-	Status           string    `json:"status,omitempty"`
-	Currency         string    `json:"currency,omitempty"`
+	AccountID        Text      `json:"accountId,omitempty"`
+	Category         Text      `json:"category,omitempty"`
+	Type             Text      `json:"type,omitempty"`
+	Liveness         Text      `json:"liveness,omitempty"`
+	Description      Text      `json:"description,omitempty"`
+	CreatedAt        Text      `json:"createdAt,omitempty"`
+	Status           Text      `json:"status,omitempty"`
+	Currency         Text      `json:"currency,omitempty"`
 	Balance          BigNumber `json:"balance,omitempty"`
 	InitialBalance   BigNumber `json:"initialBalance,omitempty"`
 	AvailableBalance BigNumber `json:"availableBalance,omitempty"`
-	ActiveFrom       string    `json:"activeFrom,omitempty"`
-	ExpiresAt        string    `json:"expiresAt,omitempty"`
+	ActiveFrom       Text      `json:"activeFrom,omitempty"`
+	ExpiresAt        Text      `json:"expiresAt,omitempty"`
 }
 
 // maxURL is a length that every server takes.
@@ -218,7 +246,7 @@ func urlFault(u string) string {
 	parsed, err := url.Parse(u)
 	switch {
 	case err != nil || parsed.Hostname() == "":
-		return "is no URL with a host"
+		return "is not a valid URL with a host"
 	case parsed.User != nil:
 		return "must not hold a user name or password"
 	case parsed.Fragment != "" || strings.Contains(u, "#"):
