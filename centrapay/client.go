@@ -90,6 +90,20 @@ func New(c Config) (*Client, error) {
 	return client, nil
 }
 
+// environment names where the batches of the client go: the service has one
+// host, so "sandbox" is its test batches. Another host comes first.
+func (c *Client) environment() string {
+	words := "sandbox"
+	if c.config.Live {
+		words = "production"
+	}
+	if base := c.rest.BaseURL(); base != Service {
+		_, host, _ := strings.Cut(base, "://")
+		words = host + "/" + words
+	}
+	return words
+}
+
 // CloseIdleConnections closes the connections that no call is using.
 func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
 

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +27,12 @@ var _ batch.Provider = (*Provider)(nil)
 type ProviderConfig struct {
 	AccountID string // the account that owns the batches; required
 	Currency  string // of the balances, in cents: an ISO 4217 code with two decimals; required
+
+	// Account names the account in Info.Account, so that journals find its
+	// batches after the URL of the service has changed: any name that is not a
+	// secret. Empty means "sandbox" or, with Config.Live, "production", and the
+	// AccountID.
+	Account string
 
 	// Type is the type of the batches; empty means TypeFarmlandsExternalAsset.
 	Type string
@@ -99,19 +107,24 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	if err := batch.Invalid(name, "NewProvider", faults); err != nil {
 		return nil, err
 	}
-	environment := "test"
-	if c.config.Live {
-		environment = "live"
+	if o.Account == "" {
+		o.Account = c.environment() + "/" + o.AccountID
 	}
 	info := batch.Info{
 		Name:        name,
-		Account:     c.rest.Host() + "/" + o.AccountID + "/" + environment,
+		Account:     o.Account,
 		Direction:   batch.Load,
 		Interval:    5 * time.Second,
 		Currency:    o.Currency,
 		Extra:       []string{extraURL},
 		SecretExtra: []string{extraURL},
-		ItemExtra:   o.ItemExtra,
+		ItemExtra:   slices.Clone(o.ItemExtra),
+		Terms: map[string]string{
+			"account":  o.AccountID,
+			"type":     o.Type,
+			"live":     strconv.FormatBool(c.config.Live),
+			"currency": o.Currency,
+		},
 	}
 	if o.Gate != nil {
 		// At most one URL of a file is ever served, so of two submits one has
@@ -126,7 +139,11 @@ func farmlandsRecord(item batch.Item) (Record, error) {
 }
 
 // Info returns the facts about this provider.
-func (p *Provider) Info() batch.Info { return p.info }
+func (p *Provider) Info() batch.Info {
+	info := p.info
+	info.Terms = maps.Clone(info.Terms)
+	return info
+}
 
 // The keys of Draft.Extra that name the file of the batch.
 const (
@@ -291,11 +308,11 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if err := batch.Invalid(name, op, p.faults(b.Draft)); err != nil {
 		return b, err
 	}
-	if err := p.checkKey(ctx); err != nil {
-		return b, err
-	}
 	url, err := p.open(ctx, op, b.Draft)
 	if err != nil {
+		return b, err
+	}
+	if err := p.checkKey(ctx); err != nil {
 		return b, err
 	}
 	sent := time.Now()

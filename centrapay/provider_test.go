@@ -703,6 +703,15 @@ func (p impatient) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	return p.Provider.Submit(ctx, b)
 }
 
+// memoryGate returns a gate that is served by an in-memory simulator.
+func memoryGate(t testing.TB, server *centrapaytest.Server) *centrapay.FileGate {
+	t.Helper()
+	gate, err := centrapay.NewFileGate(t.TempDir(), server.GateURL())
+	require.NoError(t, err)
+	server.Host(gate)
+	return gate
+}
+
 // TestRunSurvivesCrash kills Run between the create and its result, and runs
 // again with the same journal: with a gate, everything is loaded exactly once.
 func TestRunSurvivesCrash(t *testing.T) {
@@ -715,46 +724,48 @@ func TestRunSurvivesCrash(t *testing.T) {
 		"the create arrived and fetched": {simkit.SilentAfter, 1, false}, // The id is lost for good.
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := newServer(t, nil)
-			o := server.ProviderConfig()
-			o.Upload, o.Gate = nil, newGate(t)
-			journal, d := batch.NewMemoryJournal(), newDraft(2)
-			server.Break(c.fault)
-			p := impatient{newProvider(t, server.Config(), o), func() bool {
-				return server.Log.Count("CreateBatch") > 0 && (c.fault == simkit.SilentBefore || len(server.Accepted()) > 0)
-			}}
-			_, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Journal: journal, ReconcileFor: time.Nanosecond})
-			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			synctest.Test(t, func(t *testing.T) {
+				server := centrapaytest.New(&centrapaytest.Options{InMemory: true})
+				defer server.Close()
+				client, err := centrapay.New(server.Config())
+				require.NoError(t, err)
+				defer client.CloseIdleConnections()
+				o := server.ProviderConfig()
+				o.Upload, o.Gate = nil, memoryGate(t, server)
+				p, err := centrapay.NewProvider(client, o)
+				require.NoError(t, err)
+				journal, d := batch.NewMemoryJournal(), newDraft(2)
+				server.Break(c.fault)
+				dying := impatient{p, func() bool {
+					return server.Log.Count("CreateBatch") > 0 && (c.fault == simkit.SilentBefore || len(server.Accepted()) > 0)
+				}}
+				_, err = batch.Run(t.Context(), dying, d, &batch.RunOptions{Journal: journal, ReconcileFor: time.Nanosecond})
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
 
-			for open, err := range journal.Open(t.Context(), "centrapay", p.Info().Account) {
-				require.NoError(t, err)
-				text, err := json.Marshal(open.Entries)
-				require.NoError(t, err)
-				require.NotContains(t, string(text), "http:", "a URL is in the journal")
-			}
-			synctest.Test(t, func(t *testing.T) { // The pauses between reads are not waited for.
+				for open, err := range journal.Open(t.Context(), "centrapay", p.Info().Account) {
+					require.NoError(t, err)
+					text, err := json.Marshal(open.Entries)
+					require.NoError(t, err)
+					require.NotContains(t, string(text), "http:", "a URL is in the journal")
+				}
 				options := &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: time.Second}, Observe: func(e batch.Event) {
 					if e.Phase == batch.PhaseSubmit {
 						server.FinishAll()
 					}
 				}}
-				client, err := centrapay.New(server.Config())
-				require.NoError(t, err)
-				p, err := centrapay.NewProvider(client, o)
-				require.NoError(t, err)
+				time.Sleep(time.Hour) // Nothing is under way any more.
 				r, err := batch.Resume(t.Context(), p, d.Reference, options)
-				client.CloseIdleConnections()
 				if c.ends {
 					require.NoError(t, err)
 					require.Equal(t, 2, r.Totals[batch.OutcomePaid].Count)
 				} else {
 					require.ErrorIs(t, err, batch.ErrAmbiguous)
 				}
+				server.FinishAll()
+				for _, item := range d.Items {
+					require.Equal(t, c.loaded, server.Ledger.Moved()[item.Reference])
+				}
 			})
-			server.FinishAll()
-			for _, item := range d.Items {
-				require.Equal(t, c.loaded, server.Ledger.Moved()[item.Reference])
-			}
 		})
 	}
 }
@@ -790,7 +801,7 @@ func TestLiveness(t *testing.T) {
 	config := server.Config()
 	config.Live = false
 	p := newProvider(t, config, server.ProviderConfig())
-	require.Equal(t, "test", p.Info().Account[strings.LastIndex(p.Info().Account, "/")+1:])
+	require.Contains(t, p.Info().Account, "/sandbox/")
 	b, err := p.Create(t.Context(), newDraft(1))
 	require.NoError(t, err)
 	after, err := p.Submit(t.Context(), b)
@@ -803,29 +814,34 @@ func TestLiveness(t *testing.T) {
 // TestThrottled: Run waits as long as it is told to, and tries again (row 35).
 func TestThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := centrapaytest.New(&centrapaytest.Options{InMemory: true, RequestsPerMinute: 1, Autoplay: 1})
+		server := centrapaytest.New(&centrapaytest.Options{InMemory: true, Autoplay: 1})
 		defer server.Close()
 		client, err := centrapay.New(server.Config())
 		require.NoError(t, err)
 		defer client.CloseIdleConnections()
-		_, err = client.GetAccount(t.Context(), server.ProviderConfig().AccountID)
-		require.NoError(t, err)
-		time.Sleep(55 * time.Second)
 		p, err := centrapay.NewProvider(client, server.ProviderConfig())
 		require.NoError(t, err)
+		throttle := func() {
+			reply := simkit.JSON(http.StatusTooManyRequests, `{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`)
+			reply.Header.Set("Retry-After", "5")
+			server.Inject(simkit.Fault{Op: "CreateBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+		}
+		throttle()
 		b, err := p.Create(t.Context(), newDraft(1))
 		require.NoError(t, err)
 		after, err := p.Submit(t.Context(), b)
 		var e *batch.Error
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, []any{batch.ErrThrottled, 5 * time.Second, batch.StateDraft}, []any{e.Kind, e.RetryAfter, after.State})
+		throttle()
 		start := time.Now()
 		d := newDraft(1)
-		_, _ = batch.Run(t.Context(), p, d, &batch.RunOptions{Observe: func(e batch.Event) {
+		_, err = batch.Run(t.Context(), p, d, &batch.RunOptions{Observe: func(e batch.Event) {
 			if e.Phase == batch.PhaseSubmit && e.Err == nil {
 				require.Equal(t, 5*time.Second, time.Since(start))
 			}
 		}})
+		require.NoError(t, err)
 		require.Equal(t, 1, server.Accepted()[d.Items[0].Reference])
 	})
 }

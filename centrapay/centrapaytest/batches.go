@@ -3,7 +3,6 @@ package centrapaytest
 import (
 	"bytes"
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ type wireBatch struct {
 	Status     string      `json:"status"`
 	Type       string      `json:"type"`
 	URL        string      `json:"url"`
-	Test       bool        `json:"test"`
+	Test       *bool       `json:"test,omitempty"`
 	Count      *string     `json:"count,omitempty"`
 	TotalCount *string     `json:"totalCount,omitempty"`
 	ErrorCount string      `json:"errorCount"`
@@ -55,6 +54,7 @@ type wireProblem struct {
 // A run is one batch at the service.
 type run struct {
 	id      string
+	account *account
 	order   wireCreate
 	status  string
 	asked   int // reads since the last step
@@ -131,9 +131,9 @@ func (s *Server) load(b *run) {
 			continue
 		}
 		if r.externalID != "" {
-			s.assets[r.externalID] = asset{id: newID(), record: r, created: now}
+			b.account.assets[r.externalID] = asset{id: newID(), record: r, created: now}
 		}
-		s.Ledger.Move(simkit.Effect{Batch: b.id, Item: r.id, Account: r.account, Minor: r.cents, Currency: "NZD", At: now})
+		s.Ledger.Move(simkit.Effect{Payer: "account " + b.account.id, Batch: b.id, Item: r.id, Account: r.account, Minor: r.cents, Currency: "NZD", At: now})
 	}
 	b.loaded = len(b.records)
 }
@@ -164,27 +164,27 @@ func (s *Server) download(from string) ([]byte, error) {
 }
 
 func (s *Server) operations() []simkit.Operation {
-	op := func(name, method, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+	op := func(name, method, path string, serve func(*account, simkit.Request) simkit.Reply) simkit.Operation {
 		return simkit.Operation{Name: name, Method: method, Path: path, Serve: func(r simkit.Request) simkit.Reply {
-			key := r.Header.Get("X-Api-Key")
-			if subtle.ConstantTimeCompare([]byte(key), []byte(s.options.APIKey)) != 1 {
-				return problem(http.StatusUnauthorized, "Unauthorized", "Missing authentication")
-			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			a, known := s.accounts[r.Header.Get("X-Api-Key")]
+			if !known {
+				return problem(http.StatusUnauthorized, "Unauthorized", "Missing authentication")
+			}
 			if wait := s.throttle(); wait > 0 {
 				reply := problem(http.StatusTooManyRequests, "Too Many Requests", "RATE_LIMIT_EXCEEDED")
 				reply.Header.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 				return reply
 			}
-			return serve(r)
+			return serve(a, r)
 		}}
 	}
 	return []simkit.Operation{
 		op("CreateBatch", http.MethodPost, "/api/batches", s.create),
 		op("GetBatch", http.MethodGet, "/api/batches/{batchId}", s.get),
-		op("GetAccount", http.MethodGet, "/api/accounts/{accountId}", s.account),
-		op("GetAssetByExternalID", http.MethodGet, "/api/assets/{assetType}/external-id/{externalId}", s.asset),
+		op("GetAccount", http.MethodGet, "/api/accounts/{accountId}", s.getAccount),
+		op("GetAssetByExternalID", http.MethodGet, "/api/assets/{assetType}/external-id/{externalId}", s.getAsset),
 	}
 }
 
@@ -225,7 +225,7 @@ func decode(body []byte, v any) error {
 	return nil
 }
 
-func (s *Server) create(r simkit.Request) simkit.Reply {
+func (s *Server) create(a *account, r simkit.Request) simkit.Reply {
 	invalid := func(message string) simkit.Reply { return problem(http.StatusBadRequest, "", message) }
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return invalid("content type must be application/json")
@@ -245,13 +245,13 @@ func (s *Server) create(r simkit.Request) simkit.Reply {
 	if u, err := url.Parse(in.URL); err != nil || u.Host == "" {
 		return invalid("url is invalid")
 	}
-	if in.Account != s.options.AccountID {
+	if in.Account != a.id {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
 	}
 	if in.Test == s.options.Live {
 		return problem(http.StatusForbidden, "Forbidden", "LIVENESS_MISMATCH")
 	}
-	b := &run{id: newID(), order: in, status: "created"}
+	b := &run{id: newID(), account: a, order: in, status: "created"}
 	s.batches[b.id] = b
 	if !s.options.FetchLate {
 		s.fetch(b)
@@ -259,9 +259,9 @@ func (s *Server) create(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.view(b))
 }
 
-func (s *Server) get(r simkit.Request) simkit.Reply {
+func (s *Server) get(a *account, r simkit.Request) simkit.Reply {
 	b, ok := s.batches[r.PathValue("batchId")]
-	if !ok {
+	if !ok || b.account != a {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
 	}
 	reply := encode(http.StatusOK, s.view(b))
@@ -284,8 +284,11 @@ func (s *Server) view(b *run) wireBatch {
 	if limit := s.options.MaxErrors; limit > 0 && len(list) > limit {
 		list = list[:limit]
 	}
-	v := wireBatch{ID: b.id, Account: b.order.Account, Status: b.status, Type: b.order.Type, URL: b.order.URL, Test: b.order.Test,
+	v := wireBatch{ID: b.id, Account: b.order.Account, Status: b.status, Type: b.order.Type, URL: b.order.URL,
 		ErrorCount: strconv.Itoa(failed), Errors: list}
+	if b.order.Test || !s.options.OmitFalseTest {
+		v.Test = &b.order.Test
+	}
 	n := strconv.Itoa(count)
 	if s.options.CountName != CountIsTotalCount {
 		v.Count = &n
@@ -302,11 +305,15 @@ func (s *Server) view(b *run) wireBatch {
 	return v
 }
 
-func (s *Server) account(r simkit.Request) simkit.Reply {
-	if r.PathValue("accountId") != s.options.AccountID {
+func (s *Server) getAccount(a *account, r simkit.Request) simkit.Reply {
+	if r.PathValue("accountId") != a.id || s.options.AccountUnreadable {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
 	}
-	return encode(http.StatusOK, map[string]any{"id": s.options.AccountID, "name": "Centrapay Cafe", "type": "org", "test": !s.options.Live})
+	reply := map[string]any{"id": a.id, "name": "Centrapay Cafe", "type": "org", "region": "NZ"}
+	if !s.options.Live {
+		reply["test"] = true
+	}
+	return encode(http.StatusOK, reply)
 }
 
 // An asset is what a farmlands record has become.
@@ -316,13 +323,13 @@ type asset struct {
 	created time.Time
 }
 
-func (s *Server) asset(r simkit.Request) simkit.Reply {
-	a, ok := s.assets[r.PathValue("externalId")]
+func (s *Server) getAsset(a *account, r simkit.Request) simkit.Reply {
+	asset, ok := a.assets[r.PathValue("externalId")]
 	if !ok {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
 	}
-	cents := strconv.FormatInt(a.record.cents, 10)
-	return encode(http.StatusOK, map[string]any{"id": a.id, "accountId": s.options.AccountID, "type": r.PathValue("assetType"),
+	cents := strconv.FormatInt(asset.record.cents, 10)
+	return encode(http.StatusOK, map[string]any{"id": asset.id, "accountId": a.id, "type": r.PathValue("assetType"),
 		"status": "active", "currency": "NZD", "availableBalance": cents, "balance": cents,
-		"createdAt": a.created.Format("2006-01-02T15:04:05.000Z")})
+		"createdAt": asset.created.Format("2006-01-02T15:04:05.000Z")})
 }

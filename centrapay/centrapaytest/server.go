@@ -18,6 +18,9 @@
 //     (Options.OtherAccount).
 //   - A file in which one line cannot be parsed ends in error as a whole, with
 //     nothing loaded (Options.SkipBadLines makes it an error of the record).
+//   - A batch always says whether it is a test, and an account only if it is
+//     (Options.OmitFalseTest).
+//   - Every key may read its account (Options.AccountUnreadable).
 //   - An asset can be read under any word for its type.
 //   - Batches move on when they are asked for, not by the minute
 //     (Options.Autoplay).
@@ -63,6 +66,8 @@ type Options struct {
 	MaxErrors           int       // so many errors are listed at the most; 0 means all
 	OtherAccount        bool      // replies name another account, as the documented samples do
 	SkipBadLines        bool      // a line that cannot be parsed is an error of its record
+	OmitFalseTest       bool      // a batch that is not a test does not say so, as with accounts
+	AccountUnreadable   bool      // no key may read its account
 }
 
 // CountName is what a reply calls the number of records.
@@ -87,16 +92,22 @@ type Server struct {
 	files   files
 
 	mu       sync.Mutex
+	accounts map[string]*account // by API key
 	batches  map[string]*run
-	assets   map[string]asset // by external id
-	accepted map[string]int   // by external id
-	word     string           // what every batch says that its status is, if set
-	recent   []time.Time      // of the requests of the last minute
+	accepted map[string]int // by external id
+	word     string         // what every batch says that its status is, if set
+	recent   []time.Time    // of the requests of the last minute
+}
+
+// An account sees only its own batches and assets.
+type account struct {
+	id     string
+	assets map[string]asset // by external id
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
-	s := &Server{batches: make(map[string]*run), assets: make(map[string]asset), accepted: make(map[string]int)}
+	s := &Server{accounts: make(map[string]*account), batches: make(map[string]*run), accepted: make(map[string]int)}
 	if o != nil {
 		s.options = *o
 	}
@@ -112,6 +123,7 @@ func New(o *Options) *Server {
 	if s.options.FetchTimeout == 0 {
 		s.options.FetchTimeout = 10 * time.Second
 	}
+	s.accounts[s.options.APIKey] = &account{id: s.options.AccountID, assets: make(map[string]asset)}
 	s.mux = http.NewServeMux()
 	s.mux.Handle("/", s.Kit.Handler(s.operations(), func(r simkit.Request) simkit.Reply {
 		return problem(http.StatusNotFound, "Not Found", "Not Found")
@@ -135,6 +147,17 @@ func (s *Server) Close() { s.server.Close() }
 func (s *Server) Config() centrapay.Config {
 	return centrapay.Config{APIKey: s.options.APIKey, Live: s.options.Live, RequestsPerMinute: 1_000_000,
 		BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+}
+
+// NewAccount is the configuration of a client of another account, which is live
+// if that of Config is.
+func (s *Server) NewAccount(id string) centrapay.Config {
+	c := s.Config()
+	c.APIKey = "example-key-" + rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accounts[c.APIKey] = &account{id: id, assets: make(map[string]asset)}
+	return c
 }
 
 // ProviderConfig is the configuration of a provider for this server: files are

@@ -56,8 +56,8 @@ var planted = []struct {
 	{"an amount that is null is taken for one that is not said", "citypay", []edit{
 		{"citypay/provider.go", "case row.Amount == 0:", "case row.Amount < 0:"}}},
 	{"the errors of records are ignored", "centrapay", []edit{
-		{"centrapay/provider.go", "failed := p.match(items, reply.Errors, fault)", "failed := p.match(nil, nil, fault)"},
-		{"centrapay/provider.go", "if errorCount != int64(len(reply.Errors)) {", "if errorCount < 0 {"}}},
+		{"centrapay/provider.go", "f := p.match(items, reply.Errors)", "f := p.match(nil, nil)"},
+		{"centrapay/provider.go", "count != int64(len(reply.Errors)) {", "count < 0 {"}}},
 	{"a wait that the service asks for has no limit", "centrapay", []edit{
 		{"batch/run.go", "case e.RetryAfter > time.Minute:", "case e.RetryAfter > 1000*time.Hour:"}}},
 }

@@ -145,7 +145,7 @@ func startCentrapay(r *rand.Rand, fetchTwice bool) *centrapaytest.Server {
 func centrapayService(r *rand.Rand, server *centrapaytest.Server, o centrapay.ProviderConfig, end func()) *service {
 	c := &closer{all: []func(){end}}
 	return &service{
-		kit: &server.Kit, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch"}, report: "GetBatch",
+		kit: &server.Kit, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch", "GetAccount"}, report: "GetBatch",
 		refused: simkit.JSON(http.StatusForbidden, `{"statusCode":403,"error":"Forbidden","message":"LIVENESS_MISMATCH"}`),
 		secrets: []string{server.Config().APIKey},
 		draft: func(n, items int) batch.Draft {
