@@ -24,7 +24,7 @@ func (c *Client) authorize(r *http.Request) error {
 		return &batch.Error{Kind: batch.ErrThrottled, Err: context.DeadlineExceeded,
 			Message: "the limit on requests per minute allows none before the deadline"}
 	}
-	r.Header.Set(keyHeader, c.config.APIKey)
+	r.Header.Set(keyHeader, c.key.Reveal())
 	return nil
 }
 

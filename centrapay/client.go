@@ -45,10 +45,14 @@ func (c Config) Format(f fmt.State, _ rune) {
 // MarshalText is for logs and encoders: the configuration without the API key.
 func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
+// MarshalBinary is for encoding/gob: the same.
+func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
+
 // Client calls Centrapay. It is safe for concurrent use, and all its calls
 // share one limit of requests per minute: use one client for one account.
 type Client struct {
-	config  Config
+	config  Config // without the API key
+	key     rest.Secret
 	rest    *rest.Client
 	limiter *rate.Limiter
 }
@@ -71,7 +75,8 @@ func New(c Config) (*Client, error) {
 	if c.RequestsPerMinute == 0 {
 		c.RequestsPerMinute = 200
 	}
-	client := &Client{config: c, limiter: newLimiter(c.RequestsPerMinute)}
+	client := &Client{config: c, key: rest.NewSecret(c.APIKey), limiter: newLimiter(c.RequestsPerMinute)}
+	client.config.APIKey = ""
 	var err error
 	client.rest, err = rest.New(rest.Config{
 		Provider:        name,
@@ -82,7 +87,7 @@ func New(c Config) (*Client, error) {
 		Authorize:       client.authorize,
 		Refusal:         refusal,
 		ThrottleRejects: true, // The service tells callers to wait and repeat (documented).
-		Secrets:         []string{c.APIKey},
+		Secrets:         []rest.Secret{client.key},
 	})
 	if err != nil {
 		return nil, err
@@ -141,7 +146,7 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 	}
 
 	var created *Batch
-	err = c.rest.Do(ctx, rest.Call{Op: opCreateBatch, ContentType: "application/json", Body: body, MaxReply: maxBatch,
+	err = c.rest.Do(ctx, rest.Call{Op: opCreateBatch, ContentType: "application/json", Body: body,
 		Decode: func(body io.Reader) error {
 			var text bytes.Buffer
 			var b Batch
@@ -201,8 +206,11 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 	return &reply, nil
 }
 
-// maxBatch allows for a batch of 160,000 records, all of which are wrong.
-const maxBatch = 64 << 20
+// The limits allow for a batch of 160,000 records, all of which are wrong.
+const (
+	maxBatch  = 64 << 20
+	maxValues = 700_000
+)
 
 // GetAccount reads an account: among other things whether it is a test
 // account, which its batches must be, too. A key that may not read accounts
@@ -263,7 +271,7 @@ func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID
 // get makes a read. To reads, the service's own 403 means that there is no such
 // thing here: a missing or wrong key is 401.
 func (c *Client) get(ctx context.Context, op rest.Op, params []string, maxReply int64, decode func(io.Reader) error) error {
-	err := c.rest.Do(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, Decode: decode})
+	err := c.rest.Do(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
 	var e *batch.Error
 	switch {
 	case !errors.As(err, &e):

@@ -21,7 +21,7 @@ func (c *Client) authorize(r *http.Request) error {
 	if _, err := rand.Read(nonce[:]); err != nil {
 		return fmt.Errorf("no random nonce: %w", err)
 	}
-	r.Header.Set(keyHeader, apiKey(c.config.ClientID, c.config.LicenceKey, nonce, time.Now()))
+	r.Header.Set(keyHeader, apiKey(c.config.ClientID, c.key.Reveal(), nonce, time.Now()))
 	return nil
 }
 

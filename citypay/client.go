@@ -38,9 +38,13 @@ func (c Config) Format(f fmt.State, _ rune) {
 // MarshalText is for logs and encoders: the configuration without the licence key.
 func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
+// MarshalBinary is for encoding/gob: the same.
+func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
+
 // Client calls CityPay. It is safe for concurrent use.
 type Client struct {
-	config Config
+	config Config // without the licence key
+	key    rest.Secret
 	rest   *rest.Client
 }
 
@@ -58,7 +62,8 @@ func New(c Config) (*Client, error) {
 	if c.BaseURL == "" {
 		c.BaseURL = Sandbox
 	}
-	client := &Client{config: c}
+	client := &Client{config: c, key: rest.NewSecret(c.LicenceKey)}
+	client.config.LicenceKey = ""
 	var err error
 	client.rest, err = rest.New(rest.Config{
 		Provider:   name,
@@ -68,7 +73,7 @@ func New(c Config) (*Client, error) {
 		Logger:     c.Logger,
 		Authorize:  client.authorize,
 		Refusal:    refusal,
-		Secrets:    []string{c.LicenceKey},
+		Secrets:    []rest.Secret{client.key},
 	})
 	if err != nil {
 		return nil, err
@@ -138,8 +143,11 @@ func (c *Client) RetrieveBatch(ctx context.Context, r BatchReportRequest) (*Batc
 	return &reply, nil
 }
 
-// maxReport allows for 10,000 rows of 3 KB, ten times what they have.
-const maxReport = 32 << 20
+// The limits allow for 10,000 rows of 3 KB and 30 values.
+const (
+	maxReport = 32 << 20
+	maxValues = 300_000
+)
 
 // Ping checks credentials, clock and source address. The identifier is
 // optional, 4 to 50 characters, and echoed.
@@ -180,7 +188,8 @@ func (c *Client) call(ctx context.Context, op rest.Op, request any, maxReply int
 		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
 	}
 	var reply rest.Reply
-	err = c.rest.Do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, Decode: decode, Reply: &reply})
+	err = c.rest.Do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, MaxValues: maxValues,
+		Decode: decode, Reply: &reply})
 	var e *batch.Error
 	if errors.As(err, &e) && e.Message == "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
 		e.Message = "the key, the clock or the source address may be wrong" + skew(reply.Header)

@@ -25,10 +25,10 @@ const (
 // expire under a request that must not be repeated.
 type tokens struct {
 	rest        *rest.Client // sends without a token
-	key, secret string
+	key, secret rest.Secret
 
 	mu       sync.Mutex
-	token    string
+	token    rest.Secret
 	renew    time.Time // when to fetch the next
 	fetching *fetch    // the one under way
 	failed   error     // of the last fetch
@@ -39,7 +39,7 @@ type tokens struct {
 // A fetch of a token is for all who wait for it, however short its life is.
 type fetch struct {
 	done  chan struct{}
-	token string
+	token rest.Secret
 	err   error
 }
 
@@ -49,7 +49,7 @@ func (t *tokens) authorize(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+token.Reveal())
 	return nil
 }
 
@@ -57,22 +57,22 @@ func (t *tokens) authorize(r *http.Request) error {
 func (t *tokens) unauthorized(r *http.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r.Header.Get("Authorization") == "Bearer "+t.token {
-		t.token = ""
+	if r.Header.Get("Authorization") == "Bearer "+t.token.Reveal() {
+		t.token = rest.Secret{}
 	}
 }
 
 // get returns the token, or waits for one as long as its own context allows.
-func (t *tokens) get(ctx context.Context) (string, error) {
+func (t *tokens) get(ctx context.Context) (rest.Secret, error) {
 	t.mu.Lock()
 	now := time.Now()
-	if t.token != "" && now.Before(t.renew) {
+	if t.token.Reveal() != "" && now.Before(t.renew) {
 		defer t.mu.Unlock()
 		return t.token, nil
 	}
 	if t.failed != nil && now.Before(t.rested) {
 		defer t.mu.Unlock()
-		return "", t.failed
+		return rest.Secret{}, t.failed
 	}
 	if t.fetching == nil {
 		t.fetching = &fetch{done: make(chan struct{})}
@@ -85,7 +85,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	case <-f.done:
 		return f.token, f.err
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return rest.Secret{}, ctx.Err()
 	}
 }
 
@@ -104,12 +104,13 @@ func (t *tokens) refresh(ctx context.Context, f *fetch) {
 		t.failures++
 		return
 	}
-	f.token, t.token, t.renew, t.failures = token.Token, token.Token, time.Now().Add(token.life*4/5), 0
+	t.token = rest.NewSecret(token.Token)
+	f.token, t.renew, t.failures = t.token, time.Now().Add(token.life*4/5), 0
 }
 
 // fetch asks for a token.
 func (t *tokens) fetch(ctx context.Context) (*Token, error) {
-	body, err := json.Marshal(map[string]string{"key": t.key, "secret": t.secret})
+	body, err := json.Marshal(map[string]string{"key": t.key.Reveal(), "secret": t.secret.Reveal()})
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +167,9 @@ type Token struct {
 
 // MarshalText is for logs and encoders: the token without what it is for.
 func (t Token) MarshalText() ([]byte, error) { return fmt.Append(nil, t), nil }
+
+// MarshalBinary is for encoding/gob: the same.
+func (t Token) MarshalBinary() ([]byte, error) { return t.MarshalText() }
 
 // Format writes the token without what it is for.
 func (t Token) Format(f fmt.State, _ rune) {

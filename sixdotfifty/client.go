@@ -40,6 +40,9 @@ func (c Config) Format(f fmt.State, _ rune) {
 // MarshalText is for logs and encoders: the configuration without the key and the secret.
 func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
+// MarshalBinary is for encoding/gob: the same.
+func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
+
 // Client calls the PAY API. It is safe for concurrent use.
 type Client struct {
 	rest   *rest.Client
@@ -69,6 +72,7 @@ func connect(c Config) (*rest.Client, *tokens, error) {
 	if err := batch.Invalid(name, "New", faults); err != nil {
 		return nil, nil, err
 	}
+	key, secret := rest.NewSecret(c.Key), rest.NewSecret(c.Secret)
 	config := rest.Config{
 		Provider:   name,
 		BaseURL:    c.BaseURL,
@@ -76,7 +80,7 @@ func connect(c Config) (*rest.Client, *tokens, error) {
 		Middleware: c.Middleware,
 		Logger:     c.Logger,
 		Refusal:    refusal,
-		Secrets:    []string{c.Key, c.Secret},
+		Secrets:    []rest.Secret{key, secret},
 	}
 	authentication := config
 	authentication.Refusal = tokenRefusal
@@ -84,7 +88,7 @@ func connect(c Config) (*rest.Client, *tokens, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	tokens := &tokens{rest: plain, key: c.Key, secret: c.Secret}
+	tokens := &tokens{rest: plain, key: key, secret: secret}
 	config.Authorize, config.Unauthorized = tokens.authorize, tokens.unauthorized
 	authorized, err := rest.New(config)
 	return authorized, tokens, err

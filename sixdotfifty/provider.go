@@ -70,7 +70,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	}
 	if o.Account == "" {
 		// A key belongs to one organisation, and no field names its account.
-		sum := sha256.Sum256([]byte(c.tokens.key))
+		sum := sha256.Sum256([]byte(c.tokens.key.Reveal()))
 		_, host, _ := strings.Cut(c.rest.BaseURL(), "://")
 		o.Account = host + "/" + hex.EncodeToString(sum[:4])
 	}

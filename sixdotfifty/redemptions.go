@@ -47,6 +47,9 @@ func (c RedemptionsConfig) Format(f fmt.State, _ rune) {
 // MarshalText is for logs and encoders: the configuration without the key and the secret.
 func (c RedemptionsConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
+// MarshalBinary is for encoding/gob: the same.
+func (c RedemptionsConfig) MarshalBinary() ([]byte, error) { return c.MarshalText() }
+
 // RedemptionsClient calls the Redemptions API: a merchant starts a payment,
 // the member confirms it on a hosted page, and the merchant asks for the
 // result. It is safe for concurrent use.

@@ -39,6 +39,9 @@ func (c Config) Format(f fmt.State, _ rune) {
 // MarshalText is for logs and encoders: the configuration without the password.
 func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
+// MarshalBinary is for encoding/gob: the same.
+func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
+
 // Client calls SnapBill's API. It is safe for concurrent use.
 //
 // An object is addressed by its number in the account, "1500", or by its xid,
@@ -64,15 +67,16 @@ func New(c Config) (*Client, error) {
 	if err := batch.Invalid(name, "New", faults); err != nil {
 		return nil, err
 	}
+	password := rest.NewSecret(c.Password)
 	client, err := rest.New(rest.Config{
 		Provider:   name,
 		BaseURL:    c.BaseURL,
 		HTTPClient: c.HTTPClient,
 		Middleware: c.Middleware,
 		Logger:     c.Logger,
-		Authorize:  basic(c.Username, c.Password),
+		Authorize:  basic(c.Username, password),
 		Refusal:    refusal,
-		Secrets:    []string{c.Password},
+		Secrets:    []rest.Secret{password},
 	})
 	if err != nil {
 		return nil, err

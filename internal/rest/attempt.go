@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +18,15 @@ import (
 )
 
 const (
-	defaultMaxReply = 1 << 20
-	maxErrorReply   = 64 << 10
-	bodyIdle        = 15 * time.Second // a body may pause for so long
+	defaultMaxReply  = 1 << 20
+	defaultMaxValues = 100_000
+	maxErrorReply    = 64 << 10
+	bodyIdle         = 15 * time.Second // a body may pause for so long
 )
 
 var (
 	errTooLarge = errors.New("the reply is larger than allowed")
+	errTooMany  = errors.New("the reply holds more values than allowed")
 	errIdle     = errors.New("the reply stopped arriving")
 )
 
@@ -34,7 +37,7 @@ type attempt struct {
 	cancel   context.CancelCauseFunc // ends ctx, the attempt's own: a silent body returns
 	number   int
 	start    time.Time
-	secrets  []string // those of the client, and what Authorize has set
+	words    redactor // of the client's secrets and those of this request
 	header   http.Header
 	body     io.ReadCloser // nil if there is no reply
 	location string        // where a redirect would go
@@ -45,7 +48,7 @@ type attempt struct {
 // authorize sets the credentials and learns what must not leak.
 func (a *attempt) authorize(req *http.Request) error {
 	c := a.client
-	a.secrets = c.config.Secrets
+	a.words.fixed = c.config.Secrets
 	if c.config.Authorize == nil {
 		return nil
 	}
@@ -58,10 +61,9 @@ func (a *attempt) authorize(req *http.Request) error {
 			continue
 		}
 		for _, value := range values {
-			a.secrets = append(a.secrets[:len(a.secrets):len(a.secrets)], value)
-			if _, token, ok := strings.Cut(value, " "); ok {
-				a.secrets = append(a.secrets, token)
-			}
+			_, token, _ := strings.Cut(value, " ")
+			a.words.learn(value, token)
+			c.words.learn(value, token)
 		}
 	}
 	return nil
@@ -140,16 +142,19 @@ func (a *attempt) read(call Call) {
 		*call.Reply = Reply{a.status, a.header}
 	}
 	a.welcome = a.status >= 200 && a.status <= 299 || call.Welcome != nil && call.Welcome(a.status)
-	limit := call.MaxReply
-	if limit <= 0 {
+	limit, values := call.MaxReply, call.MaxValues
+	if limit <= 0 || a.safety == Once {
 		limit = defaultMaxReply
+	}
+	if values <= 0 {
+		values = defaultMaxValues
 	}
 	if !a.welcome {
 		limit = maxErrorReply
 	}
 	idle := time.AfterFunc(bodyIdle, func() { a.cancel(errIdle) })
 	defer idle.Stop()
-	body := &bodyReader{ctx: a.ctx, body: a.body, left: limit, idle: idle}
+	body := &bodyReader{ctx: a.ctx, body: a.body, left: limit, values: values, idle: idle}
 	if a.welcome {
 		a.decode(call, body)
 	} else {
@@ -160,7 +165,7 @@ func (a *attempt) read(call Call) {
 // decode reads a 2xx reply to its very end.
 func (a *attempt) decode(call Call, body *bodyReader) {
 	if encoding := a.header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		a.err = fmt.Errorf("the reply is encoded as %q, which nobody asked for", clean(encoding, a.secrets))
+		a.err = fmt.Errorf("the reply is encoded as %q, which nobody asked for", a.words.clean(encoding))
 		return
 	}
 	if kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")); kind == "text/html" || strings.HasSuffix(kind, "xml") {
@@ -211,25 +216,25 @@ func (a *attempt) finish(op Op) error {
 func (a *attempt) error(op Op, v verdict) *batch.Error {
 	e := &batch.Error{Kind: v.kind, Provider: a.client.config.Provider, Op: op.Name, Status: a.status}
 	e.RetryAfter = retryAfter(a.header.Get("Retry-After"), time.Now())
-	e.RequestID = clean(first(a.header.Get("X-Request-Id"), a.header.Get("Request-Id")), a.secrets)
+	e.RequestID = a.words.clean(first(a.header.Get("X-Request-Id"), a.header.Get("Request-Id")))
 	if a.status >= 300 && a.status <= 399 && a.location != "" {
-		e.Message = "redirects are not followed; this one goes to " + clean(whereTo(a.location), a.secrets)
+		e.Message = "redirects are not followed; this one goes to " + a.words.clean(whereTo(a.location))
 	}
 	if r := a.refusal; r != nil {
-		e.Code, e.Message = clean(r.Code, a.secrets), clean(r.Message, a.secrets)
-		e.Fields = r.Fields
+		e.Code, e.Message = a.words.clean(r.Code), a.words.clean(r.Message)
+		e.Fields = a.words.cleanFields(r.Fields)
 		if r.RequestID != "" {
-			e.RequestID = clean(r.RequestID, a.secrets)
+			e.RequestID = a.words.clean(r.RequestID)
 		}
 		if r.Err != nil {
-			e.Err = cleanCause(r.Err, a.secrets)
+			e.Err = a.words.cleanCause(r.Err)
 		}
 	}
 	if a.safety == Once && a.sent > 1 {
 		e.Message = fmt.Sprintf("%d requests were sent, and each can have moved money", a.sent)
 	}
 	if a.err != nil {
-		e.Err = cleanCause(a.err, a.secrets)
+		e.Err = a.words.cleanCause(a.err)
 	}
 	if v.outcome != rejected {
 		withEnded(a.outer, e)
@@ -304,14 +309,15 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(date.Sub(now), 0), most)
 }
 
-// bodyReader reads a body up to a limit, and restarts the idle timer with
+// bodyReader reads a body up to its limits, and restarts the idle timer with
 // every byte that comes. It keeps why the body ended before its end.
 type bodyReader struct {
-	ctx  context.Context
-	body io.Reader
-	left int64
-	idle *time.Timer
-	err  error
+	ctx    context.Context
+	body   io.Reader
+	left   int64 // bytes
+	values int   // JSON values: a few bytes of a reply can become a hundred in memory
+	idle   *time.Timer
+	err    error
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
@@ -331,6 +337,13 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	case n > 0:
 		b.left -= int64(n)
 		b.idle.Reset(bodyIdle)
+		// Each value but the first follows one of these; those in strings count as well.
+		for _, separator := range []string{",", "[", "{"} {
+			b.values -= bytes.Count(p[:n], []byte(separator))
+		}
+		if b.values < 0 {
+			n, err = 0, errTooMany
+		}
 	}
 	if err != nil && err != io.EOF { //nolint:errorlint // A reader returns it bare.
 		b.err = err

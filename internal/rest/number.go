@@ -39,7 +39,7 @@ func Decimal(s string, places int) (int64, error) {
 	if value, err := batch.ParseDecimal(s, places); err == nil && json.Valid([]byte(s)) {
 		return value, nil
 	}
-	fault := func(what string) (int64, error) { return 0, fmt.Errorf("%q %s", clean(s, nil), what) }
+	fault := func(what string) (int64, error) { return 0, fmt.Errorf("%q %s", plain(s), what) }
 	if s == "null" {
 		return 0, errors.New("a number is missing: it is null")
 	}

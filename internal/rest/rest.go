@@ -10,8 +10,6 @@ package rest
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -67,7 +65,7 @@ type Config struct {
 	// not processed.
 	ThrottleRejects bool
 	// Secrets never appear in an error, whatever a service echoes.
-	Secrets []string
+	Secrets []Secret
 }
 
 // A Call is one use of an operation.
@@ -77,7 +75,8 @@ type Call struct {
 	Query       url.Values
 	ContentType string
 	Body        []byte
-	MaxReply    int64 // bytes of the reply that are read at the most; 0 means 1 MiB
+	MaxReply    int64 // bytes of the reply that are read at the most; 0, and any for a Once operation, means 1 MiB
+	MaxValues   int   // JSON values of the reply that are read at the most; 0 means 100,000
 
 	// Welcome, if set, names statuses beside 2xx whose body is for Decode: an
 	// answer, not an error.
@@ -105,8 +104,9 @@ type Client struct {
 	once   http.RoundTripper // what the wire sends with
 	reads  http.RoundTripper
 	stack  http.RoundTripper // the middleware around the wire
-	budget atomic.Int64      // what failed reads may still spend on being repeated
-	noWait bool              // for tests on real sockets, where time is real
+	words  redactor
+	budget atomic.Int64 // what failed reads may still spend on being repeated
+	noWait bool         // for tests on real sockets, where time is real
 }
 
 // New checks the configuration. It does no I/O.
@@ -123,6 +123,7 @@ func New(c Config) (*Client, error) {
 		return nil, invalid("HTTPClient", fault)
 	}
 	client := &Client{config: c, base: base, name: canonical(base), once: once, reads: reads, stack: wire{}}
+	client.words.fixed = c.Secrets
 	if c.Middleware != nil {
 		if client.stack = c.Middleware(wire{}); client.stack == nil {
 			return nil, invalid("Middleware", "must return a RoundTripper; it returned nil")
@@ -250,54 +251,3 @@ func plainSegment(s string) bool {
 func (c *Client) fail(op Op, kind batch.Kind, message string, err error) *batch.Error {
 	return &batch.Error{Kind: kind, Provider: c.config.Provider, Op: op.Name, Message: message, Err: err}
 }
-
-// clean makes the words of a service, or of a cause, fit for an error: short,
-// on one line, and without any of the secrets.
-func clean(text string, secrets []string) string {
-	for _, secret := range secrets {
-		if len(secret) >= 4 { // Shorter ones would tear holes into ordinary words.
-			text = strings.ReplaceAll(text, secret, "[redacted]")
-		}
-	}
-	text = strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD"))
-	var s strings.Builder
-	n := 0
-	for _, r := range text {
-		if n++; n > 256 {
-			s.WriteString("...")
-			break
-		}
-		if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' || r >= 0x80 && r < 0xa0 {
-			fmt.Fprintf(&s, "\\x%02x", r)
-			continue
-		}
-		s.WriteRune(r)
-	}
-	return s.String()
-}
-
-// cleanCause returns err without what could leak: the URL that net/http puts
-// around it, and any text that holds a secret.
-func cleanCause(err error, secrets []string) error {
-	if err == nil {
-		return nil
-	}
-	var around *url.Error
-	if errors.As(err, &around) {
-		err = around.Err
-	}
-	text := err.Error()
-	if cleaned := clean(text, secrets); cleaned != text {
-		return redacted{cleaned, err}
-	}
-	return err
-}
-
-// redacted matches its cause, but does not repeat its words.
-type redacted struct {
-	text  string
-	cause error
-}
-
-func (r redacted) Error() string        { return r.text }
-func (r redacted) Is(target error) bool { return errors.Is(r.cause, target) }

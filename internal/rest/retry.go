@@ -53,7 +53,7 @@ func (c *Client) sendRepeatable(ctx context.Context, call Call, target string) e
 		return nil
 	}
 	if r.failed == nil {
-		return c.fail(call.Op, batch.ErrUnavailable, "", cleanCause(err, c.config.Secrets))
+		return c.fail(call.Op, batch.ErrUnavailable, "", c.words.cleanCause(err))
 	}
 	if r.retry {
 		withEnded(ctx, r.failed)
@@ -153,5 +153,5 @@ func (c *Client) unauthorized(op Op, err error) *batch.Error {
 	if errors.As(err, &known) && known.Kind != batch.ErrAmbiguous {
 		kind = known.Kind
 	}
-	return c.fail(op, kind, "nothing was sent: no credential could be had", cleanCause(err, c.config.Secrets))
+	return c.fail(op, kind, "nothing was sent: no credential could be had", c.words.cleanCause(err))
 }
