@@ -130,6 +130,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		// At most one URL of a file is ever served, so of two submits one has
 		// an effect at the most.
 		info.Extra, info.SecretExtra, info.Guard = []string{extraFile}, nil, batch.GuardRefuses
+		info.PollsWithoutID = true
 	}
 	return &Provider{client: c, config: o, info: info}, nil
 }

@@ -314,7 +314,7 @@ func TestUploads(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, b.Draft.Reference+".jsonl", name)
-	require.Equal(t, 20_000, strings.Count(content, "\n"))
+	require.Equal(t, 20_000, len(strings.Split(content, "\n")), "an empty line would be a record")
 	first, _, _ := strings.Cut(content, "\n")
 	require.Equal(t, fmt.Sprintf(`{"externalId":%q,"accountNumber":"000000001","availableBalance":"1000"}`, b.Draft.Items[0].Reference), first)
 	require.Equal(t, "https://bucket.test/a?sig=1", b.Draft.Extra["url"])

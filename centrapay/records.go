@@ -2,6 +2,7 @@ package centrapay
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
@@ -229,12 +231,9 @@ func (t TicketekTicket) faults(report func(field, message string)) {
 func (b Business) faults(report func(field, message string)) {
 	row := b.row()
 	for i, column := range businessColumns {
-		switch {
-		case strings.ContainsFunc(row[i], func(r rune) bool { return r < ' ' || r == 0x7f }):
-			report(column, "holds a control character")
-		case slices.Contains(businessRequired, column):
+		if slices.Contains(businessRequired, column) {
 			required(report, column, row[i])
-		default:
+		} else {
 			text(report, column, row[i])
 		}
 	}
@@ -303,10 +302,13 @@ func required(report func(field, message string), field, value string) {
 	text(report, field, value)
 }
 
-// text refuses what an encoder would silently replace.
+// text refuses what an encoder would silently replace, or a reader drop.
 func text(report func(field, message string), field, value string) {
-	if !utf8.ValidString(value) {
+	switch {
+	case !utf8.ValidString(value):
 		report(field, "is not UTF-8")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		report(field, "holds a control character")
 	}
 }
 
@@ -322,13 +324,14 @@ func isDigits(s string) bool {
 // maxFaults bounds what a file full of faults can take in memory.
 const maxFaults = 1000
 
-// Encode writes the file of a batch as it streams from records: JSONL, or CSV
-// with a header for Business. It returns how many records it has written.
+// Encode writes the file of a batch as it streams from records: JSONL, with a
+// newline between two records and none after the last, or CSV with a header for
+// Business. It returns how many records it has written.
 //
 // Every record is checked against the documented rules. The first that breaks
 // one ends the writing but not the checking, and the error, ErrInvalid, names
 // the index, from 0, and the field of every fault, up to a thousand. What was
-// written is then no file of a batch. Ids that occur twice are not noticed: to
+// written is then not the file of a batch. Ids that occur twice are not noticed: to
 // remember a million would take more memory than the stream.
 //
 // ErrUnavailable means that w has failed.
@@ -374,10 +377,28 @@ func Encode[R Record](w io.Writer, records iter.Seq[R]) (int, error) {
 }
 
 // jsonWriter writes *record as one line, each time that it is called.
-func jsonWriter(w io.Writer, record any) func() error {
-	e := json.NewEncoder(w)
+func jsonWriter(w *bufio.Writer, record any) func() error {
+	e := json.NewEncoder(&lineWriter{w: w})
 	e.SetEscapeHTML(false)
 	return func() error { return e.Encode(record) }
+}
+
+// lineWriter moves the newline that an encoder writes after a record to before the
+// next: after the last one, a strict reader would count an empty record.
+type lineWriter struct {
+	w       *bufio.Writer
+	pending bool
+}
+
+func (l *lineWriter) Write(p []byte) (int, error) {
+	if l.pending {
+		_ = l.w.WriteByte('\n') // Its error comes again with the next write.
+	}
+	l.pending = true
+	if _, err := l.w.Write(bytes.TrimSuffix(p, []byte("\n"))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // csvWriter writes the header, and *record each time that it is called. The
