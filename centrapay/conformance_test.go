@@ -95,6 +95,8 @@ func TestConformance(t *testing.T) {
 		"the list of errors is capped":       {service: centrapaytest.Options{MaxErrors: 1}},
 		"replies name another account":       {service: centrapaytest.Options{OtherAccount: true}},
 		"the account is live":                {service: centrapaytest.Options{Live: true}},
+		"a false test flag is left out":      {service: centrapaytest.Options{Live: true, OmitFalseTest: true}},
+		"the account cannot be read":         {service: centrapaytest.Options{AccountUnreadable: true}},
 		"batches move on when asked":         {service: centrapaytest.Options{Autoplay: 1}},
 		"behind a gate":                      {gate: true},
 		"behind a gate, fetched late":        {gate: true, service: centrapaytest.Options{FetchLate: true}},
@@ -128,22 +130,48 @@ func TestConformance(t *testing.T) {
 // Where the files are hosted is for the environment to say: a directory that a
 // web server shows to the world under a URL.
 func TestLive(t *testing.T) {
-	key, account := os.Getenv("CENTRAPAY_API_KEY"), os.Getenv("CENTRAPAY_ACCOUNT_ID")
+	config, o := live(os.Getenv)
 	dir, public := os.Getenv("CENTRAPAY_GATE_DIR"), os.Getenv("CENTRAPAY_GATE_URL")
-	if key == "" || account == "" || dir == "" || public == "" {
-		t.Skip("set CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID, CENTRAPAY_GATE_DIR and CENTRAPAY_GATE_URL to run against a test account")
+	if os.Getenv("BATCHWAY_LIVE") != "1" || config.APIKey == "" || o.AccountID == "" || dir == "" || public == "" {
+		t.Skip("set BATCHWAY_LIVE=1, CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID, CENTRAPAY_GATE_DIR and CENTRAPAY_GATE_URL to run against a test account")
 	}
-	gate, err := centrapay.NewFileGate(dir, public)
+	client, err := centrapay.New(config)
+	require.NoError(t, err)
+	account, err := client.GetAccount(t.Context(), o.AccountID)
+	require.NoError(t, err)
+	require.True(t, account.Test, "the account must be for tests")
+	client.CloseIdleConnections()
+	o.Gate, err = centrapay.NewFileGate(dir, public)
 	require.NoError(t, err)
 	references.Store(time.Now().Unix())
 	batchtest.Run(t, func(t *testing.T) batchtest.Subject {
-		config := centrapay.Config{APIKey: key}
-		o := centrapay.ProviderConfig{AccountID: account, Currency: "NZD", Gate: gate}
 		return batchtest.Subject{
 			Provider: newProvider(t, config, o),
 			Draft:    newDraft,
-			Secrets:  []string{key},
+			Secrets:  []string{config.APIKey},
 			Reopen:   func() batch.Provider { return newProvider(t, config, o) },
 		}
 	})
+}
+
+// live is the configuration of TestLive: its batches are tests, whatever the
+// environment holds. The service refuses a test batch of a live account.
+func live(getenv func(string) string) (centrapay.Config, centrapay.ProviderConfig) {
+	return centrapay.Config{APIKey: getenv("CENTRAPAY_API_KEY")},
+		centrapay.ProviderConfig{AccountID: getenv("CENTRAPAY_ACCOUNT_ID"), Currency: "NZD"}
+}
+
+func TestLiveTestsNeverReachProduction(t *testing.T) {
+	config, o := live(func(string) string { return "true" })
+	require.False(t, config.Live)
+	require.Equal(t, "sandbox/true", newProvider(t, config, o).Info().Account)
+	server := newServer(t, &centrapaytest.Options{Live: true})
+	config.BaseURL, config.HTTPClient, config.APIKey = server.URL, server.Config().HTTPClient, server.Config().APIKey
+	o = server.ProviderConfig()
+	p := newProvider(t, config, o)
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	_, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.Empty(t, server.Accepted())
 }

@@ -12,7 +12,41 @@
 // header. Tests and live data share one host: batches are tests unless
 // Config.Live is set, and the service refuses a batch whose test flag is not
 // that of the account (LIVENESS_MISMATCH). A client keeps to 200 requests a
-// minute (documented for each account): it waits before it is told to.
+// minute (documented for each account): it waits before it is told to. A batch
+// takes two requests, and one more for every poll and report.
+//
+// # Refusals
+//
+// Only these replies to the call that creates a batch are refusals, as JSON
+// with the statusCode of the reply in it (documented):
+//
+//	400  any message
+//	401  Missing authentication
+//	403  Forbidden, LIVENESS_MISMATCH
+//	404  Not Found
+//	429  RATE_LIMIT_EXCEEDED
+//
+// After any other reply the outcome is unknown (ErrAmbiguous): other words, a
+// page of a firewall or a proxy, a 5xx. The words for a key that is wrong rather
+// than missing are not documented, so Submit reads the account with the same key
+// before it sends anything: a 401 to that read is ErrAuth, whatever its words.
+// A key with the role merchant-terminal may not read accounts (403): Submit then
+// sends the create, and only the words above tell whether that was refused.
+//
+// # Replies
+//
+// These fields decide, and everything else is a [Text], which keeps what the
+// service wrote and never fails a reply:
+//
+//   - of a create: the id; the type, the URL and the test flag must be those
+//     that were sent, where the reply has them. An id is returned also beside an
+//     error.
+//   - of a batch: the id and the status; for a Report, the counts and the
+//     externalId and index of each error. An error that makes no sense leaves
+//     unknown what became of the items that it may be about.
+//   - of an account: the id and the test flag; of an asset: the id.
+//
+// The account of a batch is not compared: it differs in the documented samples.
 //
 // # A batch
 //
@@ -36,9 +70,12 @@
 // Centrapay has no key that makes a second create harmless, no list, and no
 // way to find a batch but by its id. So a create whose reply is lost stays
 // ErrAmbiguous, unless the file is hosted behind a [Gate], which knows whether
-// it was fetched and can close the URL: what nobody has fetched can be sent
-// again, and what somebody has was loaded once, but only Centrapay's support
-// knows the id of that batch.
+// it was fetched and can close the URL. A file that was not fetched can be sent
+// again. A file that was fetched was loaded once: Poll then says when it was
+// fetched, and only Centrapay's support knows the id of the batch.
+//
+// Info.Account is "sandbox" or "production" and the account's id. For another
+// host than Centrapay's, that comes first. ProviderConfig.Account replaces it.
 //
 // # Open questions
 //
@@ -54,6 +91,9 @@
 //     or 1: see ProviderConfig.ErrorIndex.
 //   - Whether status error means that nothing was loaded. It is documented to
 //     prevent processing, so items are failed if the service has counted none.
+//   - Whether a batch that is not a test has a test flag: without one it is taken
+//     for the batch that was asked for.
+//   - Which permission a batch needs.
 //   - The same 403 for what is missing and for what is not allowed: a read that
 //     gets it is ErrNotFound.
 //   - How records of one externalId in two files are ordered: do not load two

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -142,6 +143,195 @@ func TestGateHandles(t *testing.T) {
 	revoked, err := gate.Revoke(t.Context(), u)
 	require.NoError(t, err)
 	require.True(t, revoked, "none of this has served the file")
+}
+
+// TestGateIgnoresOtherFiles puts files of other programs beside the state: they
+// neither open a second URL nor forget the first.
+func TestGateIgnoresOtherFiles(t *testing.T) {
+	for _, name := range []string{".DS_Store", "Thumbs.db", ".AAAA", "zz", "revoked~", "content.bak", strings.Repeat("A", 26), strings.Repeat("A", 26) + ".pending~",
+		strings.Repeat("a", 26) + ".served", strings.Repeat("Z", 27) + ".pending"} {
+		t.Run(name, func(t *testing.T) {
+			gate, dir := newTestGate(t)
+			handle := store(t, gate, "content")
+			require.NoError(t, os.WriteFile(filepath.Join(dir, handle, name), nil, 0o600))
+			first := open(t, gate, handle)
+			second := open(t, gate, handle)
+			status, _ := fetch(t, gate, http.MethodGet, first)
+			require.Equal(t, 410, status)
+			status, _ = fetch(t, gate, http.MethodGet, second)
+			require.Equal(t, 200, status)
+			_, err := gate.Open(t.Context(), handle)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			revoked, err := gate.Revoke(t.Context(), second)
+			require.NoError(t, err)
+			require.False(t, revoked)
+			status, _ = fetch(t, gate, http.MethodGet, second)
+			require.Equal(t, 200, status, "once served, always served")
+		})
+	}
+}
+
+// TestGateRefusesTwoStates: with two states it is not known which URL counts.
+func TestGateRefusesTwoStates(t *testing.T) {
+	const other = "BBBBBBBBBBBBBBBBBBBBBBBBBB"
+	for _, c := range []struct{ first, second string }{
+		{gatePending, other + gatePending}, {gatePending, other + gateServed}, {gatePending, gateRevoked},
+		{gateServed, other + gatePending}, {gateServed, other + gateServed}, {gateServed, gateRevoked},
+	} {
+		t.Run(c.first+" and "+c.second, func(t *testing.T) {
+			gate, dir := newTestGate(t)
+			handle := store(t, gate, "content")
+			u := open(t, gate, handle)
+			if c.first == gateServed {
+				status, _ := fetch(t, gate, http.MethodGet, u)
+				require.Equal(t, 200, status)
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, handle, c.second), nil, 0o600))
+			for _, url := range []string{u, u[:len(u)-26] + other} {
+				for _, method := range []string{http.MethodGet, http.MethodHead} {
+					status, body := fetch(t, gate, method, url)
+					require.Equal(t, 503, status)
+					require.NotContains(t, body, "content")
+				}
+				_, err := gate.Revoke(t.Context(), url)
+				require.ErrorIs(t, err, batch.ErrConflict)
+			}
+			_, err := gate.Open(t.Context(), handle)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			_, err = gate.State(t.Context(), handle)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			require.NotContains(t, err.Error(), other)
+		})
+	}
+}
+
+// TestGateServesOnlyWithAByte: a reply without a byte of the file leaves the URL
+// pending, so that it can still be revoked.
+func TestGateServesOnlyWithAByte(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx    context.Context
+		method string
+		header http.Header
+		status int
+	}{
+		"HEAD":                          {t.Context(), http.MethodHead, nil, 200},
+		"HEAD of a range":               {t.Context(), http.MethodHead, http.Header{"Range": {"bytes=0-2"}}, 206},
+		"a range outside the file":      {t.Context(), http.MethodGet, http.Header{"Range": {"bytes=1000-"}}, 416},
+		"a range that cannot be read":   {t.Context(), http.MethodGet, http.Header{"Range": {"bytes=9-1"}}, 416},
+		"nothing but an unmodified one": {t.Context(), http.MethodGet, http.Header{"If-None-Match": {"*"}}, 304},
+		"one that it has not":           {t.Context(), http.MethodGet, http.Header{"If-Match": {`"x"`}}, 412},
+		"POST":                          {t.Context(), http.MethodPost, nil, 405},
+		"a client that has gone":        {ended, http.MethodGet, nil, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gate, _ := newTestGate(t)
+			handle := store(t, gate, "content")
+			u := open(t, gate, handle)
+			r := httptest.NewRequestWithContext(c.ctx, c.method, u, nil)
+			r.Header = c.header
+			w := httptest.NewRecorder()
+			http.StripPrefix("/gate", gate).ServeHTTP(w, r)
+			require.Equal(t, c.status, w.Code)
+			require.NotContains(t, w.Body.String(), "con")
+			file, err := gate.State(t.Context(), handle)
+			require.NoError(t, err)
+			require.Equal(t, FileState{URL: FileURL(u)}, file)
+			revoked, err := gate.Revoke(t.Context(), u)
+			require.NoError(t, err)
+			require.True(t, revoked)
+		})
+	}
+	for name, c := range map[string]struct {
+		header string
+		status int
+		body   string
+	}{"all": {"", 200, "content"}, "a range": {"bytes=3-4", 206, "te"}, "the last byte": {"bytes=-1", 206, "t"}, "two ranges": {"bytes=0-0,2-2", 206, "n"}} {
+		t.Run(name, func(t *testing.T) {
+			gate, _ := newTestGate(t)
+			handle := store(t, gate, "content")
+			u := open(t, gate, handle)
+			r := httptest.NewRequest(http.MethodGet, u, nil)
+			r.Header.Set("Range", c.header)
+			w := httptest.NewRecorder()
+			http.StripPrefix("/gate", gate).ServeHTTP(w, r)
+			require.Equal(t, c.status, w.Code)
+			require.Contains(t, w.Body.String(), c.body)
+			revoked, err := gate.Revoke(t.Context(), u)
+			require.NoError(t, err)
+			require.False(t, revoked, "a part of the file is enough")
+		})
+	}
+}
+
+// slowGone revokes a URL while the headers of its reply are set, before its bytes.
+type slowGone struct {
+	*httptest.ResponseRecorder
+	revoke func()
+}
+
+func (w *slowGone) Header() http.Header {
+	if w.ResponseRecorder.Header().Get("Content-Type") != "" && w.revoke != nil {
+		revoke := w.revoke
+		w.revoke = nil
+		revoke()
+	}
+	return w.ResponseRecorder.Header()
+}
+
+// TestGateRevokedBeforeTheFirstByte: a Revoke that says true while a reply is
+// being prepared is kept, and the reply has no byte of the file.
+func TestGateRevokedBeforeTheFirstByte(t *testing.T) {
+	gate, _ := newTestGate(t)
+	handle := store(t, gate, "content")
+	u := open(t, gate, handle)
+	w := &slowGone{httptest.NewRecorder(), func() {
+		revoked, err := gate.Revoke(t.Context(), u)
+		require.NoError(t, err)
+		require.True(t, revoked)
+	}}
+	http.StripPrefix("/gate", gate).ServeHTTP(w, httptest.NewRequest(http.MethodGet, u, nil))
+	require.Nil(t, w.revoke)
+	require.Equal(t, 410, w.Code)
+	require.NotContains(t, w.Body.String(), "content")
+	require.NotEqual(t, "7", w.ResponseRecorder.Header().Get("Content-Length"))
+}
+
+// TestGateState: the gate says when the file was fetched first, also later and
+// in another process.
+func TestGateState(t *testing.T) {
+	gate, dir := newTestGate(t)
+	handle := store(t, gate, "content")
+	state := func() FileState {
+		other, err := NewFileGate(dir, gateHost)
+		require.NoError(t, err)
+		file, err := other.State(t.Context(), handle)
+		require.NoError(t, err)
+		return file
+	}
+	require.Equal(t, FileState{}, state())
+	u := open(t, gate, handle)
+	require.Equal(t, FileState{URL: FileURL(u)}, state())
+	past := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(filepath.Join(dir, handle, u[len(u)-26:]+gatePending), past, past))
+	began := time.Now().Add(-time.Second) // A file system may keep less than nanoseconds.
+	status, _ := fetch(t, gate, http.MethodGet, u)
+	require.Equal(t, 200, status)
+	fetched := state()
+	require.Equal(t, FileURL(u), fetched.URL)
+	require.WithinRange(t, fetched.Fetched, began, time.Now().Add(time.Second))
+	_, _ = fetch(t, gate, http.MethodGet, u)
+	_, err := gate.Revoke(t.Context(), u)
+	require.NoError(t, err)
+	require.Equal(t, fetched, state(), "only the first byte counts")
+	_, err = gate.Open(t.Context(), handle)
+	require.ErrorContains(t, err, "was fetched at "+fetched.Fetched.UTC().Format(time.RFC3339))
+	for _, h := range []string{"", "x", "../x", strings.Replace(handle, "gold", "cold", 1)} {
+		_, err := gate.State(t.Context(), h)
+		require.ErrorIs(t, err, batch.ErrNotFound, "%q", h)
+	}
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", fetched, fetched, fetched), u[len(u)-26:])
 }
 
 func TestGateRefuses(t *testing.T) {

@@ -2,16 +2,20 @@ package centrapay_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -359,11 +363,15 @@ func TestHostedFile(t *testing.T) {
 	require.Equal(t, 1, r.Totals[batch.OutcomePaid].Count)
 }
 
-// a service that answers every read with one text.
+// says is a service that answers every call about a batch with one text.
 func says(t *testing.T, reply string, o centrapay.ProviderConfig) *centrapay.Provider {
 	t.Helper()
 	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(reply)), Request: r}, nil
+		text := reply
+		if strings.HasPrefix(r.URL.Path, "/api/accounts/") {
+			text = `{"id":"A","test":true}`
+		}
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 	})
 	o.AccountID, o.Currency = "A", "NZD"
 	return newProvider(t, centrapay.Config{APIKey: "key", Middleware: func(http.RoundTripper) http.RoundTripper { return transport }}, o)
@@ -494,26 +502,330 @@ func TestReportAgainstSimulator(t *testing.T) {
 // TestPollHoldsTheBatchAgainstTheDraft: an id that leads elsewhere is noticed.
 func TestPollHoldsTheBatchAgainstTheDraft(t *testing.T) {
 	const reply = `{"id":"B1","status":"complete","type":"farmlands-external-asset","url":"https://b.test/canary-path-of-file","test":true,"count":"1","errorCount":"0"}`
-	b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Load, Extra: map[string]string{"url": "https://b.test/canary-path-of-file"}}}
-	p := says(t, reply, centrapay.ProviderConfig{})
-	read, err := p.Poll(t.Context(), b)
-	require.NoError(t, err)
-	require.Equal(t, batch.StateDone, read.State)
-	for name, other := range map[string]string{
-		"type": strings.Replace(reply, "farmlands", "f", 1), "url": strings.Replace(reply, "canary", "canary2", 1), "test": strings.Replace(reply, `"test":true`, `"test":false`, 1),
-	} {
-		read, err := says(t, other, centrapay.ProviderConfig{}).Poll(t.Context(), b)
-		require.ErrorIs(t, err, batch.ErrConflict, name)
-		require.NotContains(t, err.Error(), "canary")
-		require.Equal(t, b, read)
+	b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Load,
+		Items: []batch.Item{{Reference: "a"}}, Extra: map[string]string{"url": "https://b.test/canary-path-of-file"}}}
+	sum := sha256.Sum256([]byte(b.Draft.Extra["url"]))
+	kept := b.Clone() // as a journal has it
+	kept.Draft.Extra["url"] = "sha256:" + hex.EncodeToString(sum[:])
+	change := func(from, to string) string {
+		require.Contains(t, reply, from)
+		return strings.Replace(reply, from, to, 1)
 	}
+	for name, c := range map[string]struct {
+		reply          string
+		known, unclear batch.Kind // in StatePending, and in StateUnknown, where the reply is the proof
+	}{
+		"the batch":                {reply, "", ""},
+		"another type":             {change("farmlands", "f"), batch.ErrConflict, batch.ErrConflict},
+		"another url":              {change("canary", "canary2"), batch.ErrConflict, batch.ErrConflict},
+		"another test flag":        {change(`"test":true`, `"test":false`), batch.ErrConflict, batch.ErrConflict},
+		"more records":             {change(`"count":"1"`, `"count":"2"`), "", batch.ErrConflict},
+		"fewer records":            {change(`"count":"1"`, `"count":"0"`), "", batch.ErrConflict},
+		"errors are not counted":   {change(`"count":"1","errorCount":"0"`, `"count":"0","errorCount":"1"`), "", ""},
+		"records so far":           {strings.Replace(change(`"count":"1"`, `"count":"0"`), "complete", "chunked", 1), "", ""},
+		"no url":                   {change(`"url":"https://b.test/canary-path-of-file",`, ""), "", batch.ErrProtocol},
+		"a url of null":            {change(`"https://b.test/canary-path-of-file"`, "null"), "", batch.ErrProtocol},
+		"no type":                  {change(`"type":"farmlands-external-asset",`, ""), "", batch.ErrProtocol},
+		"no test flag":             {change(`"test":true,`, ""), "", ""},
+		"no count":                 {change(`"count":"1",`, ""), "", ""},
+		"another id":               {change("B1", "B2"), batch.ErrProtocol, batch.ErrProtocol},
+		"a word that is not known": {change("complete", "paused"), "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // Reads are repeated.
+				p := says(t, c.reply, centrapay.ProviderConfig{})
+				for _, b := range []batch.Batch{b, kept} {
+					for state, want := range map[batch.State]batch.Kind{batch.StatePending: c.known, batch.StateUnknown: c.unclear} {
+						b.State = state
+						read, err := p.Poll(t.Context(), b)
+						require.Equal(t, want, batch.KindOf(err), "%q: %v", state, err)
+						if err != nil {
+							require.NotContains(t, err.Error(), "canary")
+							require.Equal(t, b, read)
+						}
+					}
+				}
+			})
+		})
+	}
+	p := says(t, reply, centrapay.ProviderConfig{})
 	b.ID, b.State = "", batch.StateUnknown
-	_, err = p.Poll(t.Context(), b)
+	_, err := p.Poll(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrUnsupported)
 	_, err = p.Report(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrUnsupported)
 	_, err = batch.Reconcile(t.Context(), p, b)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
+}
+
+// TestGateProvesTheBatch: behind a gate, a batch whose Submit was unclear is
+// believed only if its URL is the one that the gate has opened.
+func TestGateProvesTheBatch(t *testing.T) {
+	server := newServer(t, nil)
+	o := server.ProviderConfig()
+	o.Upload, o.Gate = nil, newGate(t)
+	p := newProvider(t, server.Config(), o)
+	submit := func() batch.Batch {
+		b, err := p.Create(t.Context(), newDraft(1))
+		require.NoError(t, err)
+		b, err = p.Submit(t.Context(), b)
+		require.NoError(t, err)
+		return b
+	}
+	mine, other := submit(), submit()
+	mine.State = batch.StateUnknown
+	read, err := p.Poll(t.Context(), mine)
+	require.NoError(t, err)
+	require.Equal(t, batch.StatePending, read.State)
+	mine.ID = other.ID
+	read, err = p.Poll(t.Context(), mine)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, mine, read)
+
+	o.Gate = brokenGate{Gate: o.Gate, state: errors.New("disk: https://files.test/canary-in-the-path")}
+	_, err = newProvider(t, server.Config(), o).Poll(t.Context(), mine)
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.NotContains(t, err.Error(), "canary")
+}
+
+// TestGateAnswersForABatchWithoutID is the contract with batch.Reconcile: not
+// fetched is a draft so far, and fetched is known for good.
+func TestGateAnswersForABatchWithoutID(t *testing.T) {
+	server := newServer(t, nil)
+	o := server.ProviderConfig()
+	gate := newGate(t)
+	o.Upload, o.Gate = nil, gate
+	p := newProvider(t, server.Config(), o)
+	require.True(t, p.Info().PollsWithoutID)
+	require.False(t, newProvider(t, server.Config(), server.ProviderConfig()).Info().PollsWithoutID)
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	b.State = batch.StateUnknown
+	read, err := batch.Reconcile(t.Context(), p, b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDraft, read.State)
+
+	server.Break(simkit.LostAfter)
+	after, err := p.Submit(t.Context(), read)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	require.Regexp(t, `^fetched at 2\d{3}-`, after.Native)
+	require.ErrorContains(t, err, after.Native)
+	for range 2 {
+		again, err := p.Poll(t.Context(), after)
+		var e *batch.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, []any{batch.ErrAmbiguous, "SERVED"}, []any{e.Kind, e.Code})
+		require.ErrorContains(t, err, after.Native)
+		require.Equal(t, []any{batch.StateUnknown, after.Native, ""}, []any{again.State, again.Native, again.ID})
+	}
+	submits := server.Log.Count("CreateBatch")
+	_, err = p.Submit(t.Context(), b2draft(after))
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, after.Native)
+	require.Equal(t, submits, server.Log.Count("CreateBatch"))
+
+	lost := after.Clone()
+	lost.Draft.Extra["file"] = strings.Replace(lost.Draft.Extra["file"], "load-", "lost-", 1)
+	_, err = p.Poll(t.Context(), lost)
+	require.ErrorIs(t, err, batch.ErrNotFound, "a gate that has lost the file knows nothing")
+	_, err = batch.Reconcile(t.Context(), p, lost)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+}
+
+func b2draft(b batch.Batch) batch.Batch {
+	b.State = batch.StateDraft
+	return b
+}
+
+// TestNoIDIsLost takes the id from every reply that has one, whatever else is
+// wrong with it, and goes on with it.
+func TestNoIDIsLost(t *testing.T) {
+	drop := func(field string) func(string) string {
+		return func(body string) string {
+			return regexp.MustCompile(`"`+field+`":("[^"]*"|\[\]|true|false),?`).ReplaceAllString(body, "")
+		}
+	}
+	set := func(field, value string) func(string) string {
+		return func(body string) string {
+			return regexp.MustCompile(`"`+field+`":("[^"]*"|\[\]|true|false)`).ReplaceAllString(body, `"`+field+`":`+value)
+		}
+	}
+	for name, c := range map[string]struct {
+		alter func(string) string
+		want  batch.Kind
+	}{
+		"no test flag":        {drop("test"), ""},
+		"a test flag of null": {set("test", "null"), ""},
+		"no type":             {drop("type"), ""},
+		"no url":              {drop("url"), ""},
+		"a url of a number":   {set("url", "7"), ""},
+		"no status":           {drop("status"), ""},
+		"no counts":           {func(s string) string { return drop("count")(drop("errorCount")(s)) }, ""},
+		"errors of null":      {set("errors", "null"), ""},
+		"errors of an object": {set("errors", "{}"), ""},
+		"another type":        {set("type", `"ticketek-ticket"`), batch.ErrAmbiguous},
+		"another test flag":   {set("test", "false"), batch.ErrAmbiguous},
+		"cut off":             {func(s string) string { return s[:len(s)-3] }, batch.ErrAmbiguous},
+		"something behind":    {func(s string) string { return s + "x" }, batch.ErrAmbiguous},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t, nil)
+			p := newProvider(t, server.Config(), server.ProviderConfig())
+			b, err := p.Create(t.Context(), newDraft(2))
+			require.NoError(t, err)
+			server.Inject(simkit.Fault{Op: "CreateBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+				r.Body = []byte(c.alter(string(r.Body)))
+				return r
+			}})
+			after, err := p.Submit(t.Context(), b)
+			require.Equal(t, c.want, batch.KindOf(err), "%v", err)
+			require.NotEmpty(t, after.ID)
+			state := batch.StatePending
+			if err != nil {
+				state = batch.StateUnknown
+				require.ErrorContains(t, err, after.ID)
+			}
+			require.Equal(t, state, after.State)
+			server.FinishAll()
+			after, err = batch.Reconcile(t.Context(), p, after)
+			require.NoError(t, err)
+			r, err := p.Report(t.Context(), after)
+			require.NoError(t, err)
+			require.Equal(t, 2, r.Totals[batch.OutcomePaid].Count)
+		})
+	}
+}
+
+// TestWrongKey: a wrong key fails at a read, in whatever words, and nothing is
+// sent; a key that may not read accounts loads records all the same.
+func TestWrongKey(t *testing.T) {
+	server := newServer(t, &centrapaytest.Options{})
+	config := server.Config()
+	config.APIKey = "another-key"
+	p := newProvider(t, config, server.ProviderConfig())
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	for name, reply := range map[string]simkit.Reply{
+		"the service's words": {},
+		"a page":              {Status: 401, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")},
+		"other words":         simkit.JSON(401, `{"statusCode":401,"message":"Invalid API key"}`),
+		"a firewall":          {Status: 403, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")},
+	} {
+		if reply.Status != 0 {
+			server.Inject(simkit.Fault{Op: "GetAccount", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+		}
+		after, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrAuth, name)
+		require.Equal(t, b, after)
+	}
+	require.Zero(t, server.Log.Count("CreateBatch"))
+
+	server = newServer(t, &centrapaytest.Options{AccountUnreadable: true})
+	p = newProvider(t, server.Config(), server.ProviderConfig())
+	b, err = p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	_, err = p.Submit(t.Context(), b)
+	require.NoError(t, err)
+}
+
+// TestTwoAccounts: an account sees only its own batches, and the ledger tells
+// whose records were loaded.
+func TestTwoAccounts(t *testing.T) {
+	server := newServer(t, nil)
+	config := server.NewAccount("other")
+	o := server.ProviderConfig()
+	o.AccountID = "other"
+	p, other := newProvider(t, server.Config(), server.ProviderConfig()), newProvider(t, config, o)
+	require.NotEqual(t, p.Info().Account, other.Info().Account)
+	load := func(p *centrapay.Provider) batch.Batch {
+		b, err := p.Create(t.Context(), newDraft(1))
+		require.NoError(t, err)
+		b, err = p.Submit(t.Context(), b)
+		require.NoError(t, err)
+		return b
+	}
+	mine := load(p)
+	load(other)
+	_, err := other.Poll(t.Context(), mine)
+	require.ErrorIs(t, err, batch.ErrNotFound)
+	server.FinishAll()
+	payers := map[string]int{}
+	for _, e := range server.Ledger.Effects() {
+		payers[e.Payer]++
+	}
+	require.Equal(t, map[string]int{"account C4QnjXvj8At6SMsEN4LRi9": 1, "account other": 1}, payers)
+
+	foreign := newProvider(t, server.Config(), o) // Another account than the key's.
+	b, err := foreign.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	after, err := foreign.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrAuth)
+	require.Equal(t, batch.StateDraft, after.State)
+}
+
+// Whatever a configuration decides about money is in Info, and a journal keeps
+// it: every field is in the account, in the terms, or here with the reason why
+// it is harmless.
+func TestWhatTheConfigurationDecides(t *testing.T) {
+	harmless := map[string]string{
+		"APIKey":            "belongs to the account that is named beside it",
+		"RequestsPerMinute": "how fast requests travel",
+		"HTTPClient":        "how requests travel",
+		"Middleware":        "how requests travel",
+		"Logger":            "what is logged",
+		"Record":            "the file that it wrote is named in the batch",
+		"ItemExtra":         "what Record reads of an item: as Record",
+		"Upload":            "where the file is: its URL is in the batch",
+		"Gate":              "where the file is: its handle is in the batch",
+		"ErrorIndex":        "how errors are matched to items, not what is loaded",
+	}
+	values := map[string]any{
+		"APIKey": "other", "Live": true, "RequestsPerMinute": 7, "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
+		"AccountID": "B", "Currency": "AUD", "Account": "other", "Type": centrapay.TypeTicketekTicket,
+		"Record":    func(batch.Item) (centrapay.Record, error) { return centrapay.TicketekTicket{}, nil },
+		"ItemExtra": []string{"product"}, "Upload": func(context.Context, string, io.Reader) (string, error) { return "", nil },
+		"Gate": newGate(t), "ErrorIndex": centrapay.ErrorIndexFrom1,
+	}
+	info := func(field string) batch.Info {
+		c, o := centrapay.Config{APIKey: "key"}, centrapay.ProviderConfig{AccountID: "A", Currency: "NZD"}
+		if field == "Type" {
+			o.Record = values["Record"].(func(batch.Item) (centrapay.Record, error))
+		}
+		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
+			if f := v.FieldByName(field); f.IsValid() {
+				f.Set(reflect.ValueOf(values[field]))
+			}
+		}
+		return newProvider(t, c, o).Info()
+	}
+	plain := info("")
+	require.Equal(t, "sandbox/A", plain.Account)
+	require.Equal(t, map[string]string{"account": "A", "type": "farmlands-external-asset", "live": "false", "currency": "NZD"}, plain.Terms)
+	for _, v := range []any{centrapay.Config{}, centrapay.ProviderConfig{}} {
+		for n := range reflect.TypeOf(v).NumField() {
+			field := reflect.TypeOf(v).Field(n).Name
+			require.Contains(t, values, field, "a new field: say here what it decides")
+			changed := info(field)
+			kept := changed.Account != plain.Account || !maps.Equal(changed.Terms, plain.Terms)
+			require.NotEqual(t, kept, harmless[field] != "", field)
+		}
+	}
+}
+
+func TestAccountHasOneName(t *testing.T) {
+	account := func(baseURL, name string, live bool) string {
+		return newProvider(t, centrapay.Config{APIKey: "k", BaseURL: baseURL, Live: live}, centrapay.ProviderConfig{AccountID: "A", Currency: "NZD", Account: name}).Info().Account
+	}
+	for _, url := range []string{"", centrapay.Service, "https://service.centrapay.com:443", "HTTPS://Service.Centrapay.Com/", "https://service.centrapay.com./"} {
+		require.Equal(t, "sandbox/A", account(url, "", false), url)
+		require.Equal(t, "production/A", account(url, "", true), url)
+	}
+	for _, url := range []string{"https://pay.test/x", "https://PAY.test:443/x/", "https://pay.test./x"} {
+		require.Equal(t, "pay.test/x/sandbox/A", account(url, "", false), url)
+	}
+	require.Equal(t, "loyalty", account("", "loyalty", false))
+	require.Equal(t, "loyalty", account("https://pay.test", "loyalty", true))
 }
 
 // TestAmbiguousCreate: without a gate, the error holds all that a person needs
@@ -649,7 +961,14 @@ func TestGate(t *testing.T) {
 // brokenGate fails where it is told to.
 type brokenGate struct {
 	centrapay.Gate
-	open, revoke error
+	open, revoke, state error
+}
+
+func (g brokenGate) State(ctx context.Context, handle string) (centrapay.FileState, error) {
+	if g.state != nil {
+		return centrapay.FileState{}, g.state
+	}
+	return g.Gate.State(ctx, handle)
 }
 
 func (g brokenGate) Open(ctx context.Context, handle string) (string, error) {
@@ -669,7 +988,7 @@ func TestBrokenGate(t *testing.T) {
 	require.NoError(t, err)
 	disk := errors.New("disk: https://files.test/canary-in-the-path")
 
-	o.Gate = brokenGate{o.Gate, disk, nil}
+	o.Gate = brokenGate{Gate: o.Gate, open: disk}
 	after, err := newProvider(t, server.Config(), o).Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrUnavailable)
 	require.ErrorIs(t, err, disk)
@@ -677,7 +996,7 @@ func TestBrokenGate(t *testing.T) {
 	require.Equal(t, batch.StateDraft, after.State)
 	require.Zero(t, server.Log.Count("CreateBatch"))
 
-	o.Gate = brokenGate{o.Gate.(brokenGate).Gate, nil, disk}
+	o.Gate = brokenGate{Gate: o.Gate.(brokenGate).Gate, revoke: disk}
 	server.Break(simkit.LostBefore)
 	after, err = newProvider(t, server.Config(), o).Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrAmbiguous, "what cannot be revoked stays in doubt")
