@@ -84,16 +84,6 @@ func New(c Config) (*Client, error) {
 	return &Client{client}, nil
 }
 
-// environment names where the client collects: "production", or the host and
-// path of a simulator.
-func (c *Client) environment() string {
-	if production, err := rest.Canonical(Production); err == nil && c.rest.BaseURL() == production {
-		return "production"
-	}
-	_, place, _ := strings.Cut(c.rest.BaseURL(), "://")
-	return place
-}
-
 // CloseIdleConnections closes the connections that no call is using.
 func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
 

@@ -73,19 +73,33 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	}
 	return &Provider{client: c, config: o, info: batch.Info{
 		Name:          name,
-		Account:       cmp.Or(o.Account, c.environment()),
+		Account:       cmp.Or(o.Account, environment(c)),
 		Direction:     batch.Collect,
 		Interval:      5 * time.Minute,
 		Currency:      o.Currency,
 		NoRepeat:      true, // Nothing says that SnapBill refuses the second of two.
 		ItemsOptional: true,
 		Extra:         []string{"batch_id"},
-		Terms:         map[string]string{"payment method": o.PaymentMethod, "currency": o.Currency, "batch type": o.BatchType},
+		Terms:         map[string]string{"payment_method": o.PaymentMethod, "currency": o.Currency, "batch_type": o.BatchType},
 	}}, nil
 }
 
+// environment names where c collects: "production", or another host.
+func environment(c *Client) string {
+	base := c.rest.BaseURL()
+	if base == Production {
+		return "production"
+	}
+	_, host, _ := strings.Cut(base, "://")
+	return host
+}
+
 // Info returns the facts about this provider.
-func (p *Provider) Info() batch.Info { return p.info }
+func (p *Provider) Info() batch.Info {
+	info := p.info
+	info.Terms = maps.Clone(info.Terms)
+	return info
+}
 
 // faults lists what SnapBill could not accept.
 func (p *Provider) faults(d batch.Draft) []batch.FieldError {
@@ -350,10 +364,16 @@ func (p *Provider) facts(d batch.Draft, at *Batch) (differ, unsaid []batch.Field
 	fact("payment method", p.config.PaymentMethod, string(at.PaymentMethod.Value.Code))
 	fact("currency", p.config.Currency, string(at.Currency.Value.Code))
 	fact("type", p.config.BatchType, string(at.Options["type"]))
-	if strings.Trim(p.config.Account, "0123456789") == "" {
-		fact("account", p.config.Account, at.account())
-	}
+	fact("account", p.accountNumber(), at.account())
 	return differ, unsaid
+}
+
+// accountNumber is ProviderConfig.Account if that is a number.
+func (p *Provider) accountNumber() string {
+	if strings.Trim(p.config.Account, "0123456789") == "" {
+		return p.config.Account
+	}
+	return ""
 }
 
 // compare holds a batch at the service against the draft. A difference is
@@ -442,6 +462,9 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 				return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err,
 					Message: fmt.Sprintf("this call was refused, and the batch is %s at the service: another call has submitted or deleted it", read.State)}
 			}
+		}
+		if kind == batch.ErrAuth { // Without the status 401, which could invite a repeat.
+			err = &batch.Error{Kind: kind, Provider: name, Op: op, Message: "the login was good for reading, and refused for submitting", Err: err}
 		}
 	}
 	return b, err
@@ -768,6 +791,9 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return b, err
 	}
 	at, err := p.client.readBatch(ctx, b.ID)
+	if number := p.accountNumber(); err == nil && number != "" && at.account() != number {
+		return b, conflict(op, fmt.Sprintf("the batch is of account %q, not %s", at.account(), number), nil)
+	}
 	if err == nil && (at.State == BatchReady || at.State == BatchBuild) {
 		at, err = p.setState(ctx, b.ID, BatchDead)
 		if errors.Is(err, batch.ErrAmbiguous) {

@@ -5,6 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,6 +225,66 @@ func TestRow103SubmittedBySomebodyElse(t *testing.T) {
 			require.Equal(t, "submit", after.Native)
 			require.Zero(t, server.Log.Count("UpdateBatch"), "nothing is sent")
 		})
+	}
+}
+
+// A batch that another call submits or deletes between the check and the call is
+// not a draft, although this call has submitted nothing.
+func TestSubmittedBetweenTheCheckAndTheCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		o     snapbilltest.Options
+		act   func(*snapbilltest.Server, int64)
+		kind  batch.Kind
+		state batch.State
+		text  string
+	}{
+		"it is submitted":                      {act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrConflict, state: batch.StatePending, text: "the batch is submit at the service"},
+		"it is submitted, refused in the body": {o: snapbilltest.Options{RefusesInBody: true}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrConflict, state: batch.StatePending, text: "the batch is submit at the service"},
+		"it is at the bank":                    {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.Advance(id) }, kind: batch.ErrConflict, state: batch.StatePending, text: "the batch is submitted at the service"},
+		"it has failed":                        {act: func(s *snapbilltest.Server, id int64) { s.Fail(id) }, kind: batch.ErrConflict, state: batch.StateFailed, text: "the batch is error at the service"},
+		"a word that is not known":             {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.SayState("queued") }, kind: batch.ErrConflict, state: batch.StateUnknown, text: "the batch is queued at the service"},
+		"it is refused for another reason":     {act: func(s *snapbilltest.Server, _ int64) { s.Break(simkit.Refused) }, kind: batch.ErrInvalid, state: batch.StateDraft, text: "Batch is still being built"},
+		"and the read fails": {act: func(s *snapbilltest.Server, _ int64) {
+			s.Break(simkit.Refused)
+			s.Inject(simkit.Fault{Op: "GetBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(404, `{"code":404,"type":"error","message":"x"}`)})
+		}, kind: batch.ErrInvalid, state: batch.StateDraft, text: "Batch is still being built"},
+		"the service ignores a second submit": {o: snapbilltest.Options{Resubmit: snapbilltest.ResubmitIgnored}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, state: batch.StatePending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, p := start(t, c.o, snapbill.ProviderConfig{})
+			b := create(t, p, dueDraft(server, 2))
+			server.Inject(simkit.Fault{Op: "GetBatch", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+				c.act(server, number(t, b))
+				return r
+			}})
+			after, err := p.Submit(t.Context(), b)
+			require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+			require.Equal(t, c.state, after.State)
+			require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+			if err != nil {
+				require.ErrorContains(t, err, c.text)
+			}
+		})
+	}
+}
+
+// Run sends one submit, whatever the service, or anything before it, answers.
+func TestNoReplyToASubmitInvitesAnother(t *testing.T) {
+	words := func(code int) string {
+		return fmt.Sprintf(`{"code":%d,"type":"error","status":"error","message":"No"}`, code)
+	}
+	for _, status := range []int{200, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 422, 423, 425, 429, 500, 501, 502, 503, 504, 505} {
+		for _, body := range []string{words(status), words(401), words(503), `<html>`, ``} {
+			bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+				p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+				require.NoError(t, err)
+				server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.BeforeApply, Act: simkit.Answer,
+					Reply: simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {"1"}}, Body: []byte(body)}})
+				_, err = batch.Run(t.Context(), p, dueDraft(server, 1), nil)
+				require.Error(t, err)
+				require.Equal(t, 1, server.Log.Count("UpdateBatch"), "%d %s: %v", status, body, err)
+			})
+		}
 	}
 }
 
@@ -809,4 +873,505 @@ func TestACreateThatIsUnclear(t *testing.T) {
 	_, err = batch.Resume(ctx, p, d.Reference, o)
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{d.Items[0].Account: 1}, server.Accepted())
+}
+
+// wire makes the service answer about a batch and its payments what a test says.
+type wire struct {
+	batch    map[string]any
+	payments []map[string]any
+}
+
+func newWire(d batch.Draft, state string) *wire {
+	w := &wire{batch: map[string]any{"id": 1500, "xid": "Clw:Xc", "state": state, "action_date": snapbill.DateOf(d.Date), "payment_method": map[string]any{"code": "netcash"},
+		"currency": map[string]any{"code": "ZAR"}, "account": map[string]any{"id": 10608}}}
+	for n, item := range d.Items {
+		w.payments = append(w.payments, payment(n, item.Account, item.Amount.Minor, "paid"))
+	}
+	w.sum()
+	return w
+}
+
+func payment(n int, number string, cents int64, state string) map[string]any {
+	return map[string]any{"id": 932850 + n, "state": state, "amount_cents": cents, "client": map[string]any{"id": 158958 + n, "number": number},
+		"batch": map[string]any{"id": 1500}, "currency": map[string]any{"code": "ZAR"}}
+}
+
+// sum fills the totals from the payments.
+func (w *wire) sum() {
+	counts, cents := map[string]any{"total": len(w.payments), "pending": 0, "paid": 0}, map[string]any{"total": int64(0), "pending": int64(0), "paid": int64(0)}
+	for _, p := range w.payments {
+		if state, ok := p["state"].(string); ok && counts[state] != nil {
+			counts[state] = counts[state].(int) + 1
+			cents[state] = cents[state].(int64) + p["amount_cents"].(int64)
+		}
+		cents["total"] = cents["total"].(int64) + p["amount_cents"].(int64)
+	}
+	w.batch["totals"], w.batch["amounts_cents"] = counts, cents
+}
+
+// play answers every read with what w is.
+func (w *wire) play(t *testing.T, server *snapbilltest.Server) {
+	t.Helper()
+	server.Heal()
+	list := w.payments
+	if list == nil {
+		list = []map[string]any{}
+	}
+	for op, reply := range map[string]any{
+		"GetBatch":     map[string]any{"code": 200, "type": "item", "class": "batch", "batch": w.batch},
+		"ListBatches":  map[string]any{"code": 200, "type": "list", "class": "batch", "page": 1, "numpages": 1, "list": []any{w.batch}},
+		"ListPayments": map[string]any{"code": 200, "type": "list", "class": "payment", "page": 1, "numpages": 1, "list": list},
+	} {
+		body, err := json.Marshal(reply)
+		require.NoError(t, err)
+		server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, string(body))})
+	}
+}
+
+// Law 13: a batch that the service shows with another date, payment method,
+// currency, type or account than the draft is another batch. While it is not
+// known whether it was submitted, it must show all of that, and our payments.
+func TestABatchThatIsAnotherOne(t *testing.T) {
+	numbered := numbered(1, 2)
+	type change = func(*wire)
+	in := func(object string, field string, value any) change {
+		return func(w *wire) { w.batch[object].(map[string]any)[field] = value }
+	}
+	without := func(field string) change { return func(w *wire) { delete(w.batch, field) } }
+	for name, c := range map[string]struct {
+		change       change
+		draft        func(*batch.Draft)
+		known, doubt batch.Kind // of Poll of a batch that is pending, and in StateUnknown
+		want         string
+		submitted    string // the state in doubt, if it is not "submitted"
+	}{
+		"it is the one":                            {change: func(*wire) {}},
+		"last month's":                             {change: func(w *wire) { w.batch["action_date"] = "2000-01-01" }, known: batch.ErrConflict, doubt: batch.ErrConflict, want: `date: is "2000-01-01" at the service`},
+		"another payment method":                   {change: in("payment_method", "code", "other"), known: batch.ErrConflict, doubt: batch.ErrConflict, want: `payment method: is "other" at the service`},
+		"another currency":                         {change: in("currency", "code", "USD"), known: batch.ErrConflict, doubt: batch.ErrConflict, want: `currency: is "USD" at the service`},
+		"another account":                          {change: in("account", "id", 999), known: batch.ErrConflict, doubt: batch.ErrConflict, want: `account: is "999" at the service, and "10608" here`},
+		"a date that is not a day":                 {change: func(w *wire) { w.batch["action_date"] = "2100-01-01T00:00:00Z" }, known: batch.ErrConflict, doubt: batch.ErrConflict, want: `date: is "2100-01-01T00:00:00Z"`},
+		"it shows no date":                         {change: without("action_date"), doubt: batch.ErrProtocol, want: `date: is "" at the service`},
+		"it shows no method":                       {change: without("payment_method"), doubt: batch.ErrProtocol, want: `payment method: is "" at the service`},
+		"it shows no currency":                     {change: without("currency"), doubt: batch.ErrProtocol, want: `currency: is "" at the service`},
+		"it shows no account":                      {change: without("account"), doubt: batch.ErrProtocol, want: `account: is "" at the service`},
+		"a client is missing":                      {change: func(w *wire) { w.payments = w.payments[1:] }, doubt: batch.ErrConflict, want: `item 0 ("0001/0"): payment: client "0001/0" is not in the batch at the service`},
+		"another amount":                           {change: func(w *wire) { w.payments[1]["amount_cents"] = 1 }, doubt: batch.ErrConflict, want: `item 1 ("0001/1"): amount: is 0.01 ZAR at the service, and 50.01 ZAR here`},
+		"a client is added":                        {change: func(w *wire) { w.payments = append(w.payments, payment(9, "stranger", 1, "pending")) }},
+		"a row cannot be read":                     {change: func(w *wire) { w.payments[1]["amount_cents"] = nil }},
+		"a row is of no client":                    {change: func(w *wire) { delete(w.payments[1], "client") }},
+		"another amount, and a row cannot be read": {change: func(w *wire) { w.payments[1]["amount_cents"] = 1; w.payments[0]["state"] = nil }, doubt: batch.ErrConflict, want: "item 1"},
+		"it has failed, and is last month's":       {change: func(w *wire) { w.batch["action_date"] = "2000-01-01" }, submitted: "error", known: batch.ErrConflict, doubt: batch.ErrConflict, want: "date"},
+		"it has failed, without a client":          {change: func(w *wire) { w.payments = w.payments[1:] }, submitted: "error", doubt: batch.ErrConflict, want: "item 0"},
+		"it is ready, of other clients":            {change: func(w *wire) { w.payments = nil }, submitted: "ready", known: batch.ErrProtocol}, // Submit compares them.
+		"the draft has lost its date":              {change: func(*wire) {}, draft: func(d *batch.Draft) { d.Date = time.Time{} }, doubt: batch.ErrInvalid, want: "date: is required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{Account: "10608"})
+			w := newWire(numbered, "submitted")
+			if c.submitted != "" {
+				w.batch["state"] = c.submitted
+			}
+			c.change(w)
+			w.play(t, server)
+			d := numbered.Clone()
+			if c.draft != nil {
+				c.draft(&d)
+			}
+			for state, kind := range map[batch.State]batch.Kind{batch.StatePending: c.known, batch.StateUnknown: c.doubt} {
+				b := batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: state, Native: "before"}
+				check := func(after batch.Batch, err error) {
+					t.Helper()
+					require.Equal(t, kind, batch.KindOf(err), "in state %q: %v", state, err)
+					if kind == "" {
+						require.NotEqual(t, batch.StateUnknown, after.State)
+						return
+					}
+					require.Equal(t, state, after.State, "what is not ours says nothing about ours")
+					require.Equal(t, "before", after.Native)
+					if c.want != "" {
+						require.ErrorContains(t, err, c.want)
+					}
+				}
+				check(p.Poll(t.Context(), b))
+				all, err := p.PollAll(t.Context(), []batch.Batch{b, b})
+				require.Len(t, all, 2)
+				check(all[0], err)
+			}
+			if c.known == batch.ErrConflict { // Not even in a batch that is over.
+				report, err := p.Report(t.Context(), batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: batch.StateDone})
+				require.ErrorIs(t, err, batch.ErrConflict)
+				require.ErrorContains(t, err, c.want)
+				for _, result := range report.Results {
+					require.NotEqual(t, batch.OutcomePaid, result.Outcome, "last month's payments are not this month's")
+				}
+			}
+		})
+	}
+}
+
+// Last month's batch is not adopted for this month's, which was never sent.
+func TestAdoptOfLastMonthsBatch(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	last := dueDraft(server, 2)
+	d := last.Clone() // The same clients and amounts every month.
+	d.Reference, d.Date = "this-month", last.Date.AddDate(0, 1, 0)
+	b, err := p.Submit(t.Context(), create(t, p, last))
+	require.NoError(t, err)
+	server.FinishAll()
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	_, err = batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "ada", Reason: "the newest in the web interface"}, o)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, fmt.Sprintf("date: is %q at the service, and %q here", snapbill.DateOf(last.Date), snapbill.DateOf(d.Date)))
+}
+
+// A batch that is adopted for a draft without items has those that it holds.
+func TestAdoptWithoutItems(t *testing.T) {
+	for _, state := range []string{"ready", "submitted"} {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		d := numbered(1, 2)
+		w := newWire(d, state)
+		w.play(t, server)
+		want := d.Items
+		d.Items = nil
+		b := batch.Batch{Provider: "snapbill", ID: "Clw:Xc", Draft: d, State: batch.StateUnknown}
+		after, err := p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, want, after.Draft.Items)
+		require.Equal(t, "1500", after.ID, "one name for a batch, or two references could have it")
+		require.Empty(t, b.Draft.Items, "the argument is not modified")
+		w.payments[0]["amount_cents"] = nil
+		w.play(t, server)
+		_, err = p.Poll(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol, "what cannot be read cannot be an item")
+	}
+}
+
+// A row that makes no sense leaves its item unknown, and a contradiction is said;
+// all the rest of a report stands.
+func TestReportsThatContradict(t *testing.T) {
+	d := numbered(1, 3)
+	paid := []batch.Outcome{batch.OutcomePaid, batch.OutcomePaid, batch.OutcomePaid}
+	first := func(o batch.Outcome) []batch.Outcome { return []batch.Outcome{o, batch.OutcomePaid, batch.OutcomePaid} }
+	set := func(field string, value any) func(*wire) { return func(w *wire) { w.payments[0][field] = value } }
+	add := func(p map[string]any) func(*wire) { return func(w *wire) { w.payments = append(w.payments, p) } }
+	total := func(of, bucket string, value any) func(*wire) {
+		return func(w *wire) { w.batch[of].(map[string]any)[bucket] = value }
+	}
+	for name, c := range map[string]struct {
+		change    func(*wire)
+		sum       bool // the totals agree with the change
+		want      []string
+		outcomes  []batch.Outcome
+		unmatched int
+	}{
+		"nothing":                      {change: func(*wire) {}, outcomes: paid},
+		"a text beside correct cents":  {change: set("amount", "fifty"), outcomes: paid},
+		"no depth, no reference":       {change: func(w *wire) { w.batch["depth"] = nil; w.payments[0]["reference"] = map[string]any{"a": 1} }, outcomes: paid},
+		"no currency of its own":       {change: set("currency", nil), outcomes: paid},
+		"an amount that is null":       {change: set("amount_cents", nil), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: payment 932850 has no amount_cents that is a whole number: ""`}},
+		"a state that is null":         {change: set("state", nil), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: payment 932850 has no state`}},
+		"another batch":                {change: set("batch", map[string]any{"id": 7}), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: a row came back that the filter batch_id excludes`}},
+		"no client":                    {change: set("client", nil), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "" cannot be used: payment 932850 has no client with a number`, `item 0 ("0001/0"): result: is missing`}},
+		"not an object":                {change: func(w *wire) { clear(w.payments[0]) }, outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "" cannot be used: a payment has no id`, `item 0`}},
+		"decimals that do not agree":   {change: set("amount", "50.01"), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: the amount is 50.01 in decimals, and 5000 cents`}},
+		"another amount":               {change: set("amount_cents", int64(5002)), sum: true, outcomes: nil, want: []string{`item 0 ("0001/0"): amount: is reported as 50.02 ZAR, but was sent as 50.00 ZAR`}},
+		"another currency":             {change: set("currency", map[string]any{"code": "USD"}), outcomes: nil, want: []string{`item 0 ("0001/0"): amount: is reported as 50.00 USD`}},
+		"a word that is not known":     {change: set("state", "queued"), sum: true, outcomes: first(batch.OutcomeUnknown), want: []string{`item 0 ("0001/0"): state: is "queued" at the service, a word that this version does not know`}},
+		"pending in a batch that ends": {change: set("state", "pending"), outcomes: first(batch.OutcomeUnknown), want: []string{"totals: the batch says 0 pending, and its payments 1", "totals: the batch says 3 paid, and its payments 2", "amounts_cents: the batch says 0 pending, and its payments 5000", "amounts_cents: the batch says 15003 paid, and its payments 10003", "item 0"}},
+		"a stranger":                   {change: add(payment(9, "stranger", 9900, "paid")), sum: true, outcomes: paid, unmatched: 1, want: []string{`payment: the service has client "stranger" with 99.00 ZAR, who is not in the draft`}},
+		"a client twice":               {change: add(payment(9, "0001/0", 5000, "bounce")), sum: true, outcomes: nil, unmatched: 1, want: []string{`item 0 ("0001/0"): result: is reported more than once`}},
+		"a client is missing":          {change: func(w *wire) { w.payments = w.payments[1:] }, sum: true, outcomes: first(batch.OutcomeUnknown), want: []string{`item 0 ("0001/0"): result: is missing`}},
+		"another number":               {change: total("totals", "total", 4), outcomes: paid, want: []string{"totals: the batch says 4 in total, and its payments 3"}},
+		"another sum":                  {change: total("amounts_cents", "total", "7"), outcomes: paid, want: []string{"amounts_cents: the batch says 7 in total, and its payments 15003"}},
+		"another number paid":          {change: total("totals", "paid", 2), outcomes: paid, want: []string{"totals: the batch says 2 paid, and its payments 3"}},
+		"totals that are not numbers":  {change: func(w *wire) { total("totals", "total", "x")(w); total("amounts_cents", "paid", nil)(w) }, outcomes: paid},
+		"amounts that do not agree":    {change: func(w *wire) { w.batch["amounts"] = map[string]any{"paid": "1.00", "total": "all"} }, outcomes: paid, want: []string{`amounts: the amount "paid" is 1.00 in decimals, and 15003 cents: they do not agree`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+			w := newWire(d, "ok")
+			c.change(w)
+			if c.sum {
+				w.sum()
+			}
+			w.play(t, server)
+			b := batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: batch.StatePending}
+			report, err := p.Report(t.Context(), b)
+			require.Equal(t, batch.StateDone, report.Batch.State)
+			var outcomes []batch.Outcome
+			for _, result := range report.Results {
+				outcomes = append(outcomes, result.Outcome)
+			}
+			if c.outcomes != nil {
+				require.Equal(t, c.outcomes, outcomes)
+			}
+			require.Equal(t, paid[1:], outcomes[1:], "the rest stands")
+			require.Len(t, report.Unmatched, c.unmatched)
+			if c.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, batch.ErrProtocol)
+			got := faultsOf(t, err)
+			require.Len(t, got, len(c.want), "%q", got)
+			for n, want := range c.want {
+				require.Contains(t, got[n], want)
+			}
+		})
+	}
+}
+
+// Payments that get their outcome while the report is read do not contradict the
+// totals.
+func TestTotalsThatMove(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	b, err := p.Submit(t.Context(), create(t, p, dueDraft(server, 3)))
+	require.NoError(t, err)
+	for range 2 {
+		server.Advance(number(t, b))
+	}
+	server.Inject(simkit.Fault{Op: "GetBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		server.Advance(number(t, b))
+		return r
+	}})
+	report, err := p.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, 1, report.Totals[batch.OutcomePaid].Count)
+}
+
+// A list that breaks off leaves what it has said.
+func TestAListThatBreaksOff(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := numbered(1, 2)
+	w := newWire(d, "ok")
+	w.play(t, server)
+	body, err := json.Marshal(map[string]any{"code": 200, "type": "list", "class": "payment", "page": 1, "numpages": 3, "list": w.payments[:1]})
+	require.NoError(t, err)
+	server.Inject(simkit.Fault{Op: "ListPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, string(body))})
+	server.Inject(simkit.Fault{Op: "ListPayments", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `{"code":200,"type":"list","class":"payment","page":2,"numpages":3,"list":[]}`)})
+	report, err := p.Report(t.Context(), batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: batch.StateDone})
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.ErrorContains(t, err, "holds nothing new")
+	require.Equal(t, batch.OutcomePaid, report.Results[0].Outcome)
+	require.Equal(t, batch.OutcomeUnknown, report.Results[1].Outcome)
+}
+
+// Without a journal, too, a batch that is named twice is submitted once, whether
+// it is named by its number or by its xid; and a Create that fails leaves a batch
+// that it has not made alone.
+func TestABatchThatIsNamedTwice(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, snapbill.ProviderConfig{})
+	d := newDraft(server)(2)
+	other := d.Clone()
+	other.Reference = "another"
+	id := d.Extra["batch_id"]
+	other.Extra["batch_id"] = string(snapbill.NewXID(10608, 1500))
+	first, second := create(t, p, d), create(t, p, other)
+	require.Equal(t, id, first.ID)
+	require.Equal(t, id, second.ID, "the same name, which a journal gives to one reference")
+	_, err := p.Submit(t.Context(), first)
+	require.NoError(t, err)
+	after, err := p.Submit(t.Context(), second)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, batch.StatePending, after.State)
+	require.Equal(t, "submit", after.Native)
+	after, err = p.Create(t.Context(), other)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, "the batch is submit at the service")
+	require.Empty(t, after.ID, "Create has not made it")
+	require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+
+	d = newDraft(server)(1)
+	d.Items[0].Amount.Minor++
+	after, err = p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Empty(t, after.ID, "what a colleague has made is not for us to delete")
+}
+
+// A login that sees several accounts can read another batch under the number of
+// the one that was named.
+func TestAnXIDOfAnotherAccount(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := numbered(1, 1)
+	w := newWire(d, "ready")
+	w.play(t, server)
+	mine := snapbill.NewXID(10608, 1500)
+	d.Extra = map[string]string{"batch_id": string(snapbill.NewXID(999, 1500))}
+	w.batch["xid"] = d.Extra["batch_id"]
+	w.play(t, server)
+	alter(server, "GetBatch", 2, func(map[string]any) {})
+	server.Inject(simkit.Fault{Op: "GetBatch", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer,
+		Reply: simkit.JSON(200, `{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"`+string(mine)+`","state":"ready"}}`)})
+	_, err := p.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, "use a login of one account")
+}
+
+// Whatever else a reply says, the batch that it names was made.
+func TestTheIDOfAReplyIsKept(t *testing.T) {
+	for body, kind := range map[string]batch.Kind{
+		`{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"Clw:Xc"}}`:                                batch.ErrConflict, // It is compared once it is read.
+		`{"code":200,"type":"item","class":"batch","batch":{"id":"1500","state":null,"action_date":{},"totals":"x"}}`:  batch.ErrProtocol,
+		`{"code":200,"type":"item","class":"batch","batch":{"xid":"Clw:Xc"}}`:                                          batch.ErrConflict,
+		`{"code":200,"type":"item","class":"batch","batch":{"id":null,"xid":"Clw:Xc"}}`:                                batch.ErrConflict,
+		`{"code":200,"type":"queued","class":"batch","batch":{"id":1500}}`:                                             batch.ErrAmbiguous,
+		`{"code":200,"type":"item","class":"task","batch":{"id":1500}}`:                                                batch.ErrAmbiguous,
+		`{"code":202.5,"type":"item","class":"batch","batch":{"id":1500}}`:                                             batch.ErrAmbiguous,
+		`{"code":500,"type":"item","class":"batch","batch":{"id":1500}}`:                                               batch.ErrAmbiguous,
+		`{"code":200,"type":"item","status":"queued","batch":{"id":1500}}`:                                             batch.ErrAmbiguous,
+		`{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"Clw:Xc","action_date":"2001-01-01"}}`:     batch.ErrProtocol,
+		`{"code":400,"type":"result","status":"error","message":"with a warning","class":"batch","batch":{"id":1500}}`: batch.ErrInvalid,
+	} {
+		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+		d := dueDraft(server, 1)
+		server.Inject(simkit.Fault{Op: "AddBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+		server.Bill(d.Items[0].Account, snapbill.DateOf(d.Date), 1) // So that it is not the draft.
+		b, err := p.Create(t.Context(), d)
+		require.Equal(t, kind, batch.KindOf(err), "%s: %v", body, err)
+		require.Equal(t, "1500", b.ID, body)
+	}
+}
+
+// An account has one name, however its URL is spelt and whichever login is used;
+// an operator's name outlives both.
+func TestAccounts(t *testing.T) {
+	account := func(login, url, name string) string {
+		return newProvider(t, snapbill.Config{Username: login, Password: "p", BaseURL: url}, snapbill.ProviderConfig{Account: name}).Info().Account
+	}
+	for _, url := range []string{snapbill.Production, "https://api.snapbill.com:443/v1", "https://API.SnapBill.com/v1/", "HTTPS://api.snapbill.com./v1"} {
+		require.Equal(t, "production", account("ada", url, ""))
+		require.Equal(t, "production", account("ben", url, ""), "a login that is renewed is not another payer")
+		require.Equal(t, "10608", account("ada", url, "10608"))
+	}
+	require.Equal(t, "snapbill.test/v1", account("ada", host+"/v1", ""))
+	require.Equal(t, "snapbill.test/v2", account("ada", host+"/v2", ""))
+	require.Equal(t, "localhost:8080/v1", account("ada", "http://127.0.0.1:8080/v1", ""))
+}
+
+// A login of another account than the one that was named submits nothing.
+func TestALoginOfAnotherAccount(t *testing.T) {
+	server := snapbilltest.New(nil)
+	t.Cleanup(server.Close)
+	server.Login("renewed", "another-password")
+	franchise := server.NewAccount(999)
+	franchise.Login("franchise", "a-third-password")
+	as := func(login, password, account string) *snapbill.Provider {
+		c := server.Config()
+		c.Username, c.Password = login, password
+		return newProvider(t, c, snapbill.ProviderConfig{Account: account})
+	}
+	mine, renewed, theirs := as("demo", server.Config().Password, "10608"), as("renewed", "another-password", "10608"), as("franchise", "a-third-password", "10608")
+	d := dueDraft(server, 2)
+	for _, item := range d.Items { // Their clients have the same numbers, and owe the same.
+		franchise.Bill(item.Account, snapbill.DateOf(d.Date), item.Amount.Minor)
+	}
+	b := create(t, mine, d)
+	require.Equal(t, int64(1500), franchise.NewBatch(snapbill.DateOf(d.Date)), "their batch has the same number")
+	_, err := theirs.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.ErrorContains(t, err, `account: is "999" at the service, and "10608" here`)
+	_, err = theirs.Create(t.Context(), d)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	_, err = theirs.Cancel(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Zero(t, server.Log.Count("UpdateBatch"))
+	require.Equal(t, mine.Info().Account, renewed.Info().Account)
+	b, err = renewed.Submit(t.Context(), b)
+	require.NoError(t, err)
+	server.FinishAll()
+	_, err = theirs.Poll(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	report, err := renewed.Report(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Totals[batch.OutcomePaid].Count)
+	require.Empty(t, franchise.Accepted())
+	for _, e := range server.Ledger.Effects() {
+		require.Equal(t, "account 10608", e.Payer)
+	}
+}
+
+// Whatever a configuration decides about money is in Info, and a journal keeps
+// it: every field is in the account, in the terms, or here with the reason why
+// it is harmless.
+func TestWhatTheConfigurationDecides(t *testing.T) {
+	harmless := map[string]string{
+		"Username":   "a login of the account: a renewed one is not another payer",
+		"Password":   "goes with the login",
+		"HTTPClient": "how requests travel",
+		"Middleware": "how requests travel",
+		"Logger":     "what is logged",
+		"SetState":   "which call submits, not what is submitted; it must be possible to correct it under the same reference",
+		"BuildFor":   "how long Create waits",
+	}
+	values := map[string]any{"Username": "other", "Password": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
+		"PaymentMethod": "other", "Currency": "USD", "BatchType": "NAEDO", "Account": "other", "SetState": true, "BuildFor": time.Hour}
+	info := func(field string) batch.Info {
+		c, o := snapbill.Config{Username: "user", Password: "pass", BaseURL: host}, snapbill.ProviderConfig{PaymentMethod: "netcash"}
+		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
+			if f := v.FieldByName(field); f.IsValid() {
+				f.Set(reflect.ValueOf(values[field]))
+			}
+		}
+		p, err := snapbill.NewProvider(newClient(t, c), o)
+		require.NoError(t, err)
+		return p.Info()
+	}
+	plain := info("")
+	for _, v := range []any{snapbill.Config{}, snapbill.ProviderConfig{}} {
+		for n := range reflect.TypeOf(v).NumField() {
+			field := reflect.TypeOf(v).Field(n).Name
+			require.Contains(t, values, field, "a new field: say here what it decides")
+			changed := info(field)
+			kept := changed.Account != plain.Account || !maps.Equal(changed.Terms, plain.Terms)
+			require.NotEqual(t, kept, harmless[field] != "", field)
+		}
+	}
+	require.Equal(t, map[string]string{"payment_method": "netcash", "currency": "ZAR", "batch_type": ""}, plain.Terms)
+	plain.Terms["currency"] = "USD"
+	require.Equal(t, "ZAR", info("").Terms["currency"])
+}
+
+// Submit checks again what Create has fixed: a handle whose JSON has lost
+// something is not sent.
+func TestAHandleThatHasLostSomething(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	b := create(t, p, dueDraft(server, 2))
+	before := server.Log.Count("")
+	for name, c := range map[string]struct {
+		lose func(*batch.Batch)
+		kind batch.Kind
+	}{
+		"its date":       {func(b *batch.Batch) { b.Draft.Date = time.Time{} }, batch.ErrInvalid},
+		"its ID":         {func(b *batch.Batch) { b.ID = "" }, batch.ErrInvalid},
+		"its reference":  {func(b *batch.Batch) { b.Draft.Reference = "" }, batch.ErrInvalid},
+		"its direction":  {func(b *batch.Batch) { b.Draft.Direction = "" }, batch.ErrInvalid},
+		"an amount":      {func(b *batch.Batch) { b.Draft.Items[0].Amount = batch.Money{} }, batch.ErrInvalid},
+		"an account":     {func(b *batch.Batch) { b.Draft.Items[0].Account = "" }, batch.ErrInvalid},
+		"all its items":  {func(b *batch.Batch) { b.Draft.Items = nil }, batch.ErrConflict},
+		"one of them":    {func(b *batch.Batch) { b.Draft.Items = b.Draft.Items[:1] }, batch.ErrConflict},
+		"a day of it":    {func(b *batch.Batch) { b.Draft.Date = b.Draft.Date.Add(-time.Hour) }, batch.ErrConflict},
+		"its time alone": {func(b *batch.Batch) { b.Draft.Date = b.Draft.Date.Add(23 * time.Hour) }, ""},
+	} {
+		lost := b.Clone()
+		c.lose(&lost)
+		if c.kind == "" {
+			continue
+		}
+		_, err := p.Submit(t.Context(), lost)
+		require.ErrorIs(t, err, c.kind, name)
+		if c.kind == batch.ErrInvalid {
+			require.Equal(t, before, server.Log.Count(""), "%s: nothing is sent", name)
+		} else {
+			before = server.Log.Count("")
+		}
+		require.Zero(t, server.Log.Count("UpdateBatch"), name)
+	}
+	b.Draft.Date = b.Draft.Date.Add(23 * time.Hour)
+	_, err := p.Submit(t.Context(), b)
+	require.NoError(t, err, "it is the same day")
 }
