@@ -171,8 +171,8 @@ func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
 	if made.ActionDate != "" {
 		w.compare("action_date", string(a.ActionDate), string(made.ActionDate))
 	}
-	if made.PaymentMethod.OK {
-		w.compare("payment_method_code", a.PaymentMethodCode, string(made.PaymentMethod.Value.Code))
+	if code := made.PaymentMethod.Value.Code; code != "" {
+		w.compare("payment_method_code", a.PaymentMethodCode, string(code))
 	}
 	return made, w.err(opAddBatch.Name)
 }
