@@ -5,8 +5,8 @@
 //	go run . -bucket s3://my-bucket?region=ap-southeast-2
 //
 // Without a bucket it uses a directory of its own and the embedded simulator.
-// With CENTRAPAY_API_KEY and CENTRAPAY_ACCOUNT_ID set it loads test data at
-// Centrapay, which must be able to reach the bucket.
+// With BATCHWAY_LIVE=1, CENTRAPAY_API_KEY and CENTRAPAY_ACCOUNT_ID it loads test
+// data at Centrapay, which must be able to reach the bucket.
 package main
 
 import (
@@ -32,6 +32,7 @@ import (
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
+	"github.com/batchway/batchway-go/examples/internal/sandbox"
 )
 
 func main() {
@@ -50,16 +51,22 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("the argument %q is not known", flags.Arg(0))
+	}
 
 	var config centrapay.Config
 	provide := centrapay.ProviderConfig{Currency: "NZD"}
 	watch := batch.WatchOptions{}
-	key, account := getenv("CENTRAPAY_API_KEY"), getenv("CENTRAPAY_ACCOUNT_ID")
+	key, account, live := getenv("CENTRAPAY_API_KEY"), getenv("CENTRAPAY_ACCOUNT_ID"), getenv(sandbox.Live)
 	switch {
-	case key != "" && account != "" && *bucketURL != "":
-		config.APIKey, provide.AccountID = key, account
-	case key != "" || account != "":
-		return errors.New("to load at Centrapay, set CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID and -bucket")
+	case live != "" && key != "" && account != "" && *bucketURL != "":
+		config.APIKey, config.BaseURL, provide.AccountID = key, centrapay.Service, account
+		if err := sandbox.Check(getenv, config.BaseURL, "service.centrapay.com"); err != nil { // Config.Live is not set.
+			return err
+		}
+	case live != "" || key != "" || account != "":
+		return errors.New("to load at Centrapay, set BATCHWAY_LIVE=1, CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID and -bucket; for the simulator, set none of the variables")
 	default:
 		server := centrapaytest.New(&centrapaytest.Options{Autoplay: 1})
 		defer server.Close()

@@ -8,6 +8,7 @@ import (
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
+	"github.com/batchway/batchway-go/examples/internal/sandbox"
 )
 
 //go:embed centrapay.csv
@@ -19,6 +20,7 @@ var centrapaySample []byte
 // own.
 var centraPay = service{
 	name:      "centrapay",
+	direction: batch.Load,
 	variables: []string{"CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID", "CENTRAPAY_FILE_URL"},
 	sample:    centrapaySample,
 	simulated: func([]batch.Item) (opened, error) {
@@ -27,6 +29,9 @@ var centraPay = service{
 	},
 	sandbox: func(getenv func(string) string) (opened, error) {
 		config := centrapay.Config{APIKey: getenv("CENTRAPAY_API_KEY"), BaseURL: centrapay.Service}
+		if err := sandbox.Check(getenv, config.BaseURL, "service.centrapay.com"); err != nil { // Config.Live is not set.
+			return opened{}, err
+		}
 		hosted := func(_ context.Context, _ string, file io.Reader) (string, error) {
 			_, err := io.Copy(io.Discard, file) // It is already there.
 			return getenv("CENTRAPAY_FILE_URL"), err

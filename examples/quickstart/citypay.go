@@ -8,15 +8,17 @@ import (
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
+	"github.com/batchway/batchway-go/examples/internal/sandbox"
 )
 
 //go:embed citypay.csv
 var cityPaySample []byte
 
-// CityPay charges stored cards. CITYPAY_BASE_URL may name another host than
-// the sandbox.
+// CityPay charges stored cards. CITYPAY_BASE_URL may name a port of this
+// machine instead of the sandbox.
 var cityPay = service{
 	name:      "citypay",
+	direction: batch.Collect,
 	variables: []string{"CITYPAY_CLIENT_ID", "CITYPAY_LICENCE_KEY", "CITYPAY_MERCHANT_ID"},
 	sample:    cityPaySample,
 	simulated: func([]batch.Item) (opened, error) {
@@ -28,12 +30,12 @@ var cityPay = service{
 		if config.BaseURL == "" {
 			config.BaseURL = citypay.Sandbox
 		}
-		if err := refuseProduction(config.BaseURL, citypay.Production); err != nil {
+		if err := sandbox.Check(getenv, config.BaseURL, "sandbox.citypay.com"); err != nil {
 			return opened{}, err
 		}
 		merchant, err := strconv.ParseInt(getenv("CITYPAY_MERCHANT_ID"), 10, 64)
 		if err != nil {
-			return opened{}, errors.New("CITYPAY_MERCHANT_ID is no number")
+			return opened{}, errors.New("CITYPAY_MERCHANT_ID must be a number")
 		}
 		return openCityPay(config, merchant, func() {})
 	},

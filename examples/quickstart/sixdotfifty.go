@@ -4,6 +4,7 @@ import (
 	_ "embed"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/examples/internal/sandbox"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -15,6 +16,7 @@ var sixDotFiftySample []byte
 // their payments wait, and the batch stays OPEN.
 var sixDotFifty = service{
 	name:      "sixdotfifty",
+	direction: batch.Pay,
 	variables: []string{"SIXDOTFIFTY_KEY", "SIXDOTFIFTY_SECRET", "SIXDOTFIFTY_BASE_URL"},
 	sample:    sixDotFiftySample,
 	simulated: func([]batch.Item) (opened, error) {
@@ -23,8 +25,8 @@ var sixDotFifty = service{
 	},
 	sandbox: func(getenv func(string) string) (opened, error) {
 		config := sixdotfifty.Config{Key: getenv("SIXDOTFIFTY_KEY"), Secret: getenv("SIXDOTFIFTY_SECRET"), BaseURL: getenv("SIXDOTFIFTY_BASE_URL")}
-		// The production URL of PAY is not public: these are the production hosts that are.
-		if err := refuseProduction(config.BaseURL, sixdotfifty.RedemptionsProduction, "https://pay.6dot50.com"); err != nil {
+		// The URLs of PAY are not public: these are the hosts of the test environment that are.
+		if err := sandbox.Check(getenv, config.BaseURL, "staging.6dot50.com"); err != nil {
 			return opened{}, err
 		}
 		return openSixDotFifty(config, func() {})

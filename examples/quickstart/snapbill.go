@@ -16,8 +16,9 @@ var snapBillSample []byte
 // simulator only, where the clients of the file have invoices that are due,
 // and the third of the sample has no money.
 var snapBill = service{
-	name:   "snapbill",
-	sample: snapBillSample,
+	name:      "snapbill",
+	direction: batch.Collect,
+	sample:    snapBillSample,
 	simulated: func(items []batch.Item) (opened, error) {
 		due := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 		server := snapbilltest.New(&snapbilltest.Options{Autoplay: 1, Bounces: []string{"003"}})

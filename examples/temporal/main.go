@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/examples/internal/sandbox"
 	"github.com/batchway/batchway-go/sixdotfifty"
 )
 
@@ -21,6 +22,9 @@ const queue = "batchway"
 //
 //	go run .
 //	go run . wages-november <draft.json
+//
+// A worker pays at 6DOT50's test environment, with BATCHWAY_LIVE=1 and the
+// variables SIXDOTFIFTY_KEY, SIXDOTFIFTY_SECRET and SIXDOTFIFTY_BASE_URL.
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "temporal:", err)
@@ -55,6 +59,9 @@ func begin(ctx context.Context, engine client.Client, id string, d batch.Draft) 
 }
 
 func work(engine client.Client) error {
+	if err := sandbox.Check(os.Getenv, os.Getenv("SIXDOTFIFTY_BASE_URL"), "staging.6dot50.com"); err != nil {
+		return err
+	}
 	paying, err := sixdotfifty.New(sixdotfifty.Config{Key: os.Getenv("SIXDOTFIFTY_KEY"), Secret: os.Getenv("SIXDOTFIFTY_SECRET"),
 		BaseURL: os.Getenv("SIXDOTFIFTY_BASE_URL")})
 	if err != nil {
