@@ -217,8 +217,8 @@ func TestConformance(t *testing.T) {
 // changed.
 func TestLive(t *testing.T) {
 	config := snapbill.Config{Username: os.Getenv("SNAPBILL_USERNAME"), Password: os.Getenv("SNAPBILL_PASSWORD"), BaseURL: snapbill.Production}
-	if config.Username == "" || config.Password == "" {
-		t.Skip("set SNAPBILL_USERNAME and SNAPBILL_PASSWORD to look at an account")
+	if os.Getenv("BATCHWAY_LIVE") != "1" || config.Username == "" || config.Password == "" {
+		t.Skip("set BATCHWAY_LIVE=1, SNAPBILL_USERNAME and SNAPBILL_PASSWORD to look at an account")
 	}
 	client := newClient(t, config)
 	account, err := client.CurrentAccount(t.Context())

@@ -9,7 +9,9 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -614,6 +616,96 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"}, o)
 	require.ErrorIs(t, err, batch.ErrUnsupported, "the decision is recorded, and a draft that cannot be looked up may be left")
+}
+
+// A draft that Create has left is not forgotten by another Run: it is deleted first.
+// Where the service keeps it, Run and Abandon say so.
+func TestADraftOfOurOwnIsNotForgotten(t *testing.T) {
+	abandon := batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"}
+	server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+	d := dueDraft(server, 2)
+	d.Items[1].Amount.Minor += 700
+	_, err := batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	server.Bill(d.Items[1].Account, snapbill.DateOf(d.Date), 700) // What was missing.
+	report, err := batch.Run(t.Context(), p, d, o)
+	require.NoError(t, err)
+	require.Equal(t, "1501", report.Batch.ID)
+	require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+	states := make(map[string]string)
+	for _, id := range []string{"1500", "1501"} {
+		b, err := newClient(t, server.Config()).GetBatch(t.Context(), id)
+		require.NoError(t, err)
+		states[id] = string(b.State)
+	}
+	require.Equal(t, map[string]string{"1500": "dead", "1501": "ok"}, states)
+
+	server, p = start(t, snapbilltest.Options{KeepsBatches: true}, snapbill.ProviderConfig{})
+	o.Journal = batch.NewMemoryJournal()
+	d = dueDraft(server, 1)
+	d.Items[0].Amount.Minor++
+	_, err = batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	_, err = batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrUnsupported)
+	require.ErrorContains(t, err, "an earlier call has left the draft 1500, and it was not canceled")
+	_, err = batch.Resolve(t.Context(), p, d.Reference, abandon, o)
+	require.ErrorContains(t, err, "the draft 1500 was not canceled")
+	require.Equal(t, 1, server.Log.Count("AddBatch"))
+}
+
+// A batch that a colleague has made is not deleted because it is not what the
+// items say: neither by another Run, nor by Abandon.
+func TestABatchOfAColleagueIsLeftAlone(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	d := newDraft(server)(2)
+	d.Items[0].Amount.Minor++
+	for range 2 {
+		_, err := batch.Run(t.Context(), p, d, o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "the batch at the service is not the draft")
+	}
+	_, err := batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"}, o)
+	require.NoError(t, err)
+	require.Zero(t, server.Log.Count("UpdateBatch"))
+	b, err := newClient(t, server.Config()).GetBatch(t.Context(), d.Extra["batch_id"])
+	require.NoError(t, err)
+	require.Equal(t, snapbill.BatchReady, b.State)
+}
+
+// Two references that name one batch: the journal gives it to one of them.
+func TestTwoReferencesOfOneBatch(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{Autoplay: 1, Resubmit: snapbilltest.ResubmitQueued}, snapbill.ProviderConfig{})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+	d := newDraft(server)(2)
+	other := d.Clone()
+	other.Reference, other.Extra["batch_id"] = "another", string(snapbill.NewXID(10608, 1500))
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for n, d := range []batch.Draft{d, other} {
+		wg.Go(func() { _, errs[n] = batch.Run(t.Context(), p, d, o) })
+	}
+	wg.Wait()
+	require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+	require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	require.NoError(t, errs[0])
+	require.ErrorIs(t, errs[1], batch.ErrConflict)
+}
+
+// A wrong login fails where nothing is sent, in whichever words.
+func TestAWrongLogin(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		server, p := start(t, snapbilltest.Options{BareUnauthorized: bare}, snapbill.ProviderConfig{})
+		b := create(t, p, dueDraft(server, 1))
+		server.Login("demo", "changed meanwhile")
+		after, err := p.Submit(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrAuth)
+		require.Equal(t, batch.StateDraft, after.State)
+		require.Zero(t, server.Log.Count("UpdateBatch"))
+	}
 }
 
 // Row 82: ok is not the end.

@@ -38,11 +38,12 @@ type run struct {
 }
 
 type payment struct {
-	id     int64
-	batch  *run
-	client *client
-	cents  int64
-	state  string
+	id       int64
+	batch    *run
+	client   *client
+	cents    int64
+	state    string
+	invoices []*invoice
 }
 
 type client struct {
@@ -80,14 +81,16 @@ func (a *Account) newBatch(method, action string, filled bool) *run {
 	if filled {
 		for _, c := range a.clients {
 			var cents int64
+			var due []*invoice
 			for _, i := range a.invoices {
 				if i.client == c && i.state == "unpaid" && i.due <= action && c.method == method {
 					cents += i.cents
 					i.state = "pending"
+					due = append(due, i)
 				}
 			}
 			if cents > 0 {
-				a.pay(b, c, cents)
+				a.pay(b, c, cents, due...)
 			}
 		}
 	}
@@ -113,8 +116,21 @@ func (a *Account) payments() int64 {
 	return n
 }
 
-func (a *Account) pay(b *run, c *client, cents int64) {
-	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, cents: cents, state: "pending"})
+func (a *Account) pay(b *run, c *client, cents int64, invoices ...*invoice) {
+	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, cents: cents, state: "pending", invoices: invoices})
+}
+
+// delete deletes a batch.
+func (a *Account) delete(b *run) {
+	b.state = "dead"
+	for _, p := range b.payments {
+		for _, i := range p.invoices {
+			if !a.s.options.DeadKeepsInvoices {
+				i.state = "unpaid"
+			}
+		}
+	}
+	a.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "dead"})
 }
 
 // submit queues a batch for the bank, and reports whether it did.
@@ -331,8 +347,7 @@ func (a *Account) setState(b *run, state string, honoured bool) *simkit.Reply {
 		a.submit(b)
 	case state == "dead" && a.s.options.KeepsBatches:
 	case state == "dead" && (b.state == "ready" || b.state == "build"):
-		b.state = "dead"
-		a.record("/batch/update/state", "batch", b.id, map[string]any{"from": "ready", "to": "dead"})
+		a.delete(b)
 	default:
 		return refused("Invalid state")
 	}

@@ -14,7 +14,8 @@
 //   - A refusal has the HTTP status of the code in its body
 //     (Options.RefusesInBody).
 //   - A change answers with the object (Options.WithoutObject).
-//   - A batch can be deleted (Options.KeepsBatches).
+//   - A batch can be deleted (Options.KeepsBatches), and its invoices go on
+//     another one then (Options.DeadKeepsInvoices).
 //   - Filters are honoured (Options.IgnoresFilters).
 //   - Numbers that are not zero are strings (Options.PlainNumbers).
 //   - A wrong login is refused in SnapBill's envelope (Options.BareUnauthorized).
@@ -56,16 +57,18 @@ type Options struct {
 	Autoplay int  // a batch moves one step with every so many reads; 0 means only by Advance and FinishAll
 	InMemory bool // no socket: for a testing/synctest bubble, reached by Config().HTTPClient
 
-	Honours        Honours
-	Resubmit       Resubmit
-	AddsEmpty      bool
-	BuildReads     int           // a new batch is being built for so many reads
-	SubmitsAlone   time.Duration // after which the system submits a ready batch; 0 means never
-	RefusesInBody  bool          // refusals are HTTP 200 with another code in the body
-	WithoutObject  bool
-	KeepsBatches   bool // state dead is ignored
-	IgnoresFilters bool
-	PlainNumbers   bool
+	Honours       Honours
+	Resubmit      Resubmit
+	AddsEmpty     bool
+	BuildReads    int           // a new batch is being built for so many reads
+	SubmitsAlone  time.Duration // after which the system submits a ready batch; 0 means never
+	RefusesInBody bool          // refusals are HTTP 200 with another code in the body
+	WithoutObject bool
+	KeepsBatches  bool // state dead is ignored
+	// DeadKeepsInvoices leaves the invoices on a batch that is deleted.
+	DeadKeepsInvoices bool
+	IgnoresFilters    bool
+	PlainNumbers      bool
 	// BareUnauthorized answers a wrong login with 401 and no body, which could be
 	// any proxy's.
 	BareUnauthorized bool

@@ -2,11 +2,13 @@ package snapbilltest_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -239,5 +241,97 @@ func TestPages(t *testing.T) {
 	for form, want := range map[string][2]float64{"": {25, 6}, "perpage=100": {100, 2}, "perpage=1000": {100, 2}, "page=2&perpage=100": {30, 2}, "page=9": {0, 6}, "query=nobody": {0, 0}} {
 		_, body := raw(t, s, python("client/list", form))
 		require.Equal(t, want, [2]float64{float64(len(body["list"].([]any))), body["numpages"].(float64)}, form)
+	}
+}
+
+// Each account has its own clients and batches, under the same numbers; all its
+// logins see the same, and no other login sees any of it.
+func TestAccounts(t *testing.T) {
+	s := start(t, snapbilltest.Options{})
+	other := s.NewAccount(999)
+	other.Login("other", "pass")
+	s.Login("renewed", "pass")
+	s.Bill("001", "2014-08-21", 5000)
+	other.Bill("001", "2014-08-21", 700)
+	require.Equal(t, s.NewBatch("2014-08-21"), other.NewBatch("2014-08-21"))
+	as := func(login, path, form string) map[string]any {
+		t.Helper()
+		_, body := raw(t, s, strings.Replace(python(path, form), "dXNlcjpwYXNz", base64.StdEncoding.EncodeToString([]byte(login+":pass")), 1))
+		return body
+	}
+	account := func(body map[string]any) any {
+		return body["batch"].(map[string]any)["account"].(map[string]any)["xid"]
+	}
+	for login, want := range map[string]any{"user": "Clw:Clw", "renewed": "Clw:Clw", "other": "Pn:Pn"} {
+		require.Equal(t, want, account(as(login, "batch/1500/get", "")), login)
+	}
+	require.Equal(t, "Not found", as("other", "batch/Clw:Xc/get", "")["message"])
+	require.Equal(t, "ok", as("other", "batch/1500/update", "state=submit")["status"])
+	require.Empty(t, s.Accepted())
+	require.Equal(t, map[string]int{"001": 1}, other.Accepted())
+	s.Submit(1500)
+	s.FinishAll()
+	other.FinishAll()
+	paid := make(map[string]int64)
+	for _, e := range s.Ledger.Effects() {
+		paid[e.Payer] += e.Minor
+	}
+	require.Equal(t, map[string]int64{"account 10608": 5000, "account 999": 700}, paid)
+}
+
+// A set of payment details belongs to one client.
+func TestPaymentDetailsBelongToOneClient(t *testing.T) {
+	s := start(t, snapbilltest.Options{})
+	for n := range 5 {
+		s.Bill(fmt.Sprintf("%03d", n), "2014-08-21", 5000)
+		s.Bill(fmt.Sprintf("%03d", n), "2014-09-21", 5000)
+	}
+	s.NewBatch("2014-08-21")
+	s.NewBatch("2014-09-21")
+	owner := make(map[any]any)
+	_, body := raw(t, s, python("payment/list", ""))
+	require.Len(t, body["list"], 10)
+	for _, row := range body["list"].([]any) {
+		details := row.(map[string]any)["payment_details"].(map[string]any)
+		client := details["client"].(map[string]any)["id"]
+		require.Equal(t, client, row.(map[string]any)["client"].(map[string]any)["id"])
+		if known, seen := owner[details["id"]]; seen {
+			require.Equal(t, known, client)
+		}
+		owner[details["id"]] = client
+	}
+	require.Len(t, owner, 5)
+}
+
+// A day is written as 2014-08-21, and in no other way.
+func TestDays(t *testing.T) {
+	s := start(t, snapbilltest.Options{})
+	for _, day := range []string{"", "21/08/2014", "2014-8-21", "2014-08-21T00:00:00Z", "2014-08-21 00:00:00", "2014-02-30", "tomorrow"} {
+		status, body := raw(t, s, python("batch/add", url.Values{"payment_method_code": {"netcash"}, "action_date": {day}}.Encode()))
+		require.Equal(t, 400, status, day)
+		require.Equal(t, map[string]any{"action_date": "Invalid date"}, body["errors"])
+	}
+}
+
+// What becomes of the invoices of a batch that is deleted is not documented.
+func TestInvoicesOfADeletedBatch(t *testing.T) {
+	for keeps, want := range map[bool]int{false: 2, true: 1} {
+		s := start(t, snapbilltest.Options{DeadKeepsInvoices: keeps})
+		s.Bill("001", "2014-08-21", 5000)
+		s.NewBatch("2014-08-21")
+		raw(t, s, python("batch/1500/update", "state=dead"))
+		s.NewBatch("2014-08-21")
+		_, body := raw(t, s, python("payment/list", ""))
+		require.Len(t, body["list"], want)
+	}
+}
+
+// A wrong login is refused in SnapBill's envelope, or with no word at all.
+func TestAWrongLogin(t *testing.T) {
+	for bare, want := range map[bool]any{false: "Login failed", true: nil} {
+		s := start(t, snapbilltest.Options{BareUnauthorized: bare})
+		status, body := raw(t, s, strings.Replace(python("batch/list", ""), "dXNlcjpwYXNz", "eDp5", 1))
+		require.Equal(t, 401, status)
+		require.Equal(t, want, body["message"])
 	}
 }
