@@ -15,11 +15,12 @@
 //
 // A copy of the file that was made earlier does not know what was sent since.
 // Beside the file, in one of the same name with .written, is the number of
-// entries that the file must have. Open refuses a file with fewer. The number
-// is written after every entry and made durable when the journal is opened and
-// closed. So an older copy is not noticed in two cases: if both files were
-// restored together, and if the machine lost its power in the seconds before.
-// After a restored backup, ask the service about every batch since.
+// times that the file was written to. Open refuses a file that says less. The
+// number is written after every transaction, and made durable when the journal
+// is opened and closed. So an older copy is not noticed in two cases: if both
+// files were restored together, and if the machine lost its power in the
+// seconds before. After a restored backup, ask the service about every batch
+// since.
 package boltjournal
 
 import (
@@ -42,6 +43,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -77,16 +79,19 @@ type Journal struct {
 	locks         batch.Locks
 	owner         record.Owner
 	db            *bbolt.DB
-	file          *os.File // of db
-	counted       string   // the path of the file that remembers how much was written
-	count         *os.File // that file
+	file          *os.File     // of db
+	size          atomic.Int64 // of file, as last seen
+	faulted       atomic.Bool  // db has panicked
+	counted       string       // the path of the file that remembers how much was written
+	count         *os.File     // that file
 	syncDirectory func(path string) error
 
 	queueing sync.Mutex
 	queue    []*change // those that wait for mu
 
 	mu       sync.Mutex
-	written  int   // entries that were written to the file
+	written  int   // transactions that were written to the file
+	entries  int   // entries that were written to the file
 	poisoned error // the first failed write: nothing is written after it
 	closed   bool
 }
@@ -135,9 +140,8 @@ func (j *Journal) Close() error {
 	}
 	j.closed = true
 	err := errors.Join(j.count.Sync(), j.count.Close())
-	if errors.As(j.poisoned, new(faultError)) {
-		// The database may have kept its own lock when it faulted.
-		return errors.Join(err, j.file.Close())
+	if j.faulted.Load() {
+		return errors.Join(err, j.file.Close()) // The database would wait for its own lock.
 	}
 	return errors.Join(err, j.db.Close())
 }
@@ -149,21 +153,43 @@ func guarded(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = faultError{damaged(p)}
+			err = damaged(p)
 		}
 	}()
 	return f()
 }
 
-// A faultError is a panic in the middle of a transaction.
-type faultError struct{ error }
-
-func (e faultError) Unwrap() error { return e.error }
+// transact runs a transaction of bolt: begin is View or Update of the database.
+// If bolt itself panics, outside of f, it may keep its locks: nothing is asked
+// of it again.
+func (j *Journal) transact(begin func(func(*bbolt.Tx) error) error, f func(*bbolt.Tx) error) error {
+	if j.faulted.Load() {
+		return damaged("it has failed in the middle of a transaction: open the journal anew")
+	}
+	// What is cut off the file would fault, wherever bolt reads it.
+	seen := j.size.Load()
+	file, err := j.file.Stat()
+	if err != nil {
+		return cmp.Or(j.db.View(func(*bbolt.Tx) error { return nil }), err) // It is closed.
+	}
+	if file.Size() < seen {
+		return damaged("it was cut short while it was open")
+	}
+	j.size.CompareAndSwap(seen, file.Size())
+	returned := false
+	err = guarded(func() error {
+		err := begin(func(tx *bbolt.Tx) error { return guarded(func() error { return f(tx) }) })
+		returned = true
+		return err
+	})
+	if !returned {
+		j.faulted.Store(true)
+	}
+	return err
+}
 
 // view reads the file.
-func (j *Journal) view(read func(*bbolt.Tx) error) error {
-	return guarded(func() error { return j.db.View(read) })
-}
+func (j *Journal) view(read func(*bbolt.Tx) error) error { return j.transact(j.db.View, read) }
 
 // checkDirectory refuses one where somebody else could put a file.
 func checkDirectory(path string) error {
@@ -237,7 +263,9 @@ func (j *Journal) check() error {
 			isNew = true
 			return nil
 		}
-		j.written, err = verify(tx, owner)
+		if j.entries, err = verify(tx, owner); err == nil {
+			j.written, err = strconv.Atoi(string(tx.Bucket(metaBucket).Get([]byte("written"))))
+		}
 		return err
 	}); err != nil {
 		return err
@@ -253,8 +281,9 @@ func (j *Journal) check() error {
 	return j.watch() // And with it, that there is a journal.
 }
 
-// verify returns the number of entries in a file that is sound and of owner.
-func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
+// verify returns the number of entries that were written to a file, which is
+// sound and of owner.
+func verify(tx *bbolt.Tx, owner []byte) (entries int, err error) {
 	meta := tx.Bucket(metaBucket)
 	if meta == nil {
 		return 0, errors.New("is of another program: name a new file")
@@ -282,7 +311,7 @@ func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
 		if err != nil {
 			return err
 		}
-		written += len(history)
+		entries += len(history)
 		done := history[len(history)-1].Kind == batch.EntryDone
 		if listed := tx.Bucket(openBucket).Get(name) != nil; listed == done {
 			return damaged("the list of open batches is wrong")
@@ -296,18 +325,18 @@ func verify(tx *bbolt.Tx, owner []byte) (written int, err error) {
 		if err != nil {
 			return err
 		}
-		written += rest.Entries
+		entries += rest.Entries
 		return holds(name, rest.Names)
 	}); err != nil {
 		return 0, err
 	}
-	if have := meta.Get([]byte("entries")); string(have) != strconv.Itoa(written) {
-		return 0, damaged(fmt.Sprintf("%s entries were written, and there are %d", have, written))
+	if have := meta.Get([]byte("entries")); string(have) != strconv.Itoa(entries) {
+		return 0, damaged(fmt.Sprintf("%s entries were written, and there are %d", have, entries))
 	}
 	if listed := claims.Stats().KeyN; listed != held {
 		return 0, damaged(fmt.Sprintf("%d names are claimed, and %d are in the list of names", held, listed))
 	}
-	return written, verifySequences(tx)
+	return entries, verifySequences(tx)
 }
 
 // heldBy returns the names that a history holds. No other history decides
@@ -336,11 +365,12 @@ func create(tx *bbolt.Tx, owner []byte) error {
 	return errors.Join(
 		meta.Put([]byte("format"), []byte(strconv.Itoa(format))),
 		meta.Put([]byte("owner"), owner),
-		meta.Put([]byte("entries"), []byte("0")))
+		meta.Put([]byte("entries"), []byte("0")),
+		meta.Put([]byte("written"), []byte("0")))
 }
 
-// checkCount refuses a file that holds less than was once written here: an
-// older copy does not know what has been sent since.
+// checkCount refuses a file that was written to less often than was once
+// remembered here: an older copy does not know what has been sent since.
 func (j *Journal) checkCount() error {
 	text, err := os.ReadFile(j.counted)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -355,13 +385,13 @@ func (j *Journal) checkCount() error {
 			"restore that file, or remove it once the service was asked about every batch since", j.counted, text)
 	}
 	if int(once) > j.written {
-		return fmt.Errorf("holds %d entries, but %d were written: it is an older copy, which does not know what was sent since; "+
+		return fmt.Errorf("was written to %d times, and must have been %d times: it is an older copy, which does not know what was sent since; "+
 			"restore the newest, or remove %s once the service was asked about every batch since", j.written, once, j.counted)
 	}
 	return nil
 }
 
-// watch writes the number of entries into a new file beside the journal, whole
+// watch writes the number of transactions into a new file beside the journal, whole
 // or not at all, and makes both files outlast a power cut.
 func (j *Journal) watch() error {
 	next := j.counted + ".new"
@@ -386,7 +416,7 @@ func (j *Journal) watch() error {
 	return nil
 }
 
-// remember writes the number of entries over the last one. It is not synced:
+// remember writes the number of transactions over the last one. It is not synced:
 // a power cut can leave the number behind, and never ahead.
 func (j *Journal) remember() error {
 	_, err := j.count.WriteAt(j.number(), 0)
@@ -477,8 +507,8 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(seq)), append(seal(last, text), text...)); err != nil {
 			return err
 		}
-		j.written++
-		if err := tx.Bucket(metaBucket).Put([]byte("entries"), []byte(strconv.Itoa(j.written))); err != nil {
+		j.entries++
+		if err := tx.Bucket(metaBucket).Put([]byte("entries"), []byte(strconv.Itoa(j.entries))); err != nil {
 			return err
 		}
 		if e.Kind == batch.EntryDone {
@@ -775,23 +805,28 @@ func (j *Journal) commit(together []*change) error {
 	if j.poisoned != nil {
 		return fmt.Errorf("the journal has failed before and must be opened anew: %w", j.poisoned)
 	}
-	err := guarded(func() error {
-		return j.db.Update(func(tx *bbolt.Tx) error {
-			result := errUnchanged
-			for _, c := range together {
-				if c.err = c.do(tx); c.err == nil {
-					result = nil
-				} else if !errors.Is(c.err, batch.ErrConflict) {
-					return c.err
-				}
+	written := j.written + 1
+	err := j.transact(j.db.Update, func(tx *bbolt.Tx) error {
+		result := errUnchanged
+		for _, c := range together {
+			if c.err = c.do(tx); c.err == nil {
+				result = nil
+			} else if !errors.Is(c.err, batch.ErrConflict) {
+				return c.err
 			}
-			return result
-		})
+		}
+		if result == nil {
+			// Not the ID of bolt's transaction: it would not tell a new page
+			// of facts about the file from the old pages that it leads to.
+			result = tx.Bucket(metaBucket).Put([]byte("written"), []byte(strconv.Itoa(written)))
+		}
+		return result
 	})
 	if err == errUnchanged { //nolint:errorlint // It is never wrapped.
 		return nil
 	}
 	if err == nil {
+		j.written = written
 		err = j.remember()
 	}
 	j.poisoned = err

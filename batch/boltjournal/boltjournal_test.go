@@ -48,15 +48,44 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+var old = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// checkFilled finds everything in j that filled has put there.
+func checkFilled(t *testing.T, j *boltjournal.Journal, what string) {
+	t.Helper()
+	for reference, want := range map[string]int{"run": 20, "run-0": 1, "run-19": 1, "ended": 1, "items": 6} {
+		history, err := j.History(t.Context(), key(reference))
+		require.NoError(t, err, what)
+		require.Len(t, history, want, what)
+		if reference == "items" {
+			require.Equal(t, "customer-000019", history[5].Batch.Draft.Items[19].Account, what)
+		}
+	}
+	_, err := j.History(t.Context(), key("old"))
+	require.ErrorIs(t, err, batch.ErrConflict, what)
+	for name, holder := range map[string]string{"name-0": "run-0", "name-19": "run-19", "old name": "old"} {
+		k, e := intent("thief", name)
+		require.Equal(t, &batch.ClaimedError{Name: name, Holder: key(holder)}, j.Append(t.Context(), k, e), what)
+	}
+	next, err := j.Next(t.Context(), "ids", 1)
+	require.NoError(t, err, what)
+	require.EqualValues(t, 101, next, what)
+}
+
 // filled returns the path of a closed journal with some entries.
 func filled(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "journal")
 	j := open(t, path)
+	require.NoError(t, j.Append(t.Context(), key("old"), batch.Entry{Seq: 1, Kind: batch.EntryDone, At: old, Claims: []string{"old name"}}))
+	pruned, err := j.Prune(t.Context(), old.Add(1), func(batch.History) error { return nil })
+	require.NoError(t, err)
+	require.Equal(t, 1, pruned)
 	for n := range 20 {
 		require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt}))
 		require.NoError(t, j.Append(t.Context(), key(fmt.Sprint("run-", n)), batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{fmt.Sprint("name-", n)}}))
 	}
 	require.NoError(t, j.Append(t.Context(), key("ended"), batch.Entry{Seq: 1, Kind: batch.EntryDone}))
+	run(t, j, "items", 20)
 	for range 100 {
 		_, err := j.Next(t.Context(), "ids", 1)
 		require.NoError(t, err)
@@ -107,8 +136,8 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			require.NoError(t, os.Remove(path))
 			edit(t, path, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("users")); return err })
 		}, owner, "of another program"},
-		"an older copy":                        {func(t *testing.T, path string) { write(t, path+".written", "42") }, owner, "older copy"},
-		"an emptied file":                      {func(t *testing.T, path string) { write(t, path, "") }, owner, "holds 0 entries, but 41 were written"},
+		"an older copy":                        {func(t *testing.T, path string) { write(t, path+".written", "1000") }, owner, "older copy"},
+		"an emptied file":                      {func(t *testing.T, path string) { write(t, path, "") }, owner, "was written to 0 times, and must have been 1"},
 		"an emptied file and an emptied count": {func(t *testing.T, path string) { write(t, path, ""); write(t, path+".written", "") }, owner, "cannot be told from an older copy"},
 		"a count that is none":                 {func(t *testing.T, path string) { write(t, path+".written", "2garbage") }, owner, "cannot be told from an older copy"},
 		"a count below nothing":                {func(t *testing.T, path string) { write(t, path+".written", "-1") }, owner, "cannot be told from an older copy"},
@@ -122,7 +151,7 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			edit(t, path, func(tx *bbolt.Tx) error {
 				return tx.Bucket([]byte("histories")).DeleteBucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"ended"}`))
 			})
-		}, owner, "41 entries were written, and there are 40"},
+		}, owner, "48 entries were written, and there are 47"},
 		"a history under another name": {func(t *testing.T, path string) {
 			whole, err := os.ReadFile(path)
 			require.NoError(t, err)
@@ -151,7 +180,25 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 				claims := tx.Bucket([]byte("claims"))
 				return claims.Put([]byte("name-x"), slices.Clone(claims.Get([]byte("name-4"))))
 			})
-		}, owner, "20 names are claimed, and 21 are in the list of names"},
+		}, owner, "21 names are claimed, and 22 are in the list of names"},
+		"a list of items that is gone": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				first, _ := tx.Bucket([]byte("items")).Cursor().First()
+				return tx.Bucket([]byte("items")).Delete(first)
+			})
+		}, owner, "entry 1 is damaged (its items are missing or altered)"},
+		"a pruned history that is gone": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				first, _ := tx.Bucket([]byte("pruned")).Cursor().First()
+				return tx.Bucket([]byte("pruned")).Delete(first)
+			})
+		}, owner, "48 entries were written, and there are 47"},
+		"a pruned history that is altered": {func(t *testing.T, path string) {
+			edit(t, path, func(tx *bbolt.Tx) error {
+				first, text := tx.Bucket([]byte("pruned")).Cursor().First()
+				return tx.Bucket([]byte("pruned")).Put(first, bytes.ReplaceAll(text, []byte(`"entries":1`), []byte(`"entries":9`)))
+			})
+		}, owner, "what is left of a pruned history has a broken seal"},
 		"no directory": {func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) }, owner, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -342,9 +389,7 @@ func TestATruncatedFileIsRefused(t *testing.T) {
 			refused++
 			continue
 		}
-		history, err := j.History(t.Context(), key("run"))
-		require.NoError(t, err)
-		require.Len(t, history, 20, "cut to %d bytes", size)
+		checkFilled(t, j, fmt.Sprintf("cut to %d bytes", size))
 		require.NoError(t, j.Close())
 	}
 	require.NotZero(t, refused)

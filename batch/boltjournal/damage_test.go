@@ -7,12 +7,14 @@ package boltjournal_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,31 +24,55 @@ import (
 
 // A flipped bit is refused, or touches nothing that was promised.
 func TestADamagedFileIsRefused(t *testing.T) {
+	checkDamaged(t, 499, func(file []byte, at int) { file[at] ^= 0x10 })
+}
+
+// A sector that was lost is refused, or held nothing that was promised.
+func TestALostSectorIsRefused(t *testing.T) {
+	const sector = 512
+	checkDamaged(t, sector, func(file []byte, at int) { clear(file[at : at+sector]) })
+}
+
+// checkDamaged spoils a file at every so many bytes. What was promised is there
+// after it, also when more was written, or the file is refused.
+func checkDamaged(t *testing.T, step int, spoil func(file []byte, at int)) {
 	path := filled(t)
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
-	refused := 0
-	for at := 0; at < len(whole); at += 499 {
+	count, err := os.ReadFile(path + ".written")
+	require.NoError(t, err)
+	refused, failed := 0, 0
+	for at := 0; at < len(whole); at += step {
 		spoilt := bytes.Clone(whole)
-		spoilt[at] ^= 0x10
-		require.NoError(t, os.Remove(path))
+		spoil(spoilt, at)
+		require.NoError(t, os.Remove(path)) // A new file: what was mapped of a damaged one keeps its lock.
+		require.NoError(t, os.WriteFile(path+".written", count, 0o600))
 		require.NoError(t, os.WriteFile(path, spoilt, 0o600))
 		j, err := boltjournal.Open(path, owner)
 		if err != nil {
 			refused++
 			continue
 		}
-		history, err := j.History(t.Context(), key("run"))
-		require.NoError(t, err)
-		require.Len(t, history, 20, "bit flipped at %d", at)
-		for n, e := range history {
-			require.Equal(t, batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt}, e)
+		what := fmt.Sprintf("spoilt at %d", at)
+		checkFilled(t, j, what)
+		written := true
+		for n := range 3 {
+			k, e := intent(fmt.Sprint("new-", n))
+			written = written && j.Append(t.Context(), k, e) == nil
 		}
-		next, err := j.Next(t.Context(), "ids", 1)
-		require.NoError(t, err)
-		require.EqualValues(t, 101, next, "bit flipped at %d", at)
+		require.NoError(t, j.Close())
+		if !written {
+			failed++ // It has said so.
+			continue
+		}
+		j, err = boltjournal.Open(path, owner)
+		require.NoError(t, err, what)
+		history, err := j.History(t.Context(), key("items"))
+		require.NoError(t, err, what)
+		require.Len(t, history, 6, what)
 		require.NoError(t, j.Close())
 	}
+	t.Logf("%d refused at once, %d when written to", refused, failed)
 	require.NotZero(t, refused)
 }
 
@@ -123,4 +149,50 @@ func TestTornWrites(t *testing.T) {
 	require.NotZero(t, kept[49])
 	require.NotZero(t, kept[50])
 	t.Logf("%d with 49 entries, %d with 50, %d refused", kept[49], kept[50], kept[-1])
+}
+
+// A file that is cut while a journal has it open fails every call, and kills
+// no process.
+func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
+	path := filled(t)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	failed := map[string]int{}
+	for size := 0; size < len(whole); size += 4096 {
+		path := filepath.Join(t.TempDir(), "journal")
+		require.NoError(t, os.WriteFile(path, whole, 0o600))
+		j, err := boltjournal.Open(path, owner)
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(path, int64(size)))
+		for name, call := range map[string]func() error{
+			"History": func() error { _, err := j.History(t.Context(), key("run")); return err },
+			"Append": func() error {
+				return j.Append(t.Context(), key("run"), batch.Entry{Seq: 21, Kind: batch.EntryAttempt, Claims: []string{"x"}})
+			},
+			"Next": func() error { _, err := j.Next(t.Context(), "ids", 1); return err },
+			"Open": func() (err error) {
+				for _, failed := range j.Open(t.Context(), owner.Name, owner.Account) {
+					err = failed
+				}
+				return err
+			},
+			"Prune": func() error {
+				_, err := j.Prune(t.Context(), time.Now(), func(batch.History) error { return nil })
+				return err
+			},
+		} {
+			if call() != nil {
+				failed[name]++
+			}
+		}
+		_ = j.Close()
+		again, err := boltjournal.Open(path, owner)
+		if err == nil {
+			_ = again.Close()
+		}
+	}
+	for _, name := range []string{"History", "Append", "Next", "Open", "Prune"} {
+		require.NotZero(t, failed[name], name)
+	}
+	t.Log(failed)
 }

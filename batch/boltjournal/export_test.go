@@ -14,3 +14,22 @@ func DB(j *Journal) *bbolt.DB { return j.db }
 
 // Count is the file that remembers how much j has written.
 func Count(j *Journal) *os.File { return j.count }
+
+// Together calls all of calls, whose writes wait until the last of them has
+// come and then share one turn. Each must write once.
+func Together(j *Journal, calls ...func()) {
+	done := make(chan struct{})
+	j.mu.Lock()
+	for _, call := range calls {
+		go func() { call(); done <- struct{}{} }()
+	}
+	for queued := 0; queued < len(calls); {
+		j.queueing.Lock()
+		queued = len(j.queue)
+		j.queueing.Unlock()
+	}
+	j.mu.Unlock()
+	for range calls {
+		<-done
+	}
+}
