@@ -200,6 +200,17 @@ func TestARefusalIsCheckedByARead(t *testing.T) {
 			require.NotErrorIs(t, err, batch.ErrAmbiguous)
 			require.Equal(t, batch.StateDraft, b.State)
 
+			// Another process was faster with the same number, and has finished.
+			server.Inject(simkit.Fault{Op: "ProcessBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(simkit.Reply) simkit.Reply {
+				server.FinishAll() // This batch, of which the report tells other amounts.
+				return refused
+			}})
+			server.Inject(simkit.Fault{Op: "RetrieveBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: lie{"/transactions/0/amount", "7"}.tell})
+			b, err = submit()
+			require.Error(t, err)
+			require.NotErrorIs(t, err, batch.ErrAmbiguous)
+			require.Equal(t, batch.StateDraft, b.State)
+
 			answer(simkit.BeforeApply)
 			server.Inject(broken)
 			_, err = submit()

@@ -296,7 +296,7 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	_, err = p.client.ProcessBatch(ctx, request)
 	if refused := (*batch.Error)(nil); errors.As(err, &refused) && refused.Status != 0 && refused.Kind != batch.ErrAmbiguous {
-		err = p.confirm(ctx, id, refused)
+		err = p.confirm(ctx, b, id, refused)
 	}
 	switch {
 	case err == nil:
@@ -354,14 +354,17 @@ func (p *Provider) unused(ctx context.Context, b batch.Batch, id int64) error {
 
 // confirm checks a refusal by a read. A proxy can deliver a request twice: the
 // first is accepted then, and the answer to the second, "failed duplication
-// checks", is what arrives. So a number that is used now leaves doubt, and so
-// does a duplicate if the read fails.
-func (p *Provider) confirm(ctx context.Context, id int64, refused *batch.Error) error {
+// checks", is what arrives. So a number that is used now leaves doubt, unless
+// the report shows another batch there; and so does a duplicate if the read
+// fails.
+func (p *Provider) confirm(ctx context.Context, b batch.Batch, id int64, refused *batch.Error) error {
 	row, err := p.status(ctx, id)
 	switch {
 	case err == nil && row.BatchStatus == StatusUnknown, errors.Is(err, batch.ErrNotFound):
 		return refused
 	case err != nil && refused.Kind != batch.ErrConflict:
+		return refused
+	case err == nil && errors.Is(p.verify(ctx, b, id), batch.ErrConflict):
 		return refused
 	}
 	unclear := *refused

@@ -318,7 +318,7 @@ func TestAnswersToProcess(t *testing.T) {
 
 // What each answer to a status call means.
 func TestAnswersToStatus(t *testing.T) {
-	row := func(id int, word string) string {
+	row := func(id int64, word string) string {
 		return fmt.Sprintf(`{"batch_date":"2020-01-02","batch_id":%d,"batch_status":%q}`, id, word)
 	}
 	list := func(rows ...string) string { return `{"batches":[` + strings.Join(rows, ",") + `]}` }
@@ -418,7 +418,7 @@ func TestAnswersToRetrieve(t *testing.T) {
 		"result 3":                       {report(35, 350, row("item-a", 3, `"080"`, 100, ""), b), "", "skipped failed", ""},
 		"result 18 is no charge":         {report(35, 350, row("item-a", 18, `"000"`, 100, ""), b), "", "unknown failed", ""},
 		"result -1":                      {report(35, 350, row("item-a", -1, `"000"`, 100, ""), b), batch.ErrProtocol, "unknown failed", `result: is "-1"`},
-		"a result beyond 32 bits":        {report(35, 350, row("item-a", 1<<32+1, `"000"`, 100, ""), b), batch.ErrProtocol, "unknown failed", "result: is"},
+		"a result beyond 32 bits":        {report(35, 350, row("item-a", int64(1<<32+1), `"000"`, 100, ""), b), batch.ErrProtocol, "unknown failed", "result: is"},
 		"an upstream that is silent":     {report(35, 350, row("item-a", 1, `"F006"`, 100, ""), b), "", "unknown failed", ""},
 		"a code that is not listed":      {report(35, 350, row("item-a", 1, `"c"`, 100, ""), b), "", "unknown failed", ""},
 		"a code that is null":            {report(35, 350, row("item-a", 1, "null", 100, ""), b), batch.ErrProtocol, "unknown failed", "result_code: is missing"},
@@ -436,7 +436,7 @@ func TestAnswersToRetrieve(t *testing.T) {
 		"a merchant that is not said":    {report(35, 350, without("merchantid"), b), "", "paid failed", ""},
 		"an account that is not said":    {report(35, 350, without("account_id"), b), "", "paid failed", ""},
 		"another status":                 {strings.Replace(report(35, 350, a, b), "COMPLETE", "LOCKED", 1), batch.ErrProtocol, "paid failed", `batch_status: is "LOCKED"`},
-		"a total beyond int32":           {report(35, 5_000_000_000, a, b), batch.ErrProtocol, "paid failed", "5000000000"},
+		"a total beyond int32":           {report(35, int64(5_000_000_000), a, b), batch.ErrProtocol, "paid failed", "5000000000"},
 		"row 61: a fraction":             {report(35, 350, paid("100.5"), b), batch.ErrProtocol, "unknown failed", `amount: is "100.5"`},
 		"row 61: whole, with a point":    {report(35, 350, paid("100.0"), b), "", "paid failed", ""},
 		"row 61: negative":               {report(35, 350, paid(-100), b), batch.ErrProtocol, "unknown failed", "amount: is \"-100\": it must be a whole number that is not negative"},
