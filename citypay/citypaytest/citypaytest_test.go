@@ -295,3 +295,37 @@ func TestABatchMovesOn(t *testing.T) {
 	require.Empty(t, other.Ledger.Moved(), "what is cancelled stays so")
 	require.Panics(t, func() { other.Finish(36) })
 }
+
+// A batch is seen only under its own account, and money has the payer that the
+// request named.
+func TestAccountsAndPayers(t *testing.T) {
+	under := func(account, text string) string {
+		return strings.Replace(text, "{", fmt.Sprintf(`{"client_account_id":%q,`, account), 1)
+	}
+	for _, byAccount := range []bool{false, true} {
+		s := start(t, &citypaytest.Options{NumbersByAccount: byAccount})
+		post(t, s, "/v6/batch/process", under("AC1", rows))
+		for account, seen := range map[string]bool{"AC1": true, "AC2": false, "PC600001": false} {
+			_, text := post(t, s, "/v6/batch/status", under(account, `{"batch_id":[35]}`))
+			require.Equal(t, seen, strings.Contains(text, "INITIALISED"), text)
+			status, text := post(t, s, "/v6/batch/retrieve", under(account, `{"batch_id":35}`))
+			require.Equal(t, seen, status == 200, text)
+		}
+		_, text := post(t, s, "/v6/batch/status", `{"batch_id":[35]}`)
+		require.Contains(t, text, "UNKNOWN", "the client id is the account if none is named")
+
+		status, text := post(t, s, "/v6/batch/process", strings.Replace(rows, `"merchantid":1`, `"merchantid":2`, 1))
+		require.Equal(t, byAccount, status == 200, text)
+		s.FinishAll()
+		var payers []string
+		for _, e := range s.Ledger.Effects() {
+			payers = append(payers, e.Payer)
+		}
+		sort.Strings(payers)
+		want := []string{"merchant 1 of AC1"}
+		if byAccount {
+			want = append(want, "merchant 2 of PC600001")
+		}
+		require.Equal(t, want, payers)
+	}
+}
