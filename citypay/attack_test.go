@@ -319,19 +319,49 @@ func TestTheCodeOfANumberThatIsUsed(t *testing.T) {
 		var e *batch.Error
 		require.ErrorAs(t, err, &e)
 		require.Contains(t, e.Message, "nothing was sent: batch number "+b.ID+" is already used")
-		if e.Code == "batch_id_taken" {
+		if e.Code == batch.CodeNumberTaken {
 			require.Contains(t, e.Message, "set ProviderConfig.FirstBatchID above")
 		}
 		return e.Code
 	}
-	require.Equal(t, "batch_id_taken", code(again), "the report has no rows yet")
+	require.Equal(t, batch.CodeNumberTaken, code(again), "the report has no rows yet")
 	server.FinishAll()
-	require.Equal(t, "batch_already_sent", code(again))
-	require.Equal(t, "batch_id_taken", code(fresh))
+	require.Equal(t, "already_sent", code(again))
+	require.Equal(t, batch.CodeNumberTaken, code(fresh))
 	fewer := again.Clone()
 	fewer.Draft.Items = fewer.Draft.Items[:1]
-	require.Equal(t, "batch_id_taken", code(fewer))
+	require.Equal(t, batch.CodeNumberTaken, code(fewer))
 	require.Equal(t, 1, server.Log.Count("ProcessBatch"))
+}
+
+// A fresh journal at an account whose numbers were used takes the next number
+// that is free, but does not charge again what CityPay has there already.
+func TestAFreshJournalFindsAFreeNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := citypaytest.New(&citypaytest.Options{InMemory: true, Autoplay: 1})
+		defer server.Close()
+		p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", FirstBatchID: 500})
+		drafts := []batch.Draft{newDraft(1), newDraft(2), newDraft(3)}
+		for n := range drafts {
+			drafts[n].Reference = fmt.Sprint("november-", n)
+		}
+		old := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		for _, d := range drafts[:2] {
+			_, err := batch.Run(t.Context(), p, d, old)
+			require.NoError(t, err)
+		}
+		report, err := batch.Run(t.Context(), p, drafts[2], &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+		require.NoError(t, err)
+		require.Equal(t, "502", report.Batch.ID)
+		report, err = batch.Run(t.Context(), p, drafts[1], &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "batch number 501 is already used, and CityPay has these items there, as COMPLETE")
+		require.Equal(t, batch.StateDraft, report.Batch.State)
+		for item, times := range server.Ledger.Moved() {
+			require.Equal(t, 1, times, item)
+		}
+		require.Equal(t, 3, server.Log.Count("ProcessBatch"))
+	})
 }
 
 // Law 13: a status proves that there is a batch under this number. The report
@@ -379,26 +409,22 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 					server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: c.report})
 					p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 					unclear := twoItems("35", batch.StateUnknown)
-					for _, poll := range []func() (batch.Batch, error){
-						func() (batch.Batch, error) { return p.Poll(t.Context(), unclear) },
-						func() (batch.Batch, error) {
-							all, err := p.PollAll(t.Context(), []batch.Batch{unclear})
-							return all[0], err
-						},
-						func() (batch.Batch, error) { return batch.Reconcile(t.Context(), p, unclear) },
-					} {
-						got, err := poll()
-						require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
-						if c.kind == "" {
-							require.Equal(t, word, got.Native)
-							require.NotEqual(t, batch.StateUnknown, got.State)
-							continue
-						}
-						require.Equal(t, unclear, got, "the batch is returned as it was")
-						require.ErrorContains(t, err, c.says)
-						if c.kind == batch.ErrConflict {
-							require.ErrorContains(t, err, "CityPay has another batch under number 35")
-						}
+					all, err := p.PollAll(t.Context(), []batch.Batch{unclear})
+					require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+					got, err := p.Poll(t.Context(), unclear)
+					require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+					require.Equal(t, all[0].State, got.State)
+					_, reconciled := batch.Reconcile(t.Context(), p, unclear)
+					require.Equal(t, err == nil, reconciled == nil, "%v", reconciled)
+					if c.kind == "" {
+						require.Equal(t, word, got.Native)
+						require.NotEqual(t, batch.StateUnknown, got.State)
+						return
+					}
+					require.Equal(t, unclear, got, "the batch is returned as it was")
+					require.ErrorContains(t, err, c.says)
+					if c.kind == batch.ErrConflict {
+						require.ErrorContains(t, err, "CityPay has another batch under number 35")
 					}
 				})
 			})

@@ -261,17 +261,14 @@ func (p *Provider) Number(d batch.Draft, next func(int64) (int64, error)) (batch
 	return d, nil
 }
 
-// The Codes of the ErrConflict of Submit if the number was used before. Nothing
-// was sent by this Submit.
-const (
-	codeTaken = "batch_id_taken"     // by another batch, as far as CityPay shows: another number can be tried
-	codeSent  = "batch_already_sent" // by a batch of these very items: another number would charge them again
-)
+// codeSent is the Code of the ErrConflict of Submit if the number was used by a
+// batch of these very items: another number would charge them again.
+const codeSent = "already_sent"
 
 // Submit sends the batch: money moves. Before, it reads that the number has
 // never been used; if it has, nothing is sent, and the error is an ErrConflict
-// with the Code "batch_id_taken", or "batch_already_sent" if CityPay shows that
-// the batch there has the same items. A wrong credential fails in that read.
+// with batch.CodeNumberTaken, or with the Code "already_sent" if CityPay shows
+// that the batch there has the same items. A wrong credential fails in that read.
 func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Submit"
 	if err := p.info.RefuseSubmit(op, b); err != nil {
@@ -341,12 +338,13 @@ func (p *Provider) unused(ctx context.Context, b batch.Batch, id int64) error {
 	case err != nil:
 		return err
 	}
-	taken := &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Code: codeTaken, Message: fmt.Sprintf("nothing was sent: "+
-		"batch number %d is already used, CityPay has it as %.40q; set ProviderConfig.FirstBatchID above all numbers that were used", id, row.BatchStatus)}
+	word := p.client.rest.Clean(string(row.BatchStatus))
+	taken := &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Code: batch.CodeNumberTaken, Message: fmt.Sprintf("nothing was sent: "+
+		"batch number %d is already used, CityPay has it as %s; set ProviderConfig.FirstBatchID above all numbers that were used", id, word)}
 	if reply, err := p.retrieve(ctx, id); err == nil && len(reply.Transactions) == len(b.Draft.Items) {
 		if _, _, faults := p.compare(b, reply); len(faults) == 0 {
 			taken.Code = codeSent
-			taken.Message = fmt.Sprintf("nothing was sent: batch number %d is already used, and CityPay has these items there, as %.40q", id, row.BatchStatus)
+			taken.Message = fmt.Sprintf("nothing was sent: batch number %d is already used, and CityPay has these items there, as %s", id, word)
 		}
 	}
 	return taken
@@ -395,14 +393,14 @@ func (p *Provider) status(ctx context.Context, id int64) (BatchStatus, error) {
 	if len(reply.Batches) == 1 && reply.Batches[0].BatchID == 0 && reply.Batches[0].BatchStatus != "" {
 		return reply.Batches[0], nil // The one row for the one number that was asked for.
 	}
-	return pick(reply.Batches, id)
+	return p.pick(reply.Batches, id)
 }
 
 // pick finds the row of a number. A list without it, without its status, or
 // with two different ones is ErrProtocol; an empty list is ErrNotFound.
-func pick(rows []BatchStatus, id int64) (BatchStatus, error) {
+func (p *Provider) pick(rows []BatchStatus, id int64) (BatchStatus, error) {
 	fail := func(kind batch.Kind, format string, args ...any) (BatchStatus, error) {
-		return BatchStatus{}, &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name, Message: fmt.Sprintf(format, args...)}
+		return BatchStatus{}, &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name, Message: p.client.rest.Clean(fmt.Sprintf(format, args...))}
 	}
 	if len(rows) == 0 {
 		return fail(batch.ErrNotFound, "the list of batches is empty")
@@ -414,7 +412,7 @@ func pick(rows []BatchStatus, id int64) (BatchStatus, error) {
 		case row.BatchStatus == "":
 			return fail(batch.ErrProtocol, "batch %d has no status", id)
 		case found != nil && found.BatchStatus != row.BatchStatus:
-			return fail(batch.ErrProtocol, "batch %d is reported as %.40q and as %.40q", id, found.BatchStatus, row.BatchStatus)
+			return fail(batch.ErrProtocol, "batch %d is reported as %q and as %q", id, found.BatchStatus, row.BatchStatus)
 		default:
 			found = row
 		}
@@ -426,7 +424,8 @@ func pick(rows []BatchStatus, id int64) (BatchStatus, error) {
 }
 
 // Poll reads the status of the batch. A number that CityPay has not seen is
-// StateUnknown: the batch may still arrive.
+// StateUnknown: the batch may still arrive. With DuplicateIDRefused it is
+// StateDraft, which lets Run send an unclear batch again.
 //
 // In StateUnknown, a status proves that a batch has this number, and not that
 // it is this batch. So Poll reads the report too, and compares what that shows:
@@ -455,7 +454,7 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 		return b, err
 	}
 	unclear := b.State == batch.StateUnknown
-	b = seen(b, row.BatchStatus)
+	b = p.seen(b, row.BatchStatus)
 	if unclear && row.BatchStatus == StatusUnknown && p.config.DuplicateIDRefused {
 		b.State = batch.StateDraft // CityPay has not received it so far, and refuses the second of two.
 	}
@@ -511,12 +510,12 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 			return out, err
 		}
 		for i, id := range ids[:n] {
-			row, err := pick(reply.Batches, id)
+			row, err := p.pick(reply.Batches, id)
 			if err != nil {
 				failed = cmp.Or(failed, err)
 				continue
 			}
-			out[places[i]] = seen(out[places[i]], row.BatchStatus)
+			out[places[i]] = p.seen(out[places[i]], row.BatchStatus)
 		}
 		ids, places = ids[n:], places[n:]
 	}
@@ -533,8 +532,8 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 }
 
 // seen returns b as CityPay has it.
-func seen(b batch.Batch, status Status) batch.Batch {
-	b.State, b.Native, b.UpdatedAt = state(status), string(status), time.Now()
+func (p *Provider) seen(b batch.Batch, status Status) batch.Batch {
+	b.State, b.Native, b.UpdatedAt = state(status), p.client.rest.Clean(string(status)), time.Now()
 	return b
 }
 
@@ -570,7 +569,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		return batch.Report{Batch: b}, err
 	}
 	if !b.State.Final() {
-		b = seen(b, reply.BatchStatus)
+		b = p.seen(b, reply.BatchStatus)
 	}
 	report, unclear, faults := p.compare(b, reply)
 	if b.State.Final() { // Until then nothing is decided, and rows may be incomplete.
@@ -578,7 +577,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	}
 	if s := state(reply.BatchStatus); b.State.Final() && s != b.State {
 		faults = append(faults, batch.FieldError{Item: -1, Field: "batch_status",
-			Message: fmt.Sprintf("is %.40q, and CityPay has said %q before", reply.BatchStatus, b.Native)})
+			Message: p.client.rest.Clean(fmt.Sprintf("is %q, and CityPay has said %q before", reply.BatchStatus, b.Native))})
 	}
 	if fault := checkTotal(report, reply.Amount); fault != "" && b.State == batch.StateDone {
 		faults = append(faults, batch.FieldError{Item: -1, Field: "amount", Message: fault})
@@ -602,11 +601,12 @@ func (p *Provider) retrieve(ctx context.Context, id int64) (*BatchReport, error)
 // compare joins a report to b. unclear lists what is missing or makes no
 // sense; faults lists what contradicts the draft or the configuration.
 func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, unclear, faults []batch.FieldError) {
+	clean := p.client.rest.Clean
 	account := cmp.Or(p.config.ClientAccountID, p.client.config.ClientID)
 	foreign := reply.ClientAccountID != "" && reply.ClientAccountID != account
 	if foreign {
 		faults = append(faults, batch.FieldError{Item: -1, Field: "client_account_id",
-			Message: fmt.Sprintf("is %.40q, but the batch is of %q", reply.ClientAccountID, account)})
+			Message: clean(fmt.Sprintf("is %q, but the batch is of %q", reply.ClientAccountID, account))})
 	}
 	place := make(map[string]int, len(b.Draft.Items))
 	for n, item := range b.Draft.Items {
@@ -615,18 +615,24 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 	var rows []batch.Result
 	for n := range reply.Transactions {
 		row := &reply.Transactions[n]
-		item, ours := place[row.Identifier]
-		wrong := foreign
+		reference, wrong := row.Identifier, foreign
+		item, ours := place[reference]
 		if !ours {
 			item = -1
+			if reference = clean(reference); reference != row.Identifier {
+				reference += "\u2026" // No item has it: references are ASCII.
+			}
 		} else if sent := b.Draft.Items[item]; row.Amount != 0 && row.Amount != sent.Amount.Minor || row.AccountID != "" && row.AccountID != sent.Account {
 			wrong = true // NewReport says why.
 		}
-		at := func(f batch.FieldError) batch.FieldError { f.Item, f.Reference = item, row.Identifier; return f }
+		at := func(f batch.FieldError) batch.FieldError {
+			f.Item, f.Reference, f.Message = item, reference, clean(f.Message)
+			return f
+		}
 		result := batch.Result{
-			Item:    batch.Item{Reference: row.Identifier, Account: row.AccountID},
-			Code:    row.ResultCode,
-			Message: string(row.Message),
+			Item:    batch.Item{Reference: reference, Account: row.AccountID},
+			Code:    clean(row.ResultCode),
+			Message: clean(string(row.Message)),
 			Native:  *row,
 		}
 		if row.Amount > 0 {

@@ -202,7 +202,7 @@ func (c *CheckBatchStatusResponse) decode(body io.Reader) error {
 	for n, came := range wire.Batches {
 		r := came.Value
 		c.Batches[n] = BatchStatus{r.BatchDate, r.BatchID.Value, Status(r.BatchStatus.Value)}
-		if !came.OK || r.BatchID.Text != "" || r.BatchID.OK && r.BatchID.Value < 1 {
+		if r.BatchID.Text != "" || r.BatchID.OK && r.BatchID.Value < 1 {
 			c.Batches[n].BatchID = -1
 		}
 	}
@@ -275,9 +275,9 @@ func (t *TransactionResult) read(d *jsontext.Decoder) error {
 	t.AccountID, t.Amount, t.Identifier = wire.AccountID.Value, int64(wire.Amount.Value), wire.Identifier.Value
 	t.MerchantID, t.Result, t.ResultCode = int64(wire.MerchantID.Value), wire.Result.Value, wire.ResultCode.Value
 	fault := func(field string, came Text, want string) {
-		message := "is missing: it must be " + want
+		message := "must be " + want + ", and is missing"
 		if came != "" {
-			message = fmt.Sprintf("is %.40q: it must be %s", came, want)
+			message = fmt.Sprintf("must be %s, and is %q", want, came)
 		}
 		t.Faults = append(t.Faults, batch.FieldError{Item: -1, Reference: t.Identifier, Field: field, Message: message})
 	}

@@ -269,12 +269,15 @@ func FuzzDecodeStatus(f *testing.F) {
 			f.Add([]byte(s.Body), int64(35))
 		}
 	}
+	client, err := New(Config{ClientID: "PC1", LicenceKey: "key"})
+	require.NoError(f, err)
+	provider := &Provider{client: client}
 	f.Fuzz(func(t *testing.T, text []byte, id int64) {
 		var r CheckBatchStatusResponse
 		if r.decode(bytes.NewReader(text)) != nil {
 			return
 		}
-		row, err := pick(r.Batches, id)
+		row, err := provider.pick(r.Batches, id)
 		if err != nil {
 			return
 		}
