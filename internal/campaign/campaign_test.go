@@ -28,7 +28,11 @@ var breakages = []struct {
 }{
 	{"refused", answers(simkit.BeforeApply, func(s *service) simkit.Reply { return s.refused })}, // The first: see random.
 	{"401", status(simkit.BeforeApply, 401)},
-	{"429 for three hours", status(simkit.BeforeApply, 429, "Retry-After", "10800")},
+	{"429 for three hours", answers(simkit.BeforeApply, func(s *service) simkit.Reply {
+		reply := simkit.JSON(http.StatusTooManyRequests, s.limited)
+		reply.Header.Set("Retry-After", "10800")
+		return reply
+	})},
 	{"503", status(simkit.BeforeApply, 503, "Retry-After", "1")},
 	{"500 before", status(simkit.BeforeApply, 500)},
 	{"500 after", status(simkit.AfterApply, 500)},

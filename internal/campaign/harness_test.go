@@ -404,7 +404,11 @@ func (u *runner) judge() {
 		}
 	}
 	for _, op := range u.s.submits {
-		submits += u.s.kit.Log.Count(op)
+		for _, request := range u.s.kit.Log.Requests(op) {
+			if u.s.moves == nil || u.s.moves(request) {
+				submits++
+			}
+		}
 	}
 	if submits > attempts {
 		u.violate(&u.tally.duplicates, "%d requests that can move money, and %d attempts in the journal", submits, attempts)

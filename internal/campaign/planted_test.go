@@ -29,20 +29,23 @@ var planted = []struct {
 	{"an idempotency key is sent, with which net/http sends twice", "sixdotfifty", []edit{
 		{"internal/rest/rest.go", `h.Set("User-Agent", "batchway-go")`, `h.Set("Idempotency-Key", "x")`}}},
 	{"the attempt is not written", "citypay", []edit{
-		{"batch/run.go", "	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n}); err != nil {", "	if err := error(nil); err != nil {"}}},
+		{"batch/run.go", "		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n", "		_ = began\n"}}},
 	{"the attempt is written after the request", "citypay", []edit{
-		{"batch/run.go", "	if err := r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n}); err != nil {", "	if err := error(nil); err != nil {"},
-		{"batch/run.go", "	after, err := r.p.Submit(detached, b)\n", "	after, err := r.p.Submit(detached, b)\n	_ = r.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n})\n"}}},
+		{"batch/run.go", "		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n", ""},
+		{"batch/run.go", "	after, err = e.p.Submit(detached, b)\n",
+			"	after, err = e.p.Submit(detached, b)\n	_ = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n"}}},
 	{"a batch that the service does not know is taken for absent, and sent again", "citypay", []edit{
-		{"batch/run.go", "if told && r.info.Guard == GuardRefuses && reads >= 3 {", "if told && reads >= 3 {"}}},
+		{"batch/replay.go", "p.open > 0 && s.guard == GuardRefuses && s.read == StateDraft && s.secrets", "p.open > 0 && s.read == StateDraft && s.secrets"},
+		{"batch/reconcile.go", "		return read, unclear(\"the service does not know, or says it in a word that this version does not know\", nil)\n",
+			"		read.State = StateDraft\n"}}},
 	{"an attempt without a result is taken for not sent", "citypay", []edit{
-		{"batch/run.go", "				s.attempts, s.unclear = e.Attempt, nil\n				s.open++\n", "				s.attempts, s.unclear = e.Attempt, nil\n"},
-		{"batch/run.go", "				s.unclear = e.Failure\n", "				s.unclear = e.Failure\n				s.open++\n"},
-		{"batch/run.go", "				s.open-- // A refusal", "				// A refusal"}}},
+		{"batch/replay.go", "		p.open++\n	case EntryResult:", "	case EntryResult:"},
+		{"batch/replay.go", "		p.unclear = e.Failure\n", "		p.unclear = e.Failure\n		p.open++\n"},
+		{"batch/replay.go", "		p.open-- // A refusal", "		// A refusal"}}},
 	{"the refusal of a second attempt closes the first", "sixdotfifty", []edit{
-		{"batch/run.go", "				s.open-- // A refusal", "				s.open = 0 // A refusal"}}},
+		{"batch/replay.go", "		p.open-- // A refusal", "		p.open = 0 // A refusal"}}},
 	{"the refusal of a second attempt is reported while the first is open", "sixdotfifty", []edit{
-		{"batch/run.go", "		if s = stand(r.history); s.open > 0 {\n			continue", "		if s = stand(r.history); s.open > 1000 {\n			continue"}}},
+		{"batch/run.go", "			if replay(e.history).open > 0 {\n				continue", "			if replay(e.history).open > 1000 {\n				continue"}}},
 	{"ok is taken for the end", "snapbill", []edit{
 		{"snapbill/provider.go", "if b.counted() && b.Totals[\"pending\"] == 0 {", "if b.counted() {"}}},
 	{"an open batch is taken for one that was cancelled", "sixdotfifty", []edit{
@@ -50,7 +53,7 @@ var planted = []struct {
 	{"each chunk of payments clears those before", "sixdotfifty", []edit{
 		{"sixdotfifty/provider.go", "ClearExisting: replace,", "ClearExisting: true,"}}},
 	{"redirects are followed", "sixdotfifty", []edit{
-		{"internal/rest/attempt.go", "response, err = a.client.stack.RoundTrip(req)", "req.RequestURI = \"\"\n\tresponse, err = (&http.Client{Transport: a.client.stack}).Do(req)"}}},
+		{"internal/rest/wire.go", "	response, err := transport.RoundTrip(r)\n", "	r.RequestURI = \"\"\n	response, err := (&http.Client{Transport: transport}).Do(r)\n"}}},
 	{"amounts go through float64", "sixdotfifty", []edit{
 		{"sixdotfifty/types.go", "	n, err := rest.Decimal(string(text), 2)\n", "	var f float64\n	err := json.Unmarshal(text, &f)\n	n := int64(f * 100)\n	_ = rest.Decimal\n"}}},
 	{"an amount that is null is taken for one that is not said", "citypay", []edit{
@@ -59,7 +62,7 @@ var planted = []struct {
 		{"centrapay/provider.go", "f := p.match(items, reply.Errors)", "f := p.match(nil, nil)"},
 		{"centrapay/provider.go", "count != int64(len(reply.Errors)) {", "count < 0 {"}}},
 	{"a wait that the service asks for has no limit", "centrapay", []edit{
-		{"batch/run.go", "case e.RetryAfter > time.Minute:", "case e.RetryAfter > 1000*time.Hour:"}}},
+		{"batch/replay.go", "err.RetryAfter > longest:", "err.RetryAfter > 1000*longest:"}}},
 }
 
 // overlay writes the edited sources beside the true ones, for go test -overlay.

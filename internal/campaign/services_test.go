@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,12 +26,14 @@ import (
 // A service is one simulated service, and what the campaign has to know of it.
 type service struct {
 	kit      *simkit.Kit
-	steps    []string // operations that change something
-	submits  []string // those of them that can move money
+	steps    []string                // operations that change something
+	submits  []string                // those of them that can move money
+	moves    func(simkit.Entry) bool // whether a request of them can move money; nil means that each can
 	reads    []string
 	report   string // the one that a report is read with
 	amount   string // what an amount is called in it; empty if it has none
 	refused  simkit.Reply
+	limited  string // the body of a 429
 	secrets  []string
 	draft    func(n, items int) batch.Draft
 	accepted func() map[string]int  // by item reference: how often money moved, or is bound to move
@@ -130,8 +133,8 @@ func openCentrapayGate(r *rand.Rand) *service {
 	o := server.ProviderConfig()
 	o.Upload, o.Gate = nil, gate
 	s := centrapayService(r, server, o, func() { server.Close(); _ = os.RemoveAll(dir) })
-	s.once = func(d batch.Draft) bool { // What was fetched is loaded once, but nobody may know its id.
-		return len(must(filepath.Glob(filepath.Join(dir, d.Reference+".*", "*.served")))) == 0
+	s.once = func(d batch.Draft) bool { // What was fetched is loaded once, but its id may be lost.
+		return s.provider().Info().PollsWithoutID && len(must(filepath.Glob(filepath.Join(dir, d.Reference+".*", "*.served")))) == 0
 	}
 	s.accepted = server.Accepted // Looking must not fetch: that would decide what is open.
 	return s
@@ -147,6 +150,7 @@ func centrapayService(r *rand.Rand, server *centrapaytest.Server, o centrapay.Pr
 	return &service{
 		kit: &server.Kit, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch", "GetAccount"}, report: "GetBatch",
 		refused: simkit.JSON(http.StatusForbidden, `{"statusCode":403,"error":"Forbidden","message":"LIVENESS_MISMATCH"}`),
+		limited: `{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`,
 		secrets: []string{server.Config().APIKey},
 		draft: func(n, items int) batch.Draft {
 			d := batch.Draft{Reference: fmt.Sprint("load-", n), Direction: batch.Load}
@@ -216,6 +220,7 @@ func openSnapBill(r *rand.Rand) *service {
 	made := maybe(r) // In the web interface, before.
 	return &service{
 		kit: &server.Kit, steps: []string{"AddBatch", submit}, submits: []string{submit}, reads: []string{"ListBatches", "GetBatch", "ListPayments"}, report: "ListPayments", amount: "amount_cents",
+		moves:   func(e simkit.Entry) bool { return strings.Contains(string(e.Body), "state=submit") }, // Not that which deletes it.
 		refused: refused, secrets: []string{server.Config().Password},
 		draft: func(n, items int) batch.Draft {
 			// The later the draft, the earlier the day, so that no batch takes the invoices of another.
