@@ -1,6 +1,7 @@
 package imports
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -14,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,14 +83,14 @@ func liveFaults(path, text string) []string {
 		return []string{err.Error()}
 	}
 	var faults []string
-	test := strings.HasSuffix(path, "_test.go")
+	test, constants := strings.HasSuffix(path, "_test.go"), constantsOf(parsed)
 	for name, body := range functions(parsed) {
 		fault := func(format string, args ...any) {
 			faults = append(faults, fmt.Sprintf("%s %s ", path, name)+fmt.Sprintf(format, args...))
 		}
 		if test {
 			gate := gateOf(body)
-			if variable, reads := readsEnvironment(body); reads && gate < 0 {
+			if variable, reads := readsEnvironment(body, constants); reads && gate < 0 {
 				fault("reads %s and does not skip unless %s is 1", variable, live)
 			}
 			if _, declared := body.(*ast.ValueSpec); declared {
@@ -140,6 +141,23 @@ func functions(file *ast.File) map[string]ast.Node {
 	return all
 }
 
+// constantsOf returns the strings that the constants of a file name.
+func constantsOf(file *ast.File) map[string]string {
+	all := make(map[string]string)
+	ast.Inspect(file, func(n ast.Node) bool {
+		if d, ok := n.(*ast.GenDecl); ok && d.Tok == token.CONST {
+			for _, spec := range d.Specs {
+				spec := spec.(*ast.ValueSpec)
+				for i, value := range spec.Values {
+					all[spec.Names[i].Name] = textOf(value)
+				}
+			}
+		}
+		return true
+	})
+	return all
+}
+
 // gateOf returns the place of the statement that skips the test unless
 // BATCHWAY_LIVE is 1, or -1. Before it, a test may only read the environment.
 func gateOf(function ast.Node) int {
@@ -175,11 +193,11 @@ func asksLive(cond ast.Expr) bool {
 
 // readsEnvironment reports whether a variable of a provider can be read, and
 // which.
-func readsEnvironment(n ast.Node) (variable string, reads bool) {
+func readsEnvironment(n ast.Node, constants map[string]string) (variable string, reads bool) {
 	free := make(map[ast.Node]bool) // os.Getenv of a literal that names no provider
 	ast.Inspect(n, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) == 1 {
-			if name := textOf(call.Args[0]); name != "" && !providerVariable.MatchString(name) {
+			if name := cmp.Or(textOf(call.Args[0]), constants[nameOf(call.Args[0])]); name != "" && !providerVariable.MatchString(name) {
 				free[call.Fun] = true
 			}
 		}
@@ -321,6 +339,8 @@ func TestTheRulesOfLiveBite(t *testing.T) {
 		"a gate without a body":              {"a_test.go", reads + strings.Replace(gate, "t.Skip(\"no\")", "", 1), "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
 		"a variable whose name is computed":  {"a_test.go", "key := os.Getenv(prefix + \"_KEY\")", "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
 		"the reader as a value":              {"a_test.go", "config := live(os.Getenv)", "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a constant that names none":         {"a_test.go", "const child = \"TEST_FILE\"\nkey := os.Getenv(child)", ""},
+		"a constant that names one":          {"a_test.go", "const child = \"SNAPBILL_PASSWORD\"\nkey := os.Getenv(child)", "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
 		"a variable of no provider":          {"a_test.go", "key := os.Getenv(\"CAMPAIGN_KEY\")", ""},
 		"production by its name":             {"a_test.go", "c := citypay.Production\np.Submit(t.Context(), c)", "a_test.go Run names citypay.Production and hands a context to something: it could send a request there"},
 		"production by its text":             {"a_test.go", "c := \"https://API.citypay.com.\"\np.Submit(ctx, c)", "a_test.go Run names https://API.citypay.com. and hands a context to something: it could send a request there"},
@@ -338,7 +358,7 @@ func TestTheRulesOfLiveBite(t *testing.T) {
 			if c.want != "" {
 				want = []string{c.want}
 			}
-			if diff := cmp.Diff(want, liveFaults(c.path, "package a\n\nfunc Run(t *testing.T) {\n"+c.body+"\n}\n")); diff != "" {
+			if diff := gocmp.Diff(want, liveFaults(c.path, "package a\n\nfunc Run(t *testing.T) {\n"+c.body+"\n}\n")); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
