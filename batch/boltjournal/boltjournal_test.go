@@ -2,14 +2,17 @@ package boltjournal_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -410,12 +413,66 @@ func TestAFailedWritePoisonsTheJournal(t *testing.T) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	j, err := boltjournal.Open(filepath.Join(b.TempDir(), "journal"), owner)
+	for _, writers := range []int{1, 64} {
+		b.Run(fmt.Sprint(writers, " writers"), func(b *testing.B) {
+			j, err := boltjournal.Open(filepath.Join(b.TempDir(), "journal"), owner)
+			require.NoError(b, err)
+			defer func() { _ = j.Close() }()
+			appendAtOnce(b, j, writers, b.N, func(w, n int) (string, batch.Entry) {
+				return fmt.Sprint("run-", w), batch.Entry{Seq: n/writers + 1, Kind: batch.EntryAttempt}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+		})
+	}
+}
+
+// appendAtOnce appends so many entries from so many writers.
+func appendAtOnce(b *testing.B, j batch.Journal, writers, entries int, entry func(w, n int) (string, batch.Entry)) {
+	b.Helper()
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := w; n < entries; n += writers {
+				reference, e := entry(w, n)
+				if err := j.Append(context.Background(), key(reference), e); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Every open history of 100,000, each with a draft of one item.
+func BenchmarkOpen(b *testing.B) {
+	const keys = 100_000
+	path := filepath.Join(b.TempDir(), "journal")
+	j, err := boltjournal.Open(path, owner)
+	require.NoError(b, err)
+	appendAtOnce(b, j, 2000, keys, func(_, n int) (string, batch.Entry) {
+		reference := fmt.Sprintf("run-%06d", n)
+		return reference, batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{reference},
+			Draft: &batch.Draft{Reference: reference, Items: []batch.Item{{Reference: reference, Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"}}}}}
+	})
+	require.NoError(b, j.Close())
+	began := time.Now()
+	j, err = boltjournal.Open(path, owner)
 	require.NoError(b, err)
 	defer func() { _ = j.Close() }()
-	for n := 0; b.Loop(); n++ {
-		if err := j.Append(b.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt}); err != nil {
-			b.Fatal(err)
+	b.Logf("the file is opened in %v", time.Since(began))
+	for b.Loop() {
+		var most uint64
+		seen := 0
+		for _, err := range j.Open(b.Context(), owner.Name, owner.Account) {
+			require.NoError(b, err)
+			if seen++; seen%5000 == 0 {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapAlloc)
+			}
 		}
+		require.Equal(b, keys, seen)
+		b.ReportMetric(float64(most)/(1<<20), "MB-heap")
 	}
 }

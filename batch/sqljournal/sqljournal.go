@@ -19,17 +19,37 @@
 //
 // Connections straight to the primary, or through a pooler that keeps
 // sessions: a lock belongs to a session, and a pooler of transactions or
-// statements would give it to somebody else.
+// statements would give it to another worker.
 //
 // Where db.SetMaxOpenConns is set, one connection for each Journal in use and
 // at least one more, however many runs there are: a Journal has all its locks
 // on one connection, and takes others for as long as one entry needs. A call
 // that gets none for half a minute is an error; it has written nothing.
 //
+// # What an entry costs
+//
+// An entry is one statement and one transaction. The server lets transactions
+// that end at the same time share a sync of its disk. With lib/pq, add
+// binary_parameters=yes to the connection string: without it every statement
+// is two round trips, with it one. The items of a draft are written once for
+// each history, whatever the number of its entries.
+//
+// If the default_transaction_isolation of the database is not read committed,
+// an entry is a transaction of several statements.
+//
+// # What it cannot notice
+//
 // A standby that takes over must be synchronous (synchronous_standby_names):
 // any other may lack the newest entries, and does not know what was sent. The
-// same holds for a backup. After either, ask the service about every batch
-// since.
+// same holds for a backup that was restored: the database cannot be told from
+// what it was then. After either, ask the service about every batch since.
+//
+// If the wait of a COMMIT for its standby is canceled, PostgreSQL says COMMIT
+// all the same, with a warning. If the context of the caller has ended, which
+// is what cancels it as a rule, the entry is not believed. If an operator
+// cancels it (pg_cancel_backend), only the warning tells, and database/sql does
+// not pass warnings on: the entry is on the primary, and may be lost with it.
+// Do not cancel backends that wait for SyncRep.
 package sqljournal
 
 import (
@@ -376,18 +396,21 @@ func (j *Journal) page(ctx context.Context, condition string, args ...any) (page
 
 func (j *Journal) query(ctx context.Context, conn *sql.Conn, condition string, args ...any) (page []found, err error) {
 	// One statement sees one moment. Of a history, its lists come before its
-	// entries. A history whose entries are gone is a row too.
+	// entries. A history whose entries are gone is a row too. LATERAL makes it
+	// look up each history, and never read whole tables.
 	rows, err := conn.QueryContext(ctx, `
 		WITH heads AS (
 			SELECT *, sum(bytes) OVER (ORDER BY reference) - bytes AS before
 			FROM (SELECT * FROM batchway_histories WHERE provider = $1 AND account = $2 AND `+condition+`
 				ORDER BY reference LIMIT `+strconv.Itoa(pageKeys)+`) h
-		), texts AS (
-			SELECT provider, account, reference, 0 AS seq, digest AS kind, 0 AS format, items AS text FROM batchway_items
-			UNION ALL SELECT provider, account, reference, seq, kind, format, entry FROM batchway_entries
 		)
 		SELECT reference, entries, last, pruned IS NOT NULL, seq, coalesce(kind, ''), coalesce(format, 0), coalesce(text, '')
-		FROM heads LEFT JOIN texts USING (provider, account, reference)
+		FROM heads h LEFT JOIN LATERAL (
+			SELECT 0 AS seq, digest AS kind, 0 AS format, items AS text FROM batchway_items i
+			WHERE (i.provider, i.account, i.reference) = (h.provider, h.account, h.reference)
+			UNION ALL SELECT seq, kind, format, entry FROM batchway_entries e
+			WHERE (e.provider, e.account, e.reference) = (h.provider, h.account, h.reference)
+		) texts ON true
 		WHERE before < `+strconv.Itoa(pageBytes)+`
 		ORDER BY reference, seq`, append([]any{j.owner.Provider, j.owner.Account}, args...)...)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -766,10 +767,63 @@ func TestAWorkerWithFewRights(t *testing.T) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	j := open(b, pool(b, newJournalDatabase(b)), owner)
-	for n := 0; b.Loop(); n++ {
-		if err := j.Append(b.Context(), key("run"), entry(n+1, batch.EntryAttempt)); err != nil {
-			b.Fatal(err)
-		}
+	for _, writers := range []int{1, 64} {
+		b.Run(fmt.Sprint(writers, " writers"), func(b *testing.B) {
+			db, _ := wired(b, newJournalDatabase(b))
+			db.SetMaxIdleConns(writers)
+			j := open(b, db, owner)
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for w := range writers {
+				wg.Go(func() {
+					for n := w; n < b.N; n += writers {
+						if err := j.Append(context.Background(), key(fmt.Sprint("run-", w)), entry(n/writers+1, batch.EntryAttempt)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+		})
+	}
+}
+
+// Every open history of 100,000, each with a draft of one item.
+func BenchmarkOpen(b *testing.B) {
+	const keys = 100_000
+	database := newJournalDatabase(b)
+	admin := pool(b, database)
+	db, w := wired(b, database)
+	j := open(b, db, owner)
+	e := entry(1, batch.EntryIntent)
+	e.Draft = &batch.Draft{Reference: "run", Items: []batch.Item{{Reference: "a", Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"}}}}
+	require.NoError(b, j.Append(b.Context(), key("run"), e))
+	for _, statement := range []string{
+		`INSERT INTO batchway_histories SELECT provider, account, 'run-' || n, entries, bytes, last, at, pruned FROM batchway_histories, generate_series(2, 100000) n`,
+		`INSERT INTO batchway_entries SELECT provider, account, 'run-' || n, seq, kind, at, writer, format, entry FROM batchway_entries, generate_series(2, 100000) n`,
+		`INSERT INTO batchway_items SELECT provider, account, 'run-' || n, digest, items FROM batchway_items, generate_series(2, 100000) n`,
+		`ANALYZE`,
+	} {
+		do(b, admin, statement)
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		var most uint64
+		seen := 0
+		roundTrips := w.count(func() {
+			for _, err := range j.Open(b.Context(), owner.Name, owner.Account) {
+				require.NoError(b, err)
+				if seen++; seen%5000 == 0 {
+					var m runtime.MemStats
+					runtime.ReadMemStats(&m)
+					most = max(most, m.HeapAlloc)
+				}
+			}
+		})
+		require.Equal(b, keys, seen)
+		b.ReportMetric(float64(most)/(1<<20), "MB-heap")
+		b.ReportMetric(float64(roundTrips), "round-trips")
 	}
 }
