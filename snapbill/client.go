@@ -55,14 +55,14 @@ func New(c Config) (*Client, error) {
 	var faults []batch.FieldError
 	for _, f := range []struct{ field, value string }{{"Username", c.Username}, {"Password", c.Password}} {
 		if f.value == "" || strings.IndexFunc(f.value, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
-			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: "is empty, or holds control characters"})
+			faults = append(faults, fault(f.field, "is empty, or holds control characters"))
 		}
 	}
 	if strings.Contains(c.Username, ":") {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "Username", Message: "must not hold a colon"})
+		faults = append(faults, fault("Username", "must not hold a colon"))
 	}
 	if c.BaseURL == "" {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "BaseURL", Message: "is required: there is no sandbox, so name snapbill.Production or a simulator"})
+		faults = append(faults, fault("BaseURL", "is required: no sandbox is known, so name snapbill.Production or a simulator"))
 	}
 	if err := batch.Invalid(name, "New", faults); err != nil {
 		return nil, err
@@ -140,8 +140,8 @@ func (c *Client) listBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 	})
 }
 
-// AddBatch makes a batch. It debits nobody before it is submitted; but whether
-// it begins empty or with everybody who is due, and whether the account submits
+// AddBatch makes a batch. It debits no client before it is submitted; but whether
+// it begins empty or with every client who is due, and whether the account submits
 // batches by itself, is not documented. It is sent at most once; after an
 // ErrAmbiguous, list the batches.
 //
@@ -152,10 +152,10 @@ func (c *Client) listBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
 	var faults []batch.FieldError
 	if a.PaymentMethodCode == "" {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "payment_method_code", Message: "is empty"})
+		faults = append(faults, fault("payment_method_code", "is empty"))
 	}
 	if _, err := time.Parse(time.DateOnly, string(a.ActionDate)); err != nil {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "action_date", Message: fmt.Sprintf("%.40q is not a day like 2014-08-21", string(a.ActionDate))})
+		faults = append(faults, fault("action_date", "%.40q is not a day like 2014-08-21", string(a.ActionDate)))
 	}
 	if err := batch.Invalid(name, opAddBatch.Name, faults); err != nil {
 		return nil, err
@@ -207,15 +207,13 @@ func (c *Client) SetBatchState(ctx context.Context, id string, state BatchState)
 
 func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u UpdateBatch) (*Batch, error) {
 	if u.State != "" && u.State != BatchSubmit && u.State != BatchDead {
-		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "state",
-			Message: fmt.Sprintf("is %q, which only the system sets: it can be submit or dead", u.State)}})
+		return nil, invalid(op, "state", "is %q, which only the system sets: it can be submit or dead", u.State)
 	}
 	if u.State != "" && u.ActionDate != "" {
-		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "action_date",
-			Message: "is changed together with the state: change it before, and read the batch"}})
+		return nil, invalid(op, "action_date", "is changed together with the state: change it before, and read the batch")
 	}
 	if u.State == "" && u.ActionDate == "" {
-		return nil, batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "state", Message: "is empty: nothing would change"}})
+		return nil, invalid(op, "state", "is empty: nothing would change")
 	}
 	form := url.Values{}
 	set(form, "action_date", string(u.ActionDate))
@@ -230,7 +228,8 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	// Accepted is not applied: only what is read afterwards counts.
 	b, err := c.readBatch(ctx, id)
 	if err != nil {
-		return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name, Message: "the call was accepted, but what it did cannot be read", Err: err}
+		return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
+			Message: "the call was accepted, but what it did cannot be read", Err: err}
 	}
 	var w wishes
 	w.compare("action_date", string(u.ActionDate), string(b.ActionDate))
@@ -240,11 +239,13 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	case b.State == u.State || u.State == BatchSubmit && b.State.atTheBank():
 		return b, nil
 	case u.State == BatchDead && replied != nil && replied.State == b.State:
-		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name,
-			Message: fmt.Sprintf("the service accepted the call and ignored the state: the batch is still %s; there is another call for it", b.State)}
+		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name, Message: fmt.Sprintf(
+			"the service accepted the call and ignored the state: the batch is still %s; another call can change it "+
+				"(ProviderConfig.SetState)", b.State)}
 	case b.State == BatchReady:
 		return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
-			Message: "the call was accepted, and the batch is still ready: it may be submitted later, or only by the other call (ProviderConfig.SetState)"}
+			Message: "the call was accepted, and the batch is still ready: it may be submitted later, " +
+				"or only by the other call (ProviderConfig.SetState)"}
 	}
 	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
 		Message: fmt.Sprintf("the call was accepted, and the batch is %s", b.State)}
@@ -307,7 +308,7 @@ func (c *Client) ListClients(ctx context.Context, o ListClientsOptions) iter.Seq
 //	POST /client/add
 func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, error) {
 	if f.FirstName == "" && f.Surname == "" && f.Company == "" {
-		return nil, batch.Invalid(name, opAddClient.Name, []batch.FieldError{{Item: -1, Field: "firstname", Message: "or surname or company is required"}})
+		return nil, invalid(opAddClient, "firstname", "or surname or company is required")
 	}
 	made, err := call[Customer](ctx, c, opAddClient, "client", nil, f.form(), true)
 	if err != nil {
@@ -322,7 +323,7 @@ func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, er
 //	POST /client/{id}/update
 func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) (*Customer, error) {
 	if len(f.form()) == 0 {
-		return nil, batch.Invalid(name, opUpdateClient.Name, []batch.FieldError{{Item: -1, Field: "fields", Message: "are all empty: nothing would change"}})
+		return nil, invalid(opUpdateClient, "fields", "are all empty: nothing would change")
 	}
 	updated, err := call[Customer](ctx, c, opUpdateClient, "client", []string{id}, f.form(), false)
 	if err != nil {
@@ -339,8 +340,8 @@ func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) 
 
 func (f CustomerFields) form() url.Values {
 	form := url.Values{}
-	for field, value := range map[string]string{"number": f.Number, "firstname": f.FirstName, "surname": f.Surname, "company": f.Company,
-		"email": f.Email, "cell": f.Cell, "country_code": f.CountryCode, "currency_code": f.CurrencyCode,
+	for field, value := range map[string]string{"number": f.Number, "firstname": f.FirstName, "surname": f.Surname,
+		"company": f.Company, "email": f.Email, "cell": f.Cell, "country_code": f.CountryCode, "currency_code": f.CurrencyCode,
 		"payment_method_code": f.PaymentMethodCode, "discount": f.Discount, "state": f.State} {
 		set(form, field, value)
 	}
@@ -395,12 +396,13 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 		for field, value := range map[string]string{"unit_cost": line.UnitCost, "quantity": line.Quantity} {
 			form.Set(fmt.Sprintf("%s[%d]", field, n), value)
 			if _, err := batch.ParseDecimal(value, 2); err != nil {
-				faults = append(faults, batch.FieldError{Item: n, Field: field, Message: fmt.Sprintf("%.40q is not a decimal with up to two places", value)})
+				faults = append(faults, batch.FieldError{Item: n, Field: field,
+					Message: fmt.Sprintf("%.40q is not a decimal with up to two places", value)})
 			}
 		}
 	}
 	if len(a.Lines) == 0 {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "lines", Message: "there are none"})
+		faults = append(faults, fault("lines", "there are none"))
 	}
 	if err := batch.Invalid(name, opAddInvoice.Name, faults); err != nil {
 		return nil, err
@@ -579,7 +581,7 @@ type wishes []batch.FieldError
 
 func (w *wishes) compare(field, asked, got string) {
 	if asked != "" && asked != got {
-		*w = append(*w, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf("is %.60q at the service, and %.60q was asked for", got, asked)})
+		*w = append(*w, fault(field, "is %.60q at the service, and %.60q was asked for", got, asked))
 	}
 }
 
@@ -596,7 +598,7 @@ func (w wishes) err(op string) error {
 	if len(w) == 0 {
 		return nil
 	}
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the service accepted the call and ignored a part of it", Fields: w}
+	return nonsense(op, "the service accepted the call and ignored a part of it", w)
 }
 
 func anything[T any](*T) error { return nil }

@@ -678,9 +678,9 @@ func TestFiltersAreNotTrusted(t *testing.T) {
 			"batches of a payment method":     {batches(snapbill.ListBatchesOptions{PaymentMethod: "other"}), "ListBatches", "", "payment_method"},
 			"batches of no payment method":    {batches(snapbill.ListBatchesOptions{PaymentMethod: "netcash"}), "ListBatches", "payment_method", "payment_method"},
 			"batches of some other accounts":  {batches(snapbill.ListBatchesOptions{Accounts: []int{1, 2}}), "ListBatches", "", "account"},
-			"batches of nobody knows whom":    {batches(snapbill.ListBatchesOptions{Accounts: []int{10608}}), "ListBatches", "account", "account"},
+			"batches of an unknown account":   {batches(snapbill.ListBatchesOptions{Accounts: []int{10608}}), "ListBatches", "account", "account"},
 			"a client's invoices":             {invoices, "ListInvoices", "", "client_id"},
-			"invoices of nobody knows whom":   {invoices, "ListInvoices", "client", "client_id"},
+			"invoices of an unknown client":   {invoices, "ListInvoices", "client", "client_id"},
 			"batches as they are":             {batches(snapbill.ListBatchesOptions{PaymentMethod: "netcash", Accounts: []int{1, 10608}, States: []snapbill.BatchState{"ready"}}), "ListBatches", "", ""},
 			"payments that are pending still": {payments(snapbill.ListPaymentsOptions{State: "pending"}), "ListPayments", "", ""},
 		} {

@@ -23,13 +23,26 @@ import (
 
 const maxReply = 32 << 20
 
+const notAnAddress = `must be a number, or an xid such as "Clw:Xc"`
+
+// fault is a fault that belongs to no item.
+func fault(field, format string, args ...any) batch.FieldError {
+	return batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// invalid refuses the arguments of an operation.
+func invalid(op rest.Op, field, format string, args ...any) error {
+	return batch.Invalid(name, op.Name, []batch.FieldError{fault(field, format, args...)})
+}
+
 // post makes a call with a form.
-func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values, decode func(io.Reader) error) error {
+func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values,
+	decode func(io.Reader) error) error {
 	if strings.Contains(op.Path, "{id}") && !address.MatchString(params[0]) {
-		return batch.Invalid(name, op.Name, []batch.FieldError{{Item: -1, Field: "id", Message: `must be a number, or an xid such as "Clw:Xc"`}})
+		return invalid(op, "id", "%s", notAnAddress)
 	}
-	return c.rest.Do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/x-www-form-urlencoded", Body: []byte(form.Encode()),
-		MaxReply: maxReply, Decode: decode})
+	return c.rest.Do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/x-www-form-urlencoded",
+		Body: []byte(form.Encode()), MaxReply: maxReply, Decode: decode})
 }
 
 // An object is what a reply can hold.
@@ -63,7 +76,8 @@ func numbered(id ID, xid XID) names { return names{id.String(), xid} }
 // call makes a call that may answer with an object. Where it must, a success
 // without one leaves open what there is now. An object that the reply names is
 // returned beside any error, because the service has it.
-func call[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values, must bool) (*T, error) {
+func call[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values,
+	must bool) (*T, error) {
 	var out *T
 	err := c.post(ctx, op, params, form, opened(func(e *envelope) error {
 		found, err := item[T, P](e, class)
@@ -146,7 +160,8 @@ func verifiedRows[T any, P object[T]](op rest.Op, rows iter.Seq2[T, error]) iter
 // list reads page after page, and yields each object once. A row that makes no
 // sense, or that the filter excludes, is yielded beside its error, and the list
 // goes on; any other error ends it.
-func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, form url.Values, filter func(*T) error) iter.Seq2[T, error] {
+func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, form url.Values,
+	filter func(*T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		form := maps.Clone(form) // Of this iteration alone.
 		seen := make(map[names]bool)
@@ -189,18 +204,18 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 				return
 			}
 			if !fresh {
-				fail(&batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name,
-					Message: fmt.Sprintf("page %d of %d holds nothing new: the list may be cut short", page, int64(pages))})
+				fail(nonsense(op.Name, fmt.Sprintf("page %d of %d holds nothing new: the list may be cut short", page, int64(pages)), nil))
 				return
 			}
 		}
-		fail(&batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("the list has no end after %d pages", maxPages)})
+		fail(nonsense(op.Name, fmt.Sprintf("the list has no end after %d pages", maxPages), nil))
 	}
 }
 
 // page reads one page of a list: its rows as they came, and how many pages
 // there are.
-func (c *Client) page(ctx context.Context, op rest.Op, class string, form url.Values, page int) (rows []jsontext.Value, pages Int, err error) {
+func (c *Client) page(ctx context.Context, op rest.Op, class string, form url.Values,
+	page int) (rows []jsontext.Value, pages Int, err error) {
 	err = c.post(ctx, op, nil, form, func(body io.Reader) error {
 		var e struct {
 			envelope
@@ -386,7 +401,8 @@ func (e *envelope) refusal(code int) *batch.Error {
 
 // refusal reads an error reply: nil if it is not in SnapBill's own words.
 func refusal(status int, header http.Header, body []byte) *batch.Error {
-	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind == "text/html" || strings.HasSuffix(kind, "xml") {
+	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	if kind == "text/html" || strings.HasSuffix(kind, "xml") {
 		return nil
 	}
 	var e *envelope
@@ -394,7 +410,8 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 		return nil
 	}
 	if e.Code.OK && int(e.Code.Value) != status {
-		return &batch.Error{Kind: batch.ErrAmbiguous, Message: fmt.Sprintf("the HTTP status is %d, and the body says %d", status, int64(e.Code.Value))}
+		return &batch.Error{Kind: batch.ErrAmbiguous,
+			Message: fmt.Sprintf("the HTTP status is %d, and the body says %d", status, int64(e.Code.Value))}
 	}
 	return e.refusal(status)
 }

@@ -20,7 +20,7 @@ type sample struct {
 	Form       string          `json:"form"`
 	Status     int             `json:"status"`
 	Body       json.RawMessage `json:"body"`
-	Text       string          `json:"text"` // a body that is no JSON
+	Text       string          `json:"text"` // a body that is not JSON
 }
 
 func samples(t testing.TB) map[string]sample {

@@ -63,10 +63,10 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	}
 	var faults []batch.FieldError
 	if o.PaymentMethod == "" {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "PaymentMethod", Message: "is required"})
+		faults = append(faults, fault("PaymentMethod", "is required"))
 	}
 	if exponent, known := batch.Exponent(o.Currency); !known || exponent != 2 {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "Currency", Message: "must be an ISO 4217 code with two decimals"})
+		faults = append(faults, fault("Currency", "is %q, and must be an ISO 4217 code with two decimals", o.Currency))
 	}
 	if err := batch.Invalid(name, "NewProvider", faults); err != nil {
 		return nil, err
@@ -80,7 +80,11 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		NoRepeat:      true, // Nothing says that SnapBill refuses the second of two.
 		ItemsOptional: true,
 		Extra:         []string{"batch_id"},
-		Terms:         map[string]string{"payment_method": o.PaymentMethod, "currency": o.Currency, "batch_type": o.BatchType},
+		Terms: map[string]string{
+			"payment_method": o.PaymentMethod,
+			"currency":       o.Currency,
+			"batch_type":     o.BatchType,
+		},
 	}}, nil
 }
 
@@ -105,10 +109,10 @@ func (p *Provider) Info() batch.Info {
 func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 	faults := p.info.Faults(d)
 	if d.Date.IsZero() {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "date", Message: "is required: the day when the debits run"})
+		faults = append(faults, fault("date", "is required: the day when the debits run"))
 	}
 	if id, named := d.Extra["batch_id"]; named && !address.MatchString(id) {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "batch_id", Message: `must be a number, or an xid such as "Clw:Xc"`})
+		faults = append(faults, fault("batch_id", "%s", notAnAddress))
 	}
 	first := make(map[string]int, len(d.Items))
 	for n, item := range d.Items {
@@ -196,8 +200,8 @@ func (p *Provider) add(ctx context.Context, op string, d batch.Draft) (*Batch, e
 			return nil, err // Any row that cannot be read could be ours.
 		}
 		if b.ActionDate == date && string(b.PaymentMethod.Value.Code) == p.config.PaymentMethod {
-			return nil, conflict(op, fmt.Sprintf("batch %s of that date is %s already, and may be that of an earlier Create: let Resolve adopt it, "+
-				"name it in Extra[\"batch_id\"] under a new reference, or delete it at SnapBill", b.ID, b.State), nil)
+			return nil, conflict(op, fmt.Sprintf("batch %s of that date is %s already, and may be that of an earlier Create: "+
+				"let Resolve adopt it, name it in Extra[\"batch_id\"] under a new reference, or delete it at SnapBill", b.ID, b.State), nil)
 		}
 	}
 	return p.client.AddBatch(ctx, AddBatch{PaymentMethodCode: p.config.PaymentMethod, ActionDate: date})
@@ -215,7 +219,8 @@ func (p *Provider) number(ctx context.Context, op, id string) (string, error) {
 	}
 	same, err := p.client.readBatch(ctx, at.names().number)
 	if err == nil && !same.names().has(id) {
-		err = conflict(op, fmt.Sprintf("batch %s is %s for this login, not %s: use a login of one account", at.ID, same.XID, id), nil)
+		err = conflict(op, fmt.Sprintf("batch %s is %s for this login, and not %s: use a login of one account",
+			at.ID, same.XID, id), nil)
 	}
 	return at.names().number, err
 }
@@ -288,8 +293,8 @@ func (p *Provider) payments(ctx context.Context, at *Batch) (paymentList, error)
 			err = row.error
 		}
 		all.broken = append(all.broken, payment)
-		all.faults = append(all.faults, batch.FieldError{Item: -1, Field: "payment",
-			Message: fmt.Sprintf("a row of client %.60q cannot be used: %v", string(payment.Client.Value.Number), err)})
+		all.faults = append(all.faults, fault("payment", "a row of client %.60q cannot be used: %v",
+			string(payment.Client.Value.Number), err))
 	}
 	return all, nil
 }
@@ -301,8 +306,8 @@ func (p *Provider) wholeList(ctx context.Context, op string, at *Batch) (payment
 	if err != nil {
 		return all, err
 	}
-	if fault := at.verify(); fault != nil {
-		all.faults = append(all.faults, batch.FieldError{Item: -1, Field: "amounts", Message: fault.Error()})
+	if err := at.verify(); err != nil {
+		all.faults = append(all.faults, fault("amounts", "%v", err))
 	}
 	if len(all.faults) > 0 {
 		return all, nonsense(op, "the batch contradicts itself", all.faults)
@@ -313,7 +318,8 @@ func (p *Provider) wholeList(ctx context.Context, op string, at *Batch) (payment
 		return all, nonsense(op, "the batch has no totals", nil)
 	}
 	if n, sum := Int(len(all.rows)), all.cents(); n != total || sum != cents {
-		return all, nonsense(op, fmt.Sprintf("the batch has %d payments of %d cents, and the list %d of %d", int64(total), int64(cents), int64(n), int64(sum)), nil)
+		return all, nonsense(op, fmt.Sprintf("the batch has %d payments of %d cents, and the list %d of %d",
+			int64(total), int64(cents), int64(n), int64(sum)), nil)
 	}
 	return all, nil
 }
@@ -340,8 +346,8 @@ func amount(payment Payment) batch.Money {
 }
 
 func stranger(payment Payment) batch.FieldError {
-	return batch.FieldError{Item: -1, Field: "payment",
-		Message: fmt.Sprintf("the service has client %q with %s, who is not in the draft", string(payment.Client.Value.Number), amount(payment))}
+	return fault("payment", "the service has client %q with %s, who is not in the draft",
+		string(payment.Client.Value.Number), amount(payment))
 }
 
 // facts compares a batch at the service with what it must be: differ lists what
@@ -349,13 +355,13 @@ func stranger(payment Payment) batch.FieldError {
 // date is compared without one.
 func (p *Provider) facts(d batch.Draft, at *Batch) (differ, unsaid []batch.FieldError) {
 	fact := func(field, here, there string) {
-		fault := batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf("is %.60q at the service, and %q here", there, here)}
+		difference := fault(field, "is %.60q at the service, and %q here", there, here)
 		switch {
 		case here == "" || here == there:
 		case there == "":
-			unsaid = append(unsaid, fault)
+			unsaid = append(unsaid, difference)
 		default:
-			differ = append(differ, fault)
+			differ = append(differ, difference)
 		}
 	}
 	if !d.Date.IsZero() {
@@ -385,7 +391,7 @@ func (p *Provider) compare(op string, b batch.Batch, at *Batch, payments []Payme
 	for _, payment := range payments {
 		number := string(payment.Client.Value.Number)
 		if _, twice := there[number]; twice {
-			differ = append(differ, batch.FieldError{Item: -1, Field: "payment", Message: fmt.Sprintf("the service has client %q more than once", number)})
+			differ = append(differ, fault("payment", "the service has client %q more than once", number))
 		}
 		there[number] = payment
 	}
@@ -410,17 +416,19 @@ func (p *Provider) compare(op string, b batch.Batch, at *Batch, payments []Payme
 func missing(d batch.Draft, there map[string]Payment) []batch.FieldError {
 	var differ []batch.FieldError
 	for n, item := range d.Items {
-		fault := batch.FieldError{Item: n, Reference: item.Reference}
+		difference := batch.FieldError{Item: n, Reference: item.Reference}
 		payment, ok := there[item.Account]
 		switch {
 		case !ok:
-			fault.Field, fault.Message = "payment", fmt.Sprintf("client %q is not in the batch at the service", item.Account)
+			difference.Field = "payment"
+			difference.Message = fmt.Sprintf("client %q is not in the batch at the service", item.Account)
 		case amount(payment) != item.Amount:
-			fault.Field, fault.Message = "amount", fmt.Sprintf("is %s at the service, and %s here", amount(payment), item.Amount)
+			difference.Field = "amount"
+			difference.Message = fmt.Sprintf("is %s at the service, and %s here", amount(payment), item.Amount)
 		default:
 			continue
 		}
-		differ = append(differ, fault)
+		differ = append(differ, difference)
 	}
 	return differ
 }
@@ -459,12 +467,9 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	case kind != batch.ErrUnavailable: // The service has refused it.
 		if read, failed := p.client.readBatch(ctx, b.ID); failed == nil {
 			if b = as(b, read); b.State != batch.StateDraft {
-				return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err,
-					Message: fmt.Sprintf("this call was refused, and the batch is %s at the service: another call has submitted or deleted it", read.State)}
+				return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err, Message: fmt.Sprintf(
+					"this call was refused, and the batch is %s at the service: another call has submitted or deleted it", read.State)}
 			}
-		}
-		if kind == batch.ErrAuth { // Without the status 401, which could invite a repeat.
-			err = &batch.Error{Kind: kind, Provider: name, Op: op, Message: "the login was good for reading, and refused for submitting", Err: err}
 		}
 	}
 	return b, err
@@ -491,10 +496,14 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 	if err != nil {
 		return b, err
 	}
-	if b = as(b, again); again.State != BatchReady || !maps.Equal(again.Totals, at.Totals) || !maps.Equal(again.AmountsCents, at.AmountsCents) {
+	if b = as(b, again); again.State != BatchReady || !sameTotals(again, at) {
 		return b, conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s", again.State), nil)
 	}
 	return b, p.compare(op, b, again, all.rows)
+}
+
+func sameTotals(a, b *Batch) bool {
+	return maps.Equal(a.Totals, b.Totals) && maps.Equal(a.AmountsCents, b.AmountsCents)
 }
 
 func (p *Provider) setState(ctx context.Context, id string, state BatchState) (*Batch, error) {
@@ -527,8 +536,10 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	return p.seen(op, b, at, p.reader(ctx, at))
 }
 
-// reader reads the payments of a batch when they are first asked for.
-func (p *Provider) reader(ctx context.Context, at *Batch) func() (paymentList, error) {
+// A reader reads the payments of a batch when they are first asked for.
+type reader func() (paymentList, error)
+
+func (p *Provider) reader(ctx context.Context, at *Batch) reader {
 	return sync.OnceValues(func() (paymentList, error) { return p.payments(ctx, at) })
 }
 
@@ -536,7 +547,7 @@ func (p *Provider) reader(ctx context.Context, at *Batch) func() (paymentList, e
 //
 // Whether a batch that was submitted can become ready again, or be deleted, is
 // not documented: the bank may have it, so a reply that says so is not believed.
-func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments func() (paymentList, error)) (batch.Batch, error) {
+func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (batch.Batch, error) {
 	differ, unsaid := p.facts(b.Draft, at)
 	if len(differ) > 0 {
 		return b, conflict(op, "the batch at the service is another one", differ)
@@ -547,7 +558,8 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments func() (pa
 	}
 	if b.State == batch.StateUnknown {
 		if b.Draft.Date.IsZero() {
-			return b, batch.Invalid(name, op, []batch.FieldError{{Item: -1, Field: "date", Message: "is required: it tells this batch from that of another month"}})
+			return b, batch.Invalid(name, op, []batch.FieldError{
+				fault("date", "is required: it tells this batch from that of another month")})
 		}
 		if len(unsaid) > 0 {
 			return b, nonsense(op, "the service does not say enough of the batch to prove that it is this one", unsaid)
@@ -574,7 +586,7 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments func() (pa
 // witness compares the payments of a batch with the items of b. A draft without
 // items takes those that are there, as in Create. A row that cannot be read
 // decides nothing.
-func (p *Provider) witness(op string, b *batch.Batch, payments func() (paymentList, error)) error {
+func (p *Provider) witness(op string, b *batch.Batch, payments reader) error {
 	submitted := b.State == batch.StatePending || b.State == batch.StateDone || b.State == batch.StateFailed
 	if !submitted && (b.State != batch.StateDraft || len(b.Draft.Items) > 0) {
 		return nil
@@ -662,7 +674,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	}
 	faults := all.faults
 	if err != nil {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "payments", Message: err.Error()})
+		faults = append(faults, fault("payments", "%v", err))
 	} else if len(all.broken) == 0 {
 		faults = append(faults, p.contradictions(ctx, at, &all)...)
 	}
@@ -681,8 +693,8 @@ func results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, o
 	}
 	for _, payment := range all.rows {
 		number := string(payment.Client.Value.Number)
-		row := batch.Result{Item: batch.Item{Account: number, Amount: amount(payment)}, Outcome: outcome(payment.State, b.State),
-			Code: string(payment.State), Message: string(payment.Reference), Native: payment}
+		row := result(payment, outcome(payment.State, b.State))
+		row.Item.Account, row.Item.Amount = number, amount(payment)
 		n, ours := place[number]
 		if !ours {
 			strangers, odd = append(strangers, row), append(odd, stranger(payment))
@@ -696,11 +708,16 @@ func results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, o
 	}
 	for _, payment := range all.broken {
 		if n, ours := place[string(payment.Client.Value.Number)]; ours {
-			rows = append(rows, batch.Result{Item: batch.Item{Reference: b.Draft.Items[n].Reference}, Outcome: batch.OutcomeUnknown,
-				Code: string(payment.State), Message: string(payment.Reference), Native: payment})
+			row := result(payment, batch.OutcomeUnknown)
+			row.Item.Reference = b.Draft.Items[n].Reference
+			rows = append(rows, row)
 		}
 	}
 	return rows, strangers, odd
+}
+
+func result(payment Payment, o batch.Outcome) batch.Result {
+	return batch.Result{Outcome: o, Code: string(payment.State), Message: string(payment.Reference), Native: payment}
 }
 
 // contradictions lists where the totals of a batch differ from its payments, and
@@ -708,9 +725,6 @@ func results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, o
 // totals must still be the same afterwards.
 func (p *Provider) contradictions(ctx context.Context, at *Batch, all *paymentList) []batch.FieldError {
 	var faults []batch.FieldError
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf(format, args...)})
-	}
 	counts, cents := make(Totals), make(Totals)
 	for _, payment := range all.rows {
 		counts[string(payment.State)]++
@@ -725,22 +739,23 @@ func (p *Provider) contradictions(ctx context.Context, at *Batch, all *paymentLi
 		for _, bucket := range []string{"pending", "paid", "bounce", "refuted"} {
 			bucketed += of.found[bucket]
 			if said, sent := of.said[bucket]; sent && said != of.found[bucket] {
-				fault(of.field, "the batch says %d %s, and its payments %d", int64(said), bucket, int64(of.found[bucket]))
+				faults = append(faults, fault(of.field, "the batch says %d %s, and its payments %d",
+					int64(said), bucket, int64(of.found[bucket])))
 			}
 		}
 		// Whether the total counts payments in other states is not documented.
 		if said, sent := of.said["total"]; sent && said != of.all && said != bucketed {
-			fault(of.field, "the batch says %d in total, and its payments %d", int64(said), int64(of.all))
+			faults = append(faults, fault(of.field, "the batch says %d in total, and its payments %d", int64(said), int64(of.all)))
 		}
 	}
 	if len(faults) > 0 {
 		again, err := p.client.readBatch(ctx, at.names().number)
-		if err != nil || !maps.Equal(again.Totals, at.Totals) || !maps.Equal(again.AmountsCents, at.AmountsCents) {
+		if err != nil || !sameTotals(again, at) {
 			faults = nil
 		}
 	}
 	if err := at.verify(); err != nil {
-		fault("amounts", "%v", err)
+		faults = append(faults, fault("amounts", "%v", err))
 	}
 	return faults
 }
@@ -797,7 +812,8 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if err == nil && (at.State == BatchReady || at.State == BatchBuild) {
 		at, err = p.setState(ctx, b.ID, BatchDead)
 		if errors.Is(err, batch.ErrAmbiguous) {
-			if read, failed := p.client.readBatch(ctx, b.ID); failed == nil && (read.State == BatchDead || read.State.atTheBank()) {
+			read, failed := p.client.readBatch(ctx, b.ID)
+			if failed == nil && (read.State == BatchDead || read.State.atTheBank()) {
 				at, err = read, nil
 			}
 		}

@@ -85,7 +85,7 @@ func TestBadDrafts(t *testing.T) {
 	}
 	require.Zero(t, server.Log.Count(""), "nothing is sent")
 	_, err := snapbill.NewProvider(newClient(t, server.Config()), snapbill.ProviderConfig{Currency: "JPY"})
-	require.Equal(t, []string{"PaymentMethod: is required", "Currency: must be an ISO 4217 code with two decimals"}, faultsOf(t, err))
+	require.Equal(t, []string{"PaymentMethod: is required", `Currency: is "JPY", and must be an ISO 4217 code with two decimals`}, faultsOf(t, err))
 }
 
 // The whole way, with a batch of the service's own choice.
@@ -135,10 +135,10 @@ func TestTheControlList(t *testing.T) {
 		change func(*snapbilltest.Server, *batch.Draft)
 		want   []string // with 0 and 1 for the clients
 	}{
-		"somebody is not on the batch": {func(_ *snapbilltest.Server, d *batch.Draft) {
+		"a client is not on the batch": {func(_ *snapbilltest.Server, d *batch.Draft) {
 			d.Items = append(d.Items, batch.Item{Reference: "x", Account: "x", Amount: d.Items[0].Amount})
 		}, []string{`item 2 ("x"): payment: client "x" is not in the batch at the service`}},
-		"somebody else is": {func(_ *snapbilltest.Server, d *batch.Draft) { d.Items = d.Items[:1] },
+		"another client is": {func(_ *snapbilltest.Server, d *batch.Draft) { d.Items = d.Items[:1] },
 			[]string{`payment: the service has client "1" with 50.01 ZAR, who is not in the draft`}},
 		"an amount is one cent off": {func(_ *snapbilltest.Server, d *batch.Draft) { d.Items[1].Amount.Minor++ },
 			[]string{`item 1 ("1"): amount: is 50.01 ZAR at the service, and 50.02 ZAR here`}},
@@ -152,7 +152,7 @@ func TestTheControlList(t *testing.T) {
 			c.change(server, &d)
 			b, err := p.Create(t.Context(), d)
 			require.ErrorIs(t, err, batch.ErrConflict)
-			require.NotEmpty(t, b.ID, "it is there, and somebody has to look at it")
+			require.NotEmpty(t, b.ID, "it is there, and a person has to look at it")
 			var got []string
 			for _, fault := range faultsOf(t, err) {
 				for n, account := range accounts {
@@ -206,8 +206,8 @@ func TestCreateWaitsUntilTheBatchIsBuilt(t *testing.T) {
 	})
 }
 
-// Row 103: a batch that somebody else has submitted is not reported as ours.
-func TestRow103SubmittedBySomebodyElse(t *testing.T) {
+// Row 103: a batch that another person has submitted is not reported as ours.
+func TestRow103SubmittedByAnother(t *testing.T) {
 	for name, c := range map[string]struct {
 		o      snapbilltest.Options
 		submit func(*snapbilltest.Server, batch.Batch)
@@ -310,8 +310,8 @@ func TestRow84ChangedBeforeTheSubmit(t *testing.T) {
 	require.Empty(t, server.Accepted())
 }
 
-// A client whom somebody adds after the comparison is debited too, and shown.
-func TestSomebodyIsAddedInTheLastMoment(t *testing.T) {
+// A client who is added after the comparison is debited too, and shown.
+func TestAClientIsAddedInTheLastMoment(t *testing.T) {
 	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 	b := create(t, p, dueDraft(server, 2))
 	b, err := p.Submit(t.Context(), b)
@@ -399,7 +399,7 @@ func TestACancelInDoubt(t *testing.T) {
 	}
 }
 
-// A cancel in doubt of a batch that somebody has submitted was not cancelled.
+// A cancel in doubt of a batch that was submitted meanwhile was not cancelled.
 func TestACancelThatComesTooLate(t *testing.T) {
 	for _, word := range []string{"submit", "submitted", "ok"} {
 		server, p := start(t, snapbilltest.Options{KeepsBatches: true}, snapbill.ProviderConfig{})

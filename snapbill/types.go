@@ -330,7 +330,7 @@ func (c *Customer) check() error { return nil }
 
 func (c *Customer) verify() error { return agree("credit", c.Credit, c.CreditCents) }
 
-// Link is a URL that logs in whoever opens it. Printed, it is redacted.
+// Link is a URL that logs in every reader who opens it. Printed, it is redacted.
 type Link string
 
 // UnmarshalJSON keeps the value.
@@ -415,7 +415,8 @@ func (i *Invoice) check() error { return nil }
 func (i *Invoice) verify() error {
 	faults := []error{agree("total", i.Total, i.TotalCents), agree("subtotal", i.Subtotal, i.SubtotalCents)}
 	for _, line := range i.Lines.Value {
-		faults = append(faults, agree("unit cost", line.UnitCost, line.UnitCostCents), agree("total of a line", line.Total, line.TotalCents))
+		faults = append(faults, agree("unit cost", line.UnitCost, line.UnitCostCents),
+			agree("total of a line", line.Total, line.TotalCents))
 	}
 	return errors.Join(faults...)
 }
@@ -437,7 +438,7 @@ type InvoiceLine struct {
 	Term             Text            `json:"term,omitempty"`
 	Service          json.RawMessage `json:"service,omitempty"`
 	Charge           json.RawMessage `json:"charge,omitempty"`
-	RecurringInvoice json.RawMessage `json:"recurring_invoice,omitempty"` // its decimals are wrong by a factor of 100; its cents are right
+	RecurringInvoice json.RawMessage `json:"recurring_invoice,omitempty"` // its decimals are 100 times too large
 }
 
 // PaymentMethod is a way to be paid.

@@ -12,7 +12,7 @@ import (
 
 // Webhook is a delivery of SnapBill: an action that was recorded.
 //
-// It is a hint and nothing else. No signature is documented, so anybody can
+// It is a hint and nothing else. No signature is documented, so anyone can
 // send one; the same may come twice, or late, and the object in it is as it
 // was at the delivery, not at the event. Use it to decide what to read now,
 // with GetBatch, GetPayment or Provider.Poll, and decide by what that says.
@@ -24,10 +24,12 @@ type Webhook struct {
 // maxWebhook is far beyond any object that one could hold.
 const maxWebhook = 1 << 20
 
-// ParseWebhook reads the body of a delivery. ErrInvalid means that it is none.
+// ParseWebhook reads the body of a delivery. ErrInvalid means that it
+// is not a delivery.
 func ParseWebhook(body []byte) (*Webhook, error) {
 	invalid := func(err error) error {
-		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "ParseWebhook", Message: "this is no delivery of SnapBill", Err: err}
+		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "ParseWebhook",
+			Message: "this is not a delivery of SnapBill", Err: err}
 	}
 	if len(body) > maxWebhook {
 		return nil, invalid(errors.New("it is too large"))

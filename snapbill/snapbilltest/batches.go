@@ -117,7 +117,8 @@ func (a *Account) payments() int64 {
 }
 
 func (a *Account) pay(b *run, c *client, cents int64, invoices ...*invoice) {
-	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, cents: cents, state: "pending", invoices: invoices})
+	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, cents: cents, state: "pending",
+		invoices: invoices})
 }
 
 // delete deletes a batch.
@@ -153,7 +154,8 @@ func (a *Account) advance(b *run) {
 	case "submit":
 		b.state, b.submit = "submitted", a.s.Clock.Now().UTC().Format(time.DateOnly)
 		for _, p := range b.payments {
-			a.s.Ledger.Move(simkit.Effect{Payer: a.payer(), Batch: strconv.FormatInt(b.id, 10), Item: p.client.number, Account: p.client.number, Minor: p.cents, Currency: "ZAR", At: a.s.Clock.Now()})
+			a.s.Ledger.Move(simkit.Effect{Payer: a.payer(), Batch: strconv.FormatInt(b.id, 10), Item: p.client.number,
+				Account: p.client.number, Minor: p.cents, Currency: "ZAR", At: a.s.Clock.Now()})
 		}
 	case "submitted":
 		b.state = "ok"

@@ -8,7 +8,7 @@
 //
 //   - Both update and set_state submit a batch (Options.Honours).
 //   - A second submit is refused (Options.Resubmit).
-//   - A new batch is filled with everybody who is due (Options.AddsEmpty), and
+//   - A new batch is filled with every client who is due (Options.AddsEmpty), and
 //     ready at once (Options.BuildReads).
 //   - Nothing submits a ready batch by itself (Options.SubmitsAlone).
 //   - A refusal has the HTTP status of the code in its body
@@ -92,7 +92,7 @@ type Resubmit int
 const (
 	ResubmitRefused Resubmit = iota // 400
 	ResubmitIgnored                 // success, and nothing happens
-	ResubmitQueued                  // success, and everybody is debited again
+	ResubmitQueued                  // success, and every client is debited again
 )
 
 // Server is the simulated SnapBill. It has one account; NewAccount adds others.
@@ -121,7 +121,8 @@ func New(o *Options) *Server {
 	if o != nil {
 		s.options = *o
 	}
-	s.options.Username, s.options.Password = cmp.Or(s.options.Username, "demo"), cmp.Or(s.options.Password, "a-password-of-the-simulator")
+	s.options.Username = cmp.Or(s.options.Username, "demo")
+	s.options.Password = cmp.Or(s.options.Password, "a-password-of-the-simulator")
 	s.Account = s.NewAccount(10608)
 	s.Login(s.options.Username, s.options.Password)
 	s.Handler = s.Kit.Handler(s.operations(), func(simkit.Request) simkit.Reply {
@@ -141,7 +142,8 @@ func (s *Server) Close() { s.server.Close() }
 
 // Config is the configuration of a client of this server.
 func (s *Server) Config() snapbill.Config {
-	return snapbill.Config{Username: s.options.Username, Password: s.options.Password, BaseURL: s.URL + "/v1", HTTPClient: s.server.HTTPClient()}
+	return snapbill.Config{Username: s.options.Username, Password: s.options.Password, BaseURL: s.URL + "/v1",
+		HTTPClient: s.server.HTTPClient()}
 }
 
 // NewAccount adds an account of that number. It has no login yet.
@@ -185,7 +187,7 @@ func (a *Account) Charge(number string, cents int64) {
 	c.charges = append(c.charges, cents)
 }
 
-// NewBatch makes a batch as somebody does in the web interface, with everybody
+// NewBatch makes a batch as a person does in the web interface, with every client
 // who is due, and returns its number.
 func (a *Account) NewBatch(action snapbill.Date) int64 {
 	a.s.mu.Lock()
@@ -193,7 +195,7 @@ func (a *Account) NewBatch(action snapbill.Date) int64 {
 	return a.newBatch("netcash", string(action), true).id
 }
 
-// AddToBatch adds a client to a batch as somebody does in the web interface.
+// AddToBatch adds a client to a batch as a person does in the web interface.
 func (a *Account) AddToBatch(batchID int64, number string, cents int64) {
 	a.with(batchID, func(b *run) {
 		if b.state == "ready" {
@@ -202,7 +204,7 @@ func (a *Account) AddToBatch(batchID int64, number string, cents int64) {
 	})
 }
 
-// Submit submits a batch as somebody does in the web interface.
+// Submit submits a batch as a person does in the web interface.
 func (a *Account) Submit(batchID int64) { a.with(batchID, func(b *run) { a.submit(b) }) }
 
 // Advance moves a batch one step on: submit, submitted, ok, and then one
@@ -352,7 +354,7 @@ func (s *Server) operations() []simkit.Operation {
 }
 
 // serve checks what every call has in common. The real service may answer with
-// a page for people where nobody asks for JSON.
+// a page for people unless JSON is asked for.
 func (s *Server) serve(r simkit.Request, serve func(*Account, call) simkit.Reply) simkit.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
