@@ -139,6 +139,31 @@ func TestEveryFieldDistorted(t *testing.T) {
 	}
 }
 
+// The same where the reply to the submit is lost, and every read after it is
+// distorted: the batch is never given up, never sent again, and found once the
+// replies are right again.
+func TestEveryFieldDistortedInDoubt(t *testing.T) {
+	for _, op := range []string{"GetBatch", "ListPayments"} {
+		for _, path := range paths(replies(t, op)[0], "") {
+			for _, value := range []any{nil, "odd", 7, dropped} {
+				bubble(t, snapbilltest.Options{Autoplay: 1, Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+					alter := distort(path, value)
+					server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+						if len(server.Accepted()) == 0 {
+							return r
+						}
+						return alter(r)
+					}})
+					server.Inject(simkit.Fault{Op: "UpdateBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+					_ = survives(t, server, client, fmt.Sprintf("%s: %s is %v, in doubt", op, path, value))
+					require.Len(t, server.Accepted(), 2)
+					require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+				})
+			}
+		}
+	}
+}
+
 // survives runs a batch among lies, and then without them. It returns the first
 // error among the lies.
 func survives(t *testing.T, server *snapbilltest.Server, client *snapbill.Client, what string) error {
