@@ -94,7 +94,7 @@ func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
 //	POST /batch/{id}/get
 func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 	b, err := c.readBatch(ctx, id)
-	return verified(opGetBatch, b, err)
+	return verified(c, opGetBatch, b, err)
 }
 
 func (c *Client) readBatch(ctx context.Context, id string) (*Batch, error) {
@@ -110,7 +110,7 @@ func (c *Client) readBatch(ctx context.Context, id string) (*Batch, error) {
 //
 //	POST /batch/list
 func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
-	return verifiedRows(opListBatches, c.listBatches(ctx, o))
+	return verifiedRows(c, opListBatches, c.listBatches(ctx, o))
 }
 
 func (c *Client) listBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
@@ -174,7 +174,7 @@ func (c *Client) AddBatch(ctx context.Context, a AddBatch) (*Batch, error) {
 	if code := made.PaymentMethod.Value.Code; code != "" {
 		w.compare("payment_method_code", a.PaymentMethodCode, string(code))
 	}
-	return made, w.err(opAddBatch.Name)
+	return made, w.err(c, opAddBatch.Name)
 }
 
 // UpdateBatch changes a batch, by the call that is documented. Whether it
@@ -235,20 +235,20 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	w.compare("action_date", string(u.ActionDate), string(b.ActionDate))
 	switch {
 	case u.State == "":
-		return b, w.err(op.Name)
+		return b, w.err(c, op.Name)
 	case b.State == u.State || u.State == BatchSubmit && b.State.atTheBank():
 		return b, nil
 	case u.State == BatchDead && replied != nil && replied.State == b.State:
-		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name, Message: fmt.Sprintf(
+		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name, Message: c.rest.Clean(fmt.Sprintf(
 			"the service accepted the call and ignored the state: the batch is still %s; another call can change it "+
-				"(ProviderConfig.SetState)", b.State)}
+				"(ProviderConfig.SetState)", b.State))}
 	case b.State == BatchReady:
 		return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
 			Message: "the call was accepted, and the batch is still ready: it may be submitted later, " +
 				"or only by the other call (ProviderConfig.SetState)"}
 	}
 	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
-		Message: fmt.Sprintf("the call was accepted, and the batch is %s", b.State)}
+		Message: c.rest.Clean(fmt.Sprintf("the call was accepted, and the batch is %s", b.State))}
 }
 
 // GetPayment reads a payment.
@@ -256,7 +256,7 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 //	POST /payment/{id}/get
 func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
 	p, err := get[Payment](ctx, c, opGetPayment, "payment", id)
-	return verified(opGetPayment, p, err)
+	return verified(c, opGetPayment, p, err)
 }
 
 // ListPayments reads payments, page by page, in no documented order. A row
@@ -268,7 +268,7 @@ func (c *Client) ListPayments(ctx context.Context, o ListPaymentsOptions) iter.S
 	setNumber(form, "client_id", o.ClientID)
 	setNumber(form, "batch_id", o.BatchID)
 	set(form, "state", string(o.State))
-	return verifiedRows(opListPayments, list(ctx, c, opListPayments, "payment", form, func(p *Payment) error {
+	return verifiedRows(c, opListPayments, list(ctx, c, opListPayments, "payment", form, func(p *Payment) error {
 		switch {
 		case o.BatchID != 0 && (!p.Batch.OK || p.Batch.Value.ID != o.BatchID):
 			return ignored("batch_id", "another")
@@ -286,7 +286,7 @@ func (c *Client) ListPayments(ctx context.Context, o ListPaymentsOptions) iter.S
 //	POST /client/{id}/get
 func (c *Client) GetClient(ctx context.Context, id string) (*Customer, error) {
 	found, err := get[Customer](ctx, c, opGetClient, "client", id)
-	return verified(opGetClient, found, err)
+	return verified(c, opGetClient, found, err)
 }
 
 // ListClients reads the clients of the account, page by page. How the filters
@@ -297,7 +297,7 @@ func (c *Client) ListClients(ctx context.Context, o ListClientsOptions) iter.Seq
 	form := url.Values{}
 	set(form, "email", o.Email)
 	set(form, "query", o.Query)
-	return verifiedRows(opListClients, list(ctx, c, opListClients, "client", form, anything[Customer]))
+	return verifiedRows(c, opListClients, list(ctx, c, opListClients, "client", form, anything[Customer]))
 }
 
 // AddClient adds a client. It is sent at most once; choose a Number, to find
@@ -314,7 +314,7 @@ func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, er
 	if err != nil {
 		return made, err
 	}
-	return made, f.compare(opAddClient.Name, made)
+	return made, f.compare(c, opAddClient.Name, made)
 }
 
 // UpdateClient changes a client. It is sent at most once. A field that the
@@ -335,7 +335,7 @@ func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) 
 				Message: "the call was accepted, but what it did cannot be read", Err: err}
 		}
 	}
-	return updated, f.compare(opUpdateClient.Name, updated)
+	return updated, f.compare(c, opUpdateClient.Name, updated)
 }
 
 func (f CustomerFields) form() url.Values {
@@ -351,7 +351,7 @@ func (f CustomerFields) form() url.Values {
 	return form
 }
 
-func (f CustomerFields) compare(op string, c *Customer) error {
+func (f CustomerFields) compare(client *Client, op string, c *Customer) error {
 	var w wishes
 	w.compare("number", f.Number, string(c.Number))
 	w.compare("firstname", f.FirstName, string(c.FirstName))
@@ -373,7 +373,7 @@ func (f CustomerFields) compare(op string, c *Customer) error {
 	for field, value := range f.Data {
 		w.compare("data-"+field, value, string(c.Data[field]))
 	}
-	return w.err(op)
+	return w.err(client, op)
 }
 
 // AddInvoice adds an invoice to a client. It is sent at most once.
@@ -427,7 +427,7 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 			w.compareDecimal(fmt.Sprintf("quantity[%d]", n), a.Lines[n].Quantity, string(line.Quantity))
 		}
 	}
-	return made, w.err(opAddInvoice.Name)
+	return made, w.err(c, opAddInvoice.Name)
 }
 
 // GenerateInvoice makes the invoice of what is due for a client, and returns
@@ -444,7 +444,7 @@ func (c *Client) GenerateInvoice(ctx context.Context, clientID string) (*Invoice
 //	POST /invoice/{id}/get
 func (c *Client) GetInvoice(ctx context.Context, id string) (*Invoice, error) {
 	i, err := get[Invoice](ctx, c, opGetInvoice, "invoice", id)
-	return verified(opGetInvoice, i, err)
+	return verified(c, opGetInvoice, i, err)
 }
 
 // ListInvoices reads the invoices of a client, or of all of them for 0.
@@ -453,7 +453,7 @@ func (c *Client) GetInvoice(ctx context.Context, id string) (*Invoice, error) {
 func (c *Client) ListInvoices(ctx context.Context, clientID ID) iter.Seq2[Invoice, error] {
 	form := url.Values{}
 	setNumber(form, "client_id", clientID)
-	return verifiedRows(opListInvoices, list(ctx, c, opListInvoices, "invoice", form, func(i *Invoice) error {
+	return verifiedRows(c, opListInvoices, list(ctx, c, opListInvoices, "invoice", form, func(i *Invoice) error {
 		if clientID != 0 && (!i.Client.OK || i.Client.Value.ID != clientID) {
 			return ignored("client_id", "another")
 		}
@@ -594,11 +594,11 @@ func (w *wishes) compareDecimal(field, asked, got string) {
 	w.compare(field, asked, got)
 }
 
-func (w wishes) err(op string) error {
+func (w wishes) err(c *Client, op string) error {
 	if len(w) == 0 {
 		return nil
 	}
-	return nonsense(op, "the service accepted the call and ignored a part of it", w)
+	return c.nonsense(op, "the service accepted the call and ignored a part of it", w)
 }
 
 func anything[T any](*T) error { return nil }

@@ -45,6 +45,24 @@ func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url
 		Body: []byte(form.Encode()), MaxReply: maxReply, Decode: decode})
 }
 
+// conflict and nonsense are errors of what the service says, in words that are
+// fit for an error.
+func (c *Client) conflict(op, message string, fields []batch.FieldError) error {
+	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: c.rest.Clean(message), Fields: c.clean(fields)}
+}
+
+func (c *Client) nonsense(op, message string, fields []batch.FieldError) error {
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: c.rest.Clean(message), Fields: c.clean(fields)}
+}
+
+func (c *Client) clean(fields []batch.FieldError) []batch.FieldError {
+	cleaned := slices.Clone(fields)
+	for n := range cleaned {
+		cleaned[n].Message = c.rest.Clean(cleaned[n].Message)
+	}
+	return cleaned
+}
+
 // An object is what a reply can hold.
 type object[T any] interface {
 	*T
@@ -113,10 +131,10 @@ func get[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class, 
 }
 
 // verified adds to an object what in it contradicts itself.
-func verified[T any, P object[T]](op rest.Op, v *T, err error) (*T, error) {
+func verified[T any, P object[T]](c *Client, op rest.Op, v *T, err error) (*T, error) {
 	if err == nil {
 		if fault := P(v).verify(); fault != nil {
-			err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Err: fault}
+			err = c.nonsense(op.Name, fault.Error(), nil)
 		}
 	}
 	return v, err
@@ -137,17 +155,18 @@ func ofOneRow(err error) bool {
 	return errors.As(err, &row)
 }
 
-func rowFailed(op rest.Op, place string, err error) error {
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: place, Err: rowError{err}}
+func (c *Client) rowFailed(op rest.Op, place string, err error) error {
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: place,
+		Err: rowError{errors.New(c.rest.Clean(err.Error()))}}
 }
 
 // verifiedRows adds to a row what in it contradicts itself.
-func verifiedRows[T any, P object[T]](op rest.Op, rows iter.Seq2[T, error]) iter.Seq2[T, error] {
+func verifiedRows[T any, P object[T]](c *Client, op rest.Op, rows iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for row, err := range rows {
 			if err == nil {
 				if fault := P(&row).verify(); fault != nil {
-					err = rowFailed(op, "the object "+P(&row).names().number, fault)
+					err = c.rowFailed(op, "the object "+P(&row).names().number, fault)
 				}
 			}
 			if !yield(row, err) {
@@ -194,7 +213,7 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 					}
 					seen[called], fresh = true, true
 				} else {
-					err = rowFailed(op, fmt.Sprintf("row %d of page %d", n+1, page), err)
+					err = c.rowFailed(op, fmt.Sprintf("row %d of page %d", n+1, page), err)
 				}
 				if !yield(row, err) {
 					return
@@ -204,11 +223,11 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 				return
 			}
 			if !fresh {
-				fail(nonsense(op.Name, fmt.Sprintf("page %d of %d holds nothing new: the list may be cut short", page, int64(pages)), nil))
+				fail(c.nonsense(op.Name, fmt.Sprintf("page %d of %d holds nothing new: the list may be cut short", page, int64(pages)), nil))
 				return
 			}
 		}
-		fail(nonsense(op.Name, fmt.Sprintf("the list has no end after %d pages", maxPages), nil))
+		fail(c.nonsense(op.Name, fmt.Sprintf("the list has no end after %d pages", maxPages), nil))
 	}
 }
 

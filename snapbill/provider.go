@@ -165,7 +165,7 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 	}
 	built, err := p.built(ctx, op, id)
 	if built != nil {
-		b.Native = string(built.State)
+		b.Native = p.client.rest.Clean(string(built.State))
 		if b.ID != "" {
 			b.State = state(built)
 		}
@@ -179,10 +179,10 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 	}
 	if len(d.Items) == 0 {
 		if b.Draft.Items = all.items(); len(b.Draft.Items) == 0 {
-			return b, conflict(op, "the batch is empty: no client has an invoice that is due", nil)
+			return b, p.client.conflict(op, "the batch is empty: no client has an invoice that is due", nil)
 		}
 		if faults := p.faults(b.Draft); len(faults) > 0 {
-			return b, conflict(op, "the batch that the service has assembled cannot be submitted here", faults)
+			return b, p.client.conflict(op, "the batch that the service has assembled cannot be submitted here", faults)
 		}
 	}
 	if err := p.compare(op, b, built, all.rows); err != nil {
@@ -200,7 +200,7 @@ func (p *Provider) add(ctx context.Context, op string, d batch.Draft) (*Batch, e
 			return nil, err // Any row that cannot be read could be ours.
 		}
 		if b.ActionDate == date && string(b.PaymentMethod.Value.Code) == p.config.PaymentMethod {
-			return nil, conflict(op, fmt.Sprintf("batch %s of that date is %s already, and may be that of an earlier Create: "+
+			return nil, p.client.conflict(op, fmt.Sprintf("batch %s of that date is %s already, and may be that of an earlier Create: "+
 				"let Resolve adopt it, name it in Extra[\"batch_id\"] under a new reference, or delete it at SnapBill", b.ID, b.State), nil)
 		}
 	}
@@ -219,7 +219,7 @@ func (p *Provider) number(ctx context.Context, op, id string) (string, error) {
 	}
 	same, err := p.client.readBatch(ctx, at.names().number)
 	if err == nil && !same.names().has(id) {
-		err = conflict(op, fmt.Sprintf("batch %s is %s for this login, and not %s: use a login of one account",
+		err = p.client.conflict(op, fmt.Sprintf("batch %s is %s for this login, and not %s: use a login of one account",
 			at.ID, same.XID, id), nil)
 	}
 	return at.names().number, err
@@ -240,7 +240,7 @@ func (p *Provider) built(ctx context.Context, op, id string) (*Batch, error) {
 			return b, nil
 		case BatchBuild:
 		default:
-			return b, notReady(op, b)
+			return b, p.notReady(op, b)
 		}
 		select {
 		case <-time.After(wait):
@@ -251,16 +251,8 @@ func (p *Provider) built(ctx context.Context, op, id string) (*Batch, error) {
 	}
 }
 
-func notReady(op string, b *Batch) error {
-	return conflict(op, fmt.Sprintf("the batch is %s at the service, and only a ready one can be submitted", b.State), nil)
-}
-
-func conflict(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: message, Fields: fields}
-}
-
-func nonsense(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: message, Fields: fields}
+func (p *Provider) notReady(op string, b *Batch) error {
+	return p.client.conflict(op, fmt.Sprintf("the batch is %s at the service, and only a ready one can be submitted", b.State), nil)
 }
 
 // A paymentList is what the service says of the payments of a batch.
@@ -275,14 +267,18 @@ type paymentList struct {
 func (p *Provider) payments(ctx context.Context, at *Batch) (paymentList, error) {
 	var all paymentList
 	for payment, err := range p.client.ListPayments(ctx, ListPaymentsOptions{BatchID: at.ID}) {
+		number, currency := &payment.Client.Value.Number, &payment.Currency.Value.Code
+		if *currency == "" { // A batch has one currency.
+			*currency = cmp.Or(at.Currency.Value.Code, Text(p.config.Currency))
+		}
+		for _, word := range []*Text{number, currency} { // Both are shown in reports.
+			*word = Text(p.client.rest.Clean(string(*word)))
+		}
 		switch {
 		case err != nil && !ofOneRow(err):
 			return all, err
-		case err == nil && payment.Client.Value.Number == "":
+		case err == nil && *number == "":
 			err = fmt.Errorf("payment %s has no client with a number", payment.ID)
-		}
-		if payment.Currency.Value.Code == "" { // A batch has one currency.
-			payment.Currency.Value.Code = cmp.Or(at.Currency.Value.Code, Text(p.config.Currency))
 		}
 		if err == nil {
 			all.rows = append(all.rows, payment)
@@ -294,7 +290,7 @@ func (p *Provider) payments(ctx context.Context, at *Batch) (paymentList, error)
 		}
 		all.broken = append(all.broken, payment)
 		all.faults = append(all.faults, fault("payment", "a row of client %.60q cannot be used: %v",
-			string(payment.Client.Value.Number), err))
+			string(*number), err))
 	}
 	return all, nil
 }
@@ -310,15 +306,15 @@ func (p *Provider) wholeList(ctx context.Context, op string, at *Batch) (payment
 		all.faults = append(all.faults, fault("amounts", "%v", err))
 	}
 	if len(all.faults) > 0 {
-		return all, nonsense(op, "the batch contradicts itself", all.faults)
+		return all, p.client.nonsense(op, "the batch contradicts itself", all.faults)
 	}
 	total, counted := at.Totals["total"]
 	cents, summed := at.AmountsCents["total"]
 	if !counted || !summed {
-		return all, nonsense(op, "the batch has no totals", nil)
+		return all, p.client.nonsense(op, "the batch has no totals", nil)
 	}
 	if n, sum := Int(len(all.rows)), all.cents(); n != total || sum != cents {
-		return all, nonsense(op, fmt.Sprintf("the batch has %d payments of %d cents, and the list %d of %d",
+		return all, p.client.nonsense(op, fmt.Sprintf("the batch has %d payments of %d cents, and the list %d of %d",
 			int64(total), int64(cents), int64(n), int64(sum)), nil)
 	}
 	return all, nil
@@ -407,7 +403,7 @@ func (p *Provider) compare(op string, b batch.Batch, at *Batch, payments []Payme
 		differ = append(differ, stranger(there[number]))
 	}
 	if len(differ) > 0 {
-		return conflict(op, "the batch at the service is not the draft", differ)
+		return p.client.conflict(op, "the batch at the service is not the draft", differ)
 	}
 	return nil
 }
@@ -457,7 +453,7 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	at, err := p.setState(ctx, b.ID, BatchSubmit)
 	if at != nil {
-		b = as(b, at)
+		b = p.as(b, at)
 	}
 	switch kind := batch.KindOf(err); {
 	case err == nil:
@@ -466,9 +462,9 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
 	case kind != batch.ErrUnavailable: // The service has refused it.
 		if read, failed := p.client.readBatch(ctx, b.ID); failed == nil {
-			if b = as(b, read); b.State != batch.StateDraft {
+			if b = p.as(b, read); b.State != batch.StateDraft {
 				return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err, Message: fmt.Sprintf(
-					"this call was refused, and the batch is %s at the service: another call has submitted or deleted it", read.State)}
+					"this call was refused, and the batch is %s at the service: another call has submitted or deleted it", b.Native)}
 			}
 		}
 	}
@@ -482,8 +478,8 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 	if err != nil {
 		return b, err
 	}
-	if b = as(b, at); at.State != BatchReady {
-		return b, notReady(op, at)
+	if b = p.as(b, at); at.State != BatchReady {
+		return b, p.notReady(op, at)
 	}
 	all, err := p.wholeList(ctx, op, at)
 	if err != nil {
@@ -496,8 +492,8 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 	if err != nil {
 		return b, err
 	}
-	if b = as(b, again); again.State != BatchReady || !sameTotals(again, at) {
-		return b, conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s", again.State), nil)
+	if b = p.as(b, again); again.State != BatchReady || !sameTotals(again, at) {
+		return b, p.client.conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s", again.State), nil)
 	}
 	return b, p.compare(op, b, again, all.rows)
 }
@@ -550,11 +546,11 @@ func (p *Provider) reader(ctx context.Context, at *Batch) reader {
 func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (batch.Batch, error) {
 	differ, unsaid := p.facts(b.Draft, at)
 	if len(differ) > 0 {
-		return b, conflict(op, "the batch at the service is another one", differ)
+		return b, p.client.conflict(op, "the batch at the service is another one", differ)
 	}
-	after := as(b, at)
+	after := p.as(b, at)
 	if b.State == batch.StatePending && (after.State == batch.StateDraft || after.State == batch.StateCancelled) {
-		return b, nonsense(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s", at.State), nil)
+		return b, p.client.nonsense(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s", at.State), nil)
 	}
 	if b.State == batch.StateUnknown {
 		if b.Draft.Date.IsZero() {
@@ -562,7 +558,7 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (b
 				fault("date", "is required: it tells this batch from that of another month")})
 		}
 		if len(unsaid) > 0 {
-			return b, nonsense(op, "the service does not say enough of the batch to prove that it is this one", unsaid)
+			return b, p.client.nonsense(op, "the service does not say enough of the batch to prove that it is this one", unsaid)
 		}
 		if err := p.witness(op, &after, payments); err != nil {
 			return b, err
@@ -575,7 +571,7 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (b
 		case err != nil:
 			return after, err
 		case len(all.rows) == 0:
-			return after, nonsense(op, "the batch is ok, and neither its totals nor its payments can be read", all.faults)
+			return after, p.client.nonsense(op, "the batch is ok, and neither its totals nor its payments can be read", all.faults)
 		case !slices.ContainsFunc(all.rows, func(p Payment) bool { return p.State == PaymentPending }):
 			after.State = batch.StateDone
 		}
@@ -597,7 +593,7 @@ func (p *Provider) witness(op string, b *batch.Batch, payments reader) error {
 	}
 	if len(b.Draft.Items) == 0 {
 		if len(all.faults) > 0 {
-			return nonsense(op, "the payments of the batch cannot be read", all.faults)
+			return p.client.nonsense(op, "the payments of the batch cannot be read", all.faults)
 		}
 		b.Draft.Items = all.items()
 		return nil
@@ -611,14 +607,14 @@ func (p *Provider) witness(op string, b *batch.Batch, payments reader) error {
 		differ = slices.DeleteFunc(differ, func(f batch.FieldError) bool { return f.Field == "payment" })
 	}
 	if len(differ) > 0 {
-		return conflict(op, "the batch at the service is another one", differ)
+		return p.client.conflict(op, "the batch at the service is another one", differ)
 	}
 	return nil
 }
 
 // as returns b with the name and the state that SnapBill has for it.
-func as(b batch.Batch, at *Batch) batch.Batch {
-	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), string(at.State), time.Now()
+func (p *Provider) as(b batch.Batch, at *Batch) batch.Batch {
+	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), p.client.rest.Clean(string(at.State)), time.Now()
 	return b
 }
 
@@ -659,7 +655,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	var stale error
 	if b.State.Final() {
 		if differ, _ := p.facts(b.Draft, at); len(differ) > 0 {
-			stale = conflict(op, "the batch at the service is another one", differ)
+			stale = p.client.conflict(op, "the batch at the service is another one", differ)
 		}
 	} else {
 		b, stale = p.seen(op, b, at, read)
@@ -678,22 +674,22 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	} else if len(all.broken) == 0 {
 		faults = append(faults, p.contradictions(ctx, at, &all)...)
 	}
-	rows, strangers, odd := results(b, &all)
+	rows, strangers, odd := p.results(b, &all)
 	report, err := batch.NewReport(b, rows)
 	report.Unmatched = append(report.Unmatched, strangers...)
-	return report, cmp.Or(beside(err, append(faults, odd...)), stale)
+	return report, cmp.Or(p.beside(err, append(faults, odd...)), stale)
 }
 
 // results joins the payments to the items of b by the client's number. A stranger
 // is a payment of a client whom no item names.
-func results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, odd []batch.FieldError) {
+func (p *Provider) results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, odd []batch.FieldError) {
 	place := make(map[string]int, len(b.Draft.Items))
 	for n, item := range b.Draft.Items {
 		place[item.Account] = n
 	}
 	for _, payment := range all.rows {
 		number := string(payment.Client.Value.Number)
-		row := result(payment, outcome(payment.State, b.State))
+		row := p.result(payment, outcome(payment.State, b.State))
 		row.Item.Account, row.Item.Amount = number, amount(payment)
 		n, ours := place[number]
 		if !ours {
@@ -708,7 +704,7 @@ func results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, o
 	}
 	for _, payment := range all.broken {
 		if n, ours := place[string(payment.Client.Value.Number)]; ours {
-			row := result(payment, batch.OutcomeUnknown)
+			row := p.result(payment, batch.OutcomeUnknown)
 			row.Item.Reference = b.Draft.Items[n].Reference
 			rows = append(rows, row)
 		}
@@ -716,8 +712,9 @@ func results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, o
 	return rows, strangers, odd
 }
 
-func result(payment Payment, o batch.Outcome) batch.Result {
-	return batch.Result{Outcome: o, Code: string(payment.State), Message: string(payment.Reference), Native: payment}
+func (p *Provider) result(payment Payment, o batch.Outcome) batch.Result {
+	clean := p.client.rest.Clean
+	return batch.Result{Outcome: o, Code: clean(string(payment.State)), Message: clean(string(payment.Reference)), Native: payment}
 }
 
 // contradictions lists where the totals of a batch differ from its payments, and
@@ -761,7 +758,7 @@ func (p *Provider) contradictions(ctx context.Context, at *Batch, all *paymentLi
 }
 
 // beside adds faults to the error of a report.
-func beside(err error, faults []batch.FieldError) error {
+func (p *Provider) beside(err error, faults []batch.FieldError) error {
 	if len(faults) == 0 {
 		return err
 	}
@@ -770,7 +767,7 @@ func beside(err error, faults []batch.FieldError) error {
 	if errors.As(err, &known) {
 		e = *known
 	}
-	e.Fields = append(faults[:len(faults):len(faults)], e.Fields...)
+	e.Fields = append(p.client.clean(faults), e.Fields...)
 	return &e
 }
 
@@ -807,7 +804,7 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	at, err := p.client.readBatch(ctx, b.ID)
 	if number := p.accountNumber(); err == nil && number != "" && at.account() != number {
-		return b, conflict(op, fmt.Sprintf("the batch is of account %q, not %s", at.account(), number), nil)
+		return b, p.client.conflict(op, fmt.Sprintf("the batch is of account %q, not %s", at.account(), number), nil)
 	}
 	if err == nil && (at.State == BatchReady || at.State == BatchBuild) {
 		at, err = p.setState(ctx, b.ID, BatchDead)
@@ -822,19 +819,19 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return b, err
 	}
 	if b.State == batch.StatePending && at.State == BatchDead {
-		return b, nonsense(op, "the batch was submitted, and the service now says that it is dead", nil)
+		return b, p.client.nonsense(op, "the batch was submitted, and the service now says that it is dead", nil)
 	}
-	if b = as(b, at); b.State != batch.StateCancelled {
-		return b, conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State), nil)
+	if b = p.as(b, at); b.State != batch.StateCancelled {
+		return b, p.client.conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State), nil)
 	}
 	return b, nil
 }
 
 // handle is a batch of the service without its items. SnapBill keeps no
 // reference of ours.
-func handle(b *Batch) batch.Batch {
+func (p *Provider) handle(b *Batch) batch.Batch {
 	date, _ := time.Parse(time.DateOnly, string(b.ActionDate)) // Zero where none is said.
-	return as(batch.Batch{Provider: name, Draft: batch.Draft{Direction: batch.Collect, Date: date}}, b)
+	return p.as(batch.Batch{Provider: name, Draft: batch.Draft{Direction: batch.Collect, Date: date}}, b)
 }
 
 // List lists the batches of the account, in no particular order, without their
@@ -845,7 +842,7 @@ func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 		for b, err := range p.client.listBatches(ctx, ListBatchesOptions{}) {
 			var found batch.Batch
 			if err == nil {
-				found = handle(&b)
+				found = p.handle(&b)
 			}
 			if !yield(found, err) {
 				return

@@ -164,6 +164,43 @@ func TestEveryFieldDistortedInDoubt(t *testing.T) {
 	}
 }
 
+// Whatever field of a reply repeats the password, it is shown nowhere.
+func TestNoFieldShowsTheLogin(t *testing.T) {
+	for op := range deciding {
+		for _, path := range paths(replies(t, op)[0], "") {
+			if strings.Count(path, ".") > 2 {
+				continue
+			}
+			bubble(t, snapbilltest.Options{Autoplay: 1, Password: "canary-5512-password"}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+				alter := distort(path, "canary-5512-password\n")
+				armed := false
+				server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+					if !armed {
+						return r
+					}
+					return alter(r)
+				}})
+				p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", Account: "10608", BatchType: "two-day"})
+				require.NoError(t, err)
+				for _, arm := range []string{"Create", "Submit", "Poll"} {
+					armed = arm == "Create"
+					b, createErr := p.Create(t.Context(), dueDraft(server, 1))
+					armed = arm != "Poll"
+					submitted, submitErr := p.Submit(t.Context(), b)
+					armed = true
+					polled, pollErr := p.Poll(t.Context(), submitted)
+					report, reportErr := p.Report(t.Context(), polled)
+					cancelled, cancelErr := p.Cancel(t.Context(), b)
+					text, err := json.Marshal([]any{b, submitted, polled, report, cancelled})
+					require.NoError(t, err)
+					shown := fmt.Sprint(string(text), createErr, submitErr, pollErr, reportErr, cancelErr)
+					require.NotContains(t, shown, "canary", "%s: %s", op, path)
+				}
+			})
+		}
+	}
+}
+
 // survives runs a batch among lies, and then without them. It returns the first
 // error among the lies.
 func survives(t *testing.T, server *snapbilltest.Server, client *snapbill.Client, what string) error {
