@@ -114,7 +114,7 @@ func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 	return list[Account](ctx, c.rest, opListAccounts)
 }
 
-// CreateBatch makes a draft. It pays nobody. The external id is optional, and
+// CreateBatch makes a draft, and pays nothing. The external id is optional, and
 // unique across all batches. The batch beside an ErrAmbiguous holds what the
 // reply said, and is nil if that was nothing.
 //
@@ -218,8 +218,10 @@ func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults
 			r.fault = errors.New("it is of another batch")
 		}
 		if r.fault != nil {
-			faults = append(faults, batch.FieldError{Item: -1, Reference: p.ExternalID, Field: "payments",
-				Message: fmt.Sprintf("payment %.60q (%.64q): %v", p.ID, p.ExternalID, r.fault)})
+			if len(faults) < maxFaults {
+				faults = append(faults, batch.FieldError{Item: -1, Reference: p.ExternalID, Field: "payments",
+					Message: fmt.Sprintf("payment %.60q (%.64q): %v", p.ID, p.ExternalID, r.fault)})
+			}
 			continue
 		}
 		all = append(all, p)
@@ -362,11 +364,12 @@ func list[T any](ctx context.Context, c *rest.Client, op rest.Op) ([]T, error) {
 	all := make([]T, 0, len(found))
 	var faults []batch.FieldError
 	for n, r := range found {
-		if r.fault != nil {
+		switch {
+		case r.fault == nil:
+			all = append(all, r.value)
+		case len(faults) < maxFaults:
 			faults = append(faults, batch.FieldError{Item: -1, Field: fmt.Sprintf("row %d", n), Message: r.fault.Error()})
-			continue
 		}
-		all = append(all, r.value)
 	}
 	return all, malformed(op, faults)
 }
@@ -425,6 +428,8 @@ func object[T any](v **T, params []string, checks ...func(*T) error) func(io.Rea
 }
 
 const (
+	maxFaults = 1000 // rows with a fault that are listed: a hostile reply could have millions
+
 	pageSize = 500  // what is asked for: how much is given is not documented
 	listCap  = 1000 // what an unpaged list is cut at (documented)
 	maxPages = 10_000

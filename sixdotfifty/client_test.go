@@ -388,7 +388,7 @@ func TestAThousandCallersFetchOneToken(t *testing.T) {
 	})
 }
 
-// Whoever asks first may leave, and takes nobody along.
+// A caller who asks first may leave, and takes no other along.
 func TestEachWaiterHonoursItsOwnContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := sixdotfiftytest.New(&sixdotfiftytest.Options{InMemory: true})
@@ -503,7 +503,7 @@ func TestRow29Unauthorized401Forever(t *testing.T) {
 	require.Equal(t, 2, server.Log.Count("GetToken"))
 }
 
-// A storm of 401s renews the token once, and fails nobody: what it costs is not
+// A storm of 401s renews the token once, and fails no call: what it costs is not
 // taken from what failed reads may spend.
 func TestAStormOf401s(t *testing.T) {
 	server := sixdotfiftytest.New(nil)

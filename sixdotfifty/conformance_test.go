@@ -76,7 +76,7 @@ func TestConformance(t *testing.T) {
 		"what is refused is 422":            {service: options{RefusalStatus: 422}},
 		"a failed getToken is 401":          {service: options{TokenRefusal: 401}},
 		"balances are strings":              {service: options{StringBalances: true}},
-		"somebody has not joined":           {service: options{NonMembers: []string{"27820000000"}}},
+		"a receiver has not joined":         {service: options{NonMembers: []string{"27820000000"}}},
 		"another account":                   {provider: sixdotfifty.ProviderConfig{Account: "payroll"}},
 		"two submits might both be paid":    {service: options{NoLock: true}, provider: sixdotfifty.ProviderConfig{GuardUnproven: true}},
 	} {

@@ -77,7 +77,7 @@
 //     comes.
 //   - Among what the external id of a payment is unique, and whether a payment
 //     that was withdrawn frees it. If it does not, a reference of an item that
-//     was used before is ErrInvalid, and nobody is paid.
+//     was used before is ErrInvalid, and nothing is paid.
 //   - Whether the list of payments of a batch is cut at 1,000 and can be paged.
 //     It is compared with the batch's own count: a batch that cannot be read in
 //     full is never submitted.

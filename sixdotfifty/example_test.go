@@ -21,7 +21,7 @@ func Example() {
 		{Reference: "november-ben", Account: "27821231235", Amount: batch.Money{Minor: 10075, Currency: "DZAR"}},
 		{Reference: "november-cleo", Account: "27821231236", Amount: batch.Money{Minor: 9900, Currency: "DZAR"}},
 	}}
-	draft, err := provider.Create(ctx, wages) // nobody is paid
+	draft, err := provider.Create(ctx, wages) // nothing is paid
 	if err != nil {
 		panic(err)
 	}

@@ -170,7 +170,7 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 }
 
 // Create makes a draft at the service, adds the payments, and reads them back.
-// Nobody is paid.
+// Nothing is paid.
 //
 // If the staging fails, the draft is withdrawn as far as possible, and never
 // used again: a call that is still under way can then do no harm. The batch
@@ -851,7 +851,7 @@ func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 // leaves in doubt what the draft holds, or will hold once a call that is under
 // way has arrived, the draft is withdrawn: the batch returned is cancelled, and
 // another must be created. If it cannot be withdrawn either, the error is
-// ErrAmbiguous, and the batch returned cannot be submitted. Nobody is paid.
+// ErrAmbiguous, and the batch returned cannot be submitted. Nothing is paid.
 func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.Item) (batch.Batch, error) {
 	const op = "SetItems"
 	if err := p.info.RefuseSubmit(op, b); err != nil {

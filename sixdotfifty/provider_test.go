@@ -160,7 +160,7 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Zero(t, server.Log.Count("AddPayments"))
 
-	// Somebody else makes one between our look and our call.
+	// Another process makes one between our look and our call.
 	d := newDraft(1)
 	look := before(t, server, "/batches", 1, func() {
 		_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
@@ -512,7 +512,7 @@ func TestRow77AStaleRead(t *testing.T) {
 		server.SayStatus(word)
 		for range 2 {
 			b, err = p.Poll(t.Context(), b)
-			require.ErrorIs(t, err, batch.ErrProtocol, "whoever watches is told")
+			require.ErrorIs(t, err, batch.ErrProtocol, "a caller who watches is told")
 			require.Equal(t, batch.StatePending, b.State)
 			require.Equal(t, "OPEN", b.Native)
 		}
@@ -742,7 +742,7 @@ func TestItemsThatAreInDoubt(t *testing.T) {
 			requests := server.Log.Count("")
 			_, err = p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrConflict)
-			require.Equal(t, requests, server.Log.Count(""), "nobody can submit it any more")
+			require.Equal(t, requests, server.Log.Count(""), "it cannot be submitted any more")
 			if c.state == batch.StateCancelled {
 				server.Clock.Advance(time.Minute)
 				at, err := client.GetBatch(t.Context(), b.ID)
@@ -1093,8 +1093,7 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// A caller who leaves while payments are added leaves no draft behind that
-// nobody knows.
+// A caller who leaves while payments are added leaves no unknown draft behind.
 func TestACallerWhoLeaves(t *testing.T) {
 	server, client, p := start(t, nil)
 	for name, stage := range map[string]func(context.Context, *sixdotfifty.Provider) (batch.Batch, error){
@@ -1137,7 +1136,7 @@ func TestADraftThatCannotBeWithdrawn(t *testing.T) {
 	require.ErrorContains(t, err, "msisdn is not valid")
 	require.NotEmpty(t, b.ID)
 	_, err = p.Create(t.Context(), d)
-	require.ErrorIs(t, err, batch.ErrConflict, "its reference is taken until somebody cancels it")
+	require.ErrorIs(t, err, batch.ErrConflict, "its reference is taken until it is cancelled")
 	require.ErrorContains(t, err, b.ID)
 }
 
@@ -1302,7 +1301,7 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 	defer cancel()
 	o.Observe = func(e batch.Event) {
 		if e.Phase == batch.PhaseSubmit {
-			cancel() // Nobody asks what became of it.
+			cancel() // Before it is asked what became of it.
 		}
 	}
 	server.Break(simkit.LateAfter)
@@ -1533,6 +1532,24 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 		payments, err := client.ListPayments(t.Context(), b.ID)
 		require.ErrorIs(t, err, batch.ErrProtocol)
 		require.Len(t, payments, 2)
+		server.Heal()
+	}
+
+	// However many rows are wrong, an error stays of a size that can be held.
+	var wrong []string
+	for n := range 3000 {
+		wrong = append(wrong, fmt.Sprintf(`{"id":"%d"}`, n))
+	}
+	for op, call := range map[string]func() error{
+		"ListPayments": func() error { _, err := client.ListPayments(t.Context(), b.ID); return err },
+		"ListAccounts": func() error { _, err := client.Accounts(t.Context()); return err },
+	} {
+		body := "[" + strings.Join(wrong, ",") + "]"
+		if op == "ListAccounts" {
+			body = strings.ReplaceAll(body, "id", "no")
+		}
+		server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+		require.Len(t, faultsOf(t, call()), 1000, op)
 		server.Heal()
 	}
 

@@ -76,7 +76,7 @@ func NewRedemptions(c RedemptionsConfig) (*RedemptionsClient, error) {
 		case "api.6dot50.com":
 			c.PageURL = productionPage
 		default:
-			return nil, batch.Invalid(name, "NewRedemptions", []batch.FieldError{{Item: -1, Field: "PageURL", Message: "is required: nobody knows the page of this BaseURL"}})
+			return nil, batch.Invalid(name, "NewRedemptions", []batch.FieldError{{Item: -1, Field: "PageURL", Message: "is required with a BaseURL that is not 6DOT50's own"}})
 		}
 	}
 	return &RedemptionsClient{client, tokens, c.PageURL}, nil

@@ -2,7 +2,7 @@ package sixdotfifty
 
 import (
 	"cmp"
-	json1 "encoding/json"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -126,13 +126,13 @@ const (
 // Batch is a batch of payments. ID and StatusCode decide, and ExternalID where
 // it is compared.
 type Batch struct {
-	ID         string           `json:"id"`
-	Name       Text             `json:"name"`
-	ExternalID string           `json:"externalId,omitempty"`
-	StatusCode BatchStatus      `json:"statusCode"`
-	CreatedAt  Text             `json:"createdAt"`
-	Summary    *BatchSummary    `json:"summary,omitempty"`  // nil without a count and a total; absent after create and update
-	Payments   json1.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
+	ID         string          `json:"id"`
+	Name       Text            `json:"name"`
+	ExternalID string          `json:"externalId,omitempty"`
+	StatusCode BatchStatus     `json:"statusCode"`
+	CreatedAt  Text            `json:"createdAt"`
+	Summary    *BatchSummary   `json:"summary,omitempty"`  // nil without a count and a total; absent after create and update
+	Payments   json.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
 }
 
 // UnmarshalJSON returns an error if a field that decides is missing. The others
@@ -145,7 +145,7 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 		StatusCode word                     `json:"statusCode"`
 		CreatedAt  Text                     `json:"createdAt"`
 		Summary    rest.Maybe[BatchSummary] `json:"summary"`
-		Payments   json1.RawMessage         `json:"payments"`
+		Payments   json.RawMessage          `json:"payments"`
 	}
 	err := rest.Parse(text, &wire)
 	*b = Batch{ID: string(wire.ID), Name: wire.Name, ExternalID: string(wire.ExternalID), StatusCode: BatchStatus(wire.StatusCode),
@@ -229,12 +229,12 @@ type NewPayment struct {
 // PaymentStatus is 6DOT50's word for where a payment stands. The list is open.
 type PaymentStatus string
 
-// The documented words. There is none for a payment that failed.
+// The documented words. None is for a payment that failed.
 const (
 	PaymentDraft     PaymentStatus = "DRAFT"     // its batch is not submitted
 	PaymentPending   PaymentStatus = "PENDING"   // waits for a non-member
 	PaymentSettled   PaymentStatus = "SETTLED"   // paid
-	PaymentCancelled PaymentStatus = "CANCELLED" // its batch was cancelled, or nobody claimed it
+	PaymentCancelled PaymentStatus = "CANCELLED" // its batch was cancelled, or it was not claimed
 	PaymentDeleted   PaymentStatus = "DELETED"   // removed from a draft
 )
 

@@ -86,7 +86,7 @@ func TestSamples(t *testing.T) {
 		}
 		bodies++
 		t.Run(name, func(t *testing.T) {
-			require.Contains(t, types, name, "a sample that nobody decodes")
+			require.Contains(t, types, name, "a sample that is not decoded")
 			v := types[name]()
 			d := json.NewDecoder(bytes.NewReader(s.Body))
 			if !strings.Contains(name, "payment.response") && !strings.Contains(name, "payments.response") {

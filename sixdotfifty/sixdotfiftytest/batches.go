@@ -146,7 +146,7 @@ func (s *Server) wirePayments(b *run) []wirePayment {
 	return list
 }
 
-// settle pays whoever is a member, and closes the batch if nothing is left.
+// settle pays the members, and closes the batch if nothing is pending.
 func (s *Server) settle(b *run) {
 	if b.status != "OPEN" {
 		return

@@ -19,7 +19,7 @@
 //   - A submit answers with the payments (Options.SubmitWithoutPayments).
 //   - Balances are numbers (Options.StringBalances), and times read back have
 //     no zone (Options.ZonedTimes).
-//   - Whether somebody is a member is answered by true or false
+//   - Whether a number is a member's is answered by true or false
 //     (Options.MissingMembers).
 //   - A page is as large as take asks for (Options.MaxTake).
 //   - What PAY refuses is 400 (Options.RefusalStatus).
@@ -66,7 +66,7 @@ type Options struct {
 	SubmitWithoutPayments bool
 	StringBalances        bool
 	ZonedTimes            bool
-	MissingMembers        bool // 404 for somebody who is not a member
+	MissingMembers        bool // 404 for a number that is not a member's
 	MaxTake               int  // a page has so many at the most; 0 means any number
 	RefusalStatus         int  // status of what PAY refuses; 0 means 400
 	NoLock                bool // a submit that arrived before another took effect pays as well
