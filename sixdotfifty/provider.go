@@ -655,7 +655,6 @@ func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch
 	}
 	for _, fault := range unreadable {
 		if fault.Reference != "" {
-			row[fault.Reference] = true
 			all = append(all, batch.Result{Item: batch.Item{Reference: fault.Reference}, Outcome: batch.OutcomeUnknown, Message: fault.Message})
 		}
 	}

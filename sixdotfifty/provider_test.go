@@ -325,6 +325,7 @@ func TestRow74TheSeal(t *testing.T) {
 				state = batch.StateDraft
 			}
 			require.Equal(t, state, after.State, "what the read has said")
+			require.Equal(t, map[batch.State]string{batch.StateCancelled: "CANCELLED", batch.StateDone: "CLOSED", batch.StateDraft: "DRAFT"}[state], after.Native)
 			require.Equal(t, before, server.Log.Count("SubmitBatch"), "nothing is submitted")
 			var got []string
 			for _, fault := range faultsOf(t, err) {
@@ -1391,6 +1392,17 @@ func TestLaw13Contradictions(t *testing.T) {
 		})
 	}
 
+	// The same where the first that is seen of it is its end.
+	done, _, q := start(t, nil)
+	over, err := q.Submit(t.Context(), create(t, q, newDraft(2)))
+	require.NoError(t, err)
+	over.State = batch.StateUnknown
+	lying(done, "ListPayments", set("amount", 1.5))
+	_, err = q.Poll(t.Context(), over)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, []string{`item 0 ("` + over.Draft.Items[0].Reference + `"): amount: is 1.50 at the service, and 100.75 here`,
+		`item 1 ("` + over.Draft.Items[1].Reference + `"): amount: is 1.50 at the service, and 100.76 here`}, faultsOf(t, err))
+
 	// Of many, one that contradicts does not keep the others from being read.
 	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
 	var bs []batch.Batch
@@ -1463,27 +1475,46 @@ func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 	server.Inject(listed(func(list []map[string]any) []map[string]any { list[0]["amount"] = nil; return list }))
 	_, err := p.Cancel(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrConflict, "a payment that cannot be read is not known to be ours")
+	submitted := b
+	submitted.State = batch.StatePending
+	_, err = p.Cancel(t.Context(), submitted)
+	require.ErrorIs(t, err, batch.ErrProtocol, "a batch that was submitted is not a draft again")
 	require.Zero(t, server.Log.Count("CancelBatch"))
+	server.Heal()
+	server.Inject(ghosts)
+	b, err = p.Cancel(t.Context(), b)
+	require.NoError(t, err, "deleted payments are not payments")
+	require.Equal(t, batch.StateCancelled, b.State)
 }
+
+// ghosts adds deleted payments to a list, of one item and of none.
+var ghosts = listed(func(list []map[string]any) []map[string]any {
+	for n, reference := range []any{list[0]["externalId"], "never-in-the-batch", nil} {
+		ghost := maps.Clone(list[0])
+		ghost["id"], ghost["externalId"], ghost["statusCode"], ghost["amount"] = fmt.Sprint("ghost-", n), reference, "DELETED", 5
+		list = append(list, ghost)
+	}
+	return list
+})
 
 // Payments that were deleted are not payments, beside live ones or alone.
 func TestDeletedPaymentsAreIgnored(t *testing.T) {
 	server, client, p := start(t, nil)
 	b := create(t, p, newDraft(2))
-	ghosts := listed(func(list []map[string]any) []map[string]any {
-		for n, reference := range []any{list[0]["externalId"], "never-in-the-batch", nil} {
-			ghost := maps.Clone(list[0])
-			ghost["id"], ghost["externalId"], ghost["statusCode"], ghost["amount"] = fmt.Sprint("ghost-", n), reference, "DELETED", 5
-			list = append(list, ghost)
-		}
-		return list
-	})
 	server.Inject(ghosts)
 	b, err := p.Submit(t.Context(), b)
 	require.NoError(t, err)
 	report, err := p.Report(t.Context(), b)
 	require.NoError(t, err)
 	require.Equal(t, 2, report.Totals[batch.OutcomePaid].Count)
+	lying(server, "GetBatch", within("summary", set("paymentsCount", 5)))
+	_, err = p.Report(t.Context(), b)
+	require.NoError(t, err, "whether the sums count what was deleted is not documented")
+	server.Heal()
+	server.Inject(ghosts)
+	lying(server, "GetBatch", within("summary", set("paymentsAmount", 216.51)))
+	_, err = p.Report(t.Context(), b)
+	require.NoError(t, err)
 	server.Heal()
 
 	server.Inject(listed(func(list []map[string]any) []map[string]any { list[0]["statusCode"] = "DELETED"; return list }))
@@ -1535,6 +1566,17 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 		server.Heal()
 	}
 
+	// In a batch that is open, too, the item is unknown and not pending.
+	open := b
+	open.State = batch.StatePending
+	lying(server, "GetBatch", set("statusCode", "OPEN"))
+	server.Inject(listed(func(list []map[string]any) []map[string]any { list[1]["amount"] = nil; return list }))
+	report, err := p.Report(t.Context(), open)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.Equal(t, batch.OutcomeUnknown, report.Results[1].Outcome)
+	require.Contains(t, report.Results[1].Message, "amount is missing")
+	server.Heal()
+
 	// However many rows are wrong, an error stays of a size that can be held.
 	var wrong []string
 	for n := range 3000 {
@@ -1569,6 +1611,11 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 	many, err := p.PollAll(t.Context(), []batch.Batch{c, c})
 	require.NoError(t, err)
 	require.Equal(t, batch.StateDraft, many[1].State)
+	server.Heal()
+	lying(server, "ListBatches", set("externalId", nil))
+	_, err = p.Find(t.Context(), c.Draft.Reference)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.ErrorContains(t, err, "does not show the external id")
 	server.Heal()
 	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
 		r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[{"id":"x","externalId":"unrelated"},{`, 1))
