@@ -899,14 +899,14 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 			case err != nil && !errors.Is(err, batch.ErrProtocol):
 				return out, err
 			case err == nil && b.StatusCode == BatchOpen:
-				open[strings.ToLower(b.ID)] = b
+				open[b.ID] = b
 			}
 		}
 	}
 	var first error
 	for n, b := range bs {
 		var err error
-		at, listed := open[strings.ToLower(b.ID)]
+		at, listed := open[b.ID]
 		switch {
 		case b.State.Final():
 		case listed && b.State == batch.StatePending:

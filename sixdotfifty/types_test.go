@@ -181,6 +181,13 @@ func TestFieldsThatDecide(t *testing.T) {
 	}
 }
 
+// An ID of zeros is what a service sends that has none.
+func TestAnIDOfZeros(t *testing.T) {
+	var b sixdotfifty.Batch
+	require.ErrorContains(t, json.Unmarshal([]byte(`{"id":"00000000-0000-0000-0000-000000000000","statusCode":"DRAFT"}`), &b), "id is missing")
+	require.NoError(t, json.Unmarshal([]byte(`{"id":"00000000-0000-0000-0000-000000000001","statusCode":"DRAFT"}`), &b))
+}
+
 // dropped is a field that is not there.
 var dropped = new(int)
 
