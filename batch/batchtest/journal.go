@@ -495,7 +495,10 @@ func journalYieldsAll(c journalCase) {
 			c.Errorf("%q is open, and was yielded %d times", name(n), seen[name(n)])
 		}
 	}
-	for range c.Journal.Open(c.Context(), c.Owner.Name, c.Owner.Account) {
+	for _, err := range c.Journal.Open(c.Context(), c.Owner.Name, c.Owner.Account) {
+		if err != nil {
+			c.Errorf("%v", err)
+		}
 		break // A caller may stop, and then write.
 	}
 	c.put(c.Journal, "next", batch.EntryIntent)

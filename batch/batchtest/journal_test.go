@@ -354,7 +354,11 @@ var journalMutants = []struct {
 			return func(yield func(batch.History, error) bool) {
 				for skip := 0; ; skip += 100 {
 					var all []batch.History
-					for open := range m.Journal.Open(ctx, provider, account) {
+					for open, err := range m.Journal.Open(ctx, provider, account) {
+						if err != nil {
+							yield(open, err)
+							return
+						}
 						all = append(all, open)
 					}
 					slices.SortFunc(all, func(a, b batch.History) int { return strings.Compare(a.Key.Reference, b.Key.Reference) })

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/boltjournal"
@@ -195,4 +196,45 @@ func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 		require.NotZero(t, failed[name], name)
 	}
 	t.Log(failed)
+}
+
+func TestADamagedHistoryHidesNoOther(t *testing.T) {
+	for name, spoil := range map[string]func(tx *bbolt.Tx) error{
+		"an entry": func(tx *bbolt.Tx) error {
+			history := tx.Bucket([]byte("histories")).Bucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"b"}`))
+			first, text := history.Cursor().First()
+			return history.Put(first, bytes.Replace(text, []byte("intent"), []byte("tentin"), 1))
+		},
+		"items": func(tx *bbolt.Tx) error {
+			items := tx.Bucket([]byte("items"))
+			first, text := items.Cursor().First()
+			return items.Put(first, bytes.Replace(text, []byte("item"), []byte("mite"), 1))
+		},
+		"all of it": func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte("histories")).DeleteBucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"b"}`))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := open(t, filepath.Join(t.TempDir(), "journal"))
+			for _, reference := range []string{"b", "a", "c"} {
+				k, e := intent(reference)
+				if reference == "b" {
+					e.Draft = &batch.Draft{Items: []batch.Item{{Reference: "item"}}}
+				}
+				require.NoError(t, j.Append(t.Context(), k, e))
+			}
+			require.NoError(t, boltjournal.DB(j).Update(spoil))
+			var good, bad []string
+			for open, err := range j.Open(t.Context(), owner.Name, owner.Account) {
+				if err != nil {
+					require.ErrorContains(t, err, "damaged")
+					bad = append(bad, open.Key.Reference)
+				} else {
+					good = append(good, open.Key.Reference)
+				}
+			}
+			require.Equal(t, []string{"a", "c"}, good)
+			require.Equal(t, []string{"b"}, bad)
+		})
+	}
 }

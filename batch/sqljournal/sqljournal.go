@@ -64,7 +64,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -347,7 +346,7 @@ func (j *Journal) History(ctx context.Context, key batch.Key) ([]batch.Entry, er
 	if err := j.owner.Refuse(key); err != nil {
 		return nil, err
 	}
-	page, err := j.page(ctx, `reference = $3`, key.Reference)
+	page, err := j.page(ctx, `reference = $5`, key.Reference)
 	if err != nil {
 		return nil, fmt.Errorf("the history of %q: %w", key.Reference, err)
 	}
@@ -376,7 +375,8 @@ const (
 )
 
 // page reads the histories of this account for which a condition holds, in the
-// order of their references. There may be more if it is not empty.
+// order of their references. Its args begin with $5. There may be more
+// histories if the page is not empty.
 func (j *Journal) page(ctx context.Context, condition string, args ...any) (page []found, err error) {
 	conn, err := take(ctx, j.db)
 	if err != nil {
@@ -398,11 +398,12 @@ func (j *Journal) query(ctx context.Context, conn *sql.Conn, condition string, a
 	// One statement sees one moment. Of a history, its lists come before its
 	// entries. A history whose entries are gone is a row too. LATERAL makes it
 	// look up each history, and never read whole tables.
+	//nolint:gosec // Every condition is a text of this file.
 	rows, err := conn.QueryContext(ctx, `
 		WITH heads AS (
 			SELECT *, sum(bytes) OVER (ORDER BY reference) - bytes AS before
 			FROM (SELECT * FROM batchway_histories WHERE provider = $1 AND account = $2 AND `+condition+`
-				ORDER BY reference LIMIT `+strconv.Itoa(pageKeys)+`) h
+				ORDER BY reference LIMIT $3) h
 		)
 		SELECT reference, entries, last, pruned IS NOT NULL, seq, coalesce(kind, ''), coalesce(format, 0), coalesce(text, '')
 		FROM heads h LEFT JOIN LATERAL (
@@ -411,8 +412,8 @@ func (j *Journal) query(ctx context.Context, conn *sql.Conn, condition string, a
 			UNION ALL SELECT seq, kind, format, entry FROM batchway_entries e
 			WHERE (e.provider, e.account, e.reference) = (h.provider, h.account, h.reference)
 		) texts ON true
-		WHERE before < `+strconv.Itoa(pageBytes)+`
-		ORDER BY reference, seq`, append([]any{j.owner.Provider, j.owner.Account}, args...)...)
+		WHERE before < $4
+		ORDER BY reference, seq`, append([]any{j.owner.Provider, j.owner.Account, pageKeys, pageBytes}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -658,7 +659,7 @@ func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[
 func (j *Journal) pages(ctx context.Context, condition string, args ...any) iter.Seq2[[]found, error] {
 	return func(yield func([]found, error) bool) {
 		page, err := j.page(ctx, condition, args...)
-		condition = fmt.Sprintf("%s AND reference > $%d", condition, len(args)+3)
+		condition = fmt.Sprintf("%s AND reference > $%d", condition, len(args)+5)
 		for err == nil && len(page) > 0 {
 			if !yield(page, nil) {
 				return
@@ -681,7 +682,7 @@ func (j *Journal) pages(ctx context.Context, condition string, args ...any) iter
 // names that it holds stay claimed. Prune needs the right to delete from
 // batchway_entries and batchway_items.
 func (j *Journal) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error) {
-	for page, err := range j.pages(ctx, `last = 'done' AND pruned IS NULL AND at < $3`, before.UTC()) {
+	for page, err := range j.pages(ctx, `last = 'done' AND pruned IS NULL AND at < $5`, before.UTC()) {
 		if err != nil {
 			return pruned, err
 		}

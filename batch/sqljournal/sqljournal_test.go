@@ -739,6 +739,39 @@ func TestADamagedHistoryIsRefused(t *testing.T) {
 	})
 }
 
+// A list of items that is not the one that was written fails the entries that
+// name it, and hides no other history.
+func TestADamagedHistoryHidesNoOther(t *testing.T) {
+	for name, spoil := range map[string]string{
+		"an entry lost": "DELETE FROM batchway_entries WHERE reference = 'b'",
+		"items lost":    "DELETE FROM batchway_items WHERE reference = 'b'",
+		"items altered": "UPDATE batchway_items SET items = replace(items, 'item', 'mite') WHERE reference = 'b'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := pool(t, newJournalDatabase(t))
+			j := open(t, db, owner)
+			for _, reference := range []string{"a", "b", "c"} {
+				e := entry(1, batch.EntryIntent)
+				e.Draft = &batch.Draft{Reference: reference, Items: []batch.Item{{Reference: "item-" + reference}}}
+				require.NoError(t, j.Append(t.Context(), key(reference), e))
+			}
+			do(t, db, spoil)
+			var good, bad []string
+			for open, err := range j.Open(t.Context(), owner.Name, owner.Account) {
+				if err != nil {
+					require.ErrorContains(t, err, "is damaged")
+					require.Empty(t, open.Entries)
+					bad = append(bad, open.Key.Reference)
+				} else {
+					good = append(good, open.Entries[0].Draft.Items[0].Reference)
+				}
+			}
+			require.Equal(t, []string{"item-a", "item-c"}, good)
+			require.Equal(t, []string{"b"}, bad)
+		})
+	}
+}
+
 // A worker needs no more than it is said to need.
 func TestAWorkerWithFewRights(t *testing.T) {
 	database := newJournalDatabase(t)
