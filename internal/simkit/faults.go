@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,7 +19,8 @@ type Fault struct {
 	Act   Act
 
 	Reply Reply         // for Answer
-	After int           // for Truncate, Stall and Drip: bytes of the reply that still arrive
+	After int           // for Truncate, Stall and Drip: bytes of the reply that still arrive; for Reset before the body is read: bytes of it that do
+	Raw   []byte        // for Speak
 	Delay time.Duration // for Late: when the request is applied after all, on the kit's clock
 
 	Alter func(Reply) Reply // for Lie (AfterApply only): what is answered instead
@@ -48,6 +50,9 @@ const (
 	Late                // resets now, and applies the request Fault.Delay later (BeforeApply only)
 	Echo                // answers 500 with a page that repeats the request
 	Lie                 // answers what Fault.Alter makes of the reply (AfterApply only)
+	Speak               // answers Fault.Raw, which need not be HTTP/1.1, and closes
+	Twice               // applies the request twice, as if a middlebox had repeated it, and gives the second reply (BeforeApply only)
+	Stale               // answers what the same request was answered the first time, if the fault was there by then (AfterApply only)
 )
 
 // A Scenario is a Fault by name, for suites that do not know the service.
@@ -117,8 +122,9 @@ func (k *Kit) Inject(f Fault) { k.faults.add(f) }
 func (k *Kit) Heal() { k.faults.clear() }
 
 type faults struct {
-	mu   sync.Mutex
-	list []*Fault
+	mu    sync.Mutex
+	list  []*Fault
+	first map[string]Reply // by request
 }
 
 func (f *faults) add(fault Fault) {
@@ -126,6 +132,35 @@ func (f *faults) add(fault Fault) {
 	defer f.mu.Unlock()
 	f.list = append(f.list, &fault)
 }
+
+// remember keeps the first reply to each request of op, as long as a Stale
+// fault waits for it.
+func (f *faults) remember(r Request, reply Reply) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	waits := func(fault *Fault) bool { return fault.Act == Stale && (fault.Op == "" || fault.Op == r.Op) }
+	if !slices.ContainsFunc(f.list, waits) {
+		return
+	}
+	if f.first == nil {
+		f.first = make(map[string]Reply)
+	}
+	if _, known := f.first[requestKey(r)]; !known {
+		f.first[requestKey(r)] = reply
+	}
+}
+
+// stale returns the first reply to a request, or reply.
+func (f *faults) stale(r Request, reply Reply) Reply {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if first, known := f.first[requestKey(r)]; known {
+		return first
+	}
+	return reply
+}
+
+func requestKey(r Request) string { return r.Op + " " + r.URL.String() + " " + string(r.Body) }
 
 func (f *faults) clear() {
 	f.mu.Lock()
@@ -170,6 +205,10 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, reply Reply) {
 		send(w, echo(r))
 	case Lie:
 		send(w, f.Alter(reply))
+	case Stale:
+		send(w, reply)
+	case Speak:
+		speak(w, f.Raw)
 	case Truncate, Stall, Drip:
 		f.cut(w, r, reply)
 	default:
@@ -219,6 +258,21 @@ func flush(w http.ResponseWriter) {
 
 // reset breaks the connection: with a RST where there is one to send.
 func reset(w http.ResponseWriter) {
+	conn := hijack(w)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// speak writes bytes in place of a reply.
+func speak(w http.ResponseWriter, raw []byte) {
+	conn := hijack(w)
+	_, _ = conn.Write(raw)
+	_ = conn.Close()
+}
+
+func hijack(w http.ResponseWriter) net.Conn {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		panic(http.ErrAbortHandler)
@@ -227,8 +281,5 @@ func reset(w http.ResponseWriter) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.Close()
+	return conn
 }

@@ -67,6 +67,10 @@ const (
 // Log remembers the requests that arrived: all of them as a count, and the
 // last few thousand in full.
 type Log struct {
+	// Arrived, if set, is called with every request before it is served. Set it
+	// before the first one arrives.
+	Arrived func(Entry)
+
 	mu      sync.Mutex
 	entries []Entry
 	counts  map[string]int
@@ -76,6 +80,9 @@ type Log struct {
 func (l *Log) add(op string, r *http.Request, body []byte, at time.Time) {
 	e := Entry{Op: op, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Header: r.Header.Clone(),
 		Body: bytes.Clone(body[:min(len(body), bodyKept)]), At: at}
+	if l.Arrived != nil {
+		l.Arrived(e)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.counts == nil {

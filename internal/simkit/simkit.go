@@ -67,6 +67,7 @@ func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
 		fault := k.faults.next(op)
 		if fault.strikes(BeforeRead) {
 			k.Log.add(op, r, nil, k.Clock.Now())
+			_, _ = io.CopyN(io.Discard, r.Body, int64(fault.After))
 			fault.play(w, r, Reply{})
 			return
 		}
@@ -88,6 +89,11 @@ func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		request := Request{Request: r, Op: op, Body: body, At: now}
 		if fault.strikes(BeforeApply) {
+			if fault.Act == Twice {
+				serve(request)
+				send(w, serve(request))
+				return
+			}
 			if fault.Act == Late {
 				k.Clock.After(fault.Delay, func() { serve(request) })
 			}
@@ -95,7 +101,11 @@ func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
 			return
 		}
 		reply := serve(request)
+		k.faults.remember(request, reply)
 		if fault.strikes(AfterApply) {
+			if fault.Act == Stale {
+				reply = k.faults.stale(request, reply)
+			}
 			fault.play(w, r, reply)
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +85,9 @@ func TestFaults(t *testing.T) {
 		"cut after nothing":          {Fault{Op: "Add", Phase: AfterApply, Act: Truncate}, 200, "", true, 1},
 		"stalled":                    {Fault{Op: "Add", Phase: AfterApply, Act: Stall, After: 5}, 200, whole[:5], true, 1},
 		"drop by drop, for too long": {Fault{Op: "Add", Phase: AfterApply, Act: Drip, After: 5}, 200, whole[:5+5], true, 1},
+		"bytes of another protocol":  {Fault{Op: "Add", Phase: AfterApply, Act: Speak, Raw: []byte("\x00\x00\x00\x04")}, 0, "", true, 1},
+		"repeated by a middlebox":    {Fault{Op: "Add", Phase: BeforeApply, Act: Twice}, 200, whole, false, 2},
+		"reset within the body":      {Fault{Op: "Add", Phase: BeforeRead, Act: Reset, After: 2}, 0, "", true, 0},
 		"echo":                       {Fault{Op: "Add", Phase: AfterApply, Act: Echo}, 500, "canary", false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,6 +111,39 @@ func TestFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A stale reply is the first one to the same request.
+func TestStale(t *testing.T) {
+	service := new(counter)
+	service.Inject(Fault{Op: "Add", Nth: 2, Phase: AfterApply, Act: Stale})
+	n := 0
+	handler := service.Handler([]Operation{{Name: "Add", Method: http.MethodPost, Path: "/add/{id}", Serve: func(Request) Reply {
+		n++
+		return JSON(http.StatusOK, strconv.Itoa(n))
+	}}}, nil)
+	server := Listen(handler)
+	defer server.Close()
+	for _, want := range []string{"1", "1", "3"} {
+		_, body, err := call(t.Context(), server)
+		require.NoError(t, err)
+		require.Equal(t, want, body)
+	}
+}
+
+// Arrived hears of a request before it is served.
+func TestArrived(t *testing.T) {
+	service := new(counter)
+	var heard []string
+	service.Log.Arrived = func(e Entry) {
+		require.Zero(t, service.served())
+		heard = append(heard, e.Op+" "+string(e.Body))
+	}
+	server := Listen(service.handler())
+	defer server.Close()
+	_, _, err := call(t.Context(), server)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Add body"}, heard)
 }
 
 // On a socket a reset is a reset.
