@@ -4,142 +4,128 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"text/tabwriter"
 	"time"
-
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 var (
-	runs = flag.Int("runs", 200, "random runs for each provider")
+	runs = flag.Int("runs", 150, "random runs for each provider")
 	seed = flag.Uint64("seed", 0, "replay the one run of this seed; 0 means new ones")
 	only = flag.String("provider", "", "only this provider")
+	deep = flag.Bool("deep", false, "with every fault at every step, a crash of every kind at every entry of the journal")
 )
 
-// breakages are what can go wrong with one call, whatever it does.
-var breakages = []struct {
-	name  string
-	fault func(s *service) simkit.Fault
-}{
-	{"refused", answers(simkit.BeforeApply, func(s *service) simkit.Reply { return s.refused })}, // The first: see random.
-	{"401", status(simkit.BeforeApply, 401)},
-	{"429 for three hours", answers(simkit.BeforeApply, func(s *service) simkit.Reply {
-		reply := simkit.JSON(http.StatusTooManyRequests, s.limited)
-		reply.Header.Set("Retry-After", "10800")
-		return reply
-	})},
-	{"503", status(simkit.BeforeApply, 503, "Retry-After", "1")},
-	{"500 before", status(simkit.BeforeApply, 500)},
-	{"500 after", status(simkit.AfterApply, 500)},
-	{"502 after", status(simkit.AfterApply, 502)},
-	{"408 after", status(simkit.AfterApply, 408)},
-	{"redirected to itself after", func(*service) simkit.Fault {
-		return simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 307, Header: http.Header{"Location": {"?"}}}}
-	}},
-	{"reset unread", act(simkit.BeforeRead, simkit.Reset)},
-	{"lost before", act(simkit.BeforeApply, simkit.Reset)},
-	{"lost after", act(simkit.AfterApply, simkit.Reset)},
-	{"silent before", act(simkit.BeforeApply, simkit.Hang)},
-	{"silent after", act(simkit.AfterApply, simkit.Hang)},
-	{"garbled after", answers(simkit.AfterApply, func(*service) simkit.Reply { return simkit.JSON(200, `{"garbled`) })},
-	{"null after", answers(simkit.AfterApply, func(*service) simkit.Reply { return simkit.JSON(200, `null`) })},
-	{"a page after", func(*service) simkit.Fault {
-		return simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 200, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")}}
-	}},
-	{"truncated after", func(*service) simkit.Fault {
-		return simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Truncate, After: 5}
-	}},
-	{"stalled after", func(*service) simkit.Fault {
-		return simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Stall, After: 5}
-	}},
-	{"dripping", func(*service) simkit.Fault { return simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Drip, After: 5} }},
-	{"echoed after", act(simkit.AfterApply, simkit.Echo)},
-	{"late by a second", late(time.Second)},
-	{"late by a minute", late(time.Minute)},
-	{"late by an hour", late(time.Hour)}, // The last two: see random.
+// single is the plan of one fault.
+func single(f fault, crashes ...crash) plan {
+	return plan{batches: 1, items: 3, callers: 1, faults: []fault{f}, crashes: crashes, overTLS: f.net.needsTLS()}
 }
 
-func act(p simkit.Phase, a simkit.Act) func(*service) simkit.Fault {
-	return func(*service) simkit.Fault { return simkit.Fault{Phase: p, Act: a} }
-}
-
-func answers(p simkit.Phase, reply func(*service) simkit.Reply) func(*service) simkit.Fault {
-	return func(s *service) simkit.Fault { return simkit.Fault{Phase: p, Act: simkit.Answer, Reply: reply(s)} }
-}
-
-func status(p simkit.Phase, code int, header ...string) func(*service) simkit.Fault {
-	return answers(p, func(*service) simkit.Reply {
-		reply := simkit.Reply{Status: code, Header: http.Header{}}
-		for i := 0; i < len(header); i += 2 {
-			reply.Header.Set(header[i], header[i+1])
-		}
-		return reply
-	})
-}
-
-func late(d time.Duration) func(*service) simkit.Fault {
-	return func(*service) simkit.Fault {
-		return simkit.Fault{Phase: simkit.BeforeApply, Act: simkit.Late, Delay: d}
-	}
-}
-
-var crashKinds = []crashKind{diesBefore, diesAfter, failsBefore, failsAfter}
-
-// steps returns how many operations of a world change something.
-func steps(w world) int {
+// operations returns what a world's service can be asked for.
+func operations(w world) (steps, reads []string) {
 	s := w.open(rand.New(rand.NewPCG(1, 1)))
 	defer s.close()
-	return len(s.steps)
+	return s.steps, s.reads
 }
 
-// TestSingles plays every fault at every step of every provider, with a crash
-// at every entry of the journal; with -short only some of the crashes.
-func TestSingles(t *testing.T) {
-	kinds := crashKinds
-	if testing.Short() {
-		kinds = kinds[:1]
+// eachWorld runs a test for every provider, all at once, and collects what came
+// of it.
+func eachWorld(t *testing.T, test func(t *testing.T, w world) tally) string {
+	var mu sync.Mutex
+	results := make([]tally, len(worlds))
+	t.Run("providers", func(t *testing.T) {
+		for n, w := range worlds {
+			if *only != "" && *only != w.name {
+				continue
+			}
+			t.Run(w.name, func(t *testing.T) {
+				t.Parallel()
+				began := time.Now()
+				all := test(t, w)
+				all.took = time.Since(began)
+				mu.Lock()
+				defer mu.Unlock()
+				results[n] = all
+			})
+		}
+	})
+	var table strings.Builder
+	out := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(out, "provider\truns\tfaults\tcrashes\tcalls\tduplicates\tlost\twrongly reported\thangs\tstill unknown\tfor a person\tby a middlebox\t(noticed)\tby a wrong Resend\ttime")
+	for n, w := range worlds {
+		r := results[n]
+		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", w.name, r.runs, r.faults, r.crashes, r.moves, r.duplicates, r.lost, r.wrong, r.hangs,
+			r.unknown, r.stuck, r.repeated, r.noticed, r.resent, r.took.Round(time.Second))
 	}
-	for _, w := range worlds {
-		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			var all tally
-			for step := range steps(w) {
-				for _, b := range breakages {
-					for nth := 0; nth <= 7; nth++ {
-						for _, kind := range kinds {
-							if nth == 0 && kind != kinds[0] {
-								continue
+	_ = out.Flush()
+	return "\n" + table.String()
+}
+
+// TestSingles plays every fault at every operation of every provider.
+func TestSingles(t *testing.T) {
+	t.Log(eachWorld(t, func(t *testing.T, w world) (all tally) {
+		steps, reads := operations(w)
+		for n, op := range slices.Concat(steps, reads) {
+			for i, b := range breakages {
+				if b.name == waits.name && n >= len(steps) {
+					continue // One who only waits for an end may well wait for hours.
+				}
+				got := play(t, w, uint64(1000*n+i), func(s *service) plan { return single(fault{s.operation(n), 1, b}) })
+				for _, v := range got.violations {
+					t.Errorf("%s: %s: %s", op, b.name, v)
+				}
+				if all.add(got); t.Failed() {
+					return all
+				}
+			}
+		}
+		return all
+	}))
+}
+
+// operation returns the nth operation: that of a step can hang on the world.
+func (s *service) operation(n int) string { return slices.Concat(s.steps, s.reads)[n] }
+
+// TestCrashes lets the process crash in every way at every entry of the journal,
+// however many there are, beside a fault that makes the history long; with
+// -deep beside every fault.
+func TestCrashes(t *testing.T) {
+	faults := []breakage{{name: "nothing"}, refused, lostAfter, lateHour}
+	if *deep {
+		faults = append(faults[:1], breakages...)
+	}
+	t.Log(eachWorld(t, func(t *testing.T, w world) (all tally) {
+		steps, _ := operations(w)
+		for n, op := range steps {
+			for i, b := range faults {
+				for _, kind := range crashKinds {
+					longest := 0
+					for struck := true; struck; {
+						longest++
+						got := play(t, w, uint64(1000*n+i), func(s *service) plan {
+							p := single(fault{s.operation(n), 1, b}, crash{longest, kind})
+							if b.name == "nothing" {
+								p.faults = nil
 							}
-							var op string
-							got := play(t, w, uint64(nth), func(s *service) plan {
-								op = s.steps[step]
-								f := b.fault(s)
-								f.Op, f.Nth = op, 1
-								p := plan{batches: 1, items: 3, callers: 1, faults: []simkit.Fault{f}}
-								if nth > 0 {
-									p.crashes = []crash{{nth, kind}}
-								}
-								return p
-							})
-							for _, v := range got.violations {
-								t.Errorf("%s %s, and at entry %d it %s: %s", op, b.name, nth, kind, v)
-							}
-							all.add(got)
-							if t.Failed() {
-								return
-							}
+							return p
+						})
+						for _, v := range got.violations {
+							t.Errorf("%s: %s, and at entry %d it %s: %s", op, b.name, longest, kind, v)
+						}
+						all.add(got)
+						struck = got.crashes > 0
+						if t.Failed() {
+							return all
 						}
 					}
 				}
 			}
-			t.Logf("%d runs, %d crashes, %d unknown, %d for a person", all.runs, all.crashes, all.unknown, all.stuck)
-		})
-	}
+		}
+		return all
+	}))
 }
 
 // random makes the plan of a seed.
@@ -153,24 +139,39 @@ func random(s *service, seed uint64) plan {
 		p.batches, p.items = 1+r.IntN(20), 1+r.IntN(100)
 	}
 	if r.IntN(10) == 0 {
-		return plan{batches: p.batches, items: p.items, callers: p.callers} // A calm day.
+		return plan{batches: p.batches, items: p.items, callers: p.callers, earlier: maybe(r)} // A calm day.
+	}
+	p.earlier, p.overTLS = r.IntN(4) == 0, r.IntN(16) == 0
+	if r.IntN(4) == 0 {
+		p.operators, p.resends = 1+r.IntN(2), r.IntN(4) == 0
+	}
+	p.twin, p.sites = r.IntN(8) == 0, s.other != nil && r.IntN(12) == 0
+	strike := func(op string, nth int, b breakage) {
+		late := b.name == lateHour.name && s.atMost > 0 && slices.Contains(s.submits, op)
+		waiting := b.name == waits.name && !slices.Contains(s.submits, op) // One who only waits for an end may well wait for hours.
+		if !late && !waiting {
+			p.faults = append(p.faults, fault{op, nth, b})
+			p.overTLS = p.overTLS || b.net.needsTLS()
+		}
 	}
 	if r.IntN(5) == 0 { // Two submits in a row go wrong.
-		op := s.submits[r.IntN(len(s.submits))]
+		op := pick(r, s.submits...)
 		for nth := range 2 {
-			f := breakages[r.IntN(len(breakages))].fault(s)
-			switch { // Above all: the first is late, and the second refused.
+			b := pick(r, breakages...)
+			switch { // Above all: the first is late or lost, and the second refused.
 			case nth == 0 && maybe(r):
-				f = breakages[len(breakages)-1-r.IntN(2)].fault(s)
+				b = pick(r, lateHour, lateMinute, lostAfter)
 			case nth == 1 && maybe(r):
-				f = breakages[0].fault(s)
+				b = refused
 			}
-			f.Op, f.Nth = op, nth+1
-			p.faults = append(p.faults, f)
+			strike(op, nth+1, b)
 		}
-		if maybe(r) { // And nobody asks again.
-			p.callers, p.giveUp, p.hurry, p.lie = 1, true, false, false
+		if maybe(r) { // And no caller asks again.
+			p.callers, p.operators, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, true, false, false, false
 		}
+	}
+	if r.IntN(40) == 0 {
+		strike(pick(r, s.submits...), 1, delivered)
 	}
 	for range r.IntN(7) {
 		ops := s.steps
@@ -180,15 +181,10 @@ func random(s *service, seed uint64) plan {
 		case 1, 2:
 			ops = s.submits
 		}
-		f := breakages[r.IntN(len(breakages))].fault(s)
-		f.Op, f.Nth = ops[r.IntN(len(ops))], 1+r.IntN(4)
-		if f.Reply.Status == http.StatusTooManyRequests && !slices.Contains(s.submits, f.Op) {
-			continue // Whoever only waits for an end may well wait for hours.
-		}
-		p.faults = append(p.faults, f)
+		strike(pick(r, ops...), 1+r.IntN(4), pick(r, breakages...))
 	}
 	for range r.IntN(4) {
-		p.crashes = append(p.crashes, crash{1 + r.IntN(12), crashKinds[r.IntN(len(crashKinds))]})
+		p.crashes = append(p.crashes, crash{1 + r.IntN(12), pick(r, crashKinds...)})
 	}
 	return p
 }
@@ -196,47 +192,21 @@ func random(s *service, seed uint64) plan {
 // TestRandom plays random plans, and prints what came of them. A run that
 // fails prints the command that replays it.
 func TestRandom(t *testing.T) {
-	var mu sync.Mutex
-	results := make([]tally, len(worlds))
-	t.Run("providers", func(t *testing.T) {
-		for n, w := range worlds {
-			if *only != "" && *only != w.name {
-				continue
-			}
-			t.Run(w.name, func(t *testing.T) {
-				t.Parallel()
-				var all tally
-				began := time.Now()
-				first, count := rand.Uint64()>>1, *runs
-				if *seed != 0 {
-					first, count = *seed, 1
-				}
-				for i := range uint64(count) { //nolint:gosec // It is not negative.
-					got := play(t, w, first+i, func(s *service) plan { return random(s, first+i) })
-					for _, v := range got.violations {
-						t.Errorf("%s\nreplay: go test ./internal/campaign -run TestRandom -provider %s -seed %d", v, w.name, first+i)
-					}
-					all.add(got)
-					if len(got.violations) > 0 {
-						break
-					}
-				}
-				all.took = time.Since(began)
-				t.Logf("seeds from %d on", first)
-				mu.Lock()
-				defer mu.Unlock()
-				results[n] = all
-			})
+	t.Log(eachWorld(t, func(t *testing.T, w world) (all tally) {
+		first, count := rand.Uint64()>>1, *runs
+		if *seed != 0 {
+			first, count = *seed, 1
 		}
-	})
-	var table strings.Builder
-	out := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(out, "provider\truns\tfaults\tcrashes\tduplicates\tlost\twrongly reported\thangs\tleaked goroutines\tstill unknown\tfor a person\ttime")
-	for n, w := range worlds {
-		r := results[n]
-		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", w.name, r.runs, r.faults, r.crashes, r.duplicates, r.lost, r.wrong, r.hangs, r.leaks,
-			r.unknown, r.stuck, r.took.Round(time.Second))
-	}
-	_ = out.Flush()
-	t.Log("\n" + table.String())
+		for i := range uint64(count) { //nolint:gosec // It is not negative.
+			got := play(t, w, first+i, func(s *service) plan { return random(s, first+i) })
+			for _, v := range got.violations {
+				t.Errorf("%s\nreplay: go test ./internal/campaign -run TestRandom -provider %s -seed %d", v, w.name, first+i)
+			}
+			if all.add(got); len(got.violations) > 0 {
+				break
+			}
+		}
+		t.Logf("seeds from %d on", first)
+		return all
+	}))
 }

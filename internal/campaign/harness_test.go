@@ -3,7 +3,6 @@ package campaign
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -19,97 +18,38 @@ import (
 
 // A plan is everything that goes wrong in one run.
 type plan struct {
-	batches int
-	items   int // of each batch
-	callers int // of each batch, at once
-	faults  []simkit.Fault
-	crashes []crash
-	lie     bool // every report has an amount that is null, until all is healed
-	hurry   bool // contexts end early
-	giveUp  bool // whoever is told for certain that nothing was sent believes it, and never calls again
+	batches   int
+	items     int // of each batch
+	callers   int // of each batch, at once
+	operators int // at once with the callers: Resume, Recover, Pending and Resolve, at random
+	faults    []fault
+	crashes   []crash
+	lie       bool // every report has an amount that is null, until all is healed
+	hurry     bool // contexts end early
+	giveUp    bool // whoever is told for certain that nothing was sent believes it, and never calls again
+	earlier   bool // another journal has run a batch at this account before
+	twin      bool // a second reference names the batch of the first
+	sites     bool // a second process of other terms has the same references
+	resends   bool // operators may decide that a Submit is sent again
+	overTLS   bool
 }
 
-func (p plan) calm() bool { return len(p.faults) == 0 && len(p.crashes) == 0 && !p.lie && !p.hurry }
-
-// A crash strikes the nth entry that is written in a run.
-type crash struct {
-	nth  int
-	kind crashKind
+func (p plan) calm() bool {
+	return len(p.faults) == 0 && len(p.crashes) == 0 && p.operators == 0 && !p.lie && !p.hurry && !p.twin && !p.sites
 }
 
-type crashKind string
-
-const (
-	diesBefore  crashKind = "dies before an entry is written"
-	diesAfter   crashKind = "dies after an entry is written"
-	failsBefore crashKind = "the disk fails, and the entry is lost"
-	failsAfter  crashKind = "the disk fails, and the entry is there"
-)
-
-// died is what a process panics with.
-type died struct{}
-
-// disk is the journal of one run, which outlives its processes.
-type disk struct {
-	batch.Journal
-	mu      sync.Mutex
-	written int
-	crashes []crash
-	struck  int
-}
-
-// strike counts an entry, and returns what happens at it.
-func (d *disk) strike() crashKind {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.written++
-	for _, c := range d.crashes {
-		if c.nth == d.written {
-			d.struck++
-			return c.kind
-		}
-	}
-	return ""
-}
-
-// process is the journal as one process has it open.
-type process struct {
-	*disk
-	mu       sync.Mutex
-	poisoned error
-}
-
-var errDisk = errors.New("input/output error")
-
-func (p *process) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.poisoned != nil {
-		return p.poisoned
-	}
-	kind := p.strike()
-	if kind == diesBefore {
-		panic(died{})
-	}
-	if kind != failsBefore {
-		if err := p.disk.Append(ctx, key, e); err != nil {
-			return err
-		}
-	}
-	switch kind {
-	case diesAfter:
-		panic(died{})
-	case failsBefore, failsAfter:
-		p.poisoned = errDisk
-	}
-	return p.poisoned
+// twice reports whether a middlebox repeats a request.
+func (p plan) twice() bool {
+	return slices.ContainsFunc(p.faults, func(f fault) bool { return f.name == delivered.name })
 }
 
 // tally is what came of the runs.
 type tally struct {
-	runs, faults, crashes          int
+	runs, faults, crashes, moves   int
 	duplicates, lost, wrong, hangs int
-	leaks, unknown, stuck          int
+	unknown, stuck                 int
+	repeated, noticed              int // batches that a middlebox doubled, and those of them that are not reported as done
+	resent                         int // batches that a wrong Resend doubled
 	took                           time.Duration
 	violations                     []string
 }
@@ -118,24 +58,47 @@ func (t *tally) add(o tally) {
 	t.runs += o.runs
 	t.faults += o.faults
 	t.crashes += o.crashes
+	t.moves += o.moves
 	t.duplicates += o.duplicates
 	t.lost += o.lost
 	t.wrong += o.wrong
 	t.hangs += o.hangs
-	t.leaks += o.leaks
 	t.unknown += o.unknown
 	t.stuck += o.stuck
+	t.repeated += o.repeated
+	t.noticed += o.noticed
+	t.resent += o.resent
 	t.violations = append(t.violations, o.violations...)
 }
 
+// A telling is one thing that a call said of a batch. Times are counted in
+// events of the run: in virtual time, much happens at once.
+type telling struct {
+	began, ended int
+	op           string
+	batch        batch.Batch
+	err          error
+}
+
+func (t telling) String() string { return fmt.Sprintf("%s said %q and %v", t.op, t.batch.State, t.err) }
+
 // story is what is remembered of one batch of a run.
 type story struct {
-	mu      sync.Mutex
-	draft   batch.Draft
-	excused bool // some call has died, was unclear, or has submitted
-	ended   bool // some call has reported its end
-	gaveUp  bool // the only caller was told for certain that nothing was sent
-	last    error
+	draft    batch.Draft
+	key      batch.Key
+	shared   bool // with another story: both name one batch
+	mu       sync.Mutex
+	tellings []telling
+	arrived  int  // when the last request arrived that could move its money
+	ended    bool // some call has reported its end
+	gaveUp   bool // the only caller was told for certain that nothing was sent
+}
+
+func (st *story) last() (t telling) {
+	if n := len(st.tellings); n > 0 {
+		t = st.tellings[n-1]
+	}
+	return t
 }
 
 // runner is one run.
@@ -144,10 +107,16 @@ type runner struct {
 	r       *rand.Rand
 	plan    plan
 	disk    *disk
-	mu      sync.Mutex
-	tally   tally
 	stories []*story
+	before  int // effects of the batch that was earlier
+	taken   map[string]int
+	old     string // its ID
 	healed  bool
+
+	mu       sync.Mutex
+	events   int
+	arrivals map[string]int // of requests that move money, by what names the batch
+	tally    tally
 }
 
 // longest is how long any call may take in virtual time.
@@ -160,11 +129,23 @@ func (u *runner) violate(count *int, format string, args ...any) {
 	u.tally.violations = append(u.tally.violations, fmt.Sprintf(format, args...))
 }
 
+func (u *runner) event() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.events++
+	return u.events
+}
+
 // play opens the world of a seed and runs the plan that is made for it, in a
-// bubble of virtual time.
+// bubble of virtual time. The bubble fails if a goroutine outlives it (I10).
 func play(t *testing.T, w world, seed uint64, makePlan func(*service) plan) tally {
 	t.Helper()
 	u := &runner{r: rand.New(rand.NewPCG(seed, 1))}
+	defer func() {
+		if v := recover(); v != nil {
+			panic(fmt.Sprintf("seed %d of %s: %v", seed, w.name, v))
+		}
+	}()
 	synctest.Test(t, func(*testing.T) { u.play(w, makePlan) })
 	u.tally.runs = 1
 	return u.tally
@@ -174,29 +155,34 @@ func (u *runner) play(w world, makePlan func(*service) plan) {
 	u.s = w.open(u.r)
 	defer u.s.close()
 	u.plan = makePlan(u.s)
+	u.s.net.tls = u.plan.overTLS
 	u.disk = &disk{Journal: batch.NewMemoryJournal(), crashes: u.plan.crashes}
-	for n := range u.plan.batches {
-		u.stories = append(u.stories, &story{draft: u.s.draft(n, u.plan.items)})
-	}
+	u.prepare()
 	for _, f := range u.plan.faults {
-		u.s.kit.Inject(f)
+		f.inject(u.s)
 	}
 	if u.plan.lie {
 		u.s.kit.Inject(simkit.Fault{Op: u.s.report, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: nullAmount(u.s.amount)})
 	}
 	var callers sync.WaitGroup
 	for _, st := range u.stories {
-		for range u.plan.callers {
-			patience := 24 * time.Hour
-			if u.plan.hurry {
-				patience = time.Duration(1+u.r.IntN(600)) * time.Second
-			}
-			callers.Go(func() { u.caller(st, patience) })
+		for n := range u.plan.callers {
+			patience := u.patience(u.r)
+			callers.Go(func() { u.caller(st, patience, u.plan.sites && n%2 == 1) })
 		}
+		if u.plan.sites && u.plan.callers == 1 {
+			callers.Go(func() { u.caller(st, 24*time.Hour, true) })
+		}
+	}
+	for range u.plan.operators {
+		r := rand.New(rand.NewPCG(u.r.Uint64(), 3))
+		callers.Go(func() { u.operator(r) })
 	}
 	callers.Wait()
 
 	u.s.kit.Heal()
+	u.s.net.heal()
+	u.disk.heal()
 	u.healed = true
 	time.Sleep(3 * time.Hour) // In virtual time: what was under way lands.
 	u.s.kit.Clock.Advance(0)
@@ -206,110 +192,101 @@ func (u *runner) play(w world, makePlan func(*service) plan) {
 			u.recover(st)
 		}
 	}
-	u.judge()
+	for _, st := range u.stories {
+		u.judge(st)
+	}
+	u.judgeAll()
 	u.tally.faults = len(u.plan.faults)
 	u.tally.crashes = u.disk.struck
 }
 
-// caller sees one batch through, in several processes if it has to.
-func (u *runner) caller(st *story, patience time.Duration) {
-	for range 4 {
-		if u.call(st, patience, false) {
-			return
-		}
-	}
-}
-
-// call is one process. It reports whether there is nothing more to do.
-func (u *runner) call(st *story, patience time.Duration, last bool) (done bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
+// prepare makes the batches of the run, and the one that was before them.
+func (u *runner) prepare() {
 	p := u.s.provider()
-	began := time.Now()
-	report, err, died := u.run(ctx, p, st.draft)
-	if took := time.Since(began); took > longest {
-		u.violate(&u.tally.hangs, "a call took %s of virtual time", took)
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.last = err; died {
-		st.excused = true
-		return false
-	}
-	if text := fmt.Sprintf("%v %+v %v", err, report, report.Batch); slices.ContainsFunc(u.s.secrets, func(s string) bool { return strings.Contains(text, s) }) {
-		u.violate(&u.tally.wrong, "a secret is in what Run returned: %s", text)
-	}
-	switch {
-	case err == nil:
-		st.excused, st.ended = true, true
-		u.finished(st.draft, report)
-		return true
-	case batch.KindOf(err) == batch.ErrAmbiguous || report.Batch.State != batch.StateDraft:
-		st.excused = true
-	}
-	if u.plan.calm() && !u.healed {
-		u.violate(&u.tally.lost, "nothing goes wrong, and yet a batch fails: %v", err)
-		return true
-	}
-	if u.plan.giveUp && u.plan.callers == 1 && report.Batch.State == batch.StateDraft && batch.KindOf(err) != batch.ErrAmbiguous {
-		st.gaveUp = true
-		return true
-	}
-	return last
-}
-
-// run calls Run, and survives the death of its process.
-func (u *runner) run(ctx context.Context, p batch.Provider, d batch.Draft) (report batch.Report, err error, dies bool) { //nolint:revive // The error is not the last thing that is said.
-	defer func() {
-		if v := recover(); v != nil {
-			if _, ok := v.(died); !ok {
-				panic(v)
-			}
-			dies = true
+	if u.plan.earlier {
+		report, err := batch.Run(context.Background(), p, u.s.earlier(), &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+		if err != nil {
+			u.violate(&u.tally.lost, "the batch of another journal fails on a calm day: %v", err)
 		}
-	}()
-	report, err = batch.Run(ctx, p, d, &batch.RunOptions{Journal: &process{disk: u.disk},
-		Watch: batch.WatchOptions{Interval: time.Second, MaxInterval: 10 * time.Second, MaxFailures: 5}})
-	return report, err, false
+		u.s.finish()
+		u.old = report.Batch.ID
+	}
+	u.before, u.taken, u.arrivals = len(u.s.kit.Ledger.Effects()), u.s.accepted(), make(map[string]int)
+	for n := range u.plan.batches {
+		u.stories = append(u.stories, &story{draft: u.s.draft(n, u.plan.items)})
+	}
+	if u.plan.twin && u.s.twin != nil {
+		if d, ok := u.s.twin(u.stories[0].draft); ok {
+			u.stories[0].shared = true
+			u.stories = append(u.stories, &story{draft: d, shared: true})
+		}
+	}
+	for _, st := range u.stories {
+		st.key = batch.Key{Provider: p.Info().Name, Account: p.Info().Account, Reference: st.draft.Reference}
+	}
+	u.s.kit.Log.Arrived = u.arrive
 }
 
-// finished holds a report against what has happened.
-func (u *runner) finished(d batch.Draft, report batch.Report) {
-	if !report.Batch.State.Final() {
-		u.violate(&u.tally.wrong, "Run returned without an error, and the batch is %q", report.Batch.State)
+// arrive hears of every request before it is served: one that can move money
+// must be in the journal (I13).
+func (u *runner) arrive(e simkit.Entry) {
+	if !slices.Contains(u.s.submits, e.Op) || e.Body == nil {
+		return // It cannot move money, or was not read.
 	}
-	if paid := report.Totals[batch.OutcomePaid].Count; u.plan.lie && !u.healed && paid > 0 {
-		u.violate(&u.tally.wrong, "%d amounts that are null were believed", paid)
-	}
-	if len(report.Results) != len(d.Items) || len(report.Unmatched) > 0 {
-		u.violate(&u.tally.wrong, "%d results and %d unmatched for %d items", len(report.Results), len(report.Unmatched), len(d.Items))
+	name := u.s.moves(e)
+	if name == "" {
 		return
 	}
-	accepted, moved := u.s.accepted(), u.s.kit.Ledger.Moved()
-	for n, result := range report.Results {
-		item := d.Items[n]
-		if result.Item.Reference != item.Reference || result.Item.Amount != item.Amount {
-			u.violate(&u.tally.wrong, "item %d is reported as %v", n, result.Item)
+	at := u.event()
+	u.mu.Lock()
+	u.arrivals[name]++
+	arrivals := u.arrivals[name]
+	u.mu.Unlock()
+	attempts := 0
+	for _, st := range u.stories {
+		if h := u.disk.read(st.key); st.key.Reference == name || h.names(name) {
+			attempts += h.attempts()
+			st.mu.Lock()
+			st.arrived = max(st.arrived, at)
+			st.mu.Unlock()
 		}
-		// A record that a service refuses by itself is not accepted.
-		if n := accepted[item.Reference]; n != 1 && (n != 0 || result.Outcome != batch.OutcomeFailed) {
-			u.violate(&u.tally.wrong, "Run returned without an error, and %s was accepted %d times", item.Reference, accepted[item.Reference])
-		}
-		if report.Batch.State == batch.StateCancelled && accepted[item.Reference] > 0 {
-			u.violate(&u.tally.wrong, "the batch is reported as cancelled, and %s was accepted", item.Reference)
-		}
-		times := moved[item.Reference]
-		switch result.Outcome {
-		case batch.OutcomePaid:
-			if times != 1 {
-				u.violate(&u.tally.wrong, "%s is reported as paid, and moved %d times", item.Reference, times)
-			}
-		case batch.OutcomeFailed, batch.OutcomeSkipped:
-			if times != 0 {
-				u.violate(&u.tally.wrong, "%s is reported as %s, and moved %d times", item.Reference, result.Outcome, times)
-			}
-		case batch.OutcomePending:
-			u.violate(&u.tally.wrong, "%s is reported as pending in a batch that is final", item.Reference)
+	}
+	if arrivals > attempts {
+		u.violate(&u.tally.duplicates, "request %d that can move the money of batch %s has arrived, and the journal has %d attempts", arrivals, name, attempts)
+	}
+}
+
+func (u *runner) patience(r *rand.Rand) time.Duration {
+	if u.plan.hurry {
+		return time.Duration(1+r.IntN(600)) * time.Second
+	}
+	return 24 * time.Hour
+}
+
+// accepted is that of the service, since the run began.
+func (u *runner) accepted() map[string]int {
+	all := u.s.accepted()
+	for item, times := range u.taken {
+		all[item] -= times
+	}
+	return all
+}
+
+func (u *runner) effects() []simkit.Effect { return u.s.kit.Ledger.Effects()[u.before:] }
+
+func (u *runner) moved() map[string]int {
+	moved := make(map[string]int)
+	for _, e := range u.effects() {
+		moved[e.Item]++
+	}
+	return moved
+}
+
+// caller sees one batch through, in several processes if it has to.
+func (u *runner) caller(st *story, patience time.Duration, other bool) {
+	for range 4 {
+		if u.call(st, patience, move{op: "Run", other: other}) {
+			return
 		}
 	}
 }
@@ -317,100 +294,138 @@ func (u *runner) finished(d batch.Draft, report batch.Report) {
 // recover is what an operator does after a disaster: run it again, in a fresh
 // process with a journal opened anew, and look at what stays open.
 func (u *runner) recover(st *story) {
-	u.disk.crashes = nil
-	for n := range 3 {
-		if u.call(st, longest, n == 2) {
+	other := false
+	if u.s.other != nil {
+		terms := u.disk.read(st.key).terms()
+		other = terms != nil && fmt.Sprint(terms) == fmt.Sprint(u.s.other().Info().Terms)
+	}
+	for range 3 {
+		if u.call(st, longest, move{op: "Run", other: other}) {
 			break
 		}
 	}
 	if u.plan.calm() {
 		return
 	}
-	p := u.s.provider()
-	key := batch.Key{Provider: p.Info().Name, Account: p.Info().Account, Reference: st.draft.Reference}
 	standing := batch.Standing("")
-	for d, err := range batch.Pending(context.Background(), p, &batch.RunOptions{Journal: u.disk.Journal}) {
+	for d, err := range batch.Pending(context.Background(), u.s.provider(), &batch.RunOptions{Journal: u.disk.Journal}) {
 		if err != nil {
 			u.violate(&u.tally.lost, "Pending failed: %v", err)
 			return
 		}
-		if d.Key != key {
+		if d.Key != st.key {
 			continue
 		}
 		if standing = d.Standing; d.Items != len(st.draft.Items) || d.Next == "" || d.Fingerprint == "" {
-			u.violate(&u.tally.lost, "the dossier of %s is not complete: %+v", key.Reference, d)
+			u.violate(&u.tally.lost, "the dossier of %s is not complete: %+v", st.key.Reference, d)
 		}
 	}
-	history, err := u.disk.History(context.Background(), key)
-	if err != nil {
-		u.violate(&u.tally.lost, "the history of %s cannot be read: %v", key.Reference, err)
-		return
-	}
-	ended := len(history) > 0 && history[len(history)-1].Kind == batch.EntryDone
-	accepted := u.s.accepted()
+	h := u.disk.read(st.key)
+	closed, abandoned := h.closed()
+	accepted := u.accepted()
 	most := 0
 	for _, item := range st.draft.Items {
 		most = max(most, accepted[item.Reference])
 	}
 	switch {
-	case ended:
-		if !st.ended {
-			u.violate(&u.tally.lost, "%s is over in the journal, and nobody was told: %v", key.Reference, st.last)
+	case abandoned:
+		if kind := batch.KindOf(st.last().err); kind != batch.ErrConflict {
+			u.violate(&u.tally.wrong, "%s was abandoned, and %v", st.key.Reference, st.last())
 		}
-	case u.s.once(st.draft):
-		u.violate(&u.tally.lost, "%s should end well once all is healed, and stays %q: %v", key.Reference, standing, st.last)
+	case closed:
+		if !st.ended {
+			u.violate(&u.tally.lost, "%s is over in the journal, and no caller was told: %v", st.key.Reference, st.last())
+		}
+	case st.shared, h.decided(batch.Resend):
+	case u.s.once(st.draft) && !u.plan.twice() && !h.decided(batch.Adopt):
+		u.violate(&u.tally.lost, "%s should end well once all is healed, and stays %q: %v", st.key.Reference, standing, st.last())
 	case standing == batch.StandingUnclear:
 		u.tally.unknown++
-	case most > 0:
-		u.violate(&u.tally.lost, "%s was accepted, and the journal has it as %q: %v", key.Reference, standing, st.last)
+	case most > 0 && standing != batch.StandingSubmitted:
+		u.violate(&u.tally.lost, "%s was accepted, and the journal has it as %q: %v", st.key.Reference, standing, st.last())
 	default:
-		u.tally.stuck++ // It needs a person, and nothing has moved.
+		u.tally.stuck++ // It needs a person.
 	}
 }
 
-// judge holds all that was said against all that has happened.
-func (u *runner) judge() {
-	accepted, moved := u.s.accepted(), u.s.kit.Ledger.Moved()
-	for _, st := range u.stories {
-		for _, item := range st.draft.Items {
-			if n := accepted[item.Reference]; n > 1 {
-				u.violate(&u.tally.duplicates, "%s was accepted %d times", item.Reference, n)
-			} else if n > 0 && (!st.excused || st.gaveUp) {
-				u.violate(&u.tally.wrong, "Run has said for certain that nothing was sent (%v), and %s was accepted", st.last, item.Reference)
-			}
-			if n := moved[item.Reference]; n > 1 {
-				u.violate(&u.tally.duplicates, "%s moved %d times", item.Reference, n)
+// judge holds all that was said of a batch against all that has happened.
+func (u *runner) judge(st *story) {
+	accepted, moved := u.accepted(), u.moved()
+	h := u.disk.read(st.key)
+	resent, repeated := h.decided(batch.Resend), u.plan.twice()
+	doubled, taken := false, false
+	for _, item := range st.draft.Items {
+		n := max(accepted[item.Reference], moved[item.Reference])
+		taken = taken || n > 0
+		if n <= 1 {
+			continue
+		}
+		doubled = true
+		if !resent && !repeated {
+			u.violate(&u.tally.duplicates, "%s was accepted %d times, and moved %d times", item.Reference, accepted[item.Reference], moved[item.Reference])
+		}
+	}
+	switch {
+	case doubled && repeated:
+		u.tally.repeated++
+		if !st.ended {
+			u.tally.noticed++
+		}
+	case doubled && resent:
+		u.tally.resent++
+	}
+	alone := u.plan.callers == 1 && u.plan.operators == 0 && !u.plan.sites
+	for n, t := range st.tellings {
+		limit := t.began // Later, another call may send.
+		if alone {
+			limit = t.ended
+		}
+		switch {
+		case st.shared || !taken:
+		case t.batch.State == batch.StateDraft && st.arrived < limit:
+			u.violate(&u.tally.wrong, "%v, and a request before that has moved the money of %s", t, st.key.Reference)
+		case t.batch.State == batch.StateCancelled && (t.batch.ID == "" || slices.ContainsFunc(u.effects(), func(e simkit.Effect) bool { return e.Batch == t.batch.ID })):
+			u.violate(&u.tally.wrong, "%v, and money of %s has moved", t, st.key.Reference)
+		}
+		for _, later := range st.tellings[n+1:] {
+			if t.batch.State.Final() && t.err == nil && later.began > t.ended && later.batch.ID == t.batch.ID && later.batch.State != t.batch.State && !resent && !h.decided(batch.Adopt) {
+				u.violate(&u.tally.wrong, "%v, and later %v", t, later)
 			}
 		}
+	}
+	for _, e := range u.effects() {
+		ours := slices.ContainsFunc(st.draft.Items, func(item batch.Item) bool { return item.Reference == e.Item })
+		if want := u.s.payer(h.terms()); ours && want != "" && e.Payer != want {
+			u.violate(&u.tally.wrong, "%s moved the money of %q, and not of %q", e.Item, e.Payer, want)
+		}
+		if id := h.submitted(); id != "" && e.Batch == id && !ours {
+			u.violate(&u.tally.wrong, "%s has the batch %s in the journal, which moved %s", st.key.Reference, id, e.Item)
+		}
+	}
+	if id := h.submitted(); id != "" && id == u.old {
+		u.violate(&u.tally.wrong, "%s has a batch of last month in the journal", st.key.Reference)
+	}
+	text, err := json.Marshal(h)
+	if err != nil || u.leaks(string(text)) {
+		u.violate(&u.tally.wrong, "a secret is in the journal")
+	}
+}
+
+// judgeAll holds the batches against each other.
+func (u *runner) judgeAll() {
+	owner := make(map[string]string)
+	for _, st := range u.stories {
+		id := u.disk.read(st.key).submitted()
+		if other, taken := owner[id]; taken && id != "" {
+			u.violate(&u.tally.wrong, "%s and %s both have the batch %s", other, st.key.Reference, id)
+		}
+		owner[id] = st.key.Reference
 	}
 	if n := u.s.kit.Log.Count("idempotency-key"); n > 0 {
 		u.violate(&u.tally.duplicates, "%d requests had an idempotency key", n)
 	}
-	attempts, submits := 0, 0
-	p := u.s.provider()
-	for _, st := range u.stories {
-		history, err := u.disk.History(context.Background(), batch.Key{Provider: p.Info().Name, Account: p.Info().Account, Reference: st.draft.Reference})
-		if err != nil {
-			u.violate(&u.tally.lost, "a history cannot be read: %v", err)
-		}
-		text, err := json.Marshal(history)
-		if err != nil || slices.ContainsFunc(u.s.secrets, func(s string) bool { return strings.Contains(string(text), s) }) {
-			u.violate(&u.tally.wrong, "a secret is in the journal")
-		}
-		for _, e := range history {
-			if e.Kind == batch.EntryAttempt && e.Step == batch.StepSubmit {
-				attempts++
-			}
-		}
-	}
-	for _, op := range u.s.submits {
-		for _, request := range u.s.kit.Log.Requests(op) {
-			if u.s.moves == nil || u.s.moves(request) {
-				submits++
-			}
-		}
-	}
-	if submits > attempts {
-		u.violate(&u.tally.duplicates, "%d requests that can move money, and %d attempts in the journal", submits, attempts)
-	}
+}
+
+func (u *runner) leaks(text string) bool {
+	return slices.ContainsFunc(u.s.secrets, func(s string) bool { return strings.Contains(text, s) })
 }

@@ -17,6 +17,8 @@ type Kit struct {
 	Ledger Ledger // what really happened
 	Log    Log    // what arrived
 	faults faults
+	mux    *http.ServeMux
+	names  map[string]string // of operations, by pattern
 }
 
 // An Operation is one call of the simulated service. Serve is called with the
@@ -53,12 +55,19 @@ const maxRequest = 256 << 20
 // Handler serves the operations and plays the faults. A request for nothing
 // known goes to otherwise.
 func (k *Kit) Handler(ops []Operation, otherwise func(Request) Reply) http.Handler {
-	mux := http.NewServeMux()
+	k.mux, k.names = http.NewServeMux(), make(map[string]string)
 	for _, op := range ops {
-		mux.Handle(op.Method+" "+op.Path, k.handle(op.Name, op.Serve))
+		k.names[op.Method+" "+op.Path] = op.Name
+		k.mux.Handle(op.Method+" "+op.Path, k.handle(op.Name, op.Serve))
 	}
-	mux.Handle("/", k.handle("", otherwise))
-	return mux
+	k.mux.Handle("/", k.handle("", otherwise))
+	return k.mux
+}
+
+// Op names the operation that would serve a request; empty if none would.
+func (k *Kit) Op(r *http.Request) string {
+	_, pattern := k.mux.Handler(r)
+	return k.names[pattern]
 }
 
 func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {

@@ -1,0 +1,166 @@
+package campaign
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// A breakage is one thing that can go wrong with one call, whatever it does:
+// in the service and on the way to it, or before there is a connection.
+type breakage struct {
+	name string
+	kit  func(*service) simkit.Fault
+	net  netKind
+}
+
+// A fault is a breakage of the nth call of op from now.
+type fault struct {
+	op  string
+	nth int
+	breakage
+}
+
+func (f fault) inject(s *service) {
+	if f.net != "" {
+		s.net.inject(netFault{f.op, f.nth, f.net})
+		return
+	}
+	k := f.kit(s)
+	k.Op, k.Nth = f.op, f.nth
+	s.kit.Inject(k)
+}
+
+// Breakages that plans name.
+var (
+	refused    = breakage{name: "refused", kit: answers(simkit.BeforeApply, func(s *service) simkit.Reply { return s.refused })}
+	lostAfter  = breakage{name: "lost after", kit: act(simkit.AfterApply, simkit.Reset)}
+	lateHour   = breakage{name: "late by an hour", kit: late(time.Hour)}
+	lateMinute = breakage{name: "late by a minute", kit: late(time.Minute)}
+	waits      = breakage{name: "429 for three hours", kit: answers(simkit.BeforeApply, func(s *service) simkit.Reply {
+		reply := simkit.JSON(http.StatusTooManyRequests, s.limited)
+		reply.Header.Set("Retry-After", "10800")
+		return reply
+	})}
+	// Nothing that a client does can prevent or always notice it: counted apart.
+	delivered = breakage{name: "delivered twice", kit: act(simkit.BeforeApply, simkit.Twice)}
+)
+
+// breakages are all others, too.
+var breakages = slices.Concat([]breakage{
+	refused, lostAfter, lateHour, lateMinute, waits,
+	{name: "401", kit: answers(simkit.BeforeApply, empty(401))},
+	{name: "503", kit: answers(simkit.BeforeApply, func(*service) simkit.Reply {
+		return simkit.Reply{Status: 503, Header: http.Header{"Retry-After": {"1"}}}
+	})},
+	{name: "502 after", kit: answers(simkit.AfterApply, empty(502))},
+	{name: "408 after", kit: answers(simkit.AfterApply, empty(408))},
+	{name: "redirected to itself after", kit: answers(simkit.AfterApply, func(*service) simkit.Reply {
+		return simkit.Reply{Status: 307, Header: http.Header{"Location": {"?"}}}
+	})},
+	{name: "reset unread", kit: act(simkit.BeforeRead, simkit.Reset)},
+	{name: "reset within the request", kit: func(*service) simkit.Fault {
+		return simkit.Fault{Phase: simkit.BeforeRead, Act: simkit.Reset, After: 10}
+	}},
+	{name: "lost before", kit: act(simkit.BeforeApply, simkit.Reset)},
+	{name: "silent before", kit: act(simkit.BeforeApply, simkit.Hang)},
+	{name: "silent after", kit: act(simkit.AfterApply, simkit.Hang)},
+	{name: "garbled after", kit: answers(simkit.AfterApply, func(*service) simkit.Reply { return simkit.JSON(200, `{"garbled`) })},
+	{name: "null after", kit: answers(simkit.AfterApply, func(*service) simkit.Reply { return simkit.JSON(200, `null`) })},
+	{name: "an empty object after", kit: answers(simkit.AfterApply, func(*service) simkit.Reply { return simkit.JSON(200, `{}`) })},
+	{name: "cut within the reply", kit: cut(simkit.Truncate)},
+	{name: "stalled within the reply", kit: cut(simkit.Stall)},
+	{name: "dripping", kit: cut(simkit.Drip)},
+	{name: "echoed after", kit: act(simkit.AfterApply, simkit.Echo)},
+	{name: "stale", kit: act(simkit.AfterApply, simkit.Stale)},
+	{name: "late by a second", kit: late(time.Second)},
+}, foreign(), otherProtocols(), outside())
+
+// foreign are the words of somebody other than the service: a firewall, a
+// proxy, a gateway. Under no status do they say what the service has done.
+func foreign() []breakage {
+	page := func(status int) simkit.Reply {
+		return simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>Request blocked</html>")}
+	}
+	words := []struct {
+		name  string
+		reply simkit.Reply
+	}{
+		{"an empty 400", simkit.Reply{Status: 400}},
+		{"an empty 500", simkit.Reply{Status: 500}},
+		{"a plain 400", simkit.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Bad Request")}},
+	}
+	for _, status := range []int{200, 400, 401, 403, 404, 500, 501} {
+		words = append(words, struct {
+			name  string
+			reply simkit.Reply
+		}{fmt.Sprintf("an HTML %d", status), page(status)})
+	}
+	for _, status := range []int{400, 401, 403, 404, 409, 422, 500} {
+		words = append(words, struct {
+			name  string
+			reply simkit.Reply
+		}{fmt.Sprintf("a %d in JSON of another shape", status), simkit.JSON(status, `{"error":"upstream timeout"}`)})
+	}
+	var all []breakage
+	for _, w := range words {
+		say := func(*service) simkit.Reply { return w.reply }
+		all = append(all, breakage{name: w.name + " before", kit: answers(simkit.BeforeApply, say)},
+			breakage{name: w.name + " after", kit: answers(simkit.AfterApply, say)})
+	}
+	return all
+}
+
+// otherProtocols are frames of HTTP/2 in place of a reply.
+func otherProtocols() []breakage {
+	const settings, stream = "\x00\x00\x00\x04\x00\x00\x00\x00\x00", "\x00\x00\x00\x01"
+	var all []breakage
+	for name, frame := range map[string]string{
+		"a RST_STREAM": "\x00\x00\x04\x03\x00" + stream + "\x00\x00\x00\x07",
+		"a GOAWAY":     "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+	} {
+		for when, phase := range map[string]simkit.Phase{" before": simkit.BeforeApply, " after": simkit.AfterApply} {
+			all = append(all, breakage{name: name + when, kit: func(*service) simkit.Fault {
+				return simkit.Fault{Phase: phase, Act: simkit.Speak, Raw: []byte(settings + frame)}
+			}})
+		}
+	}
+	slices.SortFunc(all, func(a, b breakage) int { return cmp.Compare(a.name, b.name) }) // A seed chooses by number.
+	return all
+}
+
+// outside are those that the service never hears of, and a bad middleware.
+func outside() []breakage {
+	var all []breakage
+	for _, kind := range []netKind{dialRefused, dialHang, noHost, resolverFails, wrongName, unknownIssuer, handshakeAlert, handshakeEOF,
+		handshakeHang, plainHTTP, sendsTwice, losesReply, panicsAfter} {
+		all = append(all, breakage{name: string(kind), net: kind})
+	}
+	return all
+}
+
+func act(p simkit.Phase, a simkit.Act) func(*service) simkit.Fault {
+	return func(*service) simkit.Fault { return simkit.Fault{Phase: p, Act: a} }
+}
+
+func cut(a simkit.Act) func(*service) simkit.Fault {
+	return func(*service) simkit.Fault { return simkit.Fault{Phase: simkit.AfterApply, Act: a, After: 5} }
+}
+
+func answers(p simkit.Phase, reply func(*service) simkit.Reply) func(*service) simkit.Fault {
+	return func(s *service) simkit.Fault { return simkit.Fault{Phase: p, Act: simkit.Answer, Reply: reply(s)} }
+}
+
+func empty(status int) func(*service) simkit.Reply {
+	return func(*service) simkit.Reply { return simkit.Reply{Status: status} }
+}
+
+func late(d time.Duration) func(*service) simkit.Fault {
+	return func(*service) simkit.Fault {
+		return simkit.Fault{Phase: simkit.BeforeApply, Act: simkit.Late, Delay: d}
+	}
+}
