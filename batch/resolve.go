@@ -219,6 +219,14 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 	if err := Invalid(e.info.Name, e.op, faults); err != nil {
 		return e.unknown(), err
 	}
+	b, err := e.resolve(ctx, d)
+	if overtaken(err) {
+		b.State = StateUnknown // Another process is at it, and may submit.
+	}
+	return b, err
+}
+
+func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 	unlock, err := e.begin(ctx)
 	if err != nil {
 		return e.unknown(), err
@@ -394,7 +402,7 @@ func (e *engine) cancel(ctx context.Context, b Batch) (Batch, error) {
 
 // tooLate writes down that the batch was submitted, and decides nothing.
 func (e *engine) tooLate(ctx context.Context, read Batch) (Batch, error) {
-	if err := e.reconciled(ctx, read); err != nil {
+	if read, err := e.reconciled(ctx, read); err != nil {
 		return read, err
 	}
 	return read, e.undecided("too late: the batch was submitted")

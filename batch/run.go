@@ -561,15 +561,12 @@ func (e *engine) reconcile(ctx context.Context, b Batch, p progress) (Batch, err
 	}
 	read, err := Reconcile(ctx, e.p, b)
 	if err == nil && read.State != StateDraft {
-		if err = e.reconciled(ctx, read); err == nil {
-			e.observe(Event{Phase: PhaseReconcile, Batch: read})
-			return read, nil
-		}
+		read, err = e.reconciled(ctx, read)
 		if held := (*ClaimedError)(nil); !errors.As(err, &held) {
 			e.observe(Event{Phase: PhaseReconcile, Batch: read, Err: err})
 			return read, err
 		}
-		read.ID, read.State = b.ID, StateUnknown
+		read.ID = b.ID
 	}
 	e.evidence, e.readError = "", err
 	if err == nil && !began.Before(p.landsBy(e.info)) && e.resends < maxResends {
@@ -615,11 +612,13 @@ func first(entries ...*Entry) *Entry {
 	return nil
 }
 
-func (e *engine) reconciled(ctx context.Context, b Batch) error {
+// reconciled writes down that the service has b.
+func (e *engine) reconciled(ctx context.Context, b Batch) (Batch, error) {
 	if err := e.append(ctx, Entry{Kind: EntryReconciled, Batch: e.kept(b)}); err != nil {
-		return e.journalFailed(ErrAmbiguous, "submitted, but that could not be written down", err)
+		b.State = StateUnknown
+		return b, e.journalFailed(ErrAmbiguous, "submitted, but that could not be written down", err)
 	}
-	return nil
+	return b, nil
 }
 
 // kept is b as the journal may keep it.
@@ -691,12 +690,12 @@ func (e *engine) look(ctx context.Context) (Batch, error) {
 	}
 	switch {
 	case p.submitted:
-		return e.p.Poll(ctx, b)
+		return poll(ctx, e.p, b)
 	case p.open > 0:
 		read, err := Reconcile(ctx, e.p, b)
 		switch {
 		case err == nil && read.State != StateDraft:
-			return read, e.reconciled(ctx, read)
+			return e.reconciled(ctx, read)
 		case err == nil:
 			err = e.fail(ErrAmbiguous, "not submitted so far, but a request may still be under way", nil)
 		}

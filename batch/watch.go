@@ -120,18 +120,37 @@ func pollRound(ctx context.Context, p Provider, round []watched) []watched {
 			bs[i] = w.batch
 		}
 		if polled, err := bulk.PollAll(ctx, bs); err == nil && len(polled) == len(bs) {
+			stale := false
 			for i := range round {
-				round[i].batch, round[i].err = polled[i], nil
+				stale = stale || isStale(round[i].batch, polled[i])
 			}
-			return round
+			if !stale {
+				for i := range round {
+					round[i].batch, round[i].err = polled[i], nil
+				}
+				return round
+			}
 		}
 		// One by one tells which of them failed, and why.
 	}
 	for i, w := range round {
-		round[i].batch, round[i].err = p.Poll(ctx, w.batch)
+		round[i].batch, round[i].err = poll(ctx, p, w.batch)
 	}
 	return round
 }
+
+// poll is p.Poll, but a batch that was submitted is never a draft again: such a
+// read is stale.
+func poll(ctx context.Context, p Provider, b Batch) (Batch, error) {
+	read, err := p.Poll(ctx, b)
+	if err == nil && isStale(b, read) {
+		return b, &Error{Kind: ErrProtocol, Provider: p.Info().Name, Op: "Poll",
+			Message: "the batch was submitted, and the service says that it is a draft: the answer is out of date"}
+	}
+	return read, err
+}
+
+func isStale(b, read Batch) bool { return b.State == StatePending && read.State == StateDraft }
 
 // mayPass reports whether the same poll may succeed later.
 func mayPass(err error) bool {
