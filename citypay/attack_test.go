@@ -2,6 +2,7 @@ package citypay_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -655,6 +656,68 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 	require.Equal(t, map[string]string{"merchant": "1", "client_account": "", "currency": "GBP"}, plain.Terms)
 	plain.Terms["merchant"] = "2"
 	require.Equal(t, "1", info("").Terms["merchant"])
+}
+
+// Whatever a reply repeats, no credential reaches an error, a batch or a
+// result, no control character does, and no word of it is taken for one of ours.
+func TestHostileWords(t *testing.T) {
+	const canary = "CANARY-licence-77"
+	hostile := "\x1b[2J " + canary + " " + base64.StdEncoding.EncodeToString([]byte(canary)) + strings.Repeat(" long", 10_000)
+	quoted, err := json.Marshal(hostile)
+	require.NoError(t, err)
+	long := string(quoted)
+	fits := func(t *testing.T, v any) {
+		t.Helper()
+		text := fmt.Sprint(v)
+		require.NotContains(t, text, "CANARY")
+		require.NotContains(t, text, base64.StdEncoding.EncodeToString([]byte(canary))[:12])
+		require.NotContains(t, text, "\x1b")
+		require.Less(t, len(text), 20_000)
+	}
+	row := `{"account_id":"account-1","identifier":"item-a","merchantid":11223344,"message":` + long + `,"result":1,"result_code":"000","amount":100}`
+	report := func(status, rows string) simkit.Reply {
+		return simkit.JSON(200, `{"batch_id":35,"batch_status":`+status+`,"client_account_id":`+long+`,"transactions":[`+rows+`]}`)
+	}
+	for name, reply := range map[string]simkit.Reply{
+		"a message":      report(`"COMPLETE"`, row),
+		"a status":       report(long, row),
+		"an identifier":  report(`"COMPLETE"`, strings.Replace(row, `"item-a"`, long, 1)),
+		"an account":     report(`"COMPLETE"`, strings.Replace(row, `"account-1"`, long, 1)),
+		"a code":         report(`"COMPLETE"`, strings.Replace(row, `"000"`, long, 1)),
+		"a result":       report(`"COMPLETE"`, strings.Replace(row, `"result":1`, `"result":`+long, 1)),
+		"spaces":         report(`"COMPLETE"`, strings.Replace(row, `"item-a"`, `" item-a "`, 1)),
+		"account spaces": report(`"COMPLETE"`, strings.Replace(row, `"account-1"`, `" account-1 "`, 1)),
+		"a refusal":      simkit.JSON(422, `{"code":"B004","message":`+long+`,"context":`+long+`}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := citypaytest.New(&citypaytest.Options{LicenceKey: canary})
+			t.Cleanup(server.Close)
+			server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: reply})
+			p := newProvider(t, server.Config(), citypay.ProviderConfig{})
+			for _, s := range []batch.State{batch.StateDone, batch.StatePending} {
+				got, err := p.Report(t.Context(), twoItems("35", s))
+				require.Error(t, err)
+				fits(t, err)
+				fits(t, got.Batch)
+				for _, result := range append(got.Results, got.Unmatched...) {
+					require.NotEqual(t, batch.OutcomePaid, result.Outcome)
+					result.Native = nil // as it came
+					fits(t, result)
+				}
+				if strings.Contains(name, "spaces") {
+					require.NotEmpty(t, err.(*batch.Error).Fields[1], "more than the client account differs")
+				}
+			}
+			server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer,
+				Reply: simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":`+long+`}]}`)})
+			polled, err := p.Poll(t.Context(), twoItems("35", batch.StatePending))
+			require.NoError(t, err)
+			fits(t, polled)
+			_, err = p.Submit(t.Context(), twoItems("35", batch.StateDraft))
+			require.ErrorIs(t, err, batch.ErrConflict)
+			fits(t, err)
+		})
+	}
 }
 
 // A test transaction takes no money, so in production it is not paid.

@@ -615,13 +615,10 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 	var rows []batch.Result
 	for n := range reply.Transactions {
 		row := &reply.Transactions[n]
-		reference, wrong := row.Identifier, foreign
+		reference, wrong := p.word(row.Identifier), foreign
 		item, ours := place[reference]
 		if !ours {
 			item = -1
-			if reference = clean(reference); reference != row.Identifier {
-				reference += "\u2026" // No item has it: references are ASCII.
-			}
 		} else if sent := b.Draft.Items[item]; row.Amount != 0 && row.Amount != sent.Amount.Minor || row.AccountID != "" && row.AccountID != sent.Account {
 			wrong = true // NewReport says why.
 		}
@@ -630,7 +627,7 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 			return f
 		}
 		result := batch.Result{
-			Item:    batch.Item{Reference: reference, Account: row.AccountID},
+			Item:    batch.Item{Reference: reference, Account: p.word(row.AccountID)},
 			Code:    clean(row.ResultCode),
 			Message: clean(string(row.Message)),
 			Native:  *row,
@@ -668,6 +665,15 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 		faults = append(faults, e.Fields...)
 	}
 	return report, unclear, faults
+}
+
+// word is a reference or an account as CityPay wrote it, fit for an error. What
+// does not fit is marked, so that it is never one of ours: those are ASCII.
+func (p *Provider) word(s string) string {
+	if cleaned := p.client.rest.Clean(s); cleaned != s {
+		return cleaned + "\u2026"
+	}
+	return s
 }
 
 // outcome says what became of a row, and what contradicts that.
