@@ -2,12 +2,15 @@ package citypay_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -50,11 +53,43 @@ func TestMoneyHasThePayerOfTheConfiguration(t *testing.T) {
 			require.Equal(t, b.Draft.Items[n].Reference, e.Item)
 			require.Equal(t, b.Draft.Items[n].Amount.Minor, e.Minor)
 		}
-		b, err := p.Poll(t.Context(), b)
+		all, err := p.PollAll(t.Context(), []batch.Batch{b})
 		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, all[0].State)
+		b, err = p.Poll(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, b.State)
 		_, err = p.Report(t.Context(), b)
 		require.NoError(t, err)
+		b.State = batch.StateDraft
+		_, err = p.Submit(t.Context(), b)
+		require.ErrorContains(t, err, "is already used", "the read before a submit asks under the same account")
 	}
+}
+
+// What was certainly not sent is not read back.
+func TestNothingIsReadAfterNothingWasSent(t *testing.T) {
+	server := citypaytest.New(nil)
+	t.Cleanup(server.Close)
+	config := server.Config()
+	transport, ok := config.HTTPClient.Transport.(*http.Transport)
+	require.True(t, ok)
+	transport = transport.Clone()
+	dials := 0
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials++; dials > 1 {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("no route")}
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	config.HTTPClient = &http.Client{Transport: transport}
+	p := newProvider(t, config, citypay.ProviderConfig{})
+	b, err := p.Create(t.Context(), newDraft(1))
+	require.NoError(t, err)
+	b, err = p.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.Equal(t, batch.StateDraft, b.State)
+	require.Equal(t, 1, server.Log.Count("BatchStatus"))
 }
 
 // One number under two batch accounts: each sees its own batch, or the second

@@ -286,3 +286,15 @@ func FuzzDecodeStatus(f *testing.F) {
 		}
 	})
 }
+
+// A row whose deciding fields make no sense says so, and is not taken for
+// declined.
+func TestARowThatMakesNoSense(t *testing.T) {
+	for _, row := range []string{`null`, `7`, `[]`, `"text"`, `{}`, `{"identifier":null,"result":null,"result_code":null}`, `{"identifier":"","result":"x","result_code":[]}`} {
+		var r BatchReport
+		require.NoError(t, r.decode(strings.NewReader(`{"batch_id":35,"batch_status":"COMPLETE","transactions":[`+row+`]}`)), row)
+		require.Len(t, r.Transactions, 1)
+		require.Equal(t, ResultUnknown, r.Transactions[0].Result, row)
+		require.Len(t, r.Transactions[0].Faults, 3, row)
+	}
+}
