@@ -1,6 +1,7 @@
 package centrapay_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -1193,5 +1194,93 @@ func TestFilesAreBounded(t *testing.T) {
 		r, err := p.Report(t.Context(), b)
 		require.NoError(t, err)
 		require.Equal(t, batch.OutcomeFailed, r.Results[0].Outcome)
+	}
+}
+
+// TestLyingReplies makes every field of every reply every other type of JSON,
+// one at a time, until the service is healed. While it lies nothing is reported
+// that is not so, and afterwards every batch ends whose id was not lost.
+func TestLyingReplies(t *testing.T) {
+	kinds := []string{"", `null`, `true`, `false`, `7`, `-1`, `1e999`, `"x"`, `""`, `"0"`, `"1"`, `[]`, `[null]`, `[{}]`, `{}`, `{"a":[1]}`}
+	for _, op := range []string{"CreateBatch", "GetBatch", "GetAccount"} {
+		for _, field := range []string{"id", "accountId", "status", "type", "url", "test", "count", "totalCount", "errorCount", "errors", "name"} {
+			for _, kind := range kinds {
+				for _, gated := range []bool{false, true} {
+					name := fmt.Sprintf("%s, %s as %s, behind a gate: %t", op, field, kind, gated)
+					synctest.Test(t, func(t *testing.T) { lie(t, name, op, field, kind, gated) })
+				}
+			}
+		}
+	}
+}
+
+func lie(t *testing.T, name, op, field, kind string, gated bool) {
+	server := centrapaytest.New(&centrapaytest.Options{InMemory: true, Autoplay: 1})
+	defer server.Close()
+	client, err := centrapay.New(server.Config())
+	require.NoError(t, err)
+	defer client.CloseIdleConnections()
+	o := server.ProviderConfig()
+	if gated {
+		o.Upload, o.Gate = nil, memoryGate(t, server)
+	}
+	p, err := centrapay.NewProvider(client, o)
+	require.NoError(t, err)
+	server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		var fields map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(r.Body, &fields))
+		if fields[field] = json.RawMessage(kind); kind == "" {
+			delete(fields, field)
+		}
+		if kind == `1e999` { // json.Marshal refuses it.
+			fields[field] = json.RawMessage(`"LARGE"`)
+		}
+		r.Body, err = json.Marshal(fields)
+		require.NoError(t, err)
+		if kind == `1e999` {
+			r.Body = bytes.Replace(r.Body, []byte(`"LARGE"`), []byte(kind), 1)
+		}
+		return r
+	}})
+	d := newDraft(2)
+	d.Items[1].Account = "000000404" // is not loaded
+	check := func(b batch.Batch) error {
+		r, err := p.Report(t.Context(), b)
+		for _, result := range r.Results {
+			loaded := server.Accepted()[result.Item.Reference]
+			if result.Outcome == batch.OutcomePaid && loaded != 1 || result.Outcome == batch.OutcomeFailed && loaded != 0 {
+				t.Errorf("%s: %s is %s and was loaded %d times", name, result.Item.Reference, result.Outcome, loaded)
+			}
+		}
+		return err
+	}
+	b, err := p.Create(t.Context(), d)
+	require.NoError(t, err)
+	b, err = p.Submit(t.Context(), b)
+	if err != nil && batch.KindOf(err) != batch.ErrAmbiguous {
+		t.Errorf("%s: the batch was taken: %v", name, err)
+	}
+	for range 6 { // Created, copied, chunked, complete.
+		read, err := p.Poll(t.Context(), b)
+		if read.ID != b.ID || err != nil && read.State != b.State {
+			t.Errorf("%s: %q %q became %q %q beside %v", name, b.ID, b.State, read.ID, read.State, err)
+		}
+		if b = read; b.ID != "" {
+			_ = check(b)
+		}
+	}
+	server.Heal()
+	if !b.State.Final() {
+		if b, err = batch.Reconcile(t.Context(), p, b); err == nil {
+			b, err = batch.Wait(t.Context(), p, b, nil)
+		}
+	} else {
+		err = check(b)
+	}
+	if (err != nil) != (op == "CreateBatch" && field == "id") {
+		t.Errorf("%s: in the end the batch is %q: %v", name, b.State, err)
+	}
+	if n := server.Accepted()[d.Items[0].Reference]; n != 1 {
+		t.Errorf("%s: loaded %d times", name, n)
 	}
 }
