@@ -179,6 +179,22 @@ func TestOtherReadsShape(t *testing.T) {
 	require.Equal(t, &Asset{ID: "A1", AvailableBalance: "90071992547409930000", Currency: "NZD"}, asset)
 }
 
+// TestAccountTestFlag: only true makes an account one for tests.
+func TestAccountTestFlag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // Reads are repeated.
+		for flag, want := range map[string]string{`"test":true,`: "true", `"test":false,`: "false", `"test":null,`: "false", ``: "false",
+			`"test":"true",`: "error", `"test":1,`: "error", `"test":{},`: "error"} {
+			service := &answers{status: 200, body: `{` + flag + `"id":"A1"}`}
+			account, err := service.client(t).GetAccount(t.Context(), "A1")
+			got := "error"
+			if err == nil {
+				got = strconv.FormatBool(account.Test)
+			}
+			require.Equal(t, want, got, "%s: %v", flag, err)
+		}
+	})
+}
+
 // sameJSON compares what JSON says, exactly: numbers by their digits.
 func sameJSON(t testing.TB, what string, want, got []byte) {
 	t.Helper()

@@ -387,6 +387,7 @@ func TestReport(t *testing.T) {
 	of := func(outcomes ...batch.Outcome) []batch.Outcome { return outcomes }
 	for name, c := range map[string]struct {
 		status, count, errorCount, errors string
+		list                              string // in place of the errors
 		index                             centrapay.ErrorIndex
 		before                            batch.State // pending if empty
 		want                              []batch.Outcome
@@ -420,6 +421,8 @@ func TestReport(t *testing.T) {
 		"a count of an exponent":       {status: "complete", count: "3e0", errorCount: "0", want: of(unknown, unknown, unknown), fault: "count: \"3e0\" is not"},
 		"row 69: errorCount is a word": {status: "complete", count: "3", errorCount: "none", want: of(unknown, unknown, unknown), fault: "errorCount: \"none\" is not"},
 		"an index of another item":     {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"a","index":"2","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "names item 0 by its id, and index 2"},
+		"an index of two other items":  {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"c","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, unknown), fault: "names item 2 by its id, and index 1"},
+		"errors that are not a list":   {status: "complete", count: "3", errorCount: "0", list: `{"a":1}`, want: of(unknown, unknown, unknown), fault: "names no item"},
 		"from 0 and from 1 in one":     {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"a","index":"0","message":"BAD_X"},{"externalId":"b","index":"2","message":"BAD_X"}`, want: of(failed, unknown, unknown), fault: "names item 1 by its id, and index 2"},
 		"from 0, but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, paid), fault: "and index 1"},
 		"the file was not read":        {status: "error", count: "0", errorCount: "0", want: of(failed, failed, failed)},
@@ -437,8 +440,12 @@ func TestReport(t *testing.T) {
 			if c.count != "" {
 				counts = fmt.Sprintf(`"count":%q,"errorCount":%q,`, c.count, c.errorCount)
 			}
-			p := says(t, fmt.Sprintf(`{"id":"B1","status":%q,"type":"farmlands-external-asset","url":"https://b.test/f","test":true,%s"errors":[%s]}`,
-				c.status, counts, c.errors), centrapay.ProviderConfig{ErrorIndex: c.index})
+			list := "[" + c.errors + "]"
+			if c.list != "" {
+				list = c.list
+			}
+			p := says(t, fmt.Sprintf(`{"id":"B1","status":%q,"type":"farmlands-external-asset","url":"https://b.test/f","test":true,%s"errors":%s}`,
+				c.status, counts, list), centrapay.ProviderConfig{ErrorIndex: c.index})
 			b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending, Draft: batch.Draft{Reference: "r", Direction: batch.Load, Extra: map[string]string{"url": "https://b.test/f"}}}
 			if c.before != "" {
 				b.State = c.before
@@ -611,8 +618,10 @@ func TestGateAnswersForABatchWithoutID(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Regexp(t, `^fetched at 2\d{3}-`, after.Native)
 	require.ErrorContains(t, err, after.Native)
-	for range 2 {
-		again, err := p.Poll(t.Context(), after)
+	crashed := after
+	crashed.Native = ""
+	for _, b := range []batch.Batch{after, crashed} {
+		again, err := p.Poll(t.Context(), b)
 		var e *batch.Error
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, []any{batch.ErrAmbiguous, "SERVED"}, []any{e.Kind, e.Code})
