@@ -123,6 +123,7 @@ const (
 	EntryAttempt    EntryKind = "attempt"    // a step is about to be sent
 	EntryResult     EntryKind = "result"     // how that attempt ended
 	EntryWithdrawn  EntryKind = "withdrawn"  // a draft that an earlier Create had left was canceled
+	EntryObserved   EntryKind = "observed"   // a read gave evidence about an unclear Submit, but not the batch
 	EntryReconciled EntryKind = "reconciled" // a read, or an operator, says that the service has the batch
 	EntryDecision   EntryKind = "decision"   // an operator says that the unclear attempts had no effect
 	EntryDone       EntryKind = "done"       // final and reported without a difference, or abandoned

@@ -2,6 +2,8 @@ package batch
 
 import "context"
 
+const opReconcile = "Reconcile"
+
 // Reconcile finds out what became of a batch whose Submit was ambiguous, or
 // whose process died. It only reads; it never submits.
 //
@@ -20,7 +22,7 @@ import "context"
 // otherwise it is looked up by its reference where the provider is a Finder.
 func Reconcile(ctx context.Context, p Provider, b Batch) (Batch, error) {
 	info := p.Info()
-	if err := info.Refuse("Reconcile", b); err != nil {
+	if err := info.Refuse(opReconcile, b); err != nil {
 		return b, err
 	}
 	asked := b
@@ -35,7 +37,7 @@ func Reconcile(ctx context.Context, p Provider, b Batch) (Batch, error) {
 		read, err = p.Poll(ctx, asked)
 	}
 	unclear := func(message string, cause error) error {
-		return &Error{Kind: ErrAmbiguous, Provider: info.Name, Op: "Reconcile", Message: message, Err: cause}
+		return &Error{Kind: ErrAmbiguous, Provider: info.Name, Op: opReconcile, Message: message, Err: cause}
 	}
 	switch kind := KindOf(err); {
 	case kind == ErrNotFound:
@@ -44,6 +46,8 @@ func Reconcile(ctx context.Context, p Provider, b Batch) (Batch, error) {
 		return b, unclear("the batch has no ID, and the service cannot look one up by reference", err)
 	case kind == ErrConflict:
 		return b, unclear("the service shows another batch under this ID or reference", err)
+	case kind == ErrAmbiguous:
+		return read, err // The provider has evidence of its own.
 	case err != nil:
 		return b, err
 	case read.State == StateUnknown:

@@ -85,6 +85,7 @@ type progress struct {
 	silent    *Entry   // an attempt to submit of which the journal holds no result
 	unclear   *Failure // why the outcome of the last unclear attempt is unknown
 	refused   *Failure // how the last attempt was refused; nil if it was not
+	observed  *Failure // the last evidence of a read about the unclear attempts
 	resend    bool     // an operator has decided that one more Submit may be sent
 	submitted bool     // the service has the batch
 	adopted   bool     // because an operator says so, not because the service does
@@ -139,11 +140,14 @@ func (p *progress) apply(e *Entry) {
 			p.creating = 0 // It was found by its reference.
 		}
 		p.touched = p.creating > 0 || len(p.left) > 0
+	case EntryObserved:
+		p.observed = e.Failure
 	case EntryReconciled:
-		if p.adopted = e.Decision != nil; p.adopted {
-			p.unadopted = p.batch
-		} else {
-			p.open = 0
+		switch {
+		case e.Decision == nil:
+			p.open, p.adopted = 0, false
+		case !p.adopted:
+			p.unadopted, p.adopted = p.batch, true
 		}
 		p.batch, p.submitted, p.resend = e.Batch, true, false
 	case EntryDecision:
@@ -238,7 +242,7 @@ func known(history []Entry) error {
 		case e.Kind == EntryIntent && e.Draft != nil, e.Kind == EntryReconciled && e.Batch != nil, e.Kind == EntryDone && e.Batch != nil:
 		case e.Kind == EntryAttempt && (e.Step == StepCreate || e.Step == StepSubmit):
 		case e.Kind == EntryResult && (e.Step == StepCreate || e.Step == StepSubmit) && e.Batch != nil:
-		case e.Kind == EntryWithdrawn && e.Batch != nil:
+		case e.Kind == EntryWithdrawn && e.Batch != nil, e.Kind == EntryObserved && e.Batch != nil && e.Failure != nil:
 		case e.Kind == EntryDecision && e.Decision != nil && e.Decision.Verdict == Resend:
 		default:
 			return fmt.Errorf("entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq, e.Kind)

@@ -129,6 +129,8 @@ func (p progress) standing(info Info) (Standing, string) {
 	switch {
 	case p.submitted:
 		return StandingSubmitted, "call Resume: it waits for the end and reports"
+	case p.open > 0 && p.observed != nil:
+		return StandingUnclear, p.observed.Message + "; when its support has named the batch, record that with Resolve (adopt)"
 	case p.open > 0 && p.resend:
 		return StandingUnclear, "call Run or Resume: it sends once more, as an operator has decided"
 	case p.open > 0 && info.Guard == GuardRefuses:

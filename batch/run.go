@@ -151,6 +151,7 @@ type engine struct {
 	asked     int       // reads about the last attempt
 	evidence  State     // what such a read says that began when the attempt was no longer in flight
 	readError error     // why the last such read was no answer
+	native    string    // the service's word in it
 	searched  bool      // for a draft that an earlier Create may have left
 	resends   int
 }
@@ -547,11 +548,11 @@ func (e *engine) reconcile(ctx context.Context, b Batch, p progress) (Batch, err
 		e.asking = time.Now().Add(e.o.ReconcileFor)
 	} else {
 		wait := pauses[min(e.asked, len(pauses))-1]
-		if time.Now().Add(wait).After(e.asking) {
-			return b, e.unclear(p, nil)
+		if p.observed != nil || time.Now().Add(wait).After(e.asking) {
+			return e.asIs(b), e.unclear(p, nil)
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return b, e.unclear(p, err)
+			return e.asIs(b), e.unclear(p, err)
 		}
 	}
 	e.asked++
@@ -560,6 +561,7 @@ func (e *engine) reconcile(ctx context.Context, b Batch, p progress) (Batch, err
 		return b, e.unclear(p, err)
 	}
 	read, err := Reconcile(ctx, e.p, b)
+	e.native = read.Native
 	if err == nil && read.State != StateDraft {
 		read, err = e.reconciled(ctx, read)
 		if held := (*ClaimedError)(nil); !errors.As(err, &held) {
@@ -575,8 +577,35 @@ func (e *engine) reconcile(ctx context.Context, b Batch, p progress) (Batch, err
 			e.resends++
 		}
 	}
+	if failed := e.evident(ctx, p, read, err); failed != nil {
+		return b, failed
+	}
 	e.observe(Event{Phase: PhaseReconcile, Batch: p.state(read), Err: err})
 	return p.state(read), nil
+}
+
+// evident writes down evidence of a read that is not the batch itself, once.
+func (e *engine) evident(ctx context.Context, p progress, read Batch, err error) error {
+	var known *Error
+	if !errors.As(err, &known) || known.Kind != ErrAmbiguous || known.Op == opReconcile || isJournal(err) {
+		return nil
+	}
+	evidence := failure(err)
+	if p.observed != nil && *p.observed == *evidence {
+		return nil
+	}
+	if err := e.append(ctx, Entry{Kind: EntryObserved, Batch: e.kept(read), Failure: evidence}); err != nil {
+		return e.journalFailed(ErrAmbiguous, "what a read said could not be written down", errors.Join(err, known))
+	}
+	return nil
+}
+
+// asIs is b with the service's last word about it.
+func (e *engine) asIs(b Batch) Batch {
+	if e.native != "" {
+		b.Native = e.native
+	}
+	return b
 }
 
 // pauses are the waits between reads; the last one repeats.
@@ -585,6 +614,9 @@ var pauses = []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 
 // unclear is the error of a call that ends without knowing whether the batch
 // was submitted. It names the Submit and the last read.
 func (e *engine) unclear(p progress, ended error) error {
+	if p.observed != nil {
+		return &Error{Kind: ErrAmbiguous, Provider: e.info.Name, Op: e.op, Code: p.observed.Code, Message: p.observed.Message, Err: ended}
+	}
 	var cause error
 	if silent := first(p.running, p.silent); silent != nil {
 		cause = fmt.Errorf("the journal holds no result of Submit %d, which began at %s: its process stopped or is still at it",

@@ -1,0 +1,480 @@
+package batch_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+func TestABatchIDBelongsToOneReference(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		first, second := newTeller("lost"), shared{newTeller("ok"), "id-run-1"}
+		_, err := batch.Run(t.Context(), first, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+
+		other := oneItem()
+		other.Reference = "run-2"
+		report, err := batch.Run(t.Context(), second, other, o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, `batch id-run-1 of test/1 at teller belongs to the reference "run-1"`)
+		require.Equal(t, batch.StateDraft, report.Batch.State)
+		require.Zero(t, second.submits)
+
+		other.Reference = "run-3"
+		_, err = batch.Run(t.Context(), newTeller("lost"), other, o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		adopt := decision(batch.Adopt)
+		adopt.BatchID = "id-run-1"
+		done := newTeller("ok")
+		done.applied["run-3"]++
+		b, err := batch.Resolve(t.Context(), done, "run-3", adopt, o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, `belongs to the reference "run-1"`)
+		require.Equal(t, batch.StateUnknown, b.State)
+	})
+}
+
+// shared gives every draft the same batch.
+type shared struct {
+	*teller
+	id string
+}
+
+func (s shared) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	b, err := s.teller.Create(ctx, d)
+	b.ID = s.id
+	return b, err
+}
+
+func TestASubmitThatIsAnsweredWithAnothersIDIsUnclear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), newTeller("ok"), oneItem(), o)
+		require.NoError(t, err)
+		other := oneItem()
+		other.Reference = "run-2"
+		service := renaming{newTeller("ok")}
+		report, err := batch.Run(t.Context(), service, other, o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.Equal(t, batch.StateUnknown, report.Batch.State)
+		require.Equal(t, batch.StandingUnclear, pending(t, service, o.Journal)[0].Standing)
+	})
+}
+
+// renaming answers every Submit with the ID of run-1, and finds nothing.
+type renaming struct{ *teller }
+
+func (s renaming) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
+	return batch.Batch{Provider: "teller", Draft: d, State: batch.StateDraft}, nil
+}
+
+func (s renaming) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b, err := s.teller.Submit(ctx, b)
+	b.ID = "id-run-1"
+	return b, err
+}
+
+func (s renaming) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	b.State = batch.StateUnknown
+	return b, nil
+}
+
+func TestTermsBelongToTheIntent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		one, other := newTeller("not sent"), newTeller("ok")
+		one.info.Terms = map[string]string{"merchant": "1", "currency": "GBP"}
+		other.info.Terms = map[string]string{"merchant": "2", "currency": "GBP"}
+		_, err := batch.Run(t.Context(), one, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+
+		for name, call := range map[string]func() error{
+			"Run":    func() error { _, err := batch.Run(t.Context(), other, oneItem(), o); return err },
+			"Resume": func() error { _, err := batch.Resume(t.Context(), other, "run-1", o); return err },
+			"Resolve": func() error {
+				_, err := batch.Resolve(t.Context(), other, "run-1", decision(batch.Abandon), o)
+				return err
+			},
+			"Recover": func() error {
+				for _, err := range batch.Recover(t.Context(), other, o) {
+					return err
+				}
+				return nil
+			},
+		} {
+			err := call()
+			require.ErrorIs(t, err, batch.ErrConflict, name)
+			require.ErrorContains(t, err, `merchant: is "2" here, but was "1" when the batch was intended`, name)
+			require.NotContains(t, err.Error(), "currency", name)
+		}
+		require.Zero(t, other.submits+other.creates)
+		require.Equal(t, one.info.Terms, pending(t, one, o.Journal)[0].Terms)
+		one.script = []string{"ok"}
+		_, err = batch.Run(t.Context(), one, oneItem(), o)
+		require.NoError(t, err)
+	})
+}
+
+// An observer that panics loses nothing: the journal was written before.
+func TestTheJournalIsWrittenBeforeObserveIsCalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, phase := range []batch.Phase{batch.PhaseCreate, batch.PhaseSubmit, batch.PhaseReconcile, batch.PhaseReport} {
+			service, journal := newTeller("applied and lost"), batch.NewMemoryJournal()
+			o := &batch.RunOptions{Journal: journal, Observe: func(e batch.Event) {
+				if e.Phase == phase {
+					panic("observer")
+				}
+			}}
+			require.Panics(t, func() { _, _ = batch.Run(t.Context(), service, oneItem(), o) }, phase)
+			want := map[batch.Phase]string{
+				batch.PhaseCreate:    "create#1=ok",
+				batch.PhaseSubmit:    "submit#1=ambiguous",
+				batch.PhaseReconcile: "reconciled",
+				batch.PhaseReport:    "done",
+			}[phase]
+			require.Regexp(t, want+"$", kinds(t, journal, "run-1"), phase)
+			o.Observe = nil
+			_, err := batch.Run(t.Context(), service, oneItem(), o)
+			require.NoError(t, err, phase)
+			require.Equal(t, 1, service.moved(), phase)
+		}
+	})
+}
+
+func TestAResendWaitsUntilNoSubmitIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newTeller("lost", "guarded")
+		guarded(service)
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Millisecond}
+		began := time.Now()
+		for service.submits < 2 {
+			_, err := batch.Run(t.Context(), service, oneItem(), o)
+			if service.submits < 2 {
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+			}
+			require.Less(t, time.Since(began), time.Hour)
+			time.Sleep(time.Minute) // Short calls add up: only the age of the attempt counts.
+		}
+		require.Equal(t, 16*time.Minute, time.Since(began).Truncate(time.Minute))
+		require.Equal(t, 1, service.moved())
+	})
+}
+
+func TestAResendGoesByTheJournalsClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newTeller("lost", "guarded")
+		guarded(service)
+		journal := clocked{batch.NewMemoryJournal(), new(time.Duration)}
+		o := &batch.RunOptions{Journal: journal, ReconcileFor: time.Millisecond}
+		for range 30 {
+			_, err := batch.Run(t.Context(), service, oneItem(), o)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			time.Sleep(time.Minute)
+		}
+		require.Equal(t, 1, service.submits, "the journal's clock stands still")
+		*journal.moved = 15 * time.Minute
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.NoError(t, err)
+		require.Equal(t, 2, service.submits)
+	})
+}
+
+// clocked is a journal with a clock of its own.
+type clocked struct {
+	batch.Journal
+	moved *time.Duration
+}
+
+func (j clocked) Now(context.Context) (time.Time, error) {
+	return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Add(*j.moved), nil
+}
+
+// drafty is a teller that keeps drafts, and cancels them.
+type drafty struct {
+	*teller
+	canceled []string
+	cancel   error
+}
+
+func (s *drafty) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	if s.cancel != nil {
+		return b, s.cancel
+	}
+	s.canceled = append(s.canceled, b.ID)
+	b.State = batch.StateCancelled
+	return b, nil
+}
+
+func TestADraftThatCreateHasLeftIsWithdrawnBeforeAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := &drafty{teller: newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.create, service.left = &batch.Error{Kind: batch.ErrConflict, Message: "totals do not match"}, batch.Batch{ID: "7"}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.Equal(t, []string{"7"}, pending(t, service, o.Journal)[0].Left)
+
+		service.cancel = &batch.Error{Kind: batch.ErrAmbiguous}
+		_, err = batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrUnavailable, "no money can move either way")
+		require.ErrorContains(t, err, "an earlier call has left the draft 7, and it was not canceled")
+		require.Equal(t, 1, service.creates)
+
+		service.cancel, service.create = nil, nil
+		var phases []batch.Phase
+		o.Observe = func(e batch.Event) { phases = append(phases, e.Phase) }
+		_, err = batch.Run(t.Context(), service, oneItem(), o)
+		require.NoError(t, err)
+		require.Equal(t, []string{"7"}, service.canceled)
+		require.Equal(t, batch.PhaseWithdraw, phases[0])
+		require.Contains(t, kinds(t, o.Journal, "run-1"), "withdrawn create#2 create#2=ok")
+	})
+}
+
+func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := &drafty{teller: newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.create, service.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "7"}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		b, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), o)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, []string{"7"}, service.canceled)
+		require.Empty(t, pending(t, service, o.Journal))
+
+		// One that cannot be looked up may be left, and that is said.
+		service.create, service.left = &batch.Error{Kind: batch.ErrAmbiguous}, batch.Batch{}
+		d := oneItem()
+		d.Reference = "run-2"
+		_, err = batch.Run(t.Context(), service, d, o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		_, err = batch.Resolve(t.Context(), service, "run-2", decision(batch.Abandon), o)
+		require.ErrorIs(t, err, batch.ErrUnsupported)
+		require.ErrorContains(t, err, "abandoned; the service may hold a draft")
+		require.Empty(t, pending(t, service, o.Journal))
+	})
+}
+
+func TestACallThatNeedsAJournalRefusesNil(t *testing.T) {
+	service := newTeller("ok")
+	for _, o := range []*batch.RunOptions{nil, {}} {
+		for _, err := range batch.Pending(t.Context(), service, o) {
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			require.ErrorContains(t, err, "RunOptions.Journal: is nil")
+		}
+		n := 0
+		for _, err := range batch.Recover(t.Context(), service, o) {
+			n++
+			require.ErrorIs(t, err, batch.ErrInvalid)
+		}
+		require.Equal(t, 1, n)
+		_, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), o)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+	}
+}
+
+func TestAnAdoptionThatWasWrongCanBeReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("applied and lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.down = 1000
+		unclear(t, service, o)
+		service.down = 0
+		adopt := decision(batch.Adopt)
+		adopt.BatchID = "wrong"
+		_, err := batch.Resolve(t.Context(), service, "run-1", adopt, o)
+		require.NoError(t, err)
+
+		// The wrong one is free for the reference that it belongs to.
+		adopt.BatchID = "right"
+		b, err := batch.Resolve(t.Context(), service, "run-1", adopt, o)
+		require.NoError(t, err)
+		require.Equal(t, "right", b.ID)
+		second := newTeller("lost")
+		d := oneItem()
+		d.Reference = "run-2"
+		_, err = batch.Run(t.Context(), second, d, o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		second.applied["run-2"]++
+		for id, kind := range map[string]batch.Kind{"right": batch.ErrConflict, "wrong": ""} {
+			adopt.BatchID = id
+			_, err = batch.Resolve(t.Context(), second, "run-2", adopt, o)
+			require.Equal(t, kind, batch.KindOf(err), "%s: %v", id, err)
+		}
+
+		b, err = batch.Resolve(t.Context(), service, "run-1", decision(batch.Resend), o)
+		require.NoError(t, err)
+		require.Equal(t, batch.StateUnknown, b.State)
+		require.Equal(t, "id-run-1", b.ID)
+		require.Equal(t, batch.StandingUnclear, pending(t, service, o.Journal)[0].Standing)
+	})
+}
+
+func TestRunTriesTheNextNumberIfOneIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := taken{numbered{newTeller("ok")}, map[string]bool{"500": true, "501": true}, new(int)}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		report, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.NoError(t, err)
+		require.Equal(t, "502", report.Batch.ID)
+		require.Equal(t, 1, service.submits)
+
+		for n := range 100 {
+			service.numbers[fmt.Sprint(500+n)] = true
+		}
+		d := oneItem()
+		d.Reference = "run-2"
+		*service.tries = 0
+		_, err = batch.Run(t.Context(), service, d, o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, batch.CodeNumberTaken)
+		require.Equal(t, 20, *service.tries, "it does not try for ever")
+	})
+}
+
+// taken is a numbered teller at whose service some numbers are used.
+type taken struct {
+	numbered
+	numbers map[string]bool
+	tries   *int
+}
+
+func (s taken) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	b, err := s.numbered.Create(ctx, d)
+	b.ID = d.Extra["number"]
+	return b, err
+}
+
+func (s taken) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	*s.tries++
+	if s.numbers[b.ID] {
+		return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit", Code: batch.CodeNumberTaken}
+	}
+	return s.numbered.Submit(ctx, b)
+}
+
+// knowing is a service that has the batch but cannot name it.
+type knowing struct{ *teller }
+
+func (s knowing) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
+	return batch.Batch{Provider: "teller", Draft: d, State: batch.StateDraft}, nil
+}
+
+func (s knowing) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	b.Native = "fetched at noon"
+	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: "teller", Op: "Poll", Code: "fetched", Message: "the file was fetched at noon"}
+}
+
+// What a read has proved is written down once, told by every error and dossier,
+// and nothing is attempted again.
+func TestEvidenceIsKeptAndEndsTheAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := knowing{newTeller("lost")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		guarded(service.teller)
+		service.info.PollsWithoutID = true
+		for range 3 {
+			report, err := batch.Run(t.Context(), service, oneItem(), o)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			require.ErrorContains(t, err, "the file was fetched at noon")
+			require.Equal(t, "fetched at noon", report.Batch.Native)
+		}
+		require.Equal(t, 1, service.submits)
+		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous observed", kinds(t, o.Journal, "run-1"))
+		dossier := pending(t, service, o.Journal)[0]
+		require.Contains(t, dossier.Next, "the file was fetched at noon")
+		require.Equal(t, "fetched at noon", dossier.Native)
+	})
+}
+
+func TestNothingThatWentWrongIsSwallowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// The last read beside an unclear batch.
+		service, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.absent = &batch.Error{Kind: batch.ErrAuth, Provider: "teller", Message: "the key was revoked"}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorContains(t, err, "the last read: teller: auth: the key was revoked")
+		require.NotContains(t, err.Error(), "\n")
+
+		// A refusal that could not be written down.
+		service = newTeller("refused")
+		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: batch.NewMemoryJournal(), n: 5}})
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.ErrorIs(t, err, errDisk)
+		require.ErrorContains(t, err, "later calls must take it for unclear")
+		require.Equal(t, batch.StateDraft, report.Batch.State)
+
+		// A read that failed beside Abandon.
+		service, o = newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		unclear(t, service, o)
+		service.down = 1
+		_, err = batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), o)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorContains(t, err, "the decision was not recorded")
+		require.Len(t, pending(t, service, o.Journal), 1)
+	})
+}
+
+func TestOneUnreadableHistoryEndsNoList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		for _, reference := range []string{"run-1", "run-2", "run-3"} {
+			d := oneItem()
+			d.Reference = reference
+			_, err := batch.Run(t.Context(), newTeller("lost"), d, o)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+		}
+		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-2"}
+		require.NoError(t, o.Journal.Append(t.Context(), key, batch.Entry{Seq: 6, Kind: "future"}))
+		got := map[string]bool{}
+		for d, err := range batch.Pending(t.Context(), newTeller("ok"), o) {
+			got[d.Key.Reference] = err == nil
+		}
+		require.Equal(t, map[string]bool{"run-1": true, "run-2": false, "run-3": true}, got)
+	})
+}
+
+func TestADossierShowsNoAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.create = &batch.Error{Kind: batch.ErrInvalid, Message: "account 4111-secret is closed"}
+		d := oneItem()
+		d.Items[0].Account = "4111-secret"
+		_, err := batch.Run(t.Context(), service, d, o)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		text, err := json.Marshal(pending(t, service, o.Journal))
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "4111-secret")
+		require.Contains(t, string(text), "account [account] is closed")
+	})
+}
+
+func TestAPollThatSaysDraftOfWhatWasSubmittedIsStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		runUntil(t, batch.PhaseSubmit, service, oneItem(), o.Journal)
+		service.applied["run-1"], service.absent = 0, batch.StateDraft // A replica that lags behind.
+		for b, err := range batch.Recover(t.Context(), service, o) {
+			require.ErrorIs(t, err, batch.ErrProtocol)
+			require.Equal(t, batch.StatePending, b.State)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		report, err := batch.Resume(ctx, service, "run-1", o)
+		require.Error(t, err)
+		require.Equal(t, batch.StatePending, report.Batch.State)
+
+		service.absent = &batch.Error{Kind: batch.ErrNotFound, Provider: "teller"}
+		_, err = batch.Resume(t.Context(), service, "run-1", o)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.False(t, errors.Is(err, batch.ErrNotFound), "the journal knows the reference")
+	})
+}

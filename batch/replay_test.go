@@ -1,0 +1,150 @@
+package batch
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// historyOf reads a history in a line, one word for each entry:
+//
+//	intent  create#1  create#1=ok  create#2=invalid  create#2=unavailable:7 (draft 7 is left)
+//	submit#1  submit#1=ok  submit#1=ambiguous  withdrawn:7  observed  reconciled  adopted  resend  done  abandoned
+func historyOf(t *testing.T, line string) []Entry {
+	t.Helper()
+	form := regexp.MustCompile(`^(create|submit)#([0-9]+)(=([a-z]+))?(:([0-9]+))?$`)
+	made := Batch{Provider: "p", ID: "1", State: StateDraft, Draft: Draft{Reference: "r"}}
+	var history []Entry
+	for n, word := range strings.Fields(line) {
+		e := Entry{Seq: n + 1, At: time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC)}
+		b := made
+		if m := form.FindStringSubmatch(word); m != nil {
+			e.Kind, e.Step = EntryAttempt, Step(m[1])
+			_, _ = fmt.Sscan(m[2], &e.Attempt)
+			if m[3] != "" {
+				e.Kind, e.Batch = EntryResult, &b
+				if m[4] != "ok" {
+					e.Failure = &Failure{Kind: Kind(m[4])}
+				} else if e.Step == StepSubmit {
+					b.State = StatePending
+				}
+				if e.Step == StepCreate && e.Failure != nil {
+					b.ID = m[6]
+				}
+			}
+			history = append(history, e)
+			continue
+		}
+		kind, id, _ := strings.Cut(word, ":")
+		switch kind {
+		case "intent":
+			e.Kind, e.Draft = EntryIntent, &Draft{Reference: "r"}
+		case "withdrawn":
+			b.ID, b.State = id, StateCancelled
+			e.Kind, e.Batch = EntryWithdrawn, &b
+		case "observed":
+			e.Kind, e.Batch, e.Failure = EntryObserved, &b, &Failure{Kind: ErrAmbiguous}
+		case "reconciled", "adopted":
+			b.State = StatePending
+			e.Kind, e.Batch = EntryReconciled, &b
+			if kind == "adopted" {
+				e.Decision = &Decision{Verdict: Adopt}
+			}
+		case "resend":
+			e.Kind, e.Decision = EntryDecision, &Decision{Verdict: Resend}
+		case "done", "abandoned":
+			e.Kind, e.Batch = EntryDone, &b
+			if kind == "abandoned" {
+				e.Decision = &Decision{Verdict: Abandon}
+			}
+		default:
+			t.Fatalf("%q is not a word for an entry", word)
+		}
+		history = append(history, e)
+	}
+	require.NoError(t, known(history))
+	return history
+}
+
+// What Run does next, for histories that a reader can follow with the table in
+// replay.go at hand.
+func TestWhatRunDoesNext(t *testing.T) {
+	plain := situation{secrets: true, cancels: true, finds: true}
+	guarded, shown := plain, plain
+	guarded.guard = GuardRefuses
+	shown.guard, shown.read = GuardRefuses, StateDraft
+	for _, c := range []struct {
+		history string
+		plain   step // at a service that documents no guard
+		guarded step // at one that refuses the second of two submits
+		shown   step // there, once the last Submit is not in flight and a read says draft
+	}{
+		{"intent", stepCreate, stepCreate, stepCreate},
+		{"intent create#1", stepWithdraw, stepWithdraw, stepWithdraw},
+		{"intent create#1 create#1=ambiguous", stepWithdraw, stepWithdraw, stepWithdraw},
+		{"intent create#1 create#1=invalid", stepCreate, stepCreate, stepCreate},
+		{"intent create#1 create#1=conflict:7", stepWithdraw, stepWithdraw, stepWithdraw},
+		{"intent create#1 create#1=conflict:7 withdrawn:7", stepCreate, stepCreate, stepCreate},
+		{"intent create#1 create#1=ok", stepSubmit, stepSubmit, stepSubmit},
+		{"intent create#1 create#1=ok submit#1", stepReconcile, stepReconcile, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous", stepReconcile, stepReconcile, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=funds", stepSubmit, stepSubmit, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=funds", stepReconcile, stepReconcile, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous resend", stepSubmit, stepSubmit, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous resend submit#2 submit#2=invalid", stepReconcile, stepReconcile, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous observed", stepReconcile, stepReconcile, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled", stepWait, stepWait, stepWait},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous adopted", stepWait, stepWait, stepWait},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous adopted resend", stepSubmit, stepSubmit, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ok", stepWait, stepWait, stepWait},
+		{"intent create#1 create#1=ok submit#1 submit#1=ok done", stepStop, stepStop, stepStop},
+		{"intent create#1 create#1=ok abandoned", stepStop, stepStop, stepStop},
+		{"intent create#1 create#1=ok submit#1 submit#1=conflict intent", stepCreate, stepCreate, stepCreate},
+	} {
+		p := replay(historyOf(t, c.history))
+		require.Equal(t, c.plain, p.next(plain), c.history)
+		require.Equal(t, c.guarded, p.next(guarded), "%s, guarded", c.history)
+		require.Equal(t, c.shown, p.next(shown), "%s, guarded, and shown as a draft", c.history)
+	}
+}
+
+func TestNextNeedsTheSecretsAndTheAbilities(t *testing.T) {
+	p := replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous resend"))
+	require.Equal(t, stepReconcile, p.next(situation{}), "a batch without its secrets is not sent")
+	require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: StateDraft}))
+	p = replay(historyOf(t, "intent create#1 create#1=ok"))
+	require.Equal(t, stepCreate, p.next(situation{}), "the draft is made anew with its secrets")
+	p = replay(historyOf(t, "intent create#1 create#1=conflict:7"))
+	require.Equal(t, stepCreate, p.next(situation{secrets: true}), "a service that cannot cancel keeps the draft")
+	require.Equal(t, []string{"7"}, p.left)
+	p = replay(historyOf(t, "intent create#1"))
+	require.Equal(t, stepCreate, p.next(situation{secrets: true, finds: true, searched: true}))
+	for _, read := range []State{StateUnknown, StatePending, StateDone} {
+		p = replay(historyOf(t, "intent create#1 create#1=ok submit#1"))
+		require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: read, secrets: true}), "a read that says %q", read)
+	}
+}
+
+// The rules are tried in order, so each must be there for some history.
+func TestEveryRuleDecidesSomething(t *testing.T) {
+	used := make(map[string]bool)
+	for _, history := range []string{"intent", "intent create#1", "intent create#1 create#1=conflict:7", "intent create#1 create#1=ok",
+		"intent create#1 create#1=ok submit#1", "intent create#1 create#1=ok submit#1 resend", "intent create#1 create#1=ok submit#1 submit#1=ok",
+		"intent create#1 create#1=ok submit#1 submit#1=ok done"} {
+		for _, s := range []situation{{secrets: true}, {secrets: true, cancels: true, finds: true}, {secrets: true, guard: GuardRefuses, read: StateDraft}} {
+			for _, rule := range rules {
+				if rule.applies(replay(historyOf(t, history)), s) {
+					used[rule.reason] = true
+					break
+				}
+			}
+		}
+	}
+	for _, rule := range rules {
+		require.True(t, used[rule.reason], rule.reason)
+	}
+}
