@@ -139,12 +139,18 @@ func random(s *service, seed uint64) plan {
 		p.batches, p.items = 1+r.IntN(20), 1+r.IntN(100)
 	}
 	if r.IntN(10) == 0 {
-		return plan{batches: p.batches, items: p.items, callers: p.callers, earlier: maybe(r)} // A calm day.
+		p.lie, p.hurry, p.giveUp, p.earlier, p.nulls = false, false, false, maybe(r), maybe(r)
+		for range r.IntN(3) { // A calm day, but for requests that are not sent.
+			p.faults = append(p.faults, fault{pick(r, s.submits...), 1 + r.IntN(2), pick(r, unsent...)})
+		}
+		p.overTLS = slices.ContainsFunc(p.faults, func(f fault) bool { return f.net.needsTLS() })
+		return p
 	}
-	p.earlier, p.overTLS = r.IntN(4) == 0, r.IntN(16) == 0
+	p.earlier, p.nulls, p.overTLS = r.IntN(4) == 0, r.IntN(8) == 0, r.IntN(16) == 0
 	if r.IntN(4) == 0 {
 		p.operators, p.resends = 1+r.IntN(2), r.IntN(4) == 0
 	}
+	p.earlier = p.earlier || p.operators > 0 && maybe(r) // For one who adopts it.
 	p.twin, p.sites = r.IntN(8) == 0, s.other != nil && r.IntN(12) == 0
 	strike := func(op string, nth int, b breakage) {
 		late := b.name == lateHour.name && s.atMost > 0 && slices.Contains(s.submits, op)

@@ -80,6 +80,9 @@ var breakages = slices.Concat([]breakage{
 	{name: "late by a second", kit: late(time.Second)},
 }, foreign(), otherProtocols(), outside())
 
+// unsent are those of which the service never hears.
+var unsent = slices.DeleteFunc(outside(), func(b breakage) bool { return !b.net.unsent() })
+
 // foreign are the words of somebody other than the service: a firewall, a
 // proxy, a gateway. Under no status do they say what the service has done.
 func foreign() []breakage {

@@ -25,6 +25,7 @@ type plan struct {
 	faults    []fault
 	crashes   []crash
 	lie       bool // every report has an amount that is null, until all is healed
+	nulls     bool // a field that decides nothing is null in every reply, until all is healed
 	hurry     bool // contexts end early
 	giveUp    bool // whoever is told for certain that nothing was sent believes it, and never calls again
 	earlier   bool // another journal has run a batch at this account before
@@ -36,6 +37,13 @@ type plan struct {
 
 func (p plan) calm() bool {
 	return len(p.faults) == 0 && len(p.crashes) == 0 && p.operators == 0 && !p.lie && !p.hurry && !p.twin && !p.sites
+}
+
+// unsent reports whether all that goes wrong is that requests are not sent.
+func (p plan) unsent() bool {
+	none := p
+	none.faults = nil
+	return none.calm() && !slices.ContainsFunc(p.faults, func(f fault) bool { return !f.net.unsent() })
 }
 
 // twice reports whether a middlebox repeats a request.
@@ -138,15 +146,18 @@ func (u *runner) event() int {
 
 // play opens the world of a seed and runs the plan that is made for it, in a
 // bubble of virtual time. The bubble fails if a goroutine outlives it (I10).
-func play(t *testing.T, w world, seed uint64, makePlan func(*service) plan) tally {
+func play(t *testing.T, w world, number uint64, makePlan func(*service) plan) tally {
 	t.Helper()
-	u := &runner{r: rand.New(rand.NewPCG(seed, 1))}
+	u := &runner{r: rand.New(rand.NewPCG(number, 1))}
 	defer func() {
 		if v := recover(); v != nil {
-			panic(fmt.Sprintf("seed %d of %s: %v", seed, w.name, v))
+			panic(fmt.Sprintf("run %d of %s: %v", number, w.name, v))
 		}
 	}()
 	synctest.Test(t, func(*testing.T) { u.play(w, makePlan) })
+	if *seed != 0 {
+		t.Log(u.explain())
+	}
 	u.tally.runs = 1
 	return u.tally
 }
@@ -158,11 +169,14 @@ func (u *runner) play(w world, makePlan func(*service) plan) {
 	u.s.net.tls = u.plan.overTLS
 	u.disk = &disk{Journal: batch.NewMemoryJournal(), crashes: u.plan.crashes}
 	u.prepare()
+	if u.plan.nulls { // Any other fault is played in its place.
+		u.s.kit.Inject(simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Lie, Alter: nulls(u.s.idle)})
+	}
 	for _, f := range u.plan.faults {
 		f.inject(u.s)
 	}
 	if u.plan.lie {
-		u.s.kit.Inject(simkit.Fault{Op: u.s.report, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: nullAmount(u.s.amount)})
+		u.s.kit.Inject(simkit.Fault{Op: u.s.report, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: nulls(u.s.amount)})
 	}
 	var callers sync.WaitGroup
 	for _, st := range u.stories {
@@ -337,7 +351,7 @@ func (u *runner) recover(st *story) {
 			u.violate(&u.tally.lost, "%s is over in the journal, and no caller was told: %v", st.key.Reference, st.last())
 		}
 	case st.shared, h.decided(batch.Resend):
-	case u.s.once(st.draft) && !u.plan.twice() && !h.decided(batch.Adopt):
+	case u.plan.unsent(), u.s.once(st.draft) && !u.plan.twice() && !h.decided(batch.Adopt) && !h.names(u.old):
 		u.violate(&u.tally.lost, "%s should end well once all is healed, and stays %q: %v", st.key.Reference, standing, st.last())
 	case standing == batch.StandingUnclear:
 		u.tally.unknown++
@@ -424,6 +438,40 @@ func (u *runner) judgeAll() {
 	if n := u.s.kit.Log.Count("idempotency-key"); n > 0 {
 		u.violate(&u.tally.duplicates, "%d requests had an idempotency key", n)
 	}
+}
+
+// explain tells a run: what was planned, said and written.
+func (u *runner) explain() string {
+	var text strings.Builder
+	p := u.plan
+	fmt.Fprintf(&text, "%d callers, %d operators, crashes %v, lie %t, hurry %t, give up %t, earlier %q, twin %t, sites %t\n",
+		p.callers, p.operators, p.crashes, p.lie, p.hurry, p.giveUp, u.old, p.twin, p.sites)
+	for _, f := range p.faults {
+		fmt.Fprintf(&text, "%s %d: %s\n", f.op, f.nth, f.name)
+	}
+	for _, st := range u.stories {
+		fmt.Fprintf(&text, "%s, last request %d\n", st.key.Reference, st.arrived)
+		for _, t := range st.tellings {
+			fmt.Fprintf(&text, "\t%d-%d %s\n", t.began, t.ended, t)
+		}
+		for _, e := range u.disk.read(st.key) {
+			fmt.Fprintf(&text, "\t%d %s %s %s %d", e.Seq, e.At.Format(time.TimeOnly), e.Kind, e.Step, e.Attempt)
+			if e.Batch != nil {
+				fmt.Fprintf(&text, " batch %s %q", e.Batch.ID, e.Batch.State)
+			}
+			if e.Failure != nil {
+				fmt.Fprintf(&text, " %s: %s", e.Failure.Kind, e.Failure.Message)
+			}
+			if e.Decision != nil {
+				fmt.Fprintf(&text, " decided: %s %s", e.Decision.Verdict, e.Decision.BatchID)
+			}
+			text.WriteString("\n")
+		}
+	}
+	for _, e := range u.effects() {
+		fmt.Fprintf(&text, "%s moved in %s\n", e.Item, e.Batch)
+	}
+	return text.String()
 }
 
 func (u *runner) leaks(text string) bool {

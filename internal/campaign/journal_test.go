@@ -139,7 +139,7 @@ func (h history) closed() (closed, abandoned bool) {
 
 // names reports whether a batch at the service is one of this history.
 func (h history) names(id string) bool {
-	return slices.ContainsFunc(h, func(e batch.Entry) bool { return e.Batch != nil && e.Batch.ID == id })
+	return id != "" && slices.ContainsFunc(h, func(e batch.Entry) bool { return e.Batch != nil && e.Batch.ID == id })
 }
 
 // submitted returns the ID of the batch that the service has, as the history

@@ -39,6 +39,7 @@ type service struct {
 	reads   []string
 	report  string // the one that a report is read with
 	amount  string // what an amount is called in it; empty if it has none
+	idle    string // a field of replies that decides nothing
 	refused simkit.Reply
 	limited string        // the body of a 429
 	atMost  time.Duration // how late a submit can be applied after it was sent; 0 means by hours
@@ -124,7 +125,7 @@ func openCityPay(r *rand.Rand) *service {
 		return all
 	}
 	return &service{
-		kit: &server.Kit, net: net, steps: []string{"ProcessBatch"}, submits: []string{"ProcessBatch"}, reads: []string{"BatchStatus", "RetrieveBatch"}, report: "RetrieveBatch", amount: "amount",
+		kit: &server.Kit, net: net, steps: []string{"ProcessBatch"}, submits: []string{"ProcessBatch"}, reads: []string{"BatchStatus", "RetrieveBatch"}, report: "RetrieveBatch", amount: "amount", idle: "batch_date",
 		moves: func(e simkit.Entry) string {
 			var body struct {
 				ID int64 `json:"batch_id"`
@@ -221,7 +222,7 @@ func centrapayService(server *centrapaytest.Server, o centrapay.ProviderConfig, 
 		return all
 	}
 	return &service{
-		kit: &server.Kit, net: net, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch", "GetAccount"}, report: "GetBatch",
+		kit: &server.Kit, net: net, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch", "GetAccount"}, report: "GetBatch", idle: "accountId",
 		moves: func(e simkit.Entry) string {
 			var body struct {
 				URL string `json:"url"`
@@ -282,7 +283,7 @@ func openSixDotFifty(r *rand.Rand) *service {
 	}
 	return &service{
 		kit: &server.Kit, net: net, steps: []string{"CreateBatch", "AddPayments", "SubmitBatch", "CancelBatch"}, submits: []string{"SubmitBatch"},
-		reads: []string{"ListBatches", "GetBatch", "ListPayments", "GetToken"}, report: "ListPayments", amount: "amount",
+		reads: []string{"ListBatches", "GetBatch", "ListPayments", "GetToken"}, report: "ListPayments", amount: "amount", idle: "createdAt",
 		moves:   func(e simkit.Entry) string { return path.Base(path.Dir(e.Path)) },
 		refused: simkit.JSON(http.StatusBadRequest, `{"statusCode":400,"errorCode":"0","message":"Insufficient funds"}`),
 		atMost:  atMost,
@@ -336,7 +337,7 @@ func openSnapBill(r *rand.Rand) *service {
 		return must(snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: method, SetState: bySetState}))
 	}
 	return &service{
-		kit: &server.Kit, net: net, steps: []string{"AddBatch", submit}, submits: []string{submit}, reads: []string{"ListBatches", "GetBatch", "ListPayments"}, report: "ListPayments", amount: "amount_cents",
+		kit: &server.Kit, net: net, steps: []string{"AddBatch", submit}, submits: []string{submit}, reads: []string{"ListBatches", "GetBatch", "ListPayments"}, report: "ListPayments", amount: "amount_cents", idle: "depth",
 		moves: func(e simkit.Entry) string { // One that deletes a batch moves nothing.
 			if form, _ := url.ParseQuery(string(e.Body)); form.Get("state") == "submit" {
 				return path.Base(path.Dir(e.Path))
@@ -368,11 +369,11 @@ func openSnapBill(r *rand.Rand) *service {
 	}
 }
 
-// nullAmount makes every amount of a reply null.
-func nullAmount(name string) func(simkit.Reply) simkit.Reply {
-	amount := regexp.MustCompile(`"` + name + `":"?[0-9.]+"?`)
+// nulls makes every field of this name null.
+func nulls(name string) func(simkit.Reply) simkit.Reply {
+	field := regexp.MustCompile(`"` + name + `":("[^"]*"|[0-9.]+)`)
 	return func(reply simkit.Reply) simkit.Reply {
-		reply.Body = amount.ReplaceAllLiteral(reply.Body, []byte(`"`+name+`":null`))
+		reply.Body = field.ReplaceAllLiteral(reply.Body, []byte(`"`+name+`":null`))
 		return reply
 	}
 }

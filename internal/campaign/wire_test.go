@@ -66,6 +66,15 @@ func (k netKind) needsTLS() bool {
 	return false
 }
 
+// unsent reports whether the request has certainly not been sent.
+func (k netKind) unsent() bool {
+	switch k {
+	case dialRefused, dialHang, noHost, resolverFails:
+		return true
+	}
+	return k.needsTLS()
+}
+
 func (n *network) inject(f netFault) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
