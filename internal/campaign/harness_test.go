@@ -402,7 +402,9 @@ func (u *runner) judge(st *story) {
 			u.violate(&u.tally.wrong, "%v, and money of %s has moved", t, st.key.Reference)
 		}
 		for _, later := range st.tellings[n+1:] {
-			if t.batch.State.Final() && t.err == nil && later.began > t.ended && later.batch.ID == t.batch.ID && later.batch.State != t.batch.State && !resent && !h.decided(batch.Adopt) {
+			// Pending can be older knowledge, or a stale reply.
+			contradicts := later.batch.State == batch.StateDraft || later.batch.State.Final() && later.batch.State != t.batch.State
+			if t.batch.State.Final() && t.err == nil && later.began > t.ended && later.batch.ID == t.batch.ID && contradicts && !resent && !h.decided(batch.Adopt) {
 				u.violate(&u.tally.wrong, "%v, and later %v", t, later)
 			}
 		}
