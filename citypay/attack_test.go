@@ -424,6 +424,7 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 		"no rows yet":                 {report(), "", ""},
 		"some rows yet":               {report(b), "", ""},
 		"a refusal":                   {simkit.JSON(422, `{"code":"B002"}`), "", ""},
+		"another refusal":             {simkit.JSON(422, `{"code":"B004"}`), "", ""},
 		"a row that makes no sense":   {report(a, "null", `{"identifier":"item-b","result":[]}`), "", ""},
 		"another item":                {report(a, row("item-c", "account-1", 11223344, 250)), batch.ErrConflict, `an item "item-c" that is not in the batch`},
 		"another amount":              {report(a, row("item-b", "account-1", 11223344, 251)), batch.ErrConflict, `item 1 ("item-b"): amount: is reported as 2.51 GBP`},
@@ -447,6 +448,7 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 					unclear := twoItems("35", batch.StateUnknown)
 					all, err := p.PollAll(t.Context(), []batch.Batch{unclear})
 					require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+					require.Equal(t, 1, server.Log.Count("BatchStatus"), "an unclear batch is left to Poll")
 					got, err := p.Poll(t.Context(), unclear)
 					require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
 					require.Equal(t, all[0].State, got.State)
@@ -481,6 +483,21 @@ func TestPollOfAnUnclearBatchThatIsNotSeen(t *testing.T) {
 	_, err = p.Poll(t.Context(), b)
 	require.NoError(t, err)
 	require.Zero(t, server.Log.Count("RetrieveBatch"), "a batch that is known to be ours is not compared with each poll")
+}
+
+// Before a batch is final its report decides nothing, whatever its rows say.
+func TestAReportThatComesEarly(t *testing.T) {
+	for _, early := range []citypaytest.EarlyReport{citypaytest.EarlyEmpty, citypaytest.EarlyPartial} {
+		server, p := start(t, &citypaytest.Options{EarlyReport: early})
+		b := submitted(t, p, 4)
+		server.Inject(simkit.Fault{Op: "RetrieveBatch", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: lie{"/amount", "7"}.tell})
+		for range 2 {
+			report, err := p.Report(t.Context(), b)
+			require.NoError(t, err)
+			require.Equal(t, 4, report.Totals[batch.OutcomePending].Count)
+			require.Equal(t, batch.StatePending, report.Batch.State)
+		}
+	}
 }
 
 // One batch that cannot be read does not hide the others.

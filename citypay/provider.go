@@ -574,13 +574,15 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	report, unclear, faults := p.compare(b, reply)
 	if b.State.Final() { // Until then nothing is decided, and rows may be incomplete.
 		faults = append(faults, unclear...)
-	}
-	if s := state(reply.BatchStatus); b.State.Final() && s != b.State {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "batch_status",
-			Message: p.client.rest.Clean(fmt.Sprintf("is %q, and CityPay has said %q before", reply.BatchStatus, b.Native))})
-	}
-	if fault := checkTotal(report, reply.Amount); fault != "" && b.State == batch.StateDone {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "amount", Message: fault})
+		fault := func(field, message string) {
+			faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: p.client.rest.Clean(message)})
+		}
+		if state(reply.BatchStatus) != b.State {
+			fault("batch_status", fmt.Sprintf("is %q, and CityPay has said %q before", reply.BatchStatus, b.Native))
+		}
+		if message := checkTotal(report, reply.Amount); message != "" {
+			fault("amount", message)
+		}
 	}
 	if len(faults) > 0 {
 		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the report does not match the batch", Fields: faults}
@@ -619,8 +621,6 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 		item, ours := place[reference]
 		if !ours {
 			item = -1
-		} else if sent := b.Draft.Items[item]; row.Amount != 0 && row.Amount != sent.Amount.Minor || row.AccountID != "" && row.AccountID != sent.Account {
-			wrong = true // NewReport says why.
 		}
 		at := func(f batch.FieldError) batch.FieldError {
 			f.Item, f.Reference, f.Message = item, reference, clean(f.Message)
