@@ -280,6 +280,8 @@ func TestNoReplyToASubmitInvitesAnother(t *testing.T) {
 			bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 				p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
 				require.NoError(t, err)
+				require.True(t, p.Info().NoRepeat)
+				require.Equal(t, batch.GuardNone, p.Info().Guard)
 				server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.BeforeApply, Act: simkit.Answer,
 					Reply: simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {"1"}}, Body: []byte(body)}})
 				_, err = batch.Run(t.Context(), p, dueDraft(server, 1), nil)
@@ -563,6 +565,19 @@ func TestWhatIsInTheWayOfABatch(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A row that cannot be read could be a batch that an earlier Create has made.
+func TestARowThatCannotBeReadIsInTheWay(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	d := dueDraft(server, 1)
+	for _, row := range []string{`{"id":1500}`, `{"state":"ready"}`, `null`, `"1500"`, `{"id":1500,"xid":"Clw:Xd","state":"ready"}`} {
+		always(server, "ListBatches", `{"code":200,"type":"list","class":"batch","page":1,"numpages":1,"list":[`+row+`]}`)
+		b, err := p.Create(t.Context(), d)
+		require.ErrorIs(t, err, batch.ErrProtocol, row)
+		require.Empty(t, b.ID)
+	}
+	require.Zero(t, server.Log.Count("AddBatch"))
 }
 
 // A stranger's payment does not take the place of an item whose reference is
@@ -1424,8 +1439,9 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]string{"payment_method": "netcash", "currency": "ZAR", "batch_type": ""}, plain.Terms)
-	plain.Terms["currency"] = "USD"
-	require.Equal(t, "ZAR", info("").Terms["currency"])
+	p := newProvider(t, snapbill.Config{Username: "user", Password: "pass", BaseURL: host}, snapbill.ProviderConfig{})
+	p.Info().Terms["currency"] = "USD"
+	require.Equal(t, "ZAR", p.Info().Terms["currency"], "no caller changes the facts of another")
 }
 
 // Submit checks again what Create has fixed: a handle whose JSON has lost
