@@ -125,8 +125,8 @@ func open(path string, owner batch.Info, syncDirectory func(path string) error) 
 		_ = j.file.Close() // A panic has left it open, and locked.
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	if err := guarded(j.check); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.db.Close())
+	if err := j.check(); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.closeFile())
 	}
 	return j, nil
 }
@@ -139,11 +139,14 @@ func (j *Journal) Close() error {
 		return nil
 	}
 	j.closed = true
-	err := errors.Join(j.count.Sync(), j.count.Close())
+	return errors.Join(j.count.Sync(), j.count.Close(), j.closeFile())
+}
+
+func (j *Journal) closeFile() error {
 	if j.faulted.Load() {
-		return errors.Join(err, j.file.Close()) // The database would wait for its own lock.
+		return j.file.Close() // The database would wait for its own lock.
 	}
-	return errors.Join(err, j.db.Close())
+	return j.db.Close()
 }
 
 // guarded runs f, which reads the file. A damaged file can make bolt panic, or
@@ -258,7 +261,7 @@ func (j *Journal) check() error {
 		return err
 	}
 	isNew := false
-	if err := j.db.View(func(tx *bbolt.Tx) (err error) {
+	if err := j.view(func(tx *bbolt.Tx) (err error) {
 		if first, _ := tx.Cursor().First(); first == nil {
 			isNew = true
 			return nil
@@ -274,7 +277,7 @@ func (j *Journal) check() error {
 		return err
 	}
 	if isNew {
-		if err := j.db.Update(func(tx *bbolt.Tx) error { return create(tx, owner) }); err != nil {
+		if err := j.transact(j.db.Update, func(tx *bbolt.Tx) error { return create(tx, owner) }); err != nil {
 			return err
 		}
 	}

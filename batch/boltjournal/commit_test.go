@@ -200,5 +200,5 @@ func TestALargeRunIsWrittenOnce(t *testing.T) {
 	file, err := os.Stat(path)
 	require.NoError(t, err)
 	t.Logf("%d bytes", file.Size())
-	require.Less(t, file.Size(), int64(3<<20))
+	require.Less(t, file.Size(), int64(3<<19))
 }

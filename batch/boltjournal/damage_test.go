@@ -42,7 +42,7 @@ func checkDamaged(t *testing.T, step int, spoil func(file []byte, at int)) {
 	require.NoError(t, err)
 	count, err := os.ReadFile(path + ".written")
 	require.NoError(t, err)
-	refused, failed := 0, 0
+	refused, failed, sound := 0, 0, 0
 	for at := 0; at < len(whole); at += step {
 		spoilt := bytes.Clone(whole)
 		spoil(spoilt, at)
@@ -72,9 +72,11 @@ func checkDamaged(t *testing.T, step int, spoil func(file []byte, at int)) {
 		require.NoError(t, err, what)
 		require.Len(t, history, 6, what)
 		require.NoError(t, j.Close())
+		sound++
 	}
-	t.Logf("%d refused at once, %d when written to", refused, failed)
+	t.Logf("%d refused at once, %d when written to, %d sound", refused, failed, sound)
 	require.NotZero(t, refused)
+	require.NotZero(t, sound)
 }
 
 // A power cut tears the last write at any sector, and applies what was not
@@ -158,7 +160,6 @@ func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 	path := filled(t)
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
-	failed := map[string]int{}
 	for size := 0; size < len(whole); size += 4096 {
 		path := filepath.Join(t.TempDir(), "journal")
 		require.NoError(t, os.WriteFile(path, whole, 0o600))
@@ -182,9 +183,7 @@ func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 				return err
 			},
 		} {
-			if call() != nil {
-				failed[name]++
-			}
+			require.Error(t, call(), "%s of %d bytes", name, size)
 		}
 		_ = j.Close()
 		again, err := boltjournal.Open(path, owner)
@@ -192,10 +191,6 @@ func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 			_ = again.Close()
 		}
 	}
-	for _, name := range []string{"History", "Append", "Next", "Open", "Prune"} {
-		require.NotZero(t, failed[name], name)
-	}
-	t.Log(failed)
 }
 
 func TestADamagedHistoryHidesNoOther(t *testing.T) {
