@@ -1,5 +1,5 @@
 // Package batchtest proves that an implementation keeps the contracts of
-// package batch: [Run] the twelve laws of batch.Provider, [RunJournal] the
+// package batch: [Run] the thirteen laws of batch.Provider, [RunJournal] the
 // promises of batch.Journal. [Memory] is the reference provider, and a
 // stand-in for any other in tests.
 package batchtest

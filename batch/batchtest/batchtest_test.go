@@ -405,6 +405,50 @@ var mutants = []struct {
 			return m.Memory.Create(ctx, d)
 		}
 	}},
+	{"Law13", "Poll believes whatever has the ID", func(m *mutant) {
+		m.poll = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			for other := range m.List(ctx) {
+				if other.ID == b.ID {
+					other.State = batch.StateDone
+					other.Draft = b.Draft
+					return other, nil
+				}
+			}
+			return b, nil
+		}
+	}},
+	{"Law13", "an unclear batch is another's", func(m *mutant) {
+		m.poll = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			if b.State == batch.StateUnknown {
+				return b, &batch.Error{Kind: batch.ErrConflict, Provider: "memory", Op: "Poll"}
+			}
+			return m.Memory.Poll(ctx, b)
+		}
+	}},
+	{"Guard", "the second of two submits is taken as well", func(m *mutant) {
+		m.submit = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			after, err := m.Memory.Submit(ctx, b)
+			if errors.Is(err, batch.ErrConflict) {
+				b.Draft.Reference += "-again"
+				if again, failed := m.Create(ctx, b.Draft); failed == nil {
+					return m.Memory.Submit(ctx, again)
+				}
+			}
+			return after, err
+		}
+	}},
+	{"Guard", "a late submit is made again by itself", func(m *mutant) {
+		m.submit = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			after, err := m.Memory.Submit(ctx, b)
+			if errors.Is(err, batch.ErrAmbiguous) {
+				b.Draft.Reference += "-again"
+				if again, failed := m.Create(ctx, b.Draft); failed == nil {
+					_, _ = m.Memory.Submit(ctx, again)
+				}
+			}
+			return after, err
+		}
+	}},
 }
 
 // Every law bites: what breaks it is caught by it.
@@ -426,8 +470,12 @@ func TestMutants(t *testing.T) {
 			t.Logf("%s: %s\n    caught: %s", m.law, m.name, faults[0])
 		})
 	}
-	for n := 1; n <= 12; n++ {
-		if law := fmt.Sprintf("Law%02d", n); caught[law] < 2 {
+	laws := []string{"Guard"}
+	for n := 1; n <= 13; n++ {
+		laws = append(laws, fmt.Sprintf("Law%02d", n))
+	}
+	for _, law := range laws {
+		if caught[law] < 2 {
 			t.Errorf("%s has caught %d mutants; every law must be proved by at least two", law, caught[law])
 		}
 	}

@@ -35,6 +35,8 @@ var laws = []law{
 	{"Law10ReportsAreComplete", false, law10},
 	{"Law11NoCredentialLeaks", true, law11},
 	{"Law12WrongDirectionOrProvider", false, law12},
+	{"Law13AnotherBatchIsNoWitness", true, law13},
+	{"Guard", true, guard},
 	{"Abilities", false, abilities},
 }
 
@@ -594,6 +596,59 @@ func law12(t reporter, open func() Subject) {
 	}
 	if n := requests() - before; n > 0 {
 		t.Errorf("law 12: refusing another's batch took %d requests; it must take none", n)
+	}
+}
+
+func law13(t reporter, open func() Subject) {
+	s := open()
+	one, two := submit(t, s, 2), submit(t, s, 3)
+	s.Sim.Finish()
+	for name, read := range map[string]func(context.Context, batch.Batch) (batch.Batch, error){
+		"Poll": s.Provider.Poll,
+		"Reconcile": func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			return batch.Reconcile(ctx, s.Provider, b)
+		},
+	} {
+		unclear := one
+		unclear.State = batch.StateUnknown
+		if b, err := read(t.Context(), unclear); err != nil || !b.State.Final() {
+			t.Errorf("law 13: %s of a finished batch whose Submit was unclear gave state %q, %v; it must find it", name, b.State, err)
+		}
+		unclear.ID = two.ID // As an operator names it who is wrong.
+		if b, err := read(t.Context(), unclear); err == nil {
+			t.Errorf("law 13: %s took batch %q, which has other items, for %q (state %q); it must give ErrConflict", name, two.ID, one.ID, b.State)
+		} else if name == "Poll" && !errors.Is(err, batch.ErrConflict) {
+			t.Errorf("law 13: Poll of another batch gave %v; it must be ErrConflict", err)
+		}
+	}
+}
+
+// guard proves what Info.Guard claims: whichever of two submits arrives second
+// is refused.
+func guard(t reporter, open func() Subject) {
+	if open().Provider.Info().Guard != batch.GuardRefuses {
+		return
+	}
+	for _, first := range []Fault{LostBefore, LostAfter, ErrorAfter, GarbledAfter, LateAfter} {
+		for _, second := range []Fault{"", LostAfter, LateAfter} {
+			s := open()
+			b := create(t, s, 2)
+			unclear, err := submitInto(t, s, b, first)
+			if err == nil {
+				continue
+			}
+			again := unclear
+			again.State = batch.StateDraft
+			if second != "" {
+				s.Sim.Break(second)
+			}
+			_, _ = s.Provider.Submit(t.Context(), again)
+			s.Sim.Settle()
+			s.Sim.Finish()
+			if _, most := moved(s, b); most > 1 {
+				t.Errorf("guard: after two submits (%s, then %q) money moved %d times; Info.Guard says that the second is refused", first, second, most)
+			}
+		}
 	}
 }
 

@@ -195,6 +195,9 @@ func (m *Memory) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	if err != nil {
 		return b, err
 	}
+	if m.sameItems(b, a) != nil {
+		return b, m.fail("Poll", batch.ErrConflict, m.sameItems(b, a))
+	}
 	if a.state == batch.StatePending && m.polls > 0 {
 		if a.polls++; a.polls >= m.polls {
 			a.state = batch.StateDone
@@ -205,6 +208,14 @@ func (m *Memory) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 		b.State, b.Native = batch.StateUnknown, m.word
 	}
 	return b, nil
+}
+
+// sameItems says why a is not the batch of b's draft.
+func (m *Memory) sameItems(b batch.Batch, a *account) error {
+	if b.Draft.Reference != a.draft.Reference {
+		return fmt.Errorf("batch %s has the reference %q", b.ID, a.draft.Reference)
+	}
+	return nil
 }
 
 // read is the service's side of every read.
