@@ -35,7 +35,7 @@ func newDraft(items int) batch.Draft {
 	n := references.Add(1)
 	d := batch.Draft{Reference: fmt.Sprintf("run-%d", n), Direction: batch.Pay}
 	for i := range items {
-		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i), Account: fmt.Sprint(27820000000 + i),
+		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i), Account: fmt.Sprint(27820000000 + int64(i)),
 			Amount: batch.Money{Minor: int64(10075 + i), Currency: "DZAR"}})
 	}
 	return d

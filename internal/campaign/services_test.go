@@ -276,7 +276,7 @@ func openSixDotFifty(r *rand.Rand) *service {
 	chunk := pick(r, 1, 2, 500)
 	items := func(prefix string, n int) (all []batch.Item) {
 		for i := range n {
-			all = append(all, batch.Item{Reference: fmt.Sprint(prefix, i), Account: fmt.Sprint(27820000000 + i%3),
+			all = append(all, batch.Item{Reference: fmt.Sprint(prefix, i), Account: fmt.Sprint(27820000000 + int64(i%3)),
 				Amount: batch.Money{Minor: int64(1 + r.IntN(100_000)), Currency: "DZAR"}})
 		}
 		return all
