@@ -812,6 +812,9 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 	plain := info("")
 	require.Equal(t, "sandbox/A", plain.Account)
 	require.Equal(t, map[string]string{"account": "A", "type": "farmlands-external-asset", "live": "false", "currency": "NZD"}, plain.Terms)
+	for _, field := range []string{"Live", "AccountID", "Type", "Currency"} {
+		require.NotEqual(t, plain.Terms, info(field).Terms, "%s: also where the account has a name of its own", field)
+	}
 	for _, v := range []any{centrapay.Config{}, centrapay.ProviderConfig{}} {
 		for n := range reflect.TypeOf(v).NumField() {
 			field := reflect.TypeOf(v).Field(n).Name
