@@ -734,6 +734,18 @@ func (j *Journal) remove(ctx context.Context, heads any) (removed int, err error
 	return removed, nil
 }
 
+// Now is the server's clock, by which Run measures how long ago a Submit began:
+// the clocks of the workers' machines may differ.
+func (j *Journal) Now(ctx context.Context) (now time.Time, err error) {
+	conn, err := connect(ctx, j.db)
+	if err != nil {
+		return now, err
+	}
+	defer func() { _ = conn.Close() }()
+	err = conn.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	return now, failed(ctx, err)
+}
+
 // Next returns the next number of a sequence of this account.
 func (j *Journal) Next(ctx context.Context, sequence string, first int64) (next int64, err error) {
 	if err := record.Text(sequence); err != nil {

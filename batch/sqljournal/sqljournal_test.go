@@ -862,3 +862,14 @@ func BenchmarkOpen(b *testing.B) {
 		b.ReportMetric(float64(roundTrips), "round-trips")
 	}
 }
+
+func TestTheClockIsTheServers(t *testing.T) {
+	j := open(t, pool(t, newJournalDatabase(t)), owner)
+	var _ batch.Clock = j
+	before, err := j.Now(t.Context())
+	require.NoError(t, err)
+	after, err := j.Now(t.Context())
+	require.NoError(t, err)
+	require.False(t, after.Before(before))
+	require.WithinDuration(t, time.Now(), after, time.Hour, "the server is on this machine")
+}
