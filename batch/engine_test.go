@@ -478,3 +478,43 @@ func TestAPollThatSaysDraftOfWhatWasSubmittedIsStale(t *testing.T) {
 		require.False(t, errors.Is(err, batch.ErrNotFound), "the journal knows the reference")
 	})
 }
+
+// An ID that an unclear reply has is what the batch is looked up by.
+func TestAnIDInAnUnclearReplyIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, journal := range map[string]batch.Journal{
+			"in one call":                  batch.NewMemoryJournal(),
+			"after a crash of its process": &brokenJournal{Journal: batch.NewMemoryJournal(), n: 6},
+		} {
+			service := named{newTeller("applied and lost")}
+			report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: journal})
+			if broken, ok := journal.(*brokenJournal); ok {
+				require.ErrorIs(t, err, errDisk, name)
+				report, err = batch.Resume(t.Context(), service, "run-1", &batch.RunOptions{Journal: broken.Journal})
+			}
+			require.NoError(t, err, name)
+			require.Equal(t, "from-the-reply", report.Batch.ID, name)
+			require.Equal(t, 1, service.submits, name)
+		}
+	})
+}
+
+// named is a service whose replies name the batch, even unclear ones.
+type named struct{ *teller }
+
+func (s named) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
+	return batch.Batch{Provider: "teller", Draft: d, State: batch.StateDraft}, nil
+}
+
+func (s named) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b, err := s.teller.Submit(ctx, b)
+	b.ID = "from-the-reply"
+	return b, err
+}
+
+func (s named) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	if b.ID == "" {
+		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: "teller"}
+	}
+	return s.teller.Poll(ctx, b)
+}

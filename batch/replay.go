@@ -185,6 +185,11 @@ func (p *progress) applySubmitted(e *Entry) {
 		p.batch, p.open, p.submitted = e.Batch, 0, true
 	case e.Failure.Kind == ErrAmbiguous:
 		p.unclear = e.Failure
+		if e.Batch.ID != "" && p.batch != nil && p.batch.ID == "" {
+			named := *e.Batch // An unclear reply may still name the batch.
+			named.State = StateDraft
+			p.batch = &named
+		}
 	default:
 		p.open-- // A refusal closes only its own attempt.
 		p.refused = e.Failure

@@ -514,6 +514,9 @@ func (e *engine) submit(ctx context.Context, b Batch, p progress) (after Batch, 
 		result.Batch, result.Failure = e.kept(after), failure(err)
 		failed = e.append(ctx, result)
 	}
+	if KindOf(err) == ErrAmbiguous && b.ID == "" && after.ID != "" {
+		e.made = &after
+	}
 	switch {
 	case failed == nil:
 	case err == nil || KindOf(err) == ErrAmbiguous:
