@@ -81,5 +81,5 @@ func canonicalHost(base *url.URL) string {
 
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -220,7 +220,8 @@ func TestABrokenBodyOfAReadIsRepeated(t *testing.T) {
 	require.EqualValues(t, 3, s.requests.Load())
 }
 
-// Row 100: the service closes the idle connection as it is used again.
+// Row 100: no connection is idle between two reads, so none can be closed as
+// it is used again; a read that gets no reply is repeated.
 func TestAnIdleConnectionThatIsClosed(t *testing.T) {
 	s := serveRaw(t, func(n int) (string, string) {
 		if n == 2 {

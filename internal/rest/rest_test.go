@@ -172,6 +172,7 @@ func TestReplies(t *testing.T) {
 		"row 21: 201 and a good body":            {reply("201 Created", asJSON, `{"ok":true}`), "", "", "", 1, ""},
 		"row 22: 301 to the same host":           {reply("301 Moved", "Location: /elsewhere\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "redirects are not followed"},
 		"row 23: 302 to another host":            {reply("302 Found", "Location: https://evil.test/x?token=1\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "https://evil.test"},
+		"a redirect to our secret":               {reply("302 Found", "Location: https://"+canary+".test/\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "https://[redacted].test"},
 		"row 24: 307":                            {reply("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "http://127.0.0.1:1"},
 		"row 25: 303":                            {reply("303 See Other", "Location: /read\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
 		"row 26: 400 by the service":             {reply("400 Bad Request", asJSON, `{"why":"x"}`), "", batch.ErrInvalid, batch.ErrInvalid, 1, "why"},
@@ -194,6 +195,8 @@ func TestReplies(t *testing.T) {
 		"row 54: a key in two cases":             {reply("200 OK", asJSON, `{"ok":false,"OK":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "duplicate object member name"},
 		"row 56: a definite no in a 200":         {reply("200 OK", asJSON, `{"ok":false,"message":"because"}`), "", batch.ErrConflict, batch.ErrConflict, 1, "because"},
 		"headers without end":                    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20), closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"a header of 100 KiB":                    {reply("200 OK", asJSON+"X: "+strings.Repeat("x", 100<<10)+"\r\n", `{"ok":true}`), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 18: a thousand 1xx replies":         {strings.Repeat("HTTP/1.1 103 Early Hints\r\nX: "+strings.Repeat("x", 100)+"\r\n\r\n", 1000) + good, closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
 		"no HTTP at all":                         {"SSH-2.0-OpenSSH\r\n", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -330,6 +333,24 @@ func TestContextEndsUnderWay(t *testing.T) {
 		}})
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		require.ErrorIs(t, err, context.Canceled)
+	})
+	t.Run("row 4: and a middleware hides it", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := newClient(t, "https://service.test", func(c *Config) {
+			c.Middleware = only(func(*http.Request) (*http.Response, error) { cancel(); return nil, errors.New("it failed") })
+		}).Do(ctx, Call{Op: opPay, Decode: decodeOK})
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotContains(t, err.Error(), "\n")
+	})
+	t.Run("a refusal is one all the same", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := newClient(t, "https://service.test", func(c *Config) {
+			c.Refusal = func(int, http.Header, []byte) *batch.Error { cancel(); return &batch.Error{Kind: batch.ErrFunds} }
+			c.Middleware = only(func(r *http.Request) (*http.Response, error) { return answer(r, 422), nil })
+		}).Do(ctx, Call{Op: opPay, Decode: decodeOK})
+		require.ErrorIs(t, err, batch.ErrFunds)
+		require.NotErrorIs(t, err, context.Canceled)
 	})
 	t.Run("row 5: while a read waits to be repeated", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -580,7 +601,7 @@ func TestNoCredentialLeaks(t *testing.T) {
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("X-Request-Id", "id "+r.Header.Get("X-Api-Key"))
-		w.Header().Set("Location", "https://"+r.Header.Get("Authorization")+".test/")
+		w.Header().Set("Location", "https://"+r.Header.Get("X-Api-Key")+".test/")
 		w.WriteHeader(map[string]int{"/pay": 422, "/read": 302}[r.URL.Path])
 		_ = r.Header.Write(w)
 	}))

@@ -133,7 +133,10 @@ func spellings(s string) []string {
 		}
 	}
 	for _, spelling := range all { // Escapes may have either case, and a slash its own.
-		all = append(all, strings.ReplaceAll(spelling, "/", `\/`), upperEscapes(spelling), lowerEscapes(spelling))
+		all = append(all, strings.ReplaceAll(spelling, "/", `\/`))
+		if strings.ContainsAny(spelling, `%\`) {
+			all = append(all, upperEscapes(spelling), lowerEscapes(spelling))
+		}
 	}
 	return append(all, strings.ToUpper(hex.EncodeToString([]byte(s))))
 }

@@ -85,6 +85,7 @@ func TestCleanKnowsWhatRequestsHaveCarried(t *testing.T) {
 	})
 	for range 100 {
 		require.NoError(t, client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK}))
+		require.Equal(t, "[redacted]", client.Clean(fmt.Sprintf("token-%04d", n)))
 	}
 	require.Equal(t, "[redacted] [redacted]", client.Clean("Bearer token-0100 token-0099"))
 	require.Len(t, client.words.recent, recentSecrets, "the list does not grow for ever")

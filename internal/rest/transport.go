@@ -19,8 +19,11 @@ const (
 
 // transports returns the transports of the two paths, or what is wrong with
 // the user's. They take the proxy, the dialer and the certificates of the
-// user's transport; everything else is ours. A kept connection or HTTP/2 could
-// send a request twice. Ours read no environment.
+// user's transport; everything else is ours, and reads no environment.
+//
+// A request has a connection of its own. net/http sends again what broke on a
+// kept connection or on HTTP/2, and gives the reply that a proxy sends twice
+// to the next request on the same connection, which may ask for another batch.
 func transports(user *http.Client) (once, reads *http.Transport, fault string) {
 	theirs := new(http.Transport)
 	if user != nil && user.Transport != nil {
@@ -41,14 +44,10 @@ func transports(user *http.Client) (once, reads *http.Transport, fault string) {
 	case config != nil && config.InsecureSkipVerify && config.VerifyConnection == nil:
 		return nil, nil, "InsecureSkipVerify must not be set: add the service's certificate to RootCAs"
 	}
-	once = transport(theirs)
-	once.DisableKeepAlives = true // net/http sends nothing again that went out on a fresh connection.
+	once, reads = transport(theirs), transport(theirs)
 	once.ResponseHeaderTimeout = onceHeader
-	reads = transport(theirs)
 	reads.ResponseHeaderTimeout = readHeader
 	reads.MaxConnsPerHost = maxReadConns
-	reads.MaxIdleConnsPerHost = maxReadConns
-	reads.IdleConnTimeout = 90 * time.Second
 	return once, reads, ""
 }
 
@@ -61,6 +60,7 @@ func transport(theirs *http.Transport) *http.Transport {
 		OnProxyConnectResponse: theirs.OnProxyConnectResponse,
 		TLSHandshakeTimeout:    handshakeTimeout,
 		MaxResponseHeaderBytes: maxHeader,
+		DisableKeepAlives:      true,
 		DisableCompression:     true, // An unasked gzip is an error, not a bomb.
 		Protocols:              new(http.Protocols),
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},

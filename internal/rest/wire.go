@@ -71,7 +71,7 @@ func (wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	transport := s.wire.reads
 	if s.safety == Once {
 		transport = s.wire.once
-		r.Close, r.GetBody = true, nil // A connection of its own, and no means to send the body again.
+		r.GetBody = nil // net/http has no means to send the body again.
 	}
 	response, err := transport.RoundTrip(r)
 	if err != nil {
