@@ -161,6 +161,9 @@ var named = strings.NewReplacer("&#34;", "&quot;", "&#39;", "&apos;")
 var escape = regexp.MustCompile(`%[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}`)
 
 func upperEscapes(s string) string {
+	if !strings.ContainsAny(s, `%\`) {
+		return s // Most spellings hold none, and every attempt asks.
+	}
 	return escape.ReplaceAllStringFunc(s, func(e string) string {
 		if e[0] == '%' {
 			return strings.ToUpper(e)
@@ -169,7 +172,12 @@ func upperEscapes(s string) string {
 	})
 }
 
-func lowerEscapes(s string) string { return escape.ReplaceAllStringFunc(s, strings.ToLower) }
+func lowerEscapes(s string) string {
+	if !strings.ContainsAny(s, `%\`) {
+		return s
+	}
+	return escape.ReplaceAllStringFunc(s, strings.ToLower)
+}
 
 // plain is text as one short line without control characters.
 func plain(text string) string {
