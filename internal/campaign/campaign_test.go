@@ -176,8 +176,8 @@ func random(s *service, seed uint64) plan {
 			p.callers, p.operators, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, true, false, false, false
 		}
 	}
-	if r.IntN(40) == 0 {
-		strike(pick(r, s.submits...), 1, delivered)
+	if r.IntN(20) == 0 {
+		strike(pick(r, s.submits...), 1, pick(r, delivered, breakage{name: string(sendsTwice), net: sendsTwice}))
 	}
 	for range r.IntN(7) {
 		ops := s.steps

@@ -355,7 +355,7 @@ func (u *runner) recover(st *story) {
 		u.violate(&u.tally.lost, "%s should end well once all is healed, and stays %q: %v", st.key.Reference, standing, st.last())
 	case standing == batch.StandingUnclear:
 		u.tally.unknown++
-	case most > 0 && standing != batch.StandingSubmitted:
+	case most > 0 && standing != batch.StandingSubmitted && !u.plan.twice():
 		u.violate(&u.tally.lost, "%s was accepted, and the journal has it as %q: %v", st.key.Reference, standing, st.last())
 	default:
 		u.tally.stuck++ // It needs a person.
@@ -395,7 +395,7 @@ func (u *runner) judge(st *story) {
 			limit = t.ended
 		}
 		switch {
-		case st.shared || !taken:
+		case st.shared || repeated || !taken:
 		case t.batch.State == batch.StateDraft && st.arrived < limit:
 			u.violate(&u.tally.wrong, "%v, and a request before that has moved the money of %s", t, st.key.Reference)
 		case t.batch.State == batch.StateCancelled && (t.batch.ID == "" || slices.ContainsFunc(u.effects(), func(e simkit.Effect) bool { return e.Batch == t.batch.ID })):

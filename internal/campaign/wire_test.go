@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -112,15 +113,21 @@ type netKindKey struct{}
 // dialer which request it dials for.
 func (n *network) middleware(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		time.Sleep(time.Millisecond) // In virtual time: no request of a call is at the instant of the one before.
 		kind := n.strike(n.op(r))
 		r = r.WithContext(context.WithValue(r.Context(), netKindKey{}, kind))
 		switch kind {
 		case sendsTwice:
-			if response, err := next.RoundTrip(r.Clone(r.Context())); err == nil {
-				_ = response.Body.Close()
+			var body []byte // A middleware can keep it, though the request has no GetBody.
+			if r.Body != nil {
+				body, _ = io.ReadAll(r.Body)
 			}
-			if r.GetBody != nil {
-				r.Body, _ = r.GetBody()
+			again := r.Clone(r.Context())
+			if r.Body != nil {
+				r.Body, again.Body = io.NopCloser(bytes.NewReader(body)), io.NopCloser(bytes.NewReader(body))
+			}
+			if response, err := next.RoundTrip(again); err == nil {
+				_ = response.Body.Close()
 			}
 		case losesReply, panicsAfter:
 			if response, err := next.RoundTrip(r); err == nil {

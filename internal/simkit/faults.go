@@ -18,7 +18,7 @@ type Fault struct {
 	Phase Phase
 	Act   Act
 
-	Reply Reply         // for Answer
+	Reply Reply         // for Answer and Endless
 	After int           // for Truncate, Stall and Drip: bytes of the reply that still arrive; for Reset before the body is read: bytes of it that do
 	Raw   []byte        // for Speak
 	Delay time.Duration // for Late: when the request is applied after all, on the kit's clock
@@ -50,6 +50,7 @@ const (
 	Late                // resets now, and applies the request Fault.Delay later (BeforeApply only)
 	Echo                // answers 500 with a page that repeats the request
 	Lie                 // answers what Fault.Alter makes of the reply (AfterApply only)
+	Endless             // answers Fault.Reply, and its body again and again, until the client goes
 	Speak               // answers Fault.Raw, which need not be HTTP/1.1, and closes
 	Twice               // applies the request twice, as if a middlebox had repeated it, and gives the second reply (BeforeApply only)
 	Stale               // answers what the same request was answered the first time, if the fault was there by then (AfterApply only)
@@ -207,6 +208,11 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, reply Reply) {
 		send(w, f.Alter(reply))
 	case Stale:
 		send(w, reply)
+	case Endless:
+		send(w, f.Reply)
+		for _, err := w.Write(f.Reply.Body); err == nil; {
+			_, err = w.Write(f.Reply.Body)
+		}
 	case Speak:
 		speak(w, f.Raw)
 	case Truncate, Stall, Drip:

@@ -131,6 +131,24 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// An endless reply goes on until the client goes.
+func TestEndless(t *testing.T) {
+	service := new(counter)
+	service.Inject(Fault{Op: "Add", Nth: 1, Phase: AfterApply, Act: Endless, Reply: JSON(http.StatusOK, strings.Repeat("x", 1<<10))})
+	server := Listen(service.handler())
+	defer server.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/add/7", nil)
+	require.NoError(t, err)
+	client := server.HTTPClient()
+	defer client.CloseIdleConnections()
+	r, err := client.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = r.Body.Close() }()
+	n, err := io.CopyN(io.Discard, r.Body, 1<<20)
+	require.NoError(t, err)
+	require.EqualValues(t, 1<<20, n)
+}
+
 // Arrived hears of a request before it is served.
 func TestArrived(t *testing.T) {
 	service := new(counter)
