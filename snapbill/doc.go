@@ -59,8 +59,9 @@
 //   - Whether a second submit is refused, ignored, or debits twice: one is
 //     never sent.
 //   - Whether a new batch begins empty or filled, and whether the account
-//     submits ready batches by itself. A draft that was submitted by another
-//     person or by the system is ErrConflict, and never reported as ours.
+//     submits ready batches by itself. A draft that another person or the system
+//     has submitted is ErrConflict, and is not reported as ours. If that
+//     happens between the last read and our call, it cannot be told from ours.
 //   - How failures look: none was ever published. A refusal is a JSON envelope
 //     with a message and at least two of: the code, equal to the HTTP status;
 //     the type "result" or "error"; the status "error". Every other reply to a

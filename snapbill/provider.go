@@ -438,7 +438,8 @@ func missing(d batch.Draft, there map[string]Payment) []batch.FieldError {
 // it refuses a second submit, so one call is sent, and never another.
 //
 // Beside an error, State and Native are what was read: a batch that a colleague
-// has submitted is not a draft, although this call has submitted nothing.
+// has submitted is not a draft, although this call has sent nothing. One that was
+// submitted between the comparison and the call is ErrAmbiguous.
 func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Submit"
 	if err := p.info.RefuseSubmit(op, b); err != nil {
@@ -455,20 +456,28 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if at != nil {
 		b = p.as(b, at)
 	}
-	switch kind := batch.KindOf(err); {
-	case err == nil:
-		return b, nil
-	case kind == batch.ErrAmbiguous:
+	if kind := batch.KindOf(err); err != nil && kind != batch.ErrAmbiguous && kind != batch.ErrUnavailable {
+		err = p.refused(ctx, op, &b, err)
+	}
+	if errors.Is(err, batch.ErrAmbiguous) {
 		b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
-	case kind != batch.ErrUnavailable: // The service has refused it.
-		if read, failed := p.client.readBatch(ctx, b.ID); failed == nil {
-			if b = p.as(b, read); b.State != batch.StateDraft {
-				return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err, Message: fmt.Sprintf(
-					"this call was refused, and the batch is %s at the service: another call has submitted or deleted it", b.Native)}
-			}
-		}
 	}
 	return b, err
+}
+
+// refused reads what became of a batch whose submit was refused. Only a batch that
+// is a draft still was not submitted: a proxy can deliver a request twice, and the
+// refusal is then that of the second.
+func (p *Provider) refused(ctx context.Context, op string, b *batch.Batch, refusal error) error {
+	read, err := p.client.readBatch(ctx, b.ID)
+	if err == nil {
+		if *b = p.as(*b, read); b.State == batch.StateDraft {
+			return refusal
+		}
+		err = p.client.conflict(op, fmt.Sprintf("the batch is %s at the service", read.State), nil)
+	}
+	return &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op, Err: errors.Join(refusal, err),
+		Message: "this call was refused, but the batch may have been submitted: by a request that arrived twice, or by another person"}
 }
 
 // seal compares all of the batch, and reads its totals and its state last. It

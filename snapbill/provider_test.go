@@ -230,44 +230,62 @@ func TestRow103SubmittedByAnother(t *testing.T) {
 	}
 }
 
-// A batch that another call submits or deletes between the check and the call is
-// not a draft, although this call has submitted nothing.
-func TestSubmittedBetweenTheCheckAndTheCall(t *testing.T) {
+// A submit that is refused because the batch is not ready any more proves nothing:
+// the same request may have arrived before, or another person may have submitted
+// the batch. Only a batch that is still a draft was not submitted.
+func TestRefusedBecauseItIsSubmitted(t *testing.T) {
+	down := func(s *snapbilltest.Server) {
+		s.Inject(simkit.Fault{Op: "GetBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(404, `{"code":404,"type":"error","message":"x"}`)})
+	}
 	for name, c := range map[string]struct {
-		o     snapbilltest.Options
-		act   func(*snapbilltest.Server, int64)
-		kind  batch.Kind
-		state batch.State
-		text  string
+		o      snapbilltest.Options
+		act    func(*snapbilltest.Server, int64) // between the check and the call
+		kind   batch.Kind
+		native string
+		text   string
 	}{
-		"it is submitted":                      {act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrConflict, state: batch.StatePending, text: "the batch is submit at the service"},
-		"it is submitted, refused in the body": {o: snapbilltest.Options{RefusesInBody: true}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrConflict, state: batch.StatePending, text: "the batch is submit at the service"},
-		"it is at the bank":                    {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.Advance(id) }, kind: batch.ErrConflict, state: batch.StatePending, text: "the batch is submitted at the service"},
-		"it has failed":                        {act: func(s *snapbilltest.Server, id int64) { s.Fail(id) }, kind: batch.ErrConflict, state: batch.StateFailed, text: "the batch is error at the service"},
-		"a word that is not known":             {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.SayState("queued") }, kind: batch.ErrConflict, state: batch.StateUnknown, text: "the batch is queued at the service"},
-		"it is refused for another reason":     {act: func(s *snapbilltest.Server, _ int64) { s.Break(simkit.Refused) }, kind: batch.ErrInvalid, state: batch.StateDraft, text: "Batch is still being built"},
-		"and the read fails": {act: func(s *snapbilltest.Server, _ int64) {
-			s.Break(simkit.Refused)
-			s.Inject(simkit.Fault{Op: "GetBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(404, `{"code":404,"type":"error","message":"x"}`)})
-		}, kind: batch.ErrInvalid, state: batch.StateDraft, text: "Batch is still being built"},
-		"the service ignores a second submit": {o: snapbilltest.Options{Resubmit: snapbilltest.ResubmitIgnored}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, state: batch.StatePending},
+		"it is submitted":                      {act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrAmbiguous, native: "submit"},
+		"it is submitted, refused in the body": {o: snapbilltest.Options{RefusesInBody: true}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrAmbiguous, native: "submit"},
+		"it is at the bank":                    {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.Advance(id) }, kind: batch.ErrAmbiguous, native: "submitted"},
+		"it has failed":                        {act: func(s *snapbilltest.Server, id int64) { s.Fail(id) }, kind: batch.ErrAmbiguous, native: "error"},
+		"a word that is not known":             {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.SayState("queued") }, kind: batch.ErrAmbiguous, native: "queued"},
+		"it cannot be read":                    {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); down(s) }, kind: batch.ErrAmbiguous, native: "ready"},
+		"it is refused for another reason":     {act: func(s *snapbilltest.Server, _ int64) { s.Break(simkit.Refused) }, kind: batch.ErrInvalid, native: "ready", text: "Batch is still being built"},
+		"the service ignores a second submit":  {o: snapbilltest.Options{Resubmit: snapbilltest.ResubmitIgnored}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, native: "submit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, c.o, snapbill.ProviderConfig{})
-			b := create(t, p, dueDraft(server, 2))
+			d := dueDraft(server, 2)
+			b := create(t, p, d)
 			server.Inject(simkit.Fault{Op: "GetBatch", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
 				c.act(server, number(t, b))
 				return r
 			}})
 			after, err := p.Submit(t.Context(), b)
 			require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
-			require.Equal(t, c.state, after.State)
+			require.Equal(t, map[batch.Kind]batch.State{"": batch.StatePending, batch.ErrAmbiguous: batch.StateUnknown, batch.ErrInvalid: batch.StateDraft}[c.kind], after.State)
+			require.Equal(t, c.native, after.Native)
 			require.Equal(t, 1, server.Log.Count("UpdateBatch"))
-			if err != nil {
+			if c.kind == batch.ErrAmbiguous {
+				require.ErrorContains(t, err, "this call was refused, but the batch may have been submitted")
+			} else if err != nil {
 				require.ErrorContains(t, err, c.text)
 			}
 		})
 	}
+	t.Run("a run finds it", func(t *testing.T) {
+		server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
+		d := dueDraft(server, 2)
+		server.Inject(simkit.Fault{Op: "GetBatch", Nth: 3, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+			server.Submit(1500) // As a request does that a proxy delivers twice.
+			return r
+		}})
+		report, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}})
+		require.NoError(t, err)
+		require.Equal(t, 2, report.Totals[batch.OutcomePaid].Count)
+		require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+		require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+	})
 }
 
 // Run sends one submit, whatever the service, or anything before it, answers.
