@@ -711,7 +711,7 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 }
 
 // Whatever a reply repeats, no credential reaches an error, a batch or a
-// result, no control character does, and no word of it is taken for one of ours.
+// result, and no control character does.
 func TestHostileWords(t *testing.T) {
 	const canary = "CANARY-licence-77"
 	hostile := "\x1b[2J " + canary + " " + base64.StdEncoding.EncodeToString([]byte(canary)) + strings.Repeat(" long", 10_000)
@@ -731,15 +731,13 @@ func TestHostileWords(t *testing.T) {
 		return simkit.JSON(200, `{"batch_id":35,"batch_status":`+status+`,"client_account_id":`+long+`,"transactions":[`+rows+`]}`)
 	}
 	for name, reply := range map[string]simkit.Reply{
-		"a message":      report(`"COMPLETE"`, row),
-		"a status":       report(long, row),
-		"an identifier":  report(`"COMPLETE"`, strings.Replace(row, `"item-a"`, long, 1)),
-		"an account":     report(`"COMPLETE"`, strings.Replace(row, `"account-1"`, long, 1)),
-		"a code":         report(`"COMPLETE"`, strings.Replace(row, `"000"`, long, 1)),
-		"a result":       report(`"COMPLETE"`, strings.Replace(row, `"result":1`, `"result":`+long, 1)),
-		"spaces":         report(`"COMPLETE"`, strings.Replace(row, `"item-a"`, `" item-a "`, 1)),
-		"account spaces": report(`"COMPLETE"`, strings.Replace(row, `"account-1"`, `" account-1 "`, 1)),
-		"a refusal":      simkit.JSON(422, `{"code":"B004","message":`+long+`,"context":`+long+`}`),
+		"a message":     report(`"COMPLETE"`, row),
+		"a status":      report(long, row),
+		"an identifier": report(`"COMPLETE"`, strings.Replace(row, `"item-a"`, long, 1)),
+		"an account":    report(`"COMPLETE"`, strings.Replace(row, `"account-1"`, long, 1)),
+		"a code":        report(`"COMPLETE"`, strings.Replace(row, `"000"`, long, 1)),
+		"a result":      report(`"COMPLETE"`, strings.Replace(row, `"result":1`, `"result":`+long, 1)),
+		"a refusal":     simkit.JSON(422, `{"code":"B004","message":`+long+`,"context":`+long+`}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := citypaytest.New(&citypaytest.Options{LicenceKey: canary})
@@ -755,9 +753,6 @@ func TestHostileWords(t *testing.T) {
 					require.NotEqual(t, batch.OutcomePaid, result.Outcome)
 					result.Native = nil // as it came
 					fits(t, result)
-				}
-				if strings.Contains(name, "spaces") {
-					require.NotEmpty(t, err.(*batch.Error).Fields[1], "more than the client account differs")
 				}
 			}
 			server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer,

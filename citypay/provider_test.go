@@ -451,6 +451,8 @@ func TestAnswersToRetrieve(t *testing.T) {
 		"no rows at all":                                 {`{"batch_id":35,"batch_status":"COMPLETE"}`, batch.ErrProtocol, "", "no transactions"},
 		"rows that are null":                             {`{"batch_id":35,"batch_status":"COMPLETE","transactions":null}`, batch.ErrProtocol, "", ""},
 		"a status that is empty":                         {strings.Replace(report(35, 350, a, b), "COMPLETE", "", 1), batch.ErrProtocol, "", "no batch_status"},
+		"an identifier with spaces":                      {report(35, 350, strings.Replace(a, `"item-a"`, `" item-a "`, 1), b), batch.ErrProtocol, "unknown failed", "that is not in the batch"},
+		"an account with spaces":                         {report(35, 350, strings.Replace(a, `"account-1"`, `" account-1 "`, 1), b), batch.ErrProtocol, "unknown failed", "another account"},
 		"wrapped in its name":                            {`{"BatchReportResponseModel":` + report(35, 350, a, b) + `}`, batch.ErrProtocol, "", "no batch_id"},
 		"cut short":                                      {strings.TrimSuffix(report(35, 350, a, b), "]}"), batch.ErrProtocol, "", "unexpected EOF"},
 	} {
