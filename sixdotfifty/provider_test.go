@@ -1403,6 +1403,21 @@ func TestLaw13Contradictions(t *testing.T) {
 	require.Equal(t, []string{`item 0 ("` + over.Draft.Items[0].Reference + `"): amount: is 1.50 at the service, and 100.75 here`,
 		`item 1 ("` + over.Draft.Items[1].Reference + `"): amount: is 1.50 at the service, and 100.76 here`}, faultsOf(t, err))
 
+	done.Heal()
+	lying(done, "GetBatch", set("summary", nil))
+	done.Inject(listed(func(list []map[string]any) []map[string]any { return list[:1] }))
+	_, err = q.Poll(t.Context(), over)
+	require.ErrorIs(t, err, batch.ErrConflict, "a payment is missing, and only the list tells")
+	done.Heal()
+
+	// A row that cannot be read is not known to be ours, even if the sums agree.
+	b := create(t, q, newDraft(1))
+	done.Inject(listed(func(list []map[string]any) []map[string]any { return append(list, map[string]any{"id": "more"}) }))
+	before := done.Log.Count("SubmitBatch")
+	_, err = q.Submit(t.Context(), b)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.Equal(t, before, done.Log.Count("SubmitBatch"))
+
 	// Of many, one that contradicts does not keep the others from being read.
 	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
 	var bs []batch.Batch

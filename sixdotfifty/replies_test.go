@@ -252,3 +252,33 @@ func replyFields(t *testing.T, op string) []string {
 	})
 	return slices.Sorted(maps.Keys(names))
 }
+
+// A null is not an empty list, and a time that is not one is not an expiry that
+// has passed. What a payment does not say of its batch is no contradiction.
+func TestNothingIsTakenForSomething(t *testing.T) {
+	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
+		null := simkit.Fault{Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `null`)}
+		r.server.Inject(on("ListBatches", null))
+		_, err := r.p.Create(t.Context(), newDraft(1))
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.Zero(t, r.server.Log.Count("CreateBatch"), "there may be a batch of this reference")
+		r.server.Heal()
+		b, err := r.p.Create(t.Context(), newDraft(1))
+		require.NoError(t, err)
+		r.server.Inject(on("ListPayments", null))
+		_, err = r.p.Cancel(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.Zero(t, r.server.Log.Count("CancelBatch"), "it may hold payments of others")
+		r.server.Heal()
+		lying(r.server, "ListPayments", set("batchId", nil))
+		b, err = r.p.Submit(t.Context(), b)
+		require.NoError(t, err)
+		_, err = r.p.Report(t.Context(), b)
+		require.NoError(t, err)
+		r.server.Heal()
+		time.Sleep(20 * time.Minute)
+		lying(r.server, "GetToken", set("expiresAt", "soon"))
+		_, err = r.p.Report(t.Context(), b)
+		require.ErrorContains(t, err, `"soon" is not a valid time`)
+	})
+}
