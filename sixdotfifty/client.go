@@ -129,7 +129,7 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 //
 //	GET /batches
 func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
-	return each(opListBatches, pages(opListBatches, func(skip, take int) ([]row[Batch], error) {
+	return each(c.rest, opListBatches, pages(opListBatches, func(skip, take int) ([]row[Batch], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.StatusCode != "" {
 			query.Set("statusCode", string(o.StatusCode))
@@ -202,7 +202,7 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 				Message: fmt.Sprintf("there are exactly %d, and the batch does not say that it has so many: the list may be cut short", listCap)})
 		}
 	}
-	return all, malformed(opListPayments, faults)
+	return all, malformed(c.rest, opListPayments, faults)
 }
 
 // payments lists the payments of a batch, and what is wrong with others.
@@ -220,7 +220,7 @@ func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults
 		if r.fault != nil {
 			if len(faults) < maxFaults {
 				faults = append(faults, batch.FieldError{Item: -1, Reference: p.ExternalID, Field: "payments",
-					Message: fmt.Sprintf("payment %.60q (%.64q): %v", p.ID, p.ExternalID, r.fault)})
+					Message: c.rest.Clean(fmt.Sprintf("payment %q (%q): %v", p.ID, p.ExternalID, r.fault))})
 			}
 			continue
 		}
@@ -230,9 +230,12 @@ func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults
 }
 
 // malformed is the error for rows of a list that cannot be read; nil for none.
-func malformed(op rest.Op, faults []batch.FieldError) error {
+func malformed(c *rest.Client, op rest.Op, faults []batch.FieldError) error {
 	if len(faults) == 0 {
 		return nil
+	}
+	for n := range faults {
+		faults[n].Reference = c.Clean(faults[n].Reference)
 	}
 	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: "a part of the list cannot be read", Fields: faults}
 }
@@ -371,7 +374,7 @@ func list[T any](ctx context.Context, c *rest.Client, op rest.Op) ([]T, error) {
 			faults = append(faults, batch.FieldError{Item: -1, Field: fmt.Sprintf("row %d", n), Message: r.fault.Error()})
 		}
 	}
-	return all, malformed(op, faults)
+	return all, malformed(c, op, faults)
 }
 
 // A row is one object of a reply. A field that is missing fails it alone, and
@@ -473,11 +476,12 @@ func pages[T any](op rest.Op, get func(skip, take int) ([]row[T], error), id fun
 
 // each yields the values of rows. A row with a fault is an ErrProtocol beside
 // what could be read of it.
-func each[T any](op rest.Op, all iter.Seq2[row[T], error]) iter.Seq2[T, error] {
+func each[T any](c *rest.Client, op rest.Op, all iter.Seq2[row[T], error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for r, err := range all {
 			if r.fault != nil {
-				err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("row %.60q of the list cannot be read", r.id), Err: r.fault}
+				err = &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Err: r.fault,
+					Message: c.Clean(fmt.Sprintf("row %q of the list cannot be read", r.id))}
 			}
 			if !yield(r.value, err) {
 				return

@@ -145,7 +145,7 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 					return
 				}
 				if b.ExternalID == "" {
-					yield(b, protocol(op, fmt.Sprintf("batch %s does not show the external id by which it was looked up", b.ID), nil))
+					yield(b, p.protocol(op, fmt.Sprintf("batch %s does not show the external id by which it was looked up", b.ID), nil))
 					return
 				}
 				if found = append(found, b); b.StatusCode != BatchCancelled { // Which may free its id.
@@ -156,7 +156,7 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 			case len(found) == 0:
 				return
 			case len(alive) > 1:
-				yield(Batch{}, conflict(op, fmt.Sprintf("%d batches have the external id %q: it must be unique", len(alive), externalID(reference, n)), nil))
+				yield(Batch{}, p.conflict(op, fmt.Sprintf("%d batches have the external id %q: it must be unique", len(alive), externalID(reference, n)), nil))
 				return
 			case len(alive) == 1:
 				found = alive
@@ -165,7 +165,7 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 				return
 			}
 		}
-		yield(Batch{}, conflict(op, fmt.Sprintf("the reference has had %d drafts, and more are not looked for: use another", maxDrafts), nil))
+		yield(Batch{}, p.conflict(op, fmt.Sprintf("the reference has had %d drafts, and more are not looked for: use another", maxDrafts), nil))
 	}
 }
 
@@ -192,12 +192,12 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 			return b, err
 		}
 		if taken++; earlier.StatusCode != BatchCancelled {
-			return b, conflict(op, fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID, earlier.StatusCode), nil)
+			return b, p.conflict(op, fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID, earlier.StatusCode), nil)
 		}
 	}
 	made, err := p.make(ctx, d, externalID(d.Reference, taken+1))
 	if made != nil {
-		b.ID, b.Native = made.ID, string(made.StatusCode)
+		b.ID, b.Native = made.ID, p.clean(string(made.StatusCode))
 	}
 	if err != nil {
 		return b, err
@@ -215,14 +215,14 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 func (p *Provider) make(ctx context.Context, d batch.Draft, external string) (*Batch, error) {
 	title := cmp.Or(d.Extra["name"], d.Reference)
 	made, err := p.client.CreateBatch(ctx, BatchRequest{Name: title, ExternalID: external})
-	if err == nil && (made.ExternalID != external || made.StatusCode != BatchDraft) {
-		err = &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: opCreateBatch.Name,
-			Message: fmt.Sprintf("the service made a batch, %s, that is %s, of another external id or status", made.ID, made.StatusCode)}
+	if err == nil && (made.ExternalID != external || made.StatusCode != BatchDraft || p.word(made.ID) != made.ID) {
+		err = p.fault(batch.ErrAmbiguous, opCreateBatch.Name,
+			fmt.Sprintf("the service made a batch, %s, that is %s, of another external id or status", made.ID, made.StatusCode), nil)
 	}
 	if err == nil {
 		return made, nil
 	}
-	if made != nil && (made.ID == "" || made.ExternalID != "" && made.ExternalID != external) {
+	if made != nil && (made.ID == "" || p.word(made.ID) != made.ID || made.ExternalID != "" && made.ExternalID != external) {
 		made = nil
 	}
 	var e *batch.Error
@@ -234,7 +234,7 @@ func (p *Provider) make(ctx context.Context, d batch.Draft, external string) (*B
 		case failed != nil || b.ExternalID != external:
 		case e.Kind == batch.ErrInvalid:
 			return nil, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: opCreateBatch.Name, Err: err,
-				Message: fmt.Sprintf("another process has made a batch of the external id %q: %s, which is %s", external, b.ID, b.StatusCode)}
+				Message: p.clean(fmt.Sprintf("another process has made a batch of the external id %q: %s, which is %s", external, b.ID, b.StatusCode))}
 		case e.Status >= 400 && e.Status <= 499:
 		case b.StatusCode == BatchDraft && b.Summary != nil && b.Summary.PaymentsCount == 0:
 			return &b, nil
@@ -315,14 +315,39 @@ func (p *Provider) abandon(ctx context.Context, b batch.Batch, cause error) (bat
 	return b, &told
 }
 
+// fault is an error of this provider, fit to be printed whatever words of the
+// service it repeats.
+func (p *Provider) fault(kind batch.Kind, op, message string, fields []batch.FieldError) error {
+	fields = slices.Clone(fields)
+	for n := range fields {
+		f := &fields[n]
+		if f.Message = p.clean(f.Message); f.Item < 0 { // Else the reference is an item's.
+			f.Reference = p.clean(f.Reference)
+		}
+	}
+	return &batch.Error{Kind: kind, Provider: name, Op: op, Message: p.clean(message), Fields: fields}
+}
+
 // conflict is the error for a batch at the service that contradicts ours.
-func conflict(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: message, Fields: fields}
+func (p *Provider) conflict(op, message string, fields []batch.FieldError) error {
+	return p.fault(batch.ErrConflict, op, message, fields)
 }
 
 // protocol is the error for replies that cannot be believed.
-func protocol(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: message, Fields: fields}
+func (p *Provider) protocol(op, message string, fields []batch.FieldError) error {
+	return p.fault(batch.ErrProtocol, op, message, fields)
+}
+
+// clean makes words of the service fit for an error, a report or a Batch.
+func (p *Provider) clean(words string) string { return p.client.rest.Clean(words) }
+
+// word is a reference of the service. One that does not fit is marked, so that
+// it is never taken for one of ours.
+func (p *Provider) word(s string) string {
+	if cleaned := p.clean(s); cleaned != s {
+		return cleaned + "\u2026"
+	}
+	return s
 }
 
 // read reads a batch, which must have the external id of b.
@@ -331,18 +356,18 @@ func (p *Provider) read(ctx context.Context, op string, b batch.Batch) (*Batch, 
 	if err != nil {
 		return nil, err
 	}
-	return at, ours(op, b, *at)
+	return at, p.ours(op, b, *at)
 }
 
 // ours compares the external id of a batch at the service with the reference.
-func ours(op string, b batch.Batch, at Batch) error {
+func (p *Provider) ours(op string, b batch.Batch, at Batch) error {
 	switch {
 	case reference(at.ExternalID) == b.Draft.Reference:
 		return nil
 	case at.ExternalID == "":
-		return protocol(op, "the service does not show the external id of the batch", nil)
+		return p.protocol(op, "the service does not show the external id of the batch", nil)
 	}
-	return conflict(op, fmt.Sprintf("the batch has the external id %q at the service, and not %q", at.ExternalID, b.Draft.Reference), nil)
+	return p.conflict(op, fmt.Sprintf("the batch has the external id %q at the service, and not %q", at.ExternalID, b.Draft.Reference), nil)
 }
 
 // holds lists the payments of a batch that were not deleted. If some are
@@ -355,9 +380,9 @@ func (p *Provider) holds(ctx context.Context, op string, at *Batch) ([]Payment, 
 	live := slices.DeleteFunc(all, deleted)
 	switch {
 	case len(faults) > 0:
-		return live, protocol(op, "a part of the payments cannot be read", faults)
+		return live, p.protocol(op, "a part of the payments cannot be read", faults)
 	case at.Summary != nil && len(live) < at.Summary.PaymentsCount:
-		return live, protocol(op, fmt.Sprintf("the batch has %d payments, and the list has %d: it may be cut short", at.Summary.PaymentsCount, len(live)), nil)
+		return live, p.protocol(op, fmt.Sprintf("the batch has %d payments, and the list has %d: it may be cut short", at.Summary.PaymentsCount, len(live)), nil)
 	}
 	return live, nil
 }
@@ -443,7 +468,7 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 	if at.StatusCode != BatchDraft {
 		b, err = p.sighted(ctx, op, b, at)
 		if err == nil {
-			err = conflict(op, fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
+			err = p.conflict(op, fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
 		}
 		return b, err
 	}
@@ -462,7 +487,7 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 		}
 	}
 	if len(fields) > 0 {
-		return b, conflict(op, "the draft at the service is not the batch", fields)
+		return b, p.conflict(op, "the draft at the service is not the batch", fields)
 	}
 	return b, nil
 }
@@ -482,10 +507,10 @@ func (p *Provider) sighted(ctx context.Context, op string, b batch.Batch, at *Ba
 			fields = append(fields, sums(b.Draft.Items, *at.Summary)...)
 		}
 		if len(fields) > 0 {
-			return b, conflict(op, fmt.Sprintf("the batch at the service is %s, and is not ours", at.StatusCode), fields)
+			return b, p.conflict(op, fmt.Sprintf("the batch at the service is %s, and is not ours", at.StatusCode), fields)
 		}
 	}
-	return seen(op, b, at.StatusCode)
+	return p.seen(op, b, at.StatusCode)
 }
 
 // Submit compares the draft at the service with the batch once more, and
@@ -509,12 +534,11 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return b, err
 	}
 	submitted, err := p.client.SubmitBatch(ctx, b.ID)
-	if err == nil && submitted.ExternalID != "" && ours(op, b, *submitted) != nil {
-		err = &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op,
-			Message: fmt.Sprintf("the reply is about a batch of the external id %q", submitted.ExternalID)}
+	if err == nil && submitted.ExternalID != "" && p.ours(op, b, *submitted) != nil {
+		err = p.fault(batch.ErrAmbiguous, op, fmt.Sprintf("the reply is about a batch of the external id %q", submitted.ExternalID), nil)
 	}
 	if err == nil {
-		return seen(op, b, submitted.StatusCode)
+		return p.seen(op, b, submitted.StatusCode)
 	}
 	if errors.Is(err, batch.ErrInvalid) {
 		b, err = p.refused(ctx, op, b, err)
@@ -552,8 +576,8 @@ func (p *Provider) refused(ctx context.Context, op string, b batch.Batch, cause 
 		// one of ours. Only reading on can tell.
 		told.Kind = batch.ErrAmbiguous
 	}
-	told.Message = fmt.Sprintf("the submit was refused, and the batch is %s: %s", at.StatusCode, told.Message)
-	b.State, b.Native, b.UpdatedAt = state(at.StatusCode), string(at.StatusCode), time.Now()
+	told.Message = p.clean(fmt.Sprintf("the submit was refused, and the batch is %s: %s", at.StatusCode, told.Message))
+	b.State, b.Native, b.UpdatedAt = state(at.StatusCode), p.clean(string(at.StatusCode)), time.Now()
 	return b, &told
 }
 
@@ -578,12 +602,12 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 // seen returns b as 6DOT50 has it. A batch that was submitted does not become
 // a draft again, and can no longer be cancelled: a reply that says so is stale,
 // and not believed.
-func seen(op string, b batch.Batch, status BatchStatus) (batch.Batch, error) {
+func (p *Provider) seen(op string, b batch.Batch, status BatchStatus) (batch.Batch, error) {
 	next := state(status)
 	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCancelled) {
-		return b, protocol(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status), nil)
+		return b, p.protocol(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status), nil)
 	}
-	b.State, b.Native, b.UpdatedAt = next, string(status), time.Now()
+	b.State, b.Native, b.UpdatedAt = next, p.clean(string(status)), time.Now()
 	return b, nil
 }
 
@@ -628,7 +652,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		return batch.Report{Batch: b}, err
 	}
 	if at != nil && !b.State.Final() {
-		b, err = seen(op, b, at.StatusCode)
+		b, err = p.seen(op, b, at.StatusCode)
 		_ = believe("batch", err)
 	}
 	report, err := batch.NewReport(b, p.results(b, payments, unreadable))
@@ -642,33 +666,44 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if len(faults) == 0 {
 		return report, err
 	}
-	return report, protocol(op, "the report does not match the batch", faults)
+	return report, p.protocol(op, "the report does not match the batch", faults)
 }
 
 // results are the payments as rows of a report. A payment that was deleted is
 // one only where nothing else has its reference.
 func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch.FieldError) []batch.Result {
-	row := make(map[string]bool)
-	var all []batch.Result
+	listed, live := make(map[string]bool), make(map[string]bool)
 	for _, payment := range payments {
-		row[payment.ExternalID] = row[payment.ExternalID] || !deleted(payment)
+		listed[payment.ExternalID] = true
+		live[payment.ExternalID] = live[payment.ExternalID] || !deleted(payment)
 	}
-	for _, fault := range unreadable {
-		if fault.Reference != "" {
-			all = append(all, batch.Result{Item: batch.Item{Reference: fault.Reference}, Outcome: batch.OutcomeUnknown, Message: fault.Message})
-		}
-	}
+	ours := make(map[string]bool, len(b.Draft.Items))
+	var all []batch.Result
 	for _, item := range b.Draft.Items {
-		if live, known := row[item.Reference]; known && !live {
+		if ours[item.Reference] = true; listed[item.Reference] && !live[item.Reference] {
 			all = append(all, batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: batch.OutcomeSkipped, Code: string(PaymentDeleted)})
 		}
 	}
-	for _, payment := range slices.DeleteFunc(slices.Clone(payments), deleted) {
+	word := func(reference string) string {
+		if ours[reference] {
+			return reference
+		}
+		return p.word(reference)
+	}
+	for _, fault := range unreadable {
+		if fault.Reference != "" {
+			all = append(all, batch.Result{Item: batch.Item{Reference: word(fault.Reference)}, Outcome: batch.OutcomeUnknown, Message: p.clean(fault.Message)})
+		}
+	}
+	for _, payment := range payments {
+		if deleted(payment) {
+			continue
+		}
 		all = append(all, batch.Result{
-			Item: batch.Item{Reference: payment.ExternalID, Account: number(payment.MSISDN),
+			Item: batch.Item{Reference: word(payment.ExternalID), Account: number(p.word(payment.MSISDN)),
 				Amount: batch.Money{Minor: int64(payment.Amount), Currency: p.config.Currency}},
 			Outcome: outcome(payment.StatusCode, b.State),
-			Code:    string(payment.StatusCode),
+			Code:    p.clean(string(payment.StatusCode)),
 			Native:  payment,
 		})
 	}
@@ -758,7 +793,7 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 		case err != nil:
 			return batch.Batch{}, err
 		case found.ID != "" && rank(b.StatusCode) == 3 && rank(found.StatusCode) == 3:
-			return batch.Batch{}, conflict("Find", fmt.Sprintf("two batches of this reference were submitted, %s and %s", found.ID, b.ID), nil)
+			return batch.Batch{}, p.conflict("Find", fmt.Sprintf("two batches of this reference were submitted, %s and %s", found.ID, b.ID), nil)
 		case found.ID == "" || rank(b.StatusCode) >= rank(found.StatusCode):
 			found = b
 		}
@@ -766,13 +801,13 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 	if found.ID == "" {
 		return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound, Provider: name, Op: "Find", Message: "no batch has this external id"}
 	}
-	return handle(found), nil
+	return p.handle(found), nil
 }
 
 // handle is a batch of the service without its items.
-func handle(b Batch) batch.Batch {
-	return batch.Batch{Provider: name, ID: b.ID, State: state(b.StatusCode), Native: string(b.StatusCode), UpdatedAt: time.Now(),
-		Draft: batch.Draft{Reference: reference(b.ExternalID), Direction: batch.Pay}}
+func (p *Provider) handle(b Batch) batch.Batch {
+	return batch.Batch{Provider: name, ID: p.word(b.ID), State: state(b.StatusCode), Native: p.clean(string(b.StatusCode)), UpdatedAt: time.Now(),
+		Draft: batch.Draft{Reference: p.word(reference(b.ExternalID)), Direction: batch.Pay}}
 }
 
 // Cancel withdraws a draft, for good. A draft at the service that has another
@@ -814,7 +849,7 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return b, err
 	}
 	return b, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Err: err,
-		Message: fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.StatusCode)}
+		Message: p.clean(fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.StatusCode))}
 }
 
 // foreign returns ErrConflict if a draft at the service holds a payment that is
@@ -829,7 +864,7 @@ func (p *Provider) foreign(ctx context.Context, op string, b batch.Batch, at *Ba
 	}
 	_, fields := differences(b.Draft.Items, slices.DeleteFunc(payments, deleted), false)
 	if fields = append(fields, unreadable...); len(fields) > 0 {
-		return conflict(op, "the draft at the service holds payments that are not in the batch, and was not cancelled", fields)
+		return p.conflict(op, "the draft at the service holds payments that are not in the batch, and was not cancelled", fields)
 	}
 	return nil
 }
@@ -839,7 +874,7 @@ func (p *Provider) foreign(ctx context.Context, op string, b batch.Batch, at *Ba
 func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 	return func(yield func(batch.Batch, error) bool) {
 		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{}) {
-			if !yield(handle(b), err) {
+			if !yield(p.handle(b), err) {
 				return
 			}
 		}
@@ -910,8 +945,8 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 		switch {
 		case b.State.Final():
 		case listed && b.State == batch.StatePending:
-			if err = ours(op, b, at); err == nil {
-				out[n], err = seen(op, b, BatchOpen)
+			if err = p.ours(op, b, at); err == nil {
+				out[n], err = p.seen(op, b, BatchOpen)
 			}
 		default:
 			out[n], err = p.Poll(ctx, b)

@@ -104,7 +104,7 @@ func (c *RedemptionsClient) Accounts(ctx context.Context) ([]RedemptionsAccount,
 //
 //	GET /accounts/{id}/transactions
 func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, o TransactionsOptions) iter.Seq2[RedemptionsTransaction, error] {
-	return each(opRedemptionsListTransactions, pages(opRedemptionsListTransactions, func(skip, take int) ([]row[RedemptionsTransaction], error) {
+	return each(c.rest, opRedemptionsListTransactions, pages(opRedemptionsListTransactions, func(skip, take int) ([]row[RedemptionsTransaction], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		setTime(query, "createdAtFrom", o.CreatedFrom)
 		setTime(query, "createdAtTo", o.CreatedTo)
@@ -152,7 +152,7 @@ func (c *RedemptionsClient) Payment(ctx context.Context, id string) (*Redemption
 //
 //	GET /payments
 func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) iter.Seq2[RedemptionsPayment, error] {
-	return each(opRedemptionsListPayments, pages(opRedemptionsListPayments, func(skip, take int) ([]row[RedemptionsPayment], error) {
+	return each(c.rest, opRedemptionsListPayments, pages(opRedemptionsListPayments, func(skip, take int) ([]row[RedemptionsPayment], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.Reference != "" {
 			query.Set("reference", o.Reference)

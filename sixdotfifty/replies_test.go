@@ -282,3 +282,113 @@ func TestNothingIsTakenForSomething(t *testing.T) {
 		require.ErrorContains(t, err, `"soon" is not a valid time`)
 	})
 }
+
+// A service that repeats a credential, or writes lines of its own, in any field
+// that reaches an error, a report or a batch.
+func TestNoFieldCarriesASecret(t *testing.T) {
+	for _, op := range []string{"CreateBatch", "ListBatches", "GetBatch", "ListPayments", "SubmitBatch", "CancelBatch"} {
+		for _, field := range append(replyFields(t, "GetBatch"), replyFields(t, "ListPayments")...) {
+			bubble(t, sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, func(t *testing.T, r *run) {
+				secret := r.server.Config().Secret
+				var said []string
+				say := func(v ...any) { said = append(said, fmt.Sprintf("%v %+v", v, v)) }
+				ctx, d := t.Context(), newDraft(2)
+				lie := simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort(field, secret+"\nlevel=error")}
+				other, err := r.p.Create(ctx, newDraft(1))
+				require.NoError(t, err)
+				r.server.Inject(lie)
+				b, err := r.p.Create(ctx, d)
+				say(b, err)
+				if err != nil {
+					r.server.Heal()
+					d = newDraft(2)
+					b, err = r.p.Create(ctx, d)
+					require.NoError(t, err)
+					r.server.Inject(lie)
+				}
+				other, err = r.p.Cancel(ctx, other)
+				say(other, err)
+				after, err := r.p.Submit(ctx, b)
+				say(after, err)
+				if err != nil {
+					r.server.Heal()
+					if after, err = r.p.Submit(ctx, b); err != nil {
+						after.State = batch.StateUnknown
+					}
+					r.server.Inject(lie)
+				}
+				polled, err := r.p.Poll(ctx, after)
+				say(polled, err)
+				many, err := r.p.PollAll(ctx, []batch.Batch{after, after})
+				say(many, err)
+				found, err := r.p.Find(ctx, d.Reference)
+				say(found, err)
+				for listed, err := range r.p.List(ctx) {
+					say(listed, err)
+				}
+				client := newClient(t, r.server.Config())
+				_, err = client.ListPayments(ctx, b.ID)
+				say(err)
+				for _, err := range client.ListBatches(ctx, sixdotfifty.ListBatchesOptions{}) {
+					say(err)
+				}
+				report, err := r.p.Report(ctx, after)
+				for n := range report.Results {
+					report.Results[n].Native = nil // What the service wrote, as it came.
+				}
+				for n := range report.Unmatched {
+					report.Unmatched[n].Native = nil
+				}
+				say(report, err)
+				text := strings.Join(said, " ")
+				require.NotContains(t, text, secret, "%s of %s", field, op)
+				require.NotContains(t, text, "\nlevel=error", "%s of %s", field, op)
+			})
+		}
+	}
+}
+
+// The same in rows that cannot be read, and in a batch that cannot be used.
+func TestNoFaultCarriesASecret(t *testing.T) {
+	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
+		ctx, client, secret := t.Context(), newClient(t, r.server.Config()), r.server.Config().Secret
+		answer := func(op, body string) {
+			reply := simkit.JSON(200, strings.ReplaceAll(body, "SECRET", secret))
+			r.server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: reply})
+		}
+		b, err := r.p.Create(ctx, newDraft(1))
+		require.NoError(t, err)
+		answer("ListPayments", `[{"id":"SECRET-1","externalId":"SECRET"},{"id":"2","externalId":"SECRET","msisdn":"SECRET","amount":1,"statusCode":"DRAFT"}]`)
+		answer("ListBatches", `[{"id":"SECRET","externalId":"SECRET"}]`)
+		_, listed := client.ListPayments(ctx, b.ID)
+		report, reported := r.p.Report(ctx, b)
+		require.Len(t, report.Unmatched, 2)
+		for n := range report.Unmatched {
+			report.Unmatched[n].Native = nil
+		}
+		said := []any{listed, reported, report}
+		for _, err := range client.ListBatches(ctx, sixdotfifty.ListBatchesOptions{}) {
+			said = append(said, err)
+		}
+		var e *batch.Error
+		require.ErrorAs(t, listed, &e)
+		said = append(said, e.Fields[0].Reference)
+
+		r.server.Heal()
+		answer("ListBatches", `[]`)
+		for _, body := range []string{`{"id":"SECRET","statusCode":null}`, `{"id":"7","statusCode":"SECRET"}`} {
+			answer("CreateBatch", body)
+			made, err := r.p.Create(ctx, newDraft(1))
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			said = append(said, made, err)
+			r.server.Heal()
+			answer("ListBatches", `[]`)
+		}
+		text := fmt.Sprintf("%+v", said)
+		require.NotContains(t, text, secret)
+		require.NotContains(t, text, number(secret), "as a mobile number")
+	})
+}
+
+// number is what a secret becomes where a mobile number is expected.
+func number(secret string) string { return strings.ReplaceAll(secret, "-", "") }
