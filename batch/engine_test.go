@@ -518,3 +518,20 @@ func (s named) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	}
 	return s.teller.Poll(ctx, b)
 }
+
+// A number that is taken may be taken by an earlier Submit of the same reference
+// whose refusal was wrong: then no other number is tried.
+func TestRunTriesNoOtherNumberAfterASubmitWasAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := taken{numbered{newTeller("refused", "ok")}, map[string]bool{}, new(int)}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.status = 422
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		service.numbers["500"] = true // It has arrived after all.
+		_, err = batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.Equal(t, 1, service.submits)
+		require.Equal(t, 2, *service.tries)
+	})
+}

@@ -365,8 +365,11 @@ func (e *engine) renumber(ctx context.Context, err error) error {
 	}
 	numbers := 0
 	for _, entry := range e.history {
-		if entry.Kind == EntryIntent {
+		switch f := entry.Failure; {
+		case entry.Kind == EntryIntent:
 			numbers++
+		case entry.Kind == EntryResult && entry.Step == StepSubmit && (f == nil || f.Code != CodeNumberTaken && f.Status != 0):
+			return err // The number may be taken by an earlier Submit of this reference whose refusal was wrong.
 		}
 	}
 	if numbers >= maxNumbers {

@@ -36,6 +36,7 @@ type teller struct {
 	left    batch.Batch    // the ID, and the State if it is no draft, of what a failed Create has made
 	during  func()         // called in Submit
 	drafts  []batch.Draft  // as submitted
+	status  int            // HTTP status of a refusal
 }
 
 func newTeller(script ...string) *teller {
@@ -128,7 +129,7 @@ func (s *teller) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	case "funds":
 		return fail(batch.ErrFunds, batch.Error{})
 	case "refused":
-		return fail(batch.ErrInvalid, batch.Error{Code: "B006"})
+		return fail(batch.ErrInvalid, batch.Error{Code: "B006", Status: s.status})
 	case "plain":
 		return b, errors.New("no *batch.Error, so it promises nothing")
 	}
