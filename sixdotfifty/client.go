@@ -198,8 +198,8 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 			return nil, err
 		}
 		if b.Summary == nil || b.Summary.PaymentsCount != listCap {
-			faults = append(faults, batch.FieldError{Item: -1, Field: "payments",
-				Message: fmt.Sprintf("there are exactly %d, and the batch does not say that it has so many: the list may be cut short", listCap)})
+			faults = append(faults, batch.FieldError{Item: -1, Field: "payments", Message: fmt.Sprintf(
+				"there are exactly %d, and the batch does not say that it has so many: the list may be cut short", listCap)})
 		}
 	}
 	return all, malformed(c.rest, opListPayments, faults)
@@ -237,7 +237,8 @@ func malformed(c *rest.Client, op rest.Op, faults []batch.FieldError) error {
 	for n := range faults {
 		faults[n].Reference = c.Clean(faults[n].Reference)
 	}
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: "a part of the list cannot be read", Fields: faults}
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name,
+		Message: "a part of the list cannot be read", Fields: faults}
 }
 
 // SubmitBatch pays: members at once, others when they join. It is sent at most

@@ -156,7 +156,8 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 			case len(found) == 0:
 				return
 			case len(alive) > 1:
-				yield(Batch{}, p.conflict(op, fmt.Sprintf("%d batches have the external id %q: it must be unique", len(alive), externalID(reference, n)), nil))
+				yield(Batch{}, p.conflict(op, fmt.Sprintf("%d batches have the external id %q: it must be unique",
+					len(alive), externalID(reference, n)), nil))
 				return
 			case len(alive) == 1:
 				found = alive
@@ -165,7 +166,8 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 				return
 			}
 		}
-		yield(Batch{}, p.conflict(op, fmt.Sprintf("the reference has had %d drafts, and more are not looked for: use another", maxDrafts), nil))
+		yield(Batch{}, p.conflict(op,
+			fmt.Sprintf("the reference has had %d drafts, and more are not looked for: use another", maxDrafts), nil))
 	}
 }
 
@@ -192,7 +194,8 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 			return b, err
 		}
 		if taken++; earlier.StatusCode != BatchCancelled {
-			return b, p.conflict(op, fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID, earlier.StatusCode), nil)
+			return b, p.conflict(op,
+				fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID, earlier.StatusCode), nil)
 		}
 	}
 	made, err := p.make(ctx, d, externalID(d.Reference, taken+1))
@@ -234,7 +237,8 @@ func (p *Provider) make(ctx context.Context, d batch.Draft, external string) (*B
 		case failed != nil || b.ExternalID != external:
 		case e.Kind == batch.ErrInvalid:
 			return nil, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: opCreateBatch.Name, Err: err,
-				Message: p.clean(fmt.Sprintf("another process has made a batch of the external id %q: %s, which is %s", external, b.ID, b.StatusCode))}
+				Message: p.clean(fmt.Sprintf("another process has made a batch of the external id %q: %s, which is %s",
+					external, b.ID, b.StatusCode))}
 		case e.Status >= 400 && e.Status <= 499:
 		case b.StatusCode == BatchDraft && b.Summary != nil && b.Summary.PaymentsCount == 0:
 			return &b, nil
@@ -367,7 +371,8 @@ func (p *Provider) ours(op string, b batch.Batch, at Batch) error {
 	case at.ExternalID == "":
 		return p.protocol(op, "the service does not show the external id of the batch", nil)
 	}
-	return p.conflict(op, fmt.Sprintf("the batch has the external id %q at the service, and not %q", at.ExternalID, b.Draft.Reference), nil)
+	return p.conflict(op,
+		fmt.Sprintf("the batch has the external id %q at the service, and not %q", at.ExternalID, b.Draft.Reference), nil)
 }
 
 // holds lists the payments of a batch that were not deleted. If some are
@@ -382,7 +387,8 @@ func (p *Provider) holds(ctx context.Context, op string, at *Batch) ([]Payment, 
 	case len(faults) > 0:
 		return live, p.protocol(op, "a part of the payments cannot be read", faults)
 	case at.Summary != nil && len(live) < at.Summary.PaymentsCount:
-		return live, p.protocol(op, fmt.Sprintf("the batch has %d payments, and the list has %d: it may be cut short", at.Summary.PaymentsCount, len(live)), nil)
+		return live, p.protocol(op, fmt.Sprintf("the batch has %d payments, and the list has %d: it may be cut short",
+			at.Summary.PaymentsCount, len(live)), nil)
 	}
 	return live, nil
 }
@@ -437,8 +443,9 @@ func sums(items []batch.Item, s BatchSummary) []batch.FieldError {
 	if s.PaymentsCount == len(items) && s.PaymentsAmount == total {
 		return nil
 	}
-	return []batch.FieldError{{Item: -1, Field: "summary", Message: fmt.Sprintf("has %d payments of %s in all at the service, and the batch has %d of %s",
-		s.PaymentsCount, s.PaymentsAmount, len(items), total)}}
+	return []batch.FieldError{{Item: -1, Field: "summary",
+		Message: fmt.Sprintf("has %d payments of %s in all at the service, and the batch has %d of %s",
+			s.PaymentsCount, s.PaymentsAmount, len(items), total)}}
 }
 
 // zero reports whether an amount is 0 or absent.
@@ -450,12 +457,14 @@ func zero(amount Text) bool {
 // number is a mobile number as an item has it: digits alone. The service could
 // show the prefix of international dialling, or spaces.
 func number(msisdn string) string {
-	n := strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(msisdn)
+	n := separators.Replace(msisdn)
 	if international, ok := strings.CutPrefix(n, "+"); ok {
 		return international
 	}
 	return strings.TrimPrefix(n, "00")
 }
+
+var separators = strings.NewReplacer(" ", "", "-", "", "(", "", ")", "")
 
 // seal reads the draft and compares it with the items: count, total and every
 // payment. A difference is ErrConflict, and lists what differs. The batch is as
@@ -468,7 +477,8 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 	if at.StatusCode != BatchDraft {
 		b, err = p.sighted(ctx, op, b, at)
 		if err == nil {
-			err = p.conflict(op, fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
+			err = p.conflict(op,
+				fmt.Sprintf("the batch is %s at the service, and only a draft can be submitted", at.StatusCode), nil)
 		}
 		return b, err
 	}
@@ -483,7 +493,8 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 	} else {
 		fields = append(fields, sums(b.Draft.Items, *at.Summary)...)
 		if !zero(at.Summary.ReferralsAmount) {
-			fields = append(fields, batch.FieldError{Item: -1, Field: "referralsAmount", Message: fmt.Sprintf("is %.40s at the service, and must be 0", at.Summary.ReferralsAmount)})
+			fields = append(fields, batch.FieldError{Item: -1, Field: "referralsAmount",
+				Message: fmt.Sprintf("is %.40s at the service, and must be 0", at.Summary.ReferralsAmount)})
 		}
 	}
 	if len(fields) > 0 {
@@ -535,7 +546,8 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	submitted, err := p.client.SubmitBatch(ctx, b.ID)
 	if err == nil && submitted.ExternalID != "" && p.ours(op, b, *submitted) != nil {
-		err = p.fault(batch.ErrAmbiguous, op, fmt.Sprintf("the reply is about a batch of the external id %q", submitted.ExternalID), nil)
+		err = p.fault(batch.ErrAmbiguous, op,
+			fmt.Sprintf("the reply is about a batch of the external id %q", submitted.ExternalID), nil)
 	}
 	if err == nil {
 		return p.seen(op, b, submitted.StatusCode)
@@ -605,7 +617,8 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 func (p *Provider) seen(op string, b batch.Batch, status BatchStatus) (batch.Batch, error) {
 	next := state(status)
 	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCancelled) {
-		return b, p.protocol(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status), nil)
+		return b, p.protocol(op,
+			fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status), nil)
 	}
 	b.State, b.Native, b.UpdatedAt = next, p.clean(string(status)), time.Now()
 	return b, nil
@@ -681,7 +694,8 @@ func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch
 	var all []batch.Result
 	for _, item := range b.Draft.Items {
 		if ours[item.Reference] = true; listed[item.Reference] && !live[item.Reference] {
-			all = append(all, batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: batch.OutcomeSkipped, Code: string(PaymentDeleted)})
+			all = append(all, batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: batch.OutcomeSkipped,
+				Code: string(PaymentDeleted)})
 		}
 	}
 	word := func(reference string) string {
@@ -692,7 +706,8 @@ func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch
 	}
 	for _, fault := range unreadable {
 		if fault.Reference != "" {
-			all = append(all, batch.Result{Item: batch.Item{Reference: word(fault.Reference)}, Outcome: batch.OutcomeUnknown, Message: p.clean(fault.Message)})
+			all = append(all, batch.Result{Item: batch.Item{Reference: word(fault.Reference)}, Outcome: batch.OutcomeUnknown,
+				Message: p.clean(fault.Message)})
 		}
 	}
 	for _, payment := range payments {
@@ -715,7 +730,8 @@ func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch
 func contradictions(s BatchSummary, payments []Payment, at batch.State) []batch.FieldError {
 	var faults []batch.FieldError
 	fault := func(field string, said any, listed any) {
-		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: fmt.Sprintf("is %v in the batch, and the payments have %v", said, listed)})
+		faults = append(faults, batch.FieldError{Item: -1, Field: field,
+			Message: fmt.Sprintf("is %v in the batch, and the payments have %v", said, listed)})
 	}
 	count, all := make(map[PaymentStatus]int64), make(map[PaymentStatus]int64)
 	var total Amount
@@ -793,7 +809,8 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 		case err != nil:
 			return batch.Batch{}, err
 		case found.ID != "" && rank(b.StatusCode) == 3 && rank(found.StatusCode) == 3:
-			return batch.Batch{}, p.conflict("Find", fmt.Sprintf("two batches of this reference were submitted, %s and %s", found.ID, b.ID), nil)
+			return batch.Batch{}, p.conflict("Find",
+				fmt.Sprintf("two batches of this reference were submitted, %s and %s", found.ID, b.ID), nil)
 		case found.ID == "" || rank(b.StatusCode) >= rank(found.StatusCode):
 			found = b
 		}
