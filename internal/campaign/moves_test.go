@@ -110,10 +110,12 @@ func (u *runner) make(ctx context.Context, p batch.Provider, st *story, m move) 
 	o := &batch.RunOptions{Journal: &process{disk: u.disk}, Watch: batch.WatchOptions{Interval: time.Second, MaxInterval: 10 * time.Second, MaxFailures: 5}}
 	began := u.event()
 	say := func(reference string, b batch.Batch, err error) {
-		for _, st := range u.stories {
-			if st.key.Reference == reference {
-				u.say(st, telling{began, u.event(), m.op, b, err})
-			}
+		known := slices.IndexFunc(u.stories, func(st *story) bool { return st.key.Reference == reference })
+		switch {
+		case known >= 0:
+			u.say(u.stories[known], telling{began, u.event(), m.op, b, err})
+		case reference != "" || err == nil: // An error of the journal itself is about no batch.
+			u.violate(&u.tally.wrong, "%s says something of %q, which is not a reference: %v", m.op, reference, err)
 		}
 	}
 	switch m.op {
