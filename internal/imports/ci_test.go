@@ -1,0 +1,122 @@
+package imports
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+)
+
+// leftOut is what .ci/run does not do, each with the reason.
+var leftOut = map[string]string{
+	"module ./internal/tools":                  "it has no code, only the versions of tools",
+	"flag -provider":                           "it replays one provider",
+	"flag -seed":                               "it replays one run",
+	"skip TestSmallWorldsWithTwoCallersAtOnce": "a step of its own runs it, with -explore 1",
+	"skip TestLive":                            "it needs an account at the service",
+	"skip needServer":                          "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
+	"skip startPostgres":                       "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
+	"skip startPostgres !unix":                 "CI runs on Linux",
+	"vet ./examples/blobupload":                "the packages of three clouds compile for minutes, and the example has no code that depends on the system",
+}
+
+// TestCILeavesNothingOutUnsaid holds .ci/run against the tree: what it does not
+// run is in leftOut.
+func TestCILeavesNothingOutUnsaid(t *testing.T) {
+	text, err := os.ReadFile("../../.ci/run")
+	require.NoError(t, err)
+	run := string(text)
+	missing := make(map[string]bool)
+	leaves := func(what string) { missing[what] = true }
+
+	for _, m := range regexp.MustCompile(`-not -path '(\S+)/go\.mod'`).FindAllStringSubmatch(run, -1) {
+		leaves("module " + m[1])
+	}
+	for _, m := range regexp.MustCompile(`"\$module" != (\./\S+) `).FindAllStringSubmatch(run, -1) {
+		leaves("vet " + m[1])
+	}
+	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "imports/ci_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, source, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		for _, name := range flagsOf(parsed) {
+			if !regexp.MustCompile(`(?m)go test .*-` + name + `\b`).MatchString(run) {
+				leaves("flag -" + name)
+			}
+		}
+		for _, name := range skipsOf(parsed) {
+			if strings.Contains(string(source), "//go:build !unix") {
+				name += " !unix"
+			}
+			leaves("skip " + name)
+		}
+		return nil
+	}))
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(leftOut)), slices.Sorted(maps.Keys(missing))); diff != "" {
+		t.Errorf("what .ci/run leaves out is not what is said here (-said +left out):\n%s", diff)
+	}
+}
+
+// flagsOf lists the flags that a test file declares.
+func flagsOf(file *ast.File) []string {
+	var all []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok && strings.HasPrefix(nameOf(call.Fun), "flag.") && len(call.Args) > 1 {
+			if name := textOf(call.Args[0]); name != "" {
+				all = append(all, name)
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// skipsOf lists the functions of a test file that can skip a test.
+func skipsOf(file *ast.File) []string {
+	var all []string
+	for _, declaration := range file.Decls {
+		f, ok := declaration.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		for _, call := range calls(f) {
+			if receiver, method, _ := strings.Cut(call, "."); slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, method) && receiver != "" {
+				all = append(all, f.Name.Name)
+			}
+			if call == "testing.Short" {
+				all = append(all, f.Name.Name+" in short mode")
+			}
+		}
+	}
+	return all
+}
+
+func TestTheRulesOfCIBite(t *testing.T) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), "a_test.go", `package a
+var deep = flag.Bool("deep", false, "more")
+func TestA(t *testing.T) { if testing.Short() { return } }
+func TestB(t *testing.T) { t.Run("c", func(t *testing.T) { t.Skipf("no") }) }
+func BenchmarkD(b *testing.B) { b.SkipNow() }
+`, 0)
+	require.NoError(t, err)
+	require.Equal(t, []string{"deep"}, flagsOf(parsed))
+	require.Equal(t, []string{"TestA in short mode", "TestB", "BenchmarkD"}, skipsOf(parsed))
+}
