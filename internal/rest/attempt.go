@@ -165,10 +165,11 @@ func (a *attempt) read(call Call) {
 // decode reads a 2xx reply to its very end.
 func (a *attempt) decode(call Call, body *bodyReader) {
 	if encoding := a.header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		a.err = fmt.Errorf("the reply is encoded as %q, which nobody asked for", a.words.clean(encoding))
+		a.err = fmt.Errorf("the reply is encoded as %q; only identity is accepted", a.words.clean(encoding))
 		return
 	}
-	if kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")); kind == "text/html" || strings.HasSuffix(kind, "xml") {
+	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
+	if kind == "text/html" || strings.HasSuffix(kind, "xml") {
 		a.err = fmt.Errorf("the reply is %s: something other than the service has answered", kind)
 		return
 	}

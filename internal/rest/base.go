@@ -28,6 +28,8 @@ func (c *Client) BaseURL() string { return c.name }
 // Host is the host and port of BaseURL: "sandbox.citypay.com".
 func (c *Client) Host() string { return canonicalHost(c.base) }
 
+const hostLetters = "abcdefghijklmnopqrstuvwxyz0123456789.-_:"
+
 // parseBase reads a base URL, in its canonical form but for loopback hosts,
 // which must stay what the user's listener is bound to. A fault does not
 // repeat the URL, which may hold a password.
@@ -37,17 +39,18 @@ func parseBase(s string) (base *url.URL, fault string) {
 		return nil, "must be a URL with a host"
 	}
 	host := strings.TrimRight(strings.ToLower(u.Hostname()), ".")
-	if ip, err := netip.ParseAddr(host); err == nil {
+	ip, ipErr := netip.ParseAddr(host)
+	if ipErr == nil {
 		host = ip.String()
 	}
 	port, portErr := strconv.ParseUint(u.Port(), 10, 16)
 	base = &url.URL{Scheme: u.Scheme, Host: host, Path: strings.TrimRight(u.Path, "/")}
 	if strings.Contains(host, ":") {
-		base.Host = "[" + strings.ReplaceAll(host, "%", "%25") + "]"
+		base.Host = "[" + host + "]"
 	}
 	switch {
-	case host == "" || strings.IndexFunc(host, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
-		return nil, "must have a host in ASCII (punycode for other letters)"
+	case host == "" || strings.Contains(host, ":") && ipErr != nil || strings.Trim(host, hostLetters) != "":
+		return nil, "must have a host of ASCII letters, digits, dots and hyphens (punycode for others)"
 	case u.Port() != "" && (portErr != nil || port == 0):
 		return nil, "must have a port from 1 to 65535, or none"
 	case u.User != nil:

@@ -85,7 +85,7 @@ func TestPitfall02RetryAfterHasNoCap(t *testing.T) {
 		})
 		err := client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK})
 		require.ErrorIs(t, err, batch.ErrUnavailable)
-		require.Zero(t, time.Since(start), "nobody sits on a Retry-After of a year")
+		require.Zero(t, time.Since(start), "a Retry-After of a year is not waited for")
 	})
 }
 

@@ -2,9 +2,12 @@
 // decides what its outcome means for money.
 //
 // Whether a call may be repeated is a property of the operation, declared in
-// each provider's ops.go, and never of the HTTP method. Operations take one of
-// two paths: Repeatable ones go through go-retryablehttp, with its defaults
-// replaced; Once operations go through a transport that cannot resend.
+// each provider's ops.go, and never of the HTTP method. go-retryablehttp
+// repeats Repeatable operations, by our rules; a Once operation is sent once.
+//
+// All requests go over one wire (wire.go), below any middleware: HTTP/1.1, a
+// new connection for each request, no redirects. The wire proves that nothing
+// was sent; only the service's own words prove a refusal (classify.go).
 package rest
 
 import (

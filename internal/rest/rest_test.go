@@ -185,7 +185,7 @@ func TestReplies(t *testing.T) {
 		"row 43: a login page":                   {reply("200 OK", "Content-Type: text/html\r\n", "<html>"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "something other than the service"},
 		"row 44: JSON as text/plain":             {reply("200 OK", "Content-Type: text/plain\r\n", `{"ok":true}`), "", "", "", 1, ""},
 		"row 44: XML":                            {reply("200 OK", "Content-Type: text/xml\r\n", `<ok/>`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "text/xml"},
-		"row 45: gzip that nobody asked for":     {reply("200 OK", asJSON+"Content-Encoding: gzip\r\n", `{"ok":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "gzip"},
+		"row 45: gzip that was not asked for":    {reply("200 OK", asJSON+"Content-Encoding: gzip\r\n", `{"ok":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "gzip"},
 		"row 48: larger than allowed":            {reply("200 OK", asJSON, `{"ok":true,"x":"`+strings.Repeat("y", 2<<20)+`"}`), closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
 		"row 49: an empty body":                  {reply("200 OK", asJSON, ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
 		"row 50: null":                           {reply("200 OK", asJSON, "null"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "no ok"},
@@ -237,7 +237,7 @@ func TestNothingIsSent(t *testing.T) {
 	cancel()
 	free, err := net.Listen("tcp", "127.0.0.1:0") // The last to listen, so that no other gets its port.
 	require.NoError(t, err)
-	nobody := "http://" + free.Addr().String()
+	closed := "http://" + free.Addr().String()
 	require.NoError(t, free.Close())
 
 	for name, c := range map[string]struct {
@@ -248,7 +248,7 @@ func TestNothingIsSent(t *testing.T) {
 		is     error
 	}{
 		"row 1: the context has ended":    {plain.url, ended, nil, batch.ErrUnavailable, context.Canceled},
-		"row 8: connection refused":       {nobody, nil, nil, batch.ErrUnavailable, nil},
+		"row 8: connection refused":       {closed, nil, nil, batch.ErrUnavailable, nil},
 		"row 9: an unknown authority":     {encrypted.URL, nil, nil, batch.ErrUnavailable, nil},
 		"row 10: plain HTTP behind https": {strings.Replace(talksPlain.URL, "http:", "https:", 1), nil, nil, batch.ErrUnavailable, nil},
 		"no credential":                   {plain.url, nil, func(c *Config) { c.Authorize = func(*http.Request) error { return io.EOF } }, batch.ErrUnavailable, nil},
@@ -520,6 +520,9 @@ func TestNewRefusesABadBaseURL(t *testing.T) {
 		"https://:443":                       "must be a URL with a host",
 		"https://.":                          "must have a host",
 		"https://b\u00fccher.test":           "punycode",
+		"https://[fe80::1%25en0]":            "must have a host",
+		"https://x%00.test":                  "must be a URL with a host",
+		"https://x;y.test":                   "must have a host",
 		"https://x.test:0":                   "port from 1 to 65535",
 		"https://x.test:65536":               "port from 1 to 65535",
 		"https://x.test/a//b":                "path without empty parts",
@@ -694,4 +697,40 @@ func TestHTTPClientGivesOnlyProxyDialerAndCertificates(t *testing.T) {
 		require.Equal(t, 32, reads.MaxConnsPerHost)
 	}
 	require.EqualValues(t, tls.VersionTLS10, theirs.TLSClientConfig.MinVersion, "the user's own transport is left alone")
+}
+
+// FuzzCanonical: a name is its own name, and makes a client.
+func FuzzCanonical(f *testing.F) {
+	for _, s := range []string{"https://X.test:443/a/", "http://127.0.0.1:80", "https://[::1]:0443//", "https://x.test.:65535/a%20b", "https://x%2etest", "https://[fe80::1%25en0]/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		name, err := Canonical(s)
+		if err != nil {
+			return
+		}
+		if again, err := Canonical(name); err != nil || again != name {
+			t.Fatalf("%q is named %q, and that %q (%v)", s, name, again, err)
+		}
+		client, err := New(Config{Provider: "test", BaseURL: s})
+		if err != nil || client.BaseURL() != name {
+			t.Fatalf("%q: %v", s, err)
+		}
+		target, err := client.target(Call{Op: opRead})
+		if u, parseErr := url.Parse(target); err != nil || parseErr != nil || u.Host != client.base.Host || u.User != nil {
+			t.Fatalf("%q sends to %q (%v, %v)", s, target, err, parseErr)
+		}
+	})
+}
+
+// FuzzRetryAfter: no wait is negative, or longer than a day.
+func FuzzRetryAfter(f *testing.F) {
+	for _, s := range []string{"", "5", "-1", "99999999999999999999", "1e9", "Fri, 31 Dec 9999 23:59:59 GMT", "Saturday, 01-Jan-00 00:00:07 GMT", "0x10", " 7"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if d := retryAfter(s, time.Now()); d < 0 || d > 24*time.Hour {
+			t.Fatalf("%q asks for %s", s, d)
+		}
+	})
 }
