@@ -205,14 +205,14 @@ func test(ctx context.Context, out io.Writer, mutants []*mutant, sample, paralle
 // many survived.
 func printTable(out io.Writer, loaded []*pkg, results []result, equivalent int) int {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "package\tmutants\tkilled\tkilled by dependents only\ttimed out\tsurvived")
+	_, _ = fmt.Fprintln(w, "package\tmutants\tkilled\tkilled by dependents only\ttimed out\tnot built\tsurvived")
 	total := make(map[fate]int)
 	row := func(name string, counts map[fate]int) {
 		sum := 0
 		for _, n := range counts {
 			sum += n
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", name, sum, counts[killed], counts[killedByDependents], counts[timedOut], counts[survived])
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", name, sum, counts[killed], counts[killedByDependents], counts[timedOut], counts[notBuilt], counts[survived])
 	}
 	for _, p := range loaded {
 		counts := make(map[fate]int)

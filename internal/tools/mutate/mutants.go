@@ -325,6 +325,10 @@ func (d *finder) results(n *ast.ReturnStmt) {
 	for i, result := range n.Results {
 		t := signature.Results().At(i).Type()
 		if basic, ok := t.Underlying().(*types.Basic); ok && basic.Info()&types.IsBoolean != 0 {
+			binary, compares := result.(*ast.BinaryExpr)
+			if compares && equalities[binary.Op] != "" { // Its operator is swapped.
+				continue
+			}
 			if d.source(result) != "true" && d.source(result) != "false" { // identifier does those.
 				d.replace(result, "!("+d.source(result)+")")
 			}

@@ -54,6 +54,8 @@ func Number(p Pay) (int, error) {
 	return p.Minor, nil
 }
 
+func Same(p, q Pay) bool { return p == q }
+
 func Word(p Pay) Kind {
 	if p.Minor > 7 {
 		return A
@@ -127,7 +129,7 @@ func TestWhatNoTestNoticesSurvives(t *testing.T) {
 	}
 	// The test knows 1 and 8, and neither 7 nor what is between.
 	for _, want := range []string{"- if p.Minor > 7 {\n+ if p.Minor >= 7 {\n"} {
-		if !strings.Contains(out.String(), "survived sample/sample.go:46\nsample.Word\n"+want) {
+		if !strings.Contains(out.String(), "survived sample/sample.go:48\nsample.Word\n"+want) {
 			t.Errorf("the output lacks the survivor\n%s\n%s", want, out.String())
 		}
 	}
