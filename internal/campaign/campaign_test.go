@@ -135,6 +135,9 @@ func random(s *service, seed uint64) plan {
 	if r.IntN(3) == 0 {
 		p.callers = 2 + r.IntN(3)
 	}
+	if r.IntN(3) == 0 {
+		p.pause = time.Duration(r.IntN(40)) * time.Minute
+	}
 	if r.IntN(500) == 0 {
 		p.batches, p.items = 1+r.IntN(20), 1+r.IntN(100)
 	}
@@ -162,16 +165,12 @@ func random(s *service, seed uint64) plan {
 	}
 	if r.IntN(5) == 0 { // Two submits in a row go wrong.
 		op := pick(r, s.submits...)
-		for nth := range 2 {
-			b := pick(r, breakages...)
-			switch { // Above all: the first is late or lost, and the second refused.
-			case nth == 0 && maybe(r):
-				b = pick(r, lateHour, lateMinute, lostAfter)
-			case nth == 1 && maybe(r):
-				b = refused
-			}
-			strike(op, nth+1, b)
+		first, second := pick(r, breakages...), pick(r, breakages...)
+		if maybe(r) { // Above all: the first is late or lost, and the second refused.
+			first, second = pick(r, lateHour, lateHour, lateMinute, lostAfter), refused
 		}
+		strike(op, 1, first)
+		strike(op, 2, second)
 		if maybe(r) { // And no caller asks again.
 			p.callers, p.operators, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, true, false, false, false
 		}

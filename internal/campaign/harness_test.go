@@ -19,9 +19,10 @@ import (
 // A plan is everything that goes wrong in one run.
 type plan struct {
 	batches   int
-	items     int // of each batch
-	callers   int // of each batch, at once
-	operators int // at once with the callers: Resume, Recover, Pending and Resolve, at random
+	items     int           // of each batch
+	callers   int           // of each batch, at once
+	pause     time.Duration // between two calls of one caller
+	operators int           // at once with the callers: Resume, Recover, Pending and Resolve, at random
 	faults    []fault
 	crashes   []crash
 	lie       bool // every report has an amount that is null, until all is healed
@@ -302,6 +303,7 @@ func (u *runner) caller(st *story, patience time.Duration, other bool) {
 		if u.call(st, patience, move{op: "Run", other: other}) {
 			return
 		}
+		time.Sleep(u.plan.pause) // In virtual time.
 	}
 }
 

@@ -55,7 +55,9 @@ func (u *runner) decide(r *rand.Rand) batch.Decision {
 	}
 	slices.Sort(ids)
 	ids = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })
-	d.BatchID = pick(r, ids...)
+	if d.BatchID = pick(r, ids...); u.old != "" && maybe(r) {
+		d.BatchID = u.old
+	}
 	return d
 }
 
