@@ -297,6 +297,7 @@ func (e *engine) adoptedName(p progress) []string {
 
 // abandon cancels what the service may have, if it can, and closes the history.
 func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, error) {
+	released := e.adoptedName(p)
 	if p.adopted {
 		p.batch = p.unadopted
 	}
@@ -319,7 +320,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 				return batch, e.fail(KindOf(err), "the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
 		}
-		return batch, e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: e.adoptedName(p)})
+		return batch, e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: released})
 	}
 	for _, id := range p.left {
 		left := batch
@@ -355,7 +356,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		}
 		batch = after
 	}
-	if err := e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: e.adoptedName(p)}); err != nil {
+	if err := e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: released}); err != nil {
 		return batch, err
 	}
 	if orphan {
