@@ -10,6 +10,8 @@ import (
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"github.com/batchway/batchway-go/batch"
 )
 
 var (
@@ -128,6 +130,35 @@ func TestCrashes(t *testing.T) {
 	}))
 }
 
+// TestDecisions lets operators decide twice in turn, in every way, about a batch
+// that one call has left open.
+func TestDecisions(t *testing.T) {
+	verdicts := []batch.Verdict{batch.Abandon, batch.Adopt, batch.Resend}
+	t.Log(eachWorld(t, func(t *testing.T, w world) (all tally) {
+		steps, _ := operations(w)
+		for n, op := range steps {
+			for i, b := range []breakage{refused, lostBefore, lostAfter, lateHour} {
+				for _, first := range verdicts {
+					for _, second := range verdicts {
+						got := play(t, w, uint64(1000*n+i), func(s *service) plan {
+							p := single(fault{s.operation(n), 1, b})
+							p.calls, p.earlier, p.decisions = 1, true, []batch.Verdict{first, second}
+							return p
+						})
+						for _, v := range got.violations {
+							t.Errorf("%s: %s, then %s and %s: %s", op, b.name, first, second, v)
+						}
+						if all.add(got); t.Failed() {
+							return all
+						}
+					}
+				}
+			}
+		}
+		return all
+	}))
+}
+
 // random makes the plan of a seed.
 func random(s *service, seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 2))
@@ -152,6 +183,7 @@ func random(s *service, seed uint64) plan {
 	p.earlier, p.nulls, p.overTLS = r.IntN(4) == 0, r.IntN(8) == 0, r.IntN(16) == 0
 	if r.IntN(4) == 0 {
 		p.operators, p.resends = 1+r.IntN(2), r.IntN(4) == 0
+		p.decisions = []batch.Verdict{pick(r, batch.Abandon, batch.Adopt), pick(r, batch.Abandon, batch.Adopt)}
 	}
 	p.earlier = p.earlier || p.operators > 0 && maybe(r) // For one who adopts it.
 	p.twin, p.sites = r.IntN(8) == 0, s.other != nil && r.IntN(12) == 0
@@ -172,7 +204,7 @@ func random(s *service, seed uint64) plan {
 		strike(op, 1, first)
 		strike(op, 2, second)
 		if maybe(r) { // And no caller asks again.
-			p.callers, p.operators, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, true, false, false, false
+			p.callers, p.operators, p.decisions, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, nil, true, false, false, false
 		}
 	}
 	if r.IntN(20) == 0 {

@@ -39,6 +39,7 @@ func (f fault) inject(s *service) {
 var (
 	refused    = breakage{name: "refused", kit: answers(simkit.BeforeApply, func(s *service) simkit.Reply { return s.refused })}
 	lostAfter  = breakage{name: "lost after", kit: act(simkit.AfterApply, simkit.Reset)}
+	lostBefore = breakage{name: "lost before", kit: act(simkit.BeforeApply, simkit.Reset)}
 	lateHour   = breakage{name: "late by an hour", kit: late(time.Hour)}
 	lateMinute = breakage{name: "late by a minute", kit: late(time.Minute)}
 	waits      = breakage{name: "429 for three hours", kit: answers(simkit.BeforeApply, func(s *service) simkit.Reply {
@@ -52,7 +53,7 @@ var (
 
 // breakages are all others, too.
 var breakages = slices.Concat([]breakage{
-	refused, lostAfter, lateHour, lateMinute, waits,
+	refused, lostBefore, lostAfter, lateHour, lateMinute, waits,
 	{name: "401", kit: answers(simkit.BeforeApply, empty(401))},
 	{name: "503", kit: answers(simkit.BeforeApply, func(*service) simkit.Reply {
 		return simkit.Reply{Status: 503, Header: http.Header{"Retry-After": {"1"}}}
@@ -66,7 +67,6 @@ var breakages = slices.Concat([]breakage{
 	{name: "reset within the request", kit: func(*service) simkit.Fault {
 		return simkit.Fault{Phase: simkit.BeforeRead, Act: simkit.Reset, After: 10}
 	}},
-	{name: "lost before", kit: act(simkit.BeforeApply, simkit.Reset)},
 	{name: "silent before", kit: act(simkit.BeforeApply, simkit.Hang)},
 	{name: "silent after", kit: act(simkit.AfterApply, simkit.Hang)},
 	{name: "garbled after", kit: answers(simkit.AfterApply, func(*service) simkit.Reply { return simkit.JSON(200, `{"garbled`) })},

@@ -19,10 +19,12 @@ import (
 // A plan is everything that goes wrong in one run.
 type plan struct {
 	batches   int
-	items     int           // of each batch
-	callers   int           // of each batch, at once
-	pause     time.Duration // between two calls of one caller
-	operators int           // at once with the callers: Resume, Recover, Pending and Resolve, at random
+	items     int             // of each batch
+	callers   int             // of each batch, at once
+	pause     time.Duration   // between two calls of one caller
+	operators int             // at once with the callers: Resume, Recover, Pending and Resolve, at random
+	calls     int             // of each caller; 0 means 4
+	decisions []batch.Verdict // about what is open when the callers have gone
 	faults    []fault
 	crashes   []crash
 	lie       bool // every report has an amount that is null, until all is healed
@@ -37,7 +39,7 @@ type plan struct {
 }
 
 func (p plan) calm() bool {
-	return len(p.faults) == 0 && len(p.crashes) == 0 && p.operators == 0 && !p.lie && !p.hurry && !p.twin && !p.sites
+	return len(p.faults) == 0 && len(p.crashes) == 0 && p.operators == 0 && len(p.decisions) == 0 && !p.lie && !p.hurry && !p.twin && !p.sites
 }
 
 // unsent reports whether all that goes wrong is that requests are not sent.
@@ -194,6 +196,13 @@ func (u *runner) play(w world, makePlan func(*service) plan) {
 		callers.Go(func() { u.operator(r) })
 	}
 	callers.Wait()
+	for _, st := range u.stories {
+		for _, verdict := range u.plan.decisions {
+			if closed, _ := u.disk.read(st.key).closed(); !closed {
+				u.call(st, longest, move{op: "Resolve", decision: u.decide(u.r, verdict)})
+			}
+		}
+	}
 
 	u.s.kit.Heal()
 	u.s.net.heal()
@@ -299,7 +308,11 @@ func (u *runner) moved() map[string]int {
 
 // caller sees one batch through, in several processes if it has to.
 func (u *runner) caller(st *story, patience time.Duration, other bool) {
-	for range 4 {
+	calls := u.plan.calls
+	if calls == 0 {
+		calls = 4
+	}
+	for range calls {
 		if u.call(st, patience, move{op: "Run", other: other}) {
 			return
 		}
@@ -390,7 +403,7 @@ func (u *runner) judge(st *story) {
 	case doubled && resent:
 		u.tally.resent++
 	}
-	alone := u.plan.callers == 1 && u.plan.operators == 0 && !u.plan.sites
+	alone := u.plan.callers == 1 && u.plan.operators == 0 && len(u.plan.decisions) == 0 && !u.plan.sites
 	for n, t := range st.tellings {
 		limit := t.began // Later, another call may send.
 		if alone {

@@ -26,18 +26,22 @@ func (u *runner) operator(r *rand.Rand) {
 		st := u.stories[r.IntN(len(u.stories))]
 		m := move{op: pick(r, "Resume", "Resume", "Recover", "Pending", "Resolve"), other: u.plan.sites && maybe(r)}
 		if m.op == "Resolve" {
-			m.decision = u.decide(r)
+			m.decision = u.decide(r, u.verdict(r))
 		}
 		u.call(st, u.patience(r), m)
 	}
 }
 
-// decide is what an operator decides who does not know better.
-func (u *runner) decide(r *rand.Rand) batch.Decision {
-	d := batch.Decision{Verdict: pick(r, batch.Abandon, batch.Adopt, batch.Adopt, batch.Resend), Operator: "an operator", Reason: fmt.Sprint("case ", u.event())}
-	if d.Verdict == batch.Resend && !u.plan.resends {
-		d.Verdict = batch.Adopt
+func (u *runner) verdict(r *rand.Rand) batch.Verdict {
+	if u.plan.resends && r.IntN(4) == 0 {
+		return batch.Resend
 	}
+	return pick(r, batch.Abandon, batch.Adopt, batch.Adopt)
+}
+
+// decide is the decision of an operator who does not know better.
+func (u *runner) decide(r *rand.Rand, v batch.Verdict) batch.Decision {
+	d := batch.Decision{Verdict: v, Operator: "an operator", Reason: fmt.Sprint("case ", u.event())}
 	if d.Verdict != batch.Adopt {
 		return d
 	}
@@ -95,7 +99,7 @@ func (u *runner) call(st *story, patience time.Duration, m move) (done bool) {
 		u.violate(&u.tally.lost, "nothing goes wrong, and yet a batch fails: %v", err)
 		return true
 	}
-	st.gaveUp = u.plan.giveUp && u.plan.callers == 1 && u.plan.operators == 0 && !u.plan.sites && report.Batch.State == batch.StateDraft
+	st.gaveUp = u.plan.giveUp && u.plan.callers == 1 && u.plan.operators == 0 && len(u.plan.decisions) == 0 && !u.plan.sites && report.Batch.State == batch.StateDraft
 	return st.gaveUp
 }
 

@@ -55,7 +55,7 @@ var planted = []struct {
 	{"redirects are followed", "sixdotfifty", []edit{
 		{"internal/rest/wire.go", "	response, err := transport.RoundTrip(r)\n", "	r.RequestURI = \"\"\n	response, err := (&http.Client{Transport: transport}).Do(r)\n"}}},
 	{"amounts go through float64", "sixdotfifty", []edit{
-		{"sixdotfifty/types.go", "	n, err := rest.Decimal(string(text), 2)\n", "	var f float64\n	err := json1.Unmarshal(text, &f)\n	n := int64(f * 100)\n	_ = rest.Decimal\n"}}},
+		{"sixdotfifty/types.go", "	n, err := rest.Decimal(string(text), 2)\n", "	var f float64\n	_, err := fmt.Sscan(string(text), &f)\n	n := int64(f * 100)\n	_ = rest.Decimal\n"}}},
 	{"an amount that is null is taken for one that is not said", "citypay", []edit{
 		{"citypay/provider.go", "case row.Amount == 0:", "case row.Amount < 0:"}}},
 	{"the errors of records are ignored", "centrapay", []edit{
