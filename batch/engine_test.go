@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchtest"
 )
 
 func TestABatchIDBelongsToOneReference(t *testing.T) {
@@ -314,7 +315,11 @@ func TestAnAdoptionThatWasWrongCanBeReplaced(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, batch.StateUnknown, b.State)
 		require.Equal(t, "id-run-1", b.ID)
-		require.Equal(t, batch.StandingUnclear, pending(t, service, o.Journal)[0].Standing)
+		for _, dossier := range pending(t, service, o.Journal) {
+			if dossier.Key.Reference == "run-1" {
+				require.Equal(t, batch.StandingUnclear, dossier.Standing)
+			}
+		}
 	})
 }
 
@@ -410,7 +415,7 @@ func TestNothingThatWentWrongIsSwallowed(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrInvalid)
 		require.ErrorIs(t, err, errDisk)
 		require.ErrorContains(t, err, "later calls must take it for unclear")
-		require.Equal(t, batch.StateDraft, report.Batch.State)
+		require.Equal(t, batch.StateUnknown, report.Batch.State)
 
 		// A read that failed beside Abandon.
 		service, o = newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
@@ -534,4 +539,149 @@ func TestRunTriesNoOtherNumberAfterASubmitWasAnswered(t *testing.T) {
 		require.Equal(t, 1, service.submits)
 		require.Equal(t, 2, *service.tries)
 	})
+}
+
+// An operator who was wrong can say so, whatever the decision was.
+func TestAWrongDecisionIsReplaced(t *testing.T) {
+	resolve := func(t *testing.T, p batch.Provider, v batch.Verdict, id string, o *batch.RunOptions) (batch.Batch, error) {
+		t.Helper()
+		d := decision(v)
+		d.BatchID = id
+		return batch.Resolve(t.Context(), p, "run-1", d, o)
+	}
+	// An unclear Create, then another batch is adopted.
+	adopted := func(t *testing.T, state batch.State) (*drafty, *batch.RunOptions) {
+		t.Helper()
+		service, o := &drafty{teller: newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.create = &batch.Error{Kind: batch.ErrAmbiguous}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		service.absent = state
+		_, err = resolve(t, service, batch.Adopt, "another", o)
+		require.NoError(t, err)
+		return service, o
+	}
+	holds := func(t *testing.T, o *batch.RunOptions, id string) bool {
+		t.Helper()
+		name := "batch " + id + " of test/1 at teller"
+		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "stranger"}
+		err := o.Journal.Append(t.Context(), key, batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{name}})
+		return errors.Is(err, batch.ErrConflict)
+	}
+	t.Run("a submitted batch was adopted, and the reference is abandoned", func(t *testing.T) {
+		service, o := adopted(t, batch.StatePending)
+		_, err := resolve(t, service, batch.Abandon, "", o)
+		require.ErrorIs(t, err, batch.ErrUnsupported, "a draft may be left that cannot be looked up")
+		require.Empty(t, service.canceled, "the other's batch is not ours to cancel")
+		require.False(t, holds(t, o, "another"))
+	})
+	t.Run("a draft was adopted, and the reference is abandoned", func(t *testing.T) {
+		service, o := adopted(t, batch.StateDraft)
+		_, err := resolve(t, service, batch.Abandon, "", o)
+		require.ErrorIs(t, err, batch.ErrUnsupported)
+		require.Empty(t, service.canceled)
+		require.False(t, holds(t, o, "another"))
+	})
+	t.Run("a draft was adopted, and another is the right one", func(t *testing.T) {
+		service, o := adopted(t, batch.StateDraft)
+		b, err := resolve(t, service, batch.Adopt, "the right one", o)
+		require.NoError(t, err)
+		require.Equal(t, "the right one", b.ID)
+		require.False(t, holds(t, o, "another"))
+	})
+	t.Run("it was abandoned while a Submit was in flight", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			service, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			unclear(t, service, o)
+			_, err := resolve(t, service, batch.Abandon, "", o)
+			require.NoError(t, err)
+			service.applied["run-1"]++ // It lands late.
+			for _, v := range []batch.Verdict{batch.Abandon, batch.Resend} {
+				_, err = resolve(t, service, v, "", o)
+				require.ErrorIs(t, err, batch.ErrConflict)
+			}
+			_, err = resolve(t, service, batch.Adopt, "id-run-1", o)
+			require.NoError(t, err)
+			require.Equal(t, batch.StandingSubmitted, pending(t, service, o.Journal)[0].Standing)
+			_, err = batch.Resume(t.Context(), service, "run-1", o)
+			require.NoError(t, err)
+			require.Equal(t, 1, service.submits)
+		})
+	})
+	t.Run("a batch that was canceled is not the one that may have arrived", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			service, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			unclear(t, service, o)
+			service.absent = batch.StateCancelled
+			_, err := resolve(t, service, batch.Adopt, "withdrawn", o)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			require.ErrorContains(t, err, "a Submit of another may have arrived")
+		})
+	})
+	t.Run("a draft that was left was submitted by another party", func(t *testing.T) {
+		service, o := &drafty{teller: newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.create, service.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "7"}
+		_, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		service.cancel, service.absent = &batch.Error{Kind: batch.ErrConflict}, batch.StatePending
+		b, err := resolve(t, service, batch.Abandon, "", o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "too late")
+		require.Equal(t, batch.StatePending, b.State)
+	})
+}
+
+// filling is a service whose drafts get a secret from Create.
+type filling struct{ *teller }
+
+func (s filling) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	d.Extra = map[string]string{"url": fmt.Sprint("https://files.test/", s.creates)}
+	return s.teller.Create(ctx, d)
+}
+
+func TestAResendOfABatchThatHasLostItsSecretsMakesThemAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := filling{newTeller("lost", "ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service.info.Extra, service.info.SecretExtra = []string{"url"}, []string{"url"}
+		unclear(t, service, o)
+		_, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Resend), o)
+		require.NoError(t, err)
+		_, err = batch.Resume(t.Context(), service, "run-1", o)
+		require.NoError(t, err)
+		require.Equal(t, 2, service.submits)
+		require.Equal(t, "https://files.test/1", service.drafts[1].Extra["url"])
+	})
+}
+
+// A call that has lost its lock says draft only if the journal still does.
+func TestDraftIsSaidOnlyIfTheJournalStillSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, o := newTeller("refused"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}
+		service.during = func() { // Another process, which the lock does not keep away.
+			e := batch.Entry{Seq: 6, Kind: batch.EntryAttempt, Step: batch.StepSubmit, Attempt: 2}
+			time.AfterFunc(time.Nanosecond, func() { _ = o.Journal.Append(context.Background(), key, e) })
+		}
+		o.Observe = func(e batch.Event) {
+			if e.Phase == batch.PhaseSubmit {
+				time.Sleep(time.Second)
+			}
+		}
+		report, err := batch.Run(t.Context(), service, oneItem(), o)
+		require.Error(t, err)
+		require.Equal(t, batch.StateUnknown, report.Batch.State)
+	})
+}
+
+func TestReconcileComparesWhatIsFoundByReference(t *testing.T) {
+	m := batchtest.NewMemory(batchtest.MemoryOptions{})
+	made, err := m.Create(t.Context(), oneItem())
+	require.NoError(t, err)
+	made.ID, made.State = "", batch.StateUnknown
+	found, err := batch.Reconcile(t.Context(), m, made)
+	require.NoError(t, err)
+	require.Equal(t, "1", found.ID)
+	made.Draft.Items[0].Amount.Minor++
+	_, err = batch.Reconcile(t.Context(), m, made)
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
 }

@@ -32,9 +32,10 @@ func Reconcile(ctx context.Context, p Provider, b Batch) (Batch, error) {
 	read, err := asked, error(nil)
 	if b.ID == "" && !info.PollsWithoutID {
 		read, err = Find(ctx, p, b.Draft.Reference)
-		read.Draft = b.Draft
-	} else {
-		read, err = p.Poll(ctx, asked)
+		asked.ID = read.ID
+	}
+	if err == nil {
+		read, err = p.Poll(ctx, asked) // Find knows no draft to compare with.
 	}
 	unclear := func(message string, cause error) error {
 		return &Error{Kind: ErrAmbiguous, Provider: info.Name, Op: opReconcile, Message: message, Err: cause}

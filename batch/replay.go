@@ -44,6 +44,8 @@ var rules = []struct {
 		"the service has the batch"},
 	{func(p progress, s situation) bool { return p.open > 0 && p.resend && s.secrets }, stepSubmit,
 		"a Submit may have arrived, and an operator has decided to send one more"},
+	{func(p progress, s situation) bool { return p.open > 0 && p.resend && !s.secrets }, stepCreate,
+		"the same, and the batch has lost its secrets"},
 	{func(p progress, s situation) bool {
 		return p.open > 0 && s.guard == GuardRefuses && s.read == StateDraft && s.secrets
 	}, stepSubmit,
@@ -88,7 +90,7 @@ type progress struct {
 	observed  *Failure // the last evidence of a read about the unclear attempts
 	resend    bool     // an operator has decided that one more Submit may be sent
 	submitted bool     // the service has the batch
-	adopted   bool     // because an operator says so, not because the service does
+	adopted   bool     // batch is what an operator has named, and nothing was sent because of it
 	unadopted *Batch   // batch as it was before that
 	touched   bool     // the service may hold something under this key
 	closed    bool
@@ -127,6 +129,7 @@ func (p *progress) apply(e *Entry) {
 		}
 		p.submits, p.last, p.running, p.refused, p.resend = e.Attempt, e, e, nil, false
 		p.open++
+		p.adopted, p.unadopted = false, nil
 	case EntryResult:
 		if e.Step == StepCreate {
 			p.applyCreated(e)
@@ -150,6 +153,7 @@ func (p *progress) apply(e *Entry) {
 			p.unadopted, p.adopted = p.batch, true
 		}
 		p.batch, p.submitted, p.resend = e.Batch, true, false
+		p.closed, p.abandoned = false, nil // An abandoned batch turned out to be submitted.
 	case EntryDecision:
 		// Resend: one more Submit may be sent. What was adopted before was not this batch.
 		if p.adopted {
@@ -163,10 +167,13 @@ func (p *progress) apply(e *Entry) {
 
 func (p *progress) applyCreated(e *Entry) {
 	switch {
-	case e.Failure == nil:
-		if p.adopted {
-			p.submitted, p.adopted = false, false
+	case e.Decision != nil:
+		if !p.adopted {
+			p.unadopted, p.adopted = p.batch, true
 		}
+		p.batch, p.submitted = e.Batch, false
+		return
+	case e.Failure == nil:
 		p.batch, p.creating, p.left = e.Batch, 0, nil
 		return
 	case e.Batch.ID != "" && e.Batch.State == StateCancelled, e.Batch.ID == "" && e.Failure.Kind != ErrAmbiguous:
@@ -176,6 +183,7 @@ func (p *progress) applyCreated(e *Entry) {
 		p.left = append(slices.Clone(p.left), e.Batch.ID)
 	}
 	p.touched = p.creating > 0 || len(p.left) > 0
+	p.refused = e.Failure
 }
 
 func (p *progress) applySubmitted(e *Entry) {

@@ -114,8 +114,9 @@ func TestWhatRunDoesNext(t *testing.T) {
 
 func TestNextNeedsTheSecretsAndTheAbilities(t *testing.T) {
 	p := replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous resend"))
-	require.Equal(t, stepReconcile, p.next(situation{}), "a batch without its secrets is not sent")
-	require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: StateDraft}))
+	require.Equal(t, stepCreate, p.next(situation{}), "a batch without its secrets is made anew before it is sent once more")
+	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous"))
+	require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: StateDraft}), "a batch without its secrets is not sent")
 	p = replay(historyOf(t, "intent create#1 create#1=ok"))
 	require.Equal(t, stepCreate, p.next(situation{}), "the draft is made anew with its secrets")
 	p = replay(historyOf(t, "intent create#1 create#1=conflict:7"))
@@ -135,7 +136,7 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 	for _, history := range []string{"intent", "intent create#1", "intent create#1 create#1=conflict:7", "intent create#1 create#1=ok",
 		"intent create#1 create#1=ok submit#1", "intent create#1 create#1=ok submit#1 resend", "intent create#1 create#1=ok submit#1 submit#1=ok",
 		"intent create#1 create#1=ok submit#1 submit#1=ok done"} {
-		for _, s := range []situation{{secrets: true}, {secrets: true, cancels: true, finds: true}, {secrets: true, guard: GuardRefuses, read: StateDraft}} {
+		for _, s := range []situation{{}, {secrets: true}, {secrets: true, cancels: true, finds: true}, {secrets: true, guard: GuardRefuses, read: StateDraft}} {
 			for _, rule := range rules {
 				if rule.applies(replay(historyOf(t, history)), s) {
 					used[rule.reason] = true

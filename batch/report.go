@@ -117,6 +117,9 @@ func NewReport(b Batch, rows []Result) (Report, error) {
 	r.Totals = make(map[Outcome]Total)
 	for _, result := range r.Results {
 		total := r.Totals[result.Outcome]
+		if have, want := result.Item.Amount.Currency, r.Results[0].Item.Amount.Currency; have != want {
+			fault(-1, result.Item.Reference, "totals", "hold %s and %s: one batch has one currency", want, have)
+		}
 		sum, err := Money{total.Amount.Minor, result.Item.Amount.Currency}.Add(result.Item.Amount)
 		if err != nil {
 			fault(-1, "", "totals", "the total of %s overflows", result.Outcome)

@@ -129,6 +129,8 @@ func (p progress) standing(info Info) (Standing, string) {
 	switch {
 	case p.submitted:
 		return StandingSubmitted, "call Resume: it waits for the end and reports"
+	case p.open == 0 && p.refused != nil && p.refused.Code == CodeNumberTaken:
+		return StandingDraft, "call Run with the draft again: it takes the next number; or call Resolve to abandon it"
 	case p.open > 0 && p.observed != nil:
 		return StandingUnclear, p.observed.Message + "; when its support has named the batch, record that with Resolve (adopt)"
 	case p.open > 0 && p.resend:
@@ -222,10 +224,7 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 		return e.unknown(), err
 	}
 	b, err := e.resolve(ctx, d)
-	if overtaken(err) {
-		b.State = StateUnknown // Another process is at it, and may submit.
-	}
-	return b, err
+	return e.confirm(ctx, b, err), err
 }
 
 func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
@@ -243,7 +242,7 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 		b = *progress.batch
 	}
 	b = progress.state(b)
-	if progress.closed {
+	if progress.closed && (progress.abandoned == nil || d.Verdict != Adopt) {
 		return b, e.undecided("the batch is not open any more")
 	}
 	if err := e.sameTerms(progress); err != nil {
@@ -315,7 +314,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 			read, err := Reconcile(ctx, e.p, batch)
 			switch {
 			case err == nil && read.State != StateDraft:
-				return e.tooLate(ctx, read)
+				return e.tooLate(ctx, read, released)
 			case err != nil && KindOf(err) != ErrAmbiguous && KindOf(err) != ErrConflict:
 				return batch, e.fail(KindOf(err), "the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
@@ -325,9 +324,14 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 	for _, id := range p.left {
 		left := batch
 		left.ID = id
-		if after, err := e.cancel(ctx, left); err != nil {
+		after, err := e.cancel(ctx, left)
+		if late := (tooLateError{}); errors.As(err, &late) {
+			return e.tooLate(ctx, late.read, released)
+		}
+		if err != nil {
 			return batch, err
-		} else if !known {
+		}
+		if !known {
 			batch = after
 		}
 	}
@@ -347,9 +351,8 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 	}
 	if known {
 		after, err := e.cancel(ctx, batch)
-		var late tooLateError
-		if errors.As(err, &late) {
-			return e.tooLate(ctx, late.read)
+		if late := (tooLateError{}); errors.As(err, &late) {
+			return e.tooLate(ctx, late.read, released)
 		}
 		if err != nil {
 			return batch, err
@@ -404,8 +407,11 @@ func (e *engine) cancel(ctx context.Context, b Batch) (Batch, error) {
 }
 
 // tooLate writes down that the batch was submitted, and decides nothing.
-func (e *engine) tooLate(ctx context.Context, read Batch) (Batch, error) {
-	if read, err := e.reconciled(ctx, read); err != nil {
+func (e *engine) tooLate(ctx context.Context, read Batch, released []string) (Batch, error) {
+	if slices.Contains(released, e.batchName(read.ID)) {
+		released = nil
+	}
+	if read, err := e.reconciled(ctx, read, released); err != nil {
 		return read, err
 	}
 	return read, e.undecided("too late: the batch was submitted")
@@ -423,6 +429,10 @@ func (e *engine) adopt(ctx context.Context, p progress, b Batch, d Decision) (Ba
 		return b, err
 	case read.State == StateUnknown:
 		return b, e.undecided("the service does not say where that batch stands")
+	case read.State == StateCancelled && p.open > 0 && d.BatchID != b.ID:
+		return b, e.undecided("that batch was canceled, and a Submit of another may have arrived")
+	case p.closed && read.State == StateDraft:
+		return b, e.undecided("that batch is not submitted, and the reference was abandoned")
 	case read.State == StateDraft && p.open > 0:
 		return b, e.undecided("that batch is not submitted so far, and a Submit may still be under way")
 	case read.State == StateDraft:

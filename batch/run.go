@@ -73,8 +73,8 @@ const (
 //
 // A draft under a reference that the journal knows with another draft, or with
 // other terms (Info.Terms), is ErrConflict and nothing is sent. The one
-// exception is a draft of which nothing is left at the service: a corrected one
-// takes its place. ErrConflict also says that the batch ID belongs to another
+// exception is a draft that was never submitted and of which nothing is left at
+// the service: a corrected one takes its place. ErrConflict also says that the batch ID belongs to another
 // reference.
 //
 // The kind of an error speaks of the call that failed. What is known about
@@ -126,7 +126,9 @@ func Recover(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Batch, er
 				yield(Batch{}, e.journalFailed(ErrUnavailable, "the open batches cannot be listed", err))
 				return
 			}
-			if !yield(newEngine("Recover", p, open.Key.Reference, &e.o, nil).look(ctx)) {
+			one := newEngine("Recover", p, open.Key.Reference, &e.o, nil)
+			b, err := one.look(ctx)
+			if !yield(one.confirm(ctx, b, err), err) {
 				return
 			}
 		}
@@ -189,11 +191,8 @@ func (e *engine) needsJournal(o *RunOptions) error {
 
 func (e *engine) all(ctx context.Context) (Report, error) {
 	b, err := e.start(ctx)
-	if overtaken(err) {
-		b.State = StateUnknown
-	}
 	if err != nil {
-		return Report{Batch: b}, err
+		return Report{Batch: e.confirm(ctx, b, err)}, err
 	}
 	if b, err = e.wait(ctx, b); err != nil {
 		return Report{Batch: b}, err
@@ -207,6 +206,21 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 	}
 	e.observe(Event{Phase: PhaseReport, Batch: report.Batch, Err: err})
 	return report, err
+}
+
+// confirm is b beside err, unless the journal knows more by now: if the lock was
+// lost under way, another process may have submitted the batch.
+func (e *engine) confirm(ctx context.Context, b Batch, err error) Batch {
+	if b.State != StateDraft {
+		return b
+	}
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	defer cancel()
+	history, failed := e.journal.History(detached, e.key)
+	if p := replay(history); failed != nil || overtaken(err) || p.open > 0 || p.submitted {
+		b.State = StateUnknown
+	}
+	return b
 }
 
 // start brings the batch to where the service has it, under the lock: it takes
@@ -233,7 +247,7 @@ func (e *engine) start(ctx context.Context) (Batch, error) {
 		case stepCreate:
 			b, err := e.create(ctx, p)
 			if err = e.renumber(ctx, err); err != nil {
-				return b, err
+				return p.state(b), err
 			}
 		case stepReconcile:
 			if b, err := e.reconcile(ctx, b, p); err != nil {
@@ -569,7 +583,7 @@ func (e *engine) reconcile(ctx context.Context, b Batch, p progress) (Batch, err
 	read, err := Reconcile(ctx, e.p, b)
 	e.native = read.Native
 	if err == nil && read.State != StateDraft {
-		read, err = e.reconciled(ctx, read)
+		read, err = e.reconciled(ctx, read, nil)
 		if held := (*ClaimedError)(nil); !errors.As(err, &held) {
 			e.observe(Event{Phase: PhaseReconcile, Batch: read, Err: err})
 			return read, err
@@ -650,9 +664,9 @@ func first(entries ...*Entry) *Entry {
 	return nil
 }
 
-// reconciled writes down that the service has b.
-func (e *engine) reconciled(ctx context.Context, b Batch) (Batch, error) {
-	if err := e.append(ctx, Entry{Kind: EntryReconciled, Batch: e.kept(b)}); err != nil {
+// reconciled writes down that the service has b, and releases names.
+func (e *engine) reconciled(ctx context.Context, b Batch, releases []string) (Batch, error) {
+	if err := e.append(ctx, Entry{Kind: EntryReconciled, Batch: e.kept(b), Releases: releases}); err != nil {
 		b.State = StateUnknown
 		return b, e.journalFailed(ErrAmbiguous, "submitted, but that could not be written down", err)
 	}
@@ -733,7 +747,7 @@ func (e *engine) look(ctx context.Context) (Batch, error) {
 		read, err := Reconcile(ctx, e.p, b)
 		switch {
 		case err == nil && read.State != StateDraft:
-			return e.reconciled(ctx, read)
+			return e.reconciled(ctx, read, nil)
 		case err == nil:
 			err = e.fail(ErrAmbiguous, "not submitted so far, but a request may still be under way", nil)
 		}

@@ -212,8 +212,13 @@ func (m *Memory) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 
 // sameItems says why a is not the batch of b's draft.
 func (m *Memory) sameItems(b batch.Batch, a *account) error {
-	if b.Draft.Reference != a.draft.Reference {
+	switch {
+	case b.Draft.Reference != a.draft.Reference:
 		return fmt.Errorf("batch %s has the reference %q", b.ID, a.draft.Reference)
+	case b.State == batch.StateUnknown && !slices.EqualFunc(b.Draft.Items, a.draft.Items, func(x, y batch.Item) bool {
+		return x.Reference == y.Reference && x.Amount == y.Amount
+	}):
+		return fmt.Errorf("batch %s has other items", b.ID)
 	}
 	return nil
 }
