@@ -732,6 +732,9 @@ func (e *engine) look(ctx context.Context) (Batch, error) {
 	if p.intent == nil {
 		return e.unsent(), nil
 	}
+	if p.closed {
+		return *p.batch, nil // Another call has closed it since it was listed.
+	}
 	b := Batch{Provider: e.info.Name, Draft: *p.intent.Draft, State: StateDraft}
 	if p.batch != nil {
 		b = *p.batch
