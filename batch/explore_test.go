@@ -631,7 +631,7 @@ func TestSmallWorldsWithTwoCallersAtOnce(t *testing.T) {
 				starts++
 				for one := range calls {
 					for two := range calls[:one+1] {
-						if *deeper == 0 && two > 1 || len(first.history) > 0 && one+two == 1 {
+						if *deeper <= 1 && two > 1 || len(first.history) > 0 && one+two == 1 {
 							continue // One of the two is Run or Resume, which do the same in most worlds.
 						}
 						together(r, first, one, two, func(w world, faults []string) {
@@ -655,7 +655,7 @@ func startingWorlds(r rulesOf) []world {
 	seen := map[string]bool{}
 	alone(r, world{crashes: 1}, 0, func(w world, _ []string) {
 		k := w.key()
-		if *deeper == 0 {
+		if *deeper <= 1 {
 			k = batch.ProgressKey(w.history) // One for each progress is enough by default.
 		}
 		if !seen[k] && w.submits <= 1 {
