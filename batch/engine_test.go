@@ -685,3 +685,35 @@ func TestReconcileComparesWhatIsFoundByReference(t *testing.T) {
 	_, err = batch.Reconcile(t.Context(), m, made)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 }
+
+// A service that accepts a batch and then does not know it is doubted: an
+// operator can decide.
+func TestABatchThatTheServiceNoLongerKnowsCanBeDecided(t *testing.T) {
+	for verdict, submits := range map[batch.Verdict]int{batch.Resend: 2, batch.Adopt: 1, batch.Abandon: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			runUntil(t, batch.PhaseSubmit, service, oneItem(), o.Journal)
+			service.applied["run-1"], service.absent = 0, &batch.Error{Kind: batch.ErrNotFound, Provider: "teller"}
+			_, err := batch.Resume(t.Context(), service, "run-1", o)
+			require.ErrorIs(t, err, batch.ErrProtocol)
+			d := decision(verdict)
+			if verdict == batch.Adopt {
+				d.BatchID = "the right one"
+				_, err = batch.Resolve(t.Context(), service, "run-1", d, o)
+				require.ErrorIs(t, err, batch.ErrConflict, "the service does not know that one either")
+				service.applied["run-1"]++
+				_, err = batch.Resolve(t.Context(), service, "run-1", d, o)
+				require.ErrorIs(t, err, batch.ErrConflict, "the service knows its own batch again")
+				return
+			}
+			b, err := batch.Resolve(t.Context(), service, "run-1", d, o)
+			require.NoError(t, err)
+			require.Equal(t, batch.StateUnknown, b.State)
+			if verdict == batch.Resend {
+				_, err = batch.Resume(t.Context(), service, "run-1", o)
+				require.NoError(t, err)
+			}
+			require.Equal(t, submits, service.submits)
+		})
+	}
+}

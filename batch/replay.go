@@ -150,6 +150,7 @@ func (p *progress) apply(e *Entry) {
 		case e.Decision == nil:
 			p.open, p.adopted = 0, false
 		case !p.adopted:
+			p.doubt()
 			p.unadopted, p.adopted = p.batch, true
 		}
 		p.batch, p.submitted, p.resend = e.Batch, true, false
@@ -159,9 +160,24 @@ func (p *progress) apply(e *Entry) {
 		if p.adopted {
 			p.batch, p.submitted, p.adopted = p.unadopted, false, false
 		}
+		p.doubt()
 		p.resend, p.creating = p.open > 0, 0
 	case EntryDone:
 		p.batch, p.closed, p.abandoned = e.Batch, true, e.Decision
+	}
+}
+
+// doubt takes back that the service has the batch: it no longer says so, and an
+// operator has decided.
+func (p *progress) doubt() {
+	if p.submitted && !p.adopted {
+		p.submitted, p.open = false, 1
+		if b := *p.batch; p.unclear == nil {
+			p.unclear = &Failure{Kind: ErrAmbiguous, Message: "the service accepted batch " + b.ID + " and does not know it now"}
+		}
+		draft := *p.batch
+		draft.State = StateDraft
+		p.batch = &draft
 	}
 }
 

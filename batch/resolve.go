@@ -249,7 +249,13 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 		return b, err
 	}
 	if progress.submitted && !progress.adopted {
-		return b, e.undecided("the batch was submitted, as the service has said: Resume waits for its end")
+		unclear := b
+		unclear.State = StateUnknown
+		if _, err := Reconcile(ctx, e.p, unclear); KindOf(err) != ErrAmbiguous {
+			return b, e.undecided("the batch was submitted, as the service has said: Resume waits for its end")
+		}
+		progress.doubt() // The service no longer says so.
+		b = progress.state(*progress.batch)
 	}
 	d.At = time.Now()
 	switch d.Verdict {

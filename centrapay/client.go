@@ -161,6 +161,9 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 			if !batchID.MatchString(b.ID) {
 				return fmt.Errorf("%q is not a valid id of a batch", clip(b.ID))
 			}
+			if b.Type == "" && b.URL == "" {
+				return errors.New("the reply shows neither the type nor the URL of the batch")
+			}
 			return c.contradiction(&b, r.Type, string(r.URL))
 		}})
 	return created, withoutURL(err, string(r.URL))

@@ -432,6 +432,9 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 		return p.pollFile(ctx, op, b)
 	}
 	reply, err := p.get(ctx, op, b)
+	if errors.Is(err, batch.ErrNotFound) && b.State == batch.StateUnknown && b.Draft.Extra[extraFile] != "" && p.config.Gate != nil {
+		return p.pollFile(ctx, op, b) // The id may be from an unclear reply; the gate knows whether the file was fetched.
+	}
 	if err == nil && b.State == batch.StateUnknown {
 		err = p.prove(ctx, op, b, reply)
 	}

@@ -126,6 +126,9 @@ func environment(c *Client) string {
 		return "production"
 	default:
 		_, host, _ := strings.Cut(base, "://")
+		if first, _, _ := strings.Cut(host, "/"); first == "sandbox" || first == "production" {
+			return base // A host of this name is not CityPay's.
+		}
 		return host
 	}
 }

@@ -95,6 +95,9 @@ func environment(c *Client) string {
 		return "production"
 	}
 	_, host, _ := strings.Cut(base, "://")
+	if first, _, _ := strings.Cut(host, "/"); first == "production" {
+		return base // A host of this name is not SnapBill's.
+	}
 	return host
 }
 
