@@ -190,7 +190,8 @@ func random(s *service, seed uint64) plan {
 	strike := func(op string, nth int, b breakage) {
 		late := b.name == lateHour.name && s.atMost > 0 && slices.Contains(s.submits, op)
 		waiting := b.name == waits.name && !slices.Contains(s.submits, op) // One who only waits for an end may well wait for hours.
-		if !late && !waiting {
+		untrue := b.name == refused.name && !slices.Contains(s.steps, op)  // Its words are about what changes something.
+		if !late && !waiting && !untrue {
 			p.faults = append(p.faults, fault{op, nth, b})
 			p.overTLS = p.overTLS || b.net.needsTLS()
 		}

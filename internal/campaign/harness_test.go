@@ -436,8 +436,10 @@ func (u *runner) judge(st *story) {
 	if id := h.submitted(); id != "" && id == u.old {
 		u.violate(&u.tally.wrong, "%s has a batch of last month in the journal", st.key.Reference)
 	}
-	if end := slices.IndexFunc(h, func(e batch.Entry) bool { return e.Kind == batch.EntryDone }); end >= 0 && end < len(h)-1 {
-		u.violate(&u.tally.wrong, "the history of %s was closed, and goes on: %s", st.key.Reference, h[len(h)-1].Kind)
+	for n, e := range h {
+		if e.Kind == batch.EntryDone && n < len(h)-1 && (e.Decision == nil || h[n+1].Decision == nil) { // Only an operator can undo what an operator has decided.
+			u.violate(&u.tally.wrong, "the history of %s was closed, and goes on: %s", st.key.Reference, h[n+1].Kind)
+		}
 	}
 	text, err := json.Marshal(h)
 	if err != nil || u.leaks(string(text)) {
