@@ -129,7 +129,6 @@ type play struct {
 	// For two calls at once: one runs at a time, and passes the turn on.
 	actors []*actor
 	holder *actor // of the lock
-	pruned func(state string) bool
 }
 
 // An actor is one call that runs beside another.

@@ -413,8 +413,9 @@ func (e *engine) restore(p progress) (Batch, bool) {
 	if e.draft != nil {
 		supplied = *e.draft
 	}
-	b, whole := *p.batch, true
-	b.Draft, whole = e.info.restoreSecrets(b.Draft, supplied)
+	b := *p.batch
+	d, whole := e.info.restoreSecrets(b.Draft, supplied)
+	b.Draft = d
 	return b, whole
 }
 

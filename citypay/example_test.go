@@ -21,9 +21,9 @@ func Example() {
 
 	// The journal belongs on a disk that stays: it is what makes a second call safe.
 	directory := must(os.MkdirTemp("", "payments"))
-	defer os.RemoveAll(directory)
+	defer func() { _ = os.RemoveAll(directory) }()
 	journal := must(boltjournal.Open(filepath.Join(directory, "payments.journal"), provider.Info()))
-	defer journal.Close()
+	defer func() { _ = journal.Close() }()
 
 	report, err := batch.Run(context.Background(), provider, batch.Draft{
 		Reference: "2026", Direction: batch.Collect,

@@ -407,8 +407,8 @@ var mutants = []struct {
 	}},
 	{"Law13", "Poll believes whatever has the ID", func(m *mutant) {
 		m.poll = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
-			for other := range m.List(ctx) {
-				if other.ID == b.ID {
+			for other, err := range m.List(ctx) {
+				if err == nil && other.ID == b.ID {
 					other.State = batch.StateDone
 					other.Draft = b.Draft
 					return other, nil

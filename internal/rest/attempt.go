@@ -71,7 +71,7 @@ func (a *attempt) authorize(req *http.Request) error {
 
 // send sends the request through the middleware, whose reply may be anything.
 func (a *attempt) send(req *http.Request) {
-	response, err := a.roundTrip(req)
+	response, err := a.roundTrip(req) //nolint:bodyclose // attempt.read closes it.
 	switch {
 	case err != nil:
 		a.err = err

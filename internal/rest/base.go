@@ -62,7 +62,7 @@ func parseBase(s string) (base *url.URL, fault string) {
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(host)):
 		return nil, "must be https (http is for loopback hosts)"
 	}
-	if u.Port() != "" && !(u.Scheme == "https" && port == 443) && !(u.Scheme == "http" && port == 80) {
+	if usual := u.Scheme == "https" && port == 443 || u.Scheme == "http" && port == 80; u.Port() != "" && !usual {
 		base.Host += ":" + strconv.FormatUint(port, 10)
 	}
 	return base, ""

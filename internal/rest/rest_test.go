@@ -643,8 +643,8 @@ func TestHTTPClientGivesOnlyProxyDialerAndCertificates(t *testing.T) {
 	for fault, transport := range map[string]http.RoundTripper{
 		"Config.Middleware takes any other RoundTripper": only(nil)(nil),
 		"DialTLSContext must be nil":                     &http.Transport{DialTLSContext: dialTLS},
-		"DialTLSContext must be nil:":                    &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, io.EOF }},
-		"Dial must be nil":                               &http.Transport{Dial: func(string, string) (net.Conn, error) { return nil, io.EOF }},
+		"DialTLSContext must be nil:":                    &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, io.EOF }}, //nolint:staticcheck // Deprecated, and still there.
+		"Dial must be nil":                               &http.Transport{Dial: func(string, string) (net.Conn, error) { return nil, io.EOF }},    //nolint:staticcheck // Deprecated, and still there.
 		"InsecureSkipVerify must not be set":             &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 	} {
 		_, err := New(Config{Provider: "test", BaseURL: "https://x.test", HTTPClient: &http.Client{Transport: transport}})
