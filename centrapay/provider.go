@@ -496,6 +496,9 @@ func (p *Provider) prove(ctx context.Context, op string, b batch.Batch, reply *B
 			return fail(batch.ErrConflict, "the batch with this id is another: its file is not the one that the gate has opened")
 		}
 	}
+	if _, created := b.Draft.Extra[extraURL]; !created && p.config.Gate == nil {
+		return fail(batch.ErrConflict, "the batch was never created: it has no file that the one with this id can have")
+	}
 	if reply.Type == "" || reply.URL == "" {
 		return fail(batch.ErrProtocol, "the reply does not show the type and the URL of the batch: it may be another")
 	}

@@ -557,8 +557,12 @@ func TestPollHoldsTheBatchAgainstTheDraft(t *testing.T) {
 		})
 	}
 	p := says(t, reply, centrapay.ProviderConfig{})
+	never := b.Clone() // Create never made its file: no batch can be this one, whatever an operator says.
+	never.State, never.Draft.Extra = batch.StateUnknown, nil
+	_, err := p.Poll(t.Context(), never)
+	require.ErrorIs(t, err, batch.ErrConflict)
 	b.ID, b.State = "", batch.StateUnknown
-	_, err := p.Poll(t.Context(), b)
+	_, err = p.Poll(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrUnsupported)
 	_, err = p.Report(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrUnsupported)
