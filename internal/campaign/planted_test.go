@@ -39,7 +39,7 @@ var planted = []struct {
 		{"batch/reconcile.go", "		return read, unclear(\"the service does not know, or says it in a word that this version does not know\", nil)\n",
 			"		read.State = StateDraft\n"}}},
 	{"an attempt without a result is taken for not sent", "citypay", []edit{
-		{"batch/replay.go", "		p.open++\n	case EntryResult:", "	case EntryResult:"},
+		{"batch/replay.go", "		p.open++\n		p.adopted", "		p.adopted"},
 		{"batch/replay.go", "		p.unclear = e.Failure\n", "		p.unclear = e.Failure\n		p.open++\n"},
 		{"batch/replay.go", "		p.open-- // A refusal", "		// A refusal"}}},
 	{"the refusal of a second attempt closes the first", "sixdotfifty", []edit{
