@@ -381,7 +381,10 @@ func (u *runner) recover(st *story) {
 func (u *runner) judge(st *story) {
 	accepted, moved := u.accepted(), u.moved()
 	h := u.disk.read(st.key)
-	resent, repeated := h.decided(batch.Resend), u.plan.twice()
+	repeated := u.plan.twice()
+	resent := slices.ContainsFunc(u.stories, func(of *story) bool { // Of this batch, under whichever reference.
+		return (of == st || of.shared && st.shared) && u.disk.read(of.key).decided(batch.Resend)
+	})
 	doubled, taken := false, false
 	for _, item := range st.draft.Items {
 		n := max(accepted[item.Reference], moved[item.Reference])

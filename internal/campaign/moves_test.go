@@ -78,7 +78,7 @@ func (u *runner) call(st *story, patience time.Duration, m move) (done bool) {
 	u.mu.Unlock()
 	began := time.Now()
 	report, err, dies := u.make(ctx, p, st, m)
-	limit := longest
+	limit := longest * time.Duration(max(1, u.plan.callers+u.plan.operators-1)) // It waits for those that have the lock.
 	if m.op == "Recover" {
 		limit *= time.Duration(len(u.stories)) // It waits for the lock of each.
 	}
