@@ -565,6 +565,9 @@ func end(r rulesOf, w world) []string {
 }
 
 func TestSmallWorldsExploredWhole(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has nothing to find in one goroutine")
+	}
 	services := []rulesOf{
 		{name: "no guard, as CityPay", unseen: batch.StateUnknown},
 		{name: "no guard, and it cancels, as SnapBill", unseen: batch.StateDraft, cancels: true},
@@ -611,6 +614,9 @@ func TestSmallWorldsExploredWhole(t *testing.T) {
 }
 
 func TestSmallWorldsWithTwoCallersAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine runs at a time")
+	}
 	for _, r := range []rulesOf{
 		{name: "no guard", unseen: batch.StateUnknown},
 		{name: "a guard, and it cancels", guard: batch.GuardRefuses, unseen: batch.StateDraft, cancels: true},
