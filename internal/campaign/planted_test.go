@@ -45,7 +45,8 @@ var planted = []struct {
 	{"the refusal of a second attempt closes the first", "sixdotfifty", []edit{
 		{"batch/replay.go", "		p.open-- // A refusal", "		p.open = 0 // A refusal"}}},
 	{"the refusal of a second attempt is reported while the first is open", "sixdotfifty", []edit{
-		{"batch/run.go", "			if replay(e.history).open > 0 {\n				continue", "			if replay(e.history).open > 1000 {\n				continue"}}},
+		{"batch/run.go", "			if replay(e.history).open > 0 {\n				continue", "			if replay(e.history).open > 1000 {\n				continue"},
+		{"batch/run.go", "failed != nil || overtaken(err) || p.open > 0 || p.submitted {", "failed != nil || overtaken(err) || p.open > 1000 {"}}},
 	{"ok is taken for the end", "snapbill", []edit{
 		{"snapbill/provider.go", "if b.counted() && b.Totals[\"pending\"] == 0 {", "if b.counted() {"}}},
 	{"an open batch is taken for one that was cancelled", "sixdotfifty", []edit{
