@@ -32,7 +32,7 @@ type rulesOf struct {
 	guard    batch.Guard
 	unseen   batch.State // what Poll says of a batch that has not arrived
 	cancels  bool        // it can cancel a draft, for good
-	lockless bool        // the journal's lock excludes nobody, as a lost connection does
+	lockless bool        // the journal's lock does not exclude others, as after a lost connection
 }
 
 // A world is what survives a process.

@@ -157,9 +157,7 @@ func (p *progress) apply(e *Entry) {
 		p.closed, p.abandoned = false, nil // An abandoned batch turned out to be submitted.
 	case EntryDecision:
 		// Resend: one more Submit may be sent. What was adopted before was not this batch.
-		if p.adopted {
-			p.batch, p.submitted, p.adopted = p.unadopted, false, false
-		}
+		*p = p.withoutAdoption()
 		p.doubt()
 		p.resend, p.creating = p.open > 0, 0
 	case EntryDone:
@@ -167,17 +165,32 @@ func (p *progress) apply(e *Entry) {
 	}
 }
 
+// withoutAdoption is p as if the operator had named no batch.
+func (p progress) withoutAdoption() progress {
+	if p.adopted {
+		p.batch, p.submitted, p.adopted = p.unadopted, false, false
+	}
+	return p
+}
+
+// handle is the batch as the history knows it, or the draft that was intended.
+func (p progress) handle(provider string) Batch {
+	if p.batch != nil {
+		return *p.batch
+	}
+	return Batch{Provider: provider, Draft: *p.intent.Draft, State: StateDraft}
+}
+
 // doubt takes back that the service has the batch: it no longer says so, and an
 // operator has decided.
 func (p *progress) doubt() {
 	if p.submitted && !p.adopted {
-		p.submitted, p.open = false, 1
-		if b := *p.batch; p.unclear == nil {
-			p.unclear = &Failure{Kind: ErrAmbiguous, Message: "the service accepted batch " + b.ID + " and does not know it now"}
-		}
 		draft := *p.batch
 		draft.State = StateDraft
-		p.batch = &draft
+		p.batch, p.submitted, p.open = &draft, false, 1
+		if p.unclear == nil {
+			p.unclear = &Failure{Kind: ErrAmbiguous, Message: "the service accepted batch " + draft.ID + " and does not know it now"}
+		}
 	}
 }
 

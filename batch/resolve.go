@@ -237,11 +237,7 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 	if progress.intent == nil {
 		return e.unsent(), e.unknownReference()
 	}
-	b := Batch{Provider: e.info.Name, Draft: *progress.intent.Draft, State: StateDraft}
-	if progress.batch != nil {
-		b = *progress.batch
-	}
-	b = progress.state(b)
+	b := progress.state(progress.handle(e.info.Name))
 	if progress.closed && (progress.abandoned == nil || d.Verdict != Adopt) {
 		return b, e.undecided("the batch is not open any more")
 	}
@@ -270,22 +266,9 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 	case progress.open == 0 && progress.creating == 0 && !progress.adopted:
 		return b, e.undecided("nothing is unclear: call Resume")
 	}
-	if progress.adopted {
-		b = *progress.beforeAdoption(e.info.Name)
-		if progress.open > 0 {
-			b.State = StateUnknown
-		}
-	}
+	before := progress.withoutAdoption()
+	b = before.state(before.handle(e.info.Name))
 	return b, e.decide(ctx, Entry{Kind: EntryDecision, Decision: &d, Releases: e.adoptedName(progress)})
-}
-
-// beforeAdoption is the batch as it was known before an operator adopted
-// another.
-func (p progress) beforeAdoption(provider string) *Batch {
-	if p.unadopted != nil {
-		return p.unadopted
-	}
-	return &Batch{Provider: provider, Draft: *p.intent.Draft, State: StateDraft}
 }
 
 // adoptedName is the name that the adopted batch has claimed, unless the key
@@ -303,14 +286,9 @@ func (e *engine) adoptedName(p progress) []string {
 // abandon cancels what the service may have, if it can, and closes the history.
 func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, error) {
 	released := e.adoptedName(p)
-	if p.adopted {
-		p.batch = p.unadopted
-	}
+	p = p.withoutAdoption()
 	known := p.batch != nil
-	batch := *p.beforeAdoption(e.info.Name)
-	if known {
-		batch = *p.batch
-	}
+	batch := p.handle(e.info.Name)
 	if p.open > 0 {
 		batch.State = StateUnknown
 	}
@@ -454,7 +432,7 @@ func (e *engine) adopted(ctx context.Context, p progress, before, after Batch, e
 		entry.Releases = nil
 	}
 	err := e.decide(ctx, entry)
-	if held := (*ClaimedError)(nil); errors.As(err, &held) {
+	if held := claimedBy(err); held != nil {
 		return before, e.fail(ErrConflict, "the decision was not recorded: the batch is another reference's", held)
 	}
 	return after, err

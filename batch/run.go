@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -409,14 +410,18 @@ func (e *engine) restore(p progress) (Batch, bool) {
 	case e.made != nil && !p.submitted:
 		return *e.made, true
 	}
-	var supplied Draft
-	if e.draft != nil {
-		supplied = *e.draft
-	}
 	b := *p.batch
-	d, whole := e.info.restoreSecrets(b.Draft, supplied)
+	d, whole := e.info.restoreSecrets(b.Draft, e.supplied())
 	b.Draft = d
 	return b, whole
+}
+
+// supplied is the caller's draft, which has the secrets; it is empty in Resume.
+func (e *engine) supplied() Draft {
+	if e.draft == nil {
+		return Draft{}
+	}
+	return *e.draft
 }
 
 func (e *engine) situation(whole bool) situation {
@@ -467,11 +472,7 @@ func (e *engine) withdraw(ctx context.Context, p progress) error {
 // create makes the draft at the service.
 func (e *engine) create(ctx context.Context, p progress) (Batch, error) {
 	b := e.unsent()
-	var supplied Draft
-	if e.draft != nil {
-		supplied = *e.draft
-	}
-	d, whole := e.info.restoreSecrets(*p.intent.Draft, supplied)
+	d, whole := e.info.restoreSecrets(*p.intent.Draft, e.supplied())
 	if !whole {
 		return b, e.fail(ErrInvalid, "nothing was submitted, and the journal does not keep the secrets of the draft: call Run with the draft again", nil)
 	}
@@ -485,7 +486,7 @@ func (e *engine) create(ctx context.Context, p progress) (Batch, error) {
 	b, err := e.p.Create(ctx, d)
 	result := Entry{Kind: EntryResult, Step: StepCreate, Attempt: n, Batch: e.kept(b), Failure: failure(err)}
 	failed := e.append(ctx, result)
-	if held := (*ClaimedError)(nil); errors.As(failed, &held) {
+	if held := claimedBy(failed); held != nil {
 		err = &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodeNumberTaken, Err: held,
 			Message: "nothing was submitted: the batch is another reference's"}
 		b.ID = ""
@@ -526,7 +527,7 @@ func (e *engine) submit(ctx context.Context, b Batch, p progress) (after Batch, 
 
 	result := Entry{Kind: EntryResult, Step: StepSubmit, Attempt: n, Batch: e.kept(after), Failure: failure(err)}
 	failed := e.append(ctx, result)
-	if held := (*ClaimedError)(nil); errors.As(failed, &held) {
+	if held := claimedBy(failed); held != nil {
 		err = e.fail(ErrAmbiguous, "the service answered with the ID of another reference's batch", held)
 		after.ID, after.State = b.ID, StateUnknown
 		result.Batch, result.Failure = e.kept(after), failure(err)
@@ -585,7 +586,7 @@ func (e *engine) reconcile(ctx context.Context, b Batch, p progress) (Batch, err
 	e.native = read.Native
 	if err == nil && read.State != StateDraft {
 		read, err = e.reconciled(ctx, read, nil)
-		if held := (*ClaimedError)(nil); !errors.As(err, &held) {
+		if claimedBy(err) == nil {
 			e.observe(Event{Phase: PhaseReconcile, Batch: read, Err: err})
 			return read, err
 		}
@@ -639,7 +640,7 @@ func (e *engine) unclear(p progress, ended error) error {
 		return &Error{Kind: ErrAmbiguous, Provider: e.info.Name, Op: e.op, Code: p.observed.Code, Message: p.observed.Message, Err: ended}
 	}
 	var cause error
-	if silent := first(p.running, p.silent); silent != nil {
+	if silent := cmp.Or(p.running, p.silent); silent != nil {
 		cause = fmt.Errorf("the journal holds no result of Submit %d, which began at %s: its process stopped or is still at it",
 			silent.Attempt, silent.At.UTC().Format(time.RFC3339))
 	} else if p.unclear != nil {
@@ -654,15 +655,6 @@ func (e *engine) unclear(p progress, ended error) error {
 	}
 	return e.fail(ErrAmbiguous, "whether the batch was submitted is not known: do not send it again, call Resume later to ask again",
 		errors.Join(cause, refused, read, ended))
-}
-
-func first(entries ...*Entry) *Entry {
-	for _, e := range entries {
-		if e != nil {
-			return e
-		}
-	}
-	return nil
 }
 
 // reconciled writes down that the service has b, and releases names.
@@ -736,11 +728,7 @@ func (e *engine) look(ctx context.Context) (Batch, error) {
 	if p.closed {
 		return *p.batch, nil // Another call has closed it since it was listed.
 	}
-	b := Batch{Provider: e.info.Name, Draft: *p.intent.Draft, State: StateDraft}
-	if p.batch != nil {
-		b = *p.batch
-	}
-	b = p.state(b)
+	b := p.state(p.handle(e.info.Name))
 	if err := e.sameTerms(p); err != nil {
 		return b, err
 	}
@@ -875,6 +863,12 @@ func isJournal(err error) bool {
 // overtaken reports whether another process appended the next entry first.
 func overtaken(err error) bool {
 	var j journalError
+	return errors.As(err, &j) && KindOf(j.error) == ErrConflict && claimedBy(err) == nil
+}
+
+// claimedBy returns what err says of a name that another key holds, or nil.
+func claimedBy(err error) *ClaimedError {
 	var held *ClaimedError
-	return errors.As(err, &j) && KindOf(j.error) == ErrConflict && !errors.As(err, &held)
+	errors.As(err, &held)
+	return held
 }

@@ -102,9 +102,8 @@ func (c *Client) environment() string {
 	if c.config.Live {
 		words = "production"
 	}
-	if base := c.rest.BaseURL(); base != Service {
-		_, host, _ := strings.Cut(base, "://")
-		words = host + "/" + words
+	if c.rest.BaseURL() != Service {
+		words = c.rest.Environment(nil) + "/" + words
 	}
 	return words
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
@@ -119,18 +118,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 
 // environment names what c speaks to: "sandbox", "production", or another host.
 func environment(c *Client) string {
-	switch base := c.rest.BaseURL(); base {
-	case Sandbox:
-		return "sandbox"
-	case Production:
-		return "production"
-	default:
-		_, host, _ := strings.Cut(base, "://")
-		if first, _, _ := strings.Cut(host, "/"); first == "sandbox" || first == "production" {
-			return base // A host of this name is not CityPay's.
-		}
-		return host
-	}
+	return c.rest.Environment(map[string]string{Sandbox: "sandbox", Production: "production"})
 }
 
 // Info returns the facts about this provider.

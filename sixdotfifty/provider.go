@@ -71,8 +71,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	if o.Account == "" {
 		// A key belongs to one organisation, and no field names its account.
 		sum := sha256.Sum256([]byte(c.tokens.key.Reveal()))
-		_, host, _ := strings.Cut(c.rest.BaseURL(), "://")
-		o.Account = host + "/" + hex.EncodeToString(sum[:4])
+		o.Account = c.rest.Environment(nil) + "/" + hex.EncodeToString(sum[:4])
 	}
 	if exponent, known := batch.Exponent(o.Currency); known && exponent != 2 {
 		return nil, batch.Invalid(name, "NewProvider", []batch.FieldError{{Item: -1, Field: "Currency", Message: "must have two decimals"}})

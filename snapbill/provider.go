@@ -90,15 +90,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 
 // environment names where c collects: "production", or another host.
 func environment(c *Client) string {
-	base := c.rest.BaseURL()
-	if base == Production {
-		return "production"
-	}
-	_, host, _ := strings.Cut(base, "://")
-	if first, _, _ := strings.Cut(host, "/"); first == "production" {
-		return base // A host of this name is not SnapBill's.
-	}
-	return host
+	return c.rest.Environment(map[string]string{Production: "production"})
 }
 
 // Info returns the facts about this provider.

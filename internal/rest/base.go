@@ -25,6 +25,23 @@ func Canonical(baseURL string) (string, error) {
 // BaseURL is the canonical form of the URL that the client speaks to.
 func (c *Client) BaseURL() string { return c.name }
 
+// Environment names what the client speaks to, for accounts: by the name that
+// known has for its base URL, and otherwise by host and path. A host that is
+// called like one of the names is named by its whole URL.
+func (c *Client) Environment(known map[string]string) string {
+	if name, ok := known[c.name]; ok {
+		return name
+	}
+	_, place, _ := strings.Cut(c.name, "://")
+	host, _, _ := strings.Cut(place, "/")
+	for _, name := range known {
+		if name == host {
+			return c.name
+		}
+	}
+	return place
+}
+
 // Host is the host and port of BaseURL: "sandbox.citypay.com".
 func (c *Client) Host() string { return canonicalHost(c.base) }
 

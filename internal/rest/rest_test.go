@@ -699,6 +699,21 @@ func TestHTTPClientGivesOnlyProxyDialerAndCertificates(t *testing.T) {
 	require.EqualValues(t, tls.VersionTLS10, theirs.TLSClientConfig.MinVersion, "the user's own transport is left alone")
 }
 
+func TestEnvironment(t *testing.T) {
+	known := map[string]string{"https://sandbox.pay.test": "sandbox", "https://api.pay.test": "production"}
+	for url, want := range map[string]string{
+		"https://SANDBOX.pay.test:443/": "sandbox",
+		"https://api.pay.test.":         "production",
+		"https://api.pay.test/v1":       "api.pay.test/v1",
+		"http://127.0.0.1:8080/v1":      "localhost:8080/v1",
+		"https://production":            "https://production",
+		"https://sandbox/v1":            "https://sandbox/v1",
+	} {
+		require.Equal(t, want, newClient(t, url).Environment(known), url)
+	}
+	require.Equal(t, "production", newClient(t, "https://production").Environment(nil))
+}
+
 // FuzzCanonical: a name is its own name, and makes a client.
 func FuzzCanonical(f *testing.F) {
 	for _, s := range []string{"https://X.test:443/a/", "http://127.0.0.1:80", "https://[::1]:0443//", "https://x.test.:65535/a%20b", "https://x%2etest", "https://[fe80::1%25en0]/"} {
