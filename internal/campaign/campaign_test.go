@@ -201,11 +201,15 @@ func random(s *service, seed uint64) plan {
 		first, second := pick(r, breakages...), pick(r, breakages...)
 		if maybe(r) { // Above all: the first is late or lost, and the second refused.
 			first, second = pick(r, lateHour, lateHour, lateMinute, lostAfter), refused
+			if maybe(r) {
+				p.pause = 20 * time.Minute // The next call comes when nothing is in flight any more, and before what is late.
+			}
 		}
 		strike(op, 1, first)
 		strike(op, 2, second)
-		if maybe(r) { // And no caller asks again.
+		if maybe(r) { // And nothing else, and no caller asks again.
 			p.callers, p.operators, p.decisions, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, nil, true, false, false, false
+			return p
 		}
 	}
 	if r.IntN(20) == 0 {
