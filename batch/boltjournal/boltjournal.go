@@ -222,9 +222,28 @@ func checkFile(path string) error {
 	return nil
 }
 
+// openFile opens the file to read it and checks its pages, before it opens the
+// file to write.
 func (j *Journal) openFile(path string) (err error) {
+	if file, err := os.Stat(path); err == nil && file.Size() > 0 {
+		if err := j.openBolt(path, true); err != nil {
+			return err
+		}
+		if err := errors.Join(checkPages(j.db, j.file), j.db.Close()); err != nil {
+			return damaged(err)
+		}
+	}
+	if err := j.openBolt(path, false); err != nil {
+		return err
+	}
+	j.db.NoFreelistSync = false
+	return nil
+}
+
+func (j *Journal) openBolt(path string, readOnly bool) (err error) {
 	j.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: time.Second,
+		ReadOnly: readOnly,
+		Timeout:  time.Second,
 		// Without it bolt would already write to a file that another program
 		// keeps without its free list.
 		NoFreelistSync: true,
@@ -245,7 +264,6 @@ func (j *Journal) openFile(path string) (err error) {
 	case err != nil:
 		return damaged(err)
 	}
-	j.db.NoFreelistSync = false
 	return nil
 }
 

@@ -8,9 +8,11 @@ package boltjournal_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -231,5 +233,60 @@ func TestADamagedHistoryHidesNoOther(t *testing.T) {
 			require.Equal(t, []string{"a", "c"}, good)
 			require.Equal(t, []string{"b"}, bad)
 		})
+	}
+}
+
+// Bolt follows every number of a page: a damaged one could fill the memory,
+// which kills the process. Open looks first.
+func TestNoPageIsFollowedThatIsDamaged(t *testing.T) {
+	path := filled(t)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	require.NoError(t, err)
+	require.NoError(t, boltjournal.CheckPages(db, bytes.NewReader(whole)))
+
+	size := os.Getpagesize()
+	numbers := regexp.MustCompile(`0x[0-9a-f]+|\d+|"(\\.|[^"\\])*"`)
+	refused := map[string][]byte{} // a file that is refused, for each reason
+	for at := 2 * size; at < len(whole); at++ {
+		if at%size >= 48 { // The header and the first elements of a page.
+			continue
+		}
+		for _, other := range []byte{whole[at] ^ 0x01, whole[at] ^ 0x10, whole[at] ^ 0x80, ^whole[at], 0} {
+			spoilt := bytes.Clone(whole)
+			spoilt[at] = other
+			if err := boltjournal.CheckPages(db, bytes.NewReader(spoilt)); err != nil {
+				reason := err.Error()
+				reason = reason[len(regexp.MustCompile(`^(page \d+: )*`).FindString(reason)):]
+				refused[numbers.ReplaceAllString(reason, "n")] = spoilt
+			}
+		}
+	}
+	require.NoError(t, db.Close())
+
+	reasons := []string{
+		"page n is not one of its n pages",
+		"page n says that it is page n",
+		"page n is longer than the file",
+		"page n is used twice",
+		"key n is out of order",
+		"half a bucket",
+		"a small bucket that is not a leaf",
+		"kind n is not one of a bucket",
+		"a key or a value is outside of it",
+		"no page is below it",
+		"a key is outside of it",
+		"it has more keys than fit",
+		"page n is of kind n, not the list of free pages",
+		"page n lists more free pages than fit",
+		"free page n is not one of its n pages",
+	}
+	require.ElementsMatch(t, reasons, slices.Collect(maps.Keys(refused)))
+	for _, reason := range reasons {
+		copied := filepath.Join(t.TempDir(), "journal")
+		require.NoError(t, os.WriteFile(copied, refused[reason], 0o600))
+		_, err := boltjournal.Open(copied, owner)
+		require.ErrorContains(t, err, "is damaged or no journal", reason)
 	}
 }

@@ -33,3 +33,6 @@ func Together(j *Journal, calls ...func()) {
 		<-done
 	}
 }
+
+// CheckPages checks the pages of a file beside its database.
+var CheckPages = checkPages
