@@ -230,6 +230,11 @@ func (p *progress) applySubmitted(e *Entry) {
 	default:
 		p.open-- // A refusal closes only its own attempt.
 		p.refused = e.Failure
+		if p.batch != nil && e.Batch.State != StateUnknown {
+			read := *p.batch // Somebody else may have submitted or deleted it.
+			read.State, read.Native = e.Batch.State, e.Batch.Native
+			p.batch = &read
+		}
 	}
 }
 

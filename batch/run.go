@@ -502,6 +502,9 @@ func (e *engine) create(ctx context.Context, p progress) (Batch, error) {
 		return b, failed
 	}
 	e.observe(Event{Phase: PhaseCreate, Batch: b, Err: err})
+	if err != nil && b.State == StateCancelled {
+		b.ID, b.State = "", StateDraft // Create has withdrawn it, and the next call makes another.
+	}
 	return b, err
 }
 

@@ -402,8 +402,10 @@ func TestRunTakesACorrectedDraftIfNothingIsLeftOfTheFirst(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 				service.create, service.left = &batch.Error{Kind: c.create}, c.left
-				_, err := batch.Run(t.Context(), service, oneItem(), o)
+				report, err := batch.Run(t.Context(), service, oneItem(), o)
 				require.ErrorIs(t, err, c.create)
+				require.Equal(t, batch.StateDraft, report.Batch.State, "nothing was submitted")
+				require.Equal(t, c.id, report.Batch.ID, "what was withdrawn has no ID for the caller")
 				dossier := pending(t, service, o.Journal)[0]
 				require.Equal(t, c.standing, dossier.Standing)
 				require.Equal(t, c.id, dossier.BatchID)
@@ -411,7 +413,7 @@ func TestRunTakesACorrectedDraftIfNothingIsLeftOfTheFirst(t *testing.T) {
 				service.create = nil
 				corrected := oneItem()
 				corrected.Items[0].Amount.Minor = 99
-				report, err := batch.Run(t.Context(), service, corrected, o)
+				report, err = batch.Run(t.Context(), service, corrected, o)
 				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
 				if c.kind == "" {
 					require.Equal(t, gbp(99), report.Totals[batch.OutcomePaid].Amount)
@@ -419,6 +421,30 @@ func TestRunTakesACorrectedDraftIfNothingIsLeftOfTheFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// submittedByAnother finds in Submit that somebody else has submitted the batch.
+type submittedByAnother struct{ *teller }
+
+func (submittedByAnother) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	b.State, b.Native = batch.StatePending, "submitted"
+	return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit"}
+}
+
+// What a refused Submit has read of the batch is what later calls say of it.
+func TestABatchThatAnotherHasSubmittedIsNoDraft(t *testing.T) {
+	service, o := submittedByAnother{newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	report, err := batch.Run(t.Context(), service, oneItem(), o)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.Equal(t, batch.StatePending, report.Batch.State)
+	for b, err := range batch.Recover(t.Context(), service, o) {
+		require.NoError(t, err)
+		require.Equal(t, batch.StatePending, b.State)
+		require.Equal(t, "submitted", b.Native)
+	}
+	report, err = batch.Run(t.Context(), service.teller, oneItem(), o)
+	require.NoError(t, err, "the table goes by what this journal has submitted")
+	require.Equal(t, batch.StateDone, report.Batch.State)
 }
 
 func TestRunRefusesABadDraftBeforeTheJournal(t *testing.T) {

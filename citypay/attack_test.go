@@ -437,6 +437,10 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 		"an error":                    {simkit.Reply{Status: 500}, batch.ErrUnavailable, ""},
 	} {
 		for _, word := range []string{"QUEUED", "COMPLETE", "ERROR_IN_PROCESSING", "CANCELLED"} {
+			c := c
+			if strings.HasSuffix(name, "refusal") && word == "COMPLETE" {
+				c.kind, c.says = batch.ErrProtocol, "batch 35 is COMPLETE at CityPay, which shows no report of it"
+			}
 			t.Run(name+", "+word, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := citypaytest.New(&citypaytest.Options{InMemory: true})

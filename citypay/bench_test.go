@@ -59,12 +59,12 @@ func BenchmarkProcess(b *testing.B) {
 }
 
 func reportReply(b *testing.B, rows int) []byte {
-	r := citypay.BatchReport{Amount: int64(rows) * 19995, BatchDate: "2026-01-02", BatchID: 35, BatchStatus: citypay.StatusComplete, ClientAccountID: "AC1"}
+	r := plainReport{Amount: int64(rows) * 19995, BatchDate: "2026-01-02", BatchID: 35, BatchStatus: "COMPLETE", ClientAccountID: "PC600001"}
 	for n := range rows {
-		r.Transactions = append(r.Transactions, citypay.TransactionResult{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
+		r.Transactions = append(r.Transactions, plainRow{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
 			AuthCode: "001245A", DateTime: "2020-01-02T18:32:28Z", Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n),
 			MaskedPAN: "4***********0002", MerchantID: 11223344, Message: "Approved 044332", Result: 1, ResultCode: "000", Scheme: "Visa",
-			TransNo: citypay.Text(fmt.Sprint(n + 1))})
+			TransNo: int64(n + 1)})
 	}
 	text, err := json.Marshal(r)
 	require.NoError(b, err)
@@ -98,8 +98,9 @@ type plainRow struct {
 	TransNo    int64  `json:"transno"`
 }
 
+// A report has 10,000 rows at the most, as CityPay documents.
 func BenchmarkRetrieve(b *testing.B) {
-	for _, rows := range sizes {
+	for _, rows := range []int{100, 10_000} {
 		url := canned(b, reportReply(b, rows))
 		request := citypay.BatchReportRequest{BatchID: 35}
 		b.Run(fmt.Sprintf("%d/floor", rows), func(b *testing.B) {

@@ -353,7 +353,7 @@ func (p *Provider) confirm(ctx context.Context, b batch.Batch, id int64, refused
 		return refused
 	case err != nil && refused.Kind != batch.ErrConflict:
 		return refused
-	case err == nil && errors.Is(p.verify(ctx, b, id), batch.ErrConflict):
+	case err == nil && errors.Is(p.verify(ctx, b, id, row.BatchStatus), batch.ErrConflict):
 		return refused
 	}
 	unclear := *refused
@@ -421,7 +421,8 @@ func (p *Provider) pick(rows []BatchStatus, id int64) (BatchStatus, error) {
 // In StateUnknown, a status proves that a batch has this number, and not that
 // it is this batch. So Poll reads the report too, and compares what that shows:
 // identifiers, accounts, amounts, merchant and batch account. A contradiction
-// is ErrConflict. What the report does not show yet decides nothing.
+// is ErrConflict. What the report does not show yet decides nothing. A batch
+// that is COMPLETE without a report is ErrProtocol.
 func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	const op = "Poll"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -439,7 +440,7 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 		row, err = BatchStatus{BatchStatus: StatusUnknown}, nil
 	}
 	if err == nil && b.State == batch.StateUnknown && state(row.BatchStatus) != batch.StateUnknown {
-		err = p.verify(ctx, b, id)
+		err = p.verify(ctx, b, id, row.BatchStatus)
 	}
 	if err != nil {
 		return b, err
@@ -453,10 +454,13 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 }
 
 // verify compares the report with an unclear batch.
-func (p *Provider) verify(ctx context.Context, b batch.Batch, id int64) error {
+func (p *Provider) verify(ctx context.Context, b batch.Batch, id int64, status Status) error {
 	reply, err := p.retrieve(ctx, id)
-	switch {
-	case errors.Is(err, batch.ErrNotFound), errors.Is(err, batch.ErrInvalid):
+	switch refused := errors.Is(err, batch.ErrNotFound) || errors.Is(err, batch.ErrInvalid); {
+	case refused && status == StatusComplete: // A number alone proves nothing, and nothing more will be processed.
+		return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Poll", Err: err,
+			Message: fmt.Sprintf("batch %d is COMPLETE at CityPay, which shows no report of it: whether it is this batch is not known", id)}
+	case refused:
 		return nil // CityPay shows no report yet.
 	case err != nil:
 		return err

@@ -678,7 +678,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	} else if len(all.broken) == 0 {
 		faults = append(faults, p.contradictions(ctx, at, &all)...)
 	}
-	rows, strangers, odd := p.results(b, &all)
+	rows, strangers, odd := p.results(b, at, &all)
 	report, err := batch.NewReport(b, rows)
 	report.Unmatched = append(report.Unmatched, strangers...)
 	return report, cmp.Or(p.beside(err, append(faults, odd...)), stale)
@@ -686,7 +686,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 
 // results joins the payments to the items of b by the client's number. A stranger
 // is a payment of a client whom no item names.
-func (p *Provider) results(b batch.Batch, all *paymentList) (rows, strangers []batch.Result, odd []batch.FieldError) {
+func (p *Provider) results(b batch.Batch, at *Batch, all *paymentList) (rows, strangers []batch.Result, odd []batch.FieldError) {
 	place := make(map[string]int, len(b.Draft.Items))
 	for n, item := range b.Draft.Items {
 		place[item.Account] = n
@@ -701,9 +701,16 @@ func (p *Provider) results(b batch.Batch, all *paymentList) (rows, strangers []b
 			continue
 		}
 		row.Item.Reference = b.Draft.Items[n].Reference
-		if rows = append(rows, row); row.Outcome == batch.OutcomeUnknown && b.State.Final() {
+		rows = append(rows, row)
+		contradiction := func(format string, args ...any) {
 			odd = append(odd, batch.FieldError{Item: n, Reference: row.Item.Reference, Field: "state",
-				Message: fmt.Sprintf("is %.60q at the service, a word that this version does not know", row.Code)})
+				Message: fmt.Sprintf("is %.60q at the service, "+format, append([]any{row.Code}, args...)...)})
+		}
+		switch {
+		case row.Outcome == batch.OutcomeUnknown && b.State.Final():
+			contradiction("a word that this version does not know")
+		case b.State == batch.StateCancelled && (row.Outcome == batch.OutcomePaid || row.Outcome == batch.OutcomeReturned):
+			contradiction("but the batch is %s, and was never to be debited", at.State)
 		}
 	}
 	for _, payment := range all.broken {

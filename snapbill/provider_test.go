@@ -631,6 +631,30 @@ func TestPendingInABatchThatIsOver(t *testing.T) {
 	}
 }
 
+// A payment that was collected contradicts a batch that is dead.
+func TestAPaidPaymentInADeadBatchIsSaid(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	b := create(t, p, dueDraft(server, 1))
+	b, err := p.Cancel(t.Context(), b)
+	require.NoError(t, err)
+	for state, says := range map[string]string{
+		"dead":   "",
+		"paid":   `state: is "paid" at the service, but the batch is dead, and was never to be debited`,
+		"bounce": `state: is "bounce" at the service, but the batch is dead, and was never to be debited`,
+	} {
+		always(server, "ListPayments", fmt.Sprintf(`{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[`+
+			`{"id":1,"state":%q,"amount_cents":%d,"client":{"id":1,"number":%q},"batch":{"id":%s,"state":"dead"}}]}`,
+			state, b.Draft.Items[0].Amount.Minor, b.Draft.Items[0].Account, b.ID))
+		_, err := p.Report(t.Context(), b)
+		if says == "" {
+			require.NotContains(t, fmt.Sprint(err), "is dead")
+			continue
+		}
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.ErrorContains(t, err, says)
+	}
+}
+
 // A batch that Create has made and found wanting can be given up.
 func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
