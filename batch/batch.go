@@ -32,6 +32,10 @@ type Draft struct {
 	// Items are the payments or records. A few providers can fill them in
 	// (Info.ItemsOptional).
 	Items []Item `json:"items,omitempty"`
+	// NotAfter is the time after which no Submit of the draft begins, in any
+	// process; zero means that there is none. A batch that is unclear by then is
+	// only read. It is never sent.
+	NotAfter time.Time `json:"not_after,omitzero"`
 	// Extra is service-specific: Info.Extra lists the keys that are
 	// understood. An unknown key is refused, never dropped.
 	Extra map[string]string `json:"extra,omitempty"`
@@ -46,6 +50,12 @@ type Item struct {
 	Account string `json:"account"`
 	// Amount is exact, in the minor unit of its currency.
 	Amount Money `json:"amount"`
+	// Purpose is what the money is for, such as an invoice number; empty means
+	// none. A journal gives a purpose to one batch at a time: Run refuses another
+	// batch with it until this one is known not to have paid it (see Run). All
+	// providers and accounts that share the journal's store share the purposes.
+	// It is never sent.
+	Purpose string `json:"purpose,omitempty"`
 	// Extra is service-specific: Info.ItemExtra lists the keys.
 	Extra map[string]string `json:"extra,omitempty"`
 }

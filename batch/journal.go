@@ -191,6 +191,7 @@ func fingerprint(d Draft) string {
 	if year, month, day := d.Date.Date(); !d.Date.IsZero() {
 		d.Date = time.Date(year, month, day, 0, 0, 0, 0, time.UTC) // Only the day counts.
 	}
+	d.NotAfter = d.NotAfter.UTC()
 	text, err := json.Marshal(d)
 	if err != nil {
 		// A Draft holds only strings, integers and a date; a year beyond

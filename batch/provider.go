@@ -144,6 +144,7 @@ func (i Info) Faults(d Draft) []FieldError {
 	}
 
 	first := make(map[string]int, len(d.Items))
+	purposes := make(map[string]int)
 	var total Money
 	overflow := false
 	for n, item := range d.Items {
@@ -165,6 +166,13 @@ func (i Info) Faults(d Draft) []FieldError {
 			fault("account", "is empty")
 		} else if text := textFault(item.Account); text != "" {
 			fault("account", "%s", text)
+		}
+		if text := textFault(item.Purpose); text != "" {
+			fault("purpose", "%s", text)
+		} else if earlier, taken := purposes[item.Purpose]; taken {
+			fault("purpose", "is also that of item %d", earlier)
+		} else if item.Purpose != "" {
+			purposes[item.Purpose] = n
 		}
 		switch {
 		case item.Amount.Minor < 0:
@@ -271,7 +279,20 @@ func (i Info) RefuseSubmit(op string, b Batch) error {
 		return &Error{Kind: ErrConflict, Provider: i.Name, Op: op,
 			Message: fmt.Sprintf("only a draft can be submitted, and this batch is %q", b.State)}
 	}
+	if b.Draft.expired(time.Now()) {
+		return &Error{Kind: ErrConflict, Provider: i.Name, Op: op, Code: CodeExpired, Message: "nothing was sent: " + b.Draft.lateness()}
+	}
 	return nil
+}
+
+// CodeExpired is the Code of the ErrConflict for a draft whose NotAfter has
+// passed. No Submit was begun.
+const CodeExpired = "expired"
+
+func (d Draft) expired(now time.Time) bool { return !d.NotAfter.IsZero() && now.After(d.NotAfter) }
+
+func (d Draft) lateness() string {
+	return "the draft was to be submitted by " + d.NotAfter.UTC().Format(time.RFC3339)
 }
 
 // RefuseCancel is Refuse for Cancel: while it is not known whether b was

@@ -15,6 +15,7 @@ type step string
 
 const (
 	stepStop      step = "stop"      // nothing: the history is closed
+	stepExpire    step = "expire"    // nothing: the time for it is over
 	stepWait      step = "wait"      // wait for the end and report; nothing more is sent
 	stepReconcile step = "reconcile" // read what became of a Submit; nothing more is sent before that is known
 	stepSubmit    step = "submit"    // let the money move
@@ -30,6 +31,7 @@ type situation struct {
 	cancels  bool  // the provider is a Canceler
 	finds    bool  // the provider is a Finder
 	searched bool  // this call has looked for a draft that an earlier Create may have left
+	expired  bool  // Draft.NotAfter has passed
 }
 
 // rules is the table: the first rule that applies names the step.
@@ -42,6 +44,10 @@ var rules = []struct {
 		"the history is closed"},
 	{func(p progress, _ situation) bool { return p.submitted }, stepWait,
 		"the service has the batch"},
+	{func(p progress, s situation) bool { return p.open > 0 && s.expired }, stepReconcile,
+		"a Submit may have arrived, and none may begin any more"},
+	{func(_ progress, s situation) bool { return s.expired }, stepExpire,
+		"no Submit may begin any more"},
 	{func(p progress, s situation) bool { return p.open > 0 && p.resend && s.secrets }, stepSubmit,
 		"a Submit may have arrived, and an operator has decided to send one more"},
 	{func(p progress, s situation) bool { return p.open > 0 && p.resend && !s.secrets }, stepCreate,

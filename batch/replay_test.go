@@ -109,6 +109,10 @@ func TestWhatRunDoesNext(t *testing.T) {
 		require.Equal(t, c.plain, p.next(plain), c.history)
 		require.Equal(t, c.guarded, p.next(guarded), "%s, guarded", c.history)
 		require.Equal(t, c.shown, p.next(shown), "%s, guarded, and shown as a draft", c.history)
+		for _, late := range []situation{plain, guarded, shown} {
+			late.expired = true
+			require.Contains(t, []step{stepStop, stepExpire, stepWait, stepReconcile}, p.next(late), "%s, and too late", c.history)
+		}
 	}
 }
 
@@ -136,7 +140,8 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 	for _, history := range []string{"intent", "intent create#1", "intent create#1 create#1=conflict:7", "intent create#1 create#1=ok",
 		"intent create#1 create#1=ok submit#1", "intent create#1 create#1=ok submit#1 resend", "intent create#1 create#1=ok submit#1 submit#1=ok",
 		"intent create#1 create#1=ok submit#1 submit#1=ok done"} {
-		for _, s := range []situation{{}, {secrets: true}, {secrets: true, cancels: true, finds: true}, {secrets: true, guard: GuardRefuses, read: StateDraft}} {
+		for _, s := range []situation{{}, {secrets: true}, {secrets: true, cancels: true, finds: true}, {secrets: true, guard: GuardRefuses, read: StateDraft},
+			{secrets: true, expired: true}} {
 			for _, rule := range rules {
 				if rule.applies(replay(historyOf(t, history)), s) {
 					used[rule.reason] = true

@@ -120,15 +120,23 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 			d.Decisions = append(d.Decisions, *entry.Decision)
 		}
 	}
-	d.Standing, d.Next = p.standing(info)
+	d.Standing, d.Next = p.standing(info, time.Now())
 	return d
 }
 
 // standing says how far a batch has come, and what is safe to do now.
-func (p progress) standing(info Info) (Standing, string) {
+func (p progress) standing(info Info, now time.Time) (Standing, string) {
+	expired := p.intent != nil && p.intent.Draft.expired(now)
 	switch {
 	case p.submitted:
 		return StandingSubmitted, "call Resume: it waits for the end and reports"
+	case expired && p.open == 0 && !p.touched:
+		return StandingIntended, p.intent.Draft.lateness() + ", and was not: call Resolve to abandon it"
+	case expired && p.open == 0:
+		return StandingDraft, p.intent.Draft.lateness() + ", and was not: call Resolve to abandon it"
+	case expired && p.observed == nil:
+		return StandingUnclear, p.intent.Draft.lateness() + ", and may have been: call Resume to ask; " +
+			"if the service cannot tell, ask its support, and record the answer with Resolve"
 	case p.open == 0 && p.refused != nil && p.refused.Code == CodeNumberTaken:
 		return StandingDraft, "call Run with the draft again: it takes the next number; or call Resolve to abandon it"
 	case p.open > 0 && p.observed != nil:
@@ -175,7 +183,8 @@ const (
 	Adopt Verdict = "adopt"
 	// Resend says that no earlier attempt had, or will have, an effect: the
 	// next Run or Resume sends again. If that is wrong, money moves twice:
-	// nothing that this package promises covers it.
+	// nothing that this package promises covers it. Of a batch that was abandoned
+	// it sends nothing, and frees the purposes.
 	Resend Verdict = "resend"
 )
 
@@ -238,7 +247,8 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 		return e.unsent(), e.unknownReference()
 	}
 	b := progress.state(progress.handle(e.info.Name))
-	if progress.closed && (progress.abandoned == nil || d.Verdict != Adopt) {
+	frees := progress.abandoned != nil && d.Verdict == Resend && len(e.heldPurposes(progress.intent.Draft.Items)) > 0
+	if progress.closed && !frees && (progress.abandoned == nil || d.Verdict != Adopt) {
 		return b, e.undecided("the batch is not open any more")
 	}
 	if err := e.sameTerms(progress); err != nil {
@@ -254,13 +264,13 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 		b = progress.state(*progress.batch)
 	}
 	d.At = time.Now()
-	switch d.Verdict {
-	case Abandon:
-		return e.abandon(ctx, progress, d)
-	case Adopt:
-		return e.adopt(ctx, progress, b, d)
-	}
 	switch {
+	case frees:
+		return b, e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(b), Decision: &d, Releases: e.heldPurposes(progress.intent.Draft.Items)})
+	case d.Verdict == Abandon:
+		return e.abandon(ctx, progress, d)
+	case d.Verdict == Adopt:
+		return e.adopt(ctx, progress, b, d)
 	case progress.resend:
 		return b, e.undecided("one more Submit is already decided: call Run or Resume")
 	case progress.open == 0 && progress.creating == 0 && !progress.adopted:
@@ -303,6 +313,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 				return batch, e.fail(KindOf(err), "the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
 		}
+		released = append(released, e.givenUp(p, batch)...)
 		return batch, e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: released})
 	}
 	for _, id := range p.left {
@@ -343,6 +354,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		}
 		batch = after
 	}
+	released = append(released, e.givenUp(p, batch)...)
 	if err := e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: released}); err != nil {
 		return batch, err
 	}
@@ -431,11 +443,21 @@ func (e *engine) adopted(ctx context.Context, p progress, before, after Batch, e
 	if slices.Contains(entry.Releases, e.batchName(after.ID)) {
 		entry.Releases = nil
 	}
+	entry.Claims, _ = e.purposes(p.intent.Draft.Items) // Those that an earlier Abandon has freed.
 	err := e.decide(ctx, entry)
-	if held := claimedBy(err); held != nil {
+	held := claimedBy(err)
+	switch {
+	case held == nil:
+		return after, err
+	case held.Name == e.batchName(after.ID):
 		return before, e.fail(ErrConflict, "the decision was not recorded: the batch is another reference's", held)
 	}
-	return after, err
+	entry.Claims = nil
+	if err := e.decide(ctx, entry); err != nil {
+		return before, err
+	}
+	return after, &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
+		Message: "the decision was recorded, and another batch may have paid for the same"}
 }
 
 func (e *engine) decide(ctx context.Context, entry Entry) error {

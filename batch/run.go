@@ -75,8 +75,15 @@ const (
 // A draft under a reference that the journal knows with another draft, or with
 // other terms (Info.Terms), is ErrConflict and nothing is sent. The one
 // exception is a draft that was never submitted and of which nothing is left at
-// the service: a corrected one takes its place. ErrConflict also says that the batch ID belongs to another
-// reference.
+// the service: a corrected one takes its place. ErrConflict also says that the
+// batch ID belongs to another reference, that Draft.NotAfter has passed
+// (CodeExpired), or that another batch holds a purpose (CodePurposeTaken).
+//
+// A purpose (Item.Purpose) is held from the intent on. It is free again once a
+// final report says that its item failed, was skipped or has been returned, and
+// when a batch is abandoned of which no Submit had an effect. Run or Resume of a closed
+// batch reads its report again, and frees what has been returned since. An item
+// that is paid, pending or unknown holds its purpose.
 //
 // The kind of an error speaks of the call that failed. What is known about
 // money is in Report.Batch.State, which is set beside every error:
@@ -145,10 +152,10 @@ type engine struct {
 	journal Journal
 	key     Key
 	o       RunOptions
-	draft   *Draft  // as the caller supplied it; nil in Resume
-	history []Entry // of key, as read and appended under its lock
-	claimed []string
-	made    *Batch // as Create returned it to this call, with its secrets
+	draft   *Draft          // as the caller supplied it; nil in Resume
+	history []Entry         // of key, as read and appended under its lock
+	claimed map[string]bool // names that the key holds
+	made    *Batch          // as Create returned it to this call, with its secrets
 
 	asking    time.Time // until when the outcome of an unclear Submit is asked for
 	asked     int       // reads about the last attempt
@@ -203,7 +210,7 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 		report.Batch = b
 	}
 	if err == nil {
-		err = e.close(ctx, report.Batch)
+		err = e.close(ctx, report)
 	}
 	e.observe(Event{Phase: PhaseReport, Batch: report.Batch, Err: err})
 	return report, err
@@ -238,9 +245,15 @@ func (e *engine) start(ctx context.Context) (Batch, error) {
 	for tries := 1; ; {
 		p := replay(e.history)
 		b, whole := e.restore(p)
-		switch p.next(e.situation(whole)) {
+		s, err := e.situation(ctx, p, whole)
+		if err != nil {
+			return p.state(b), e.journalFailed(ErrUnavailable, "not submitted by this call", err)
+		}
+		switch p.next(s) {
 		case stepStop, stepWait:
 			return b, nil
+		case stepExpire:
+			return b, e.expired(*p.intent.Draft)
 		case stepWithdraw:
 			if err := e.withdraw(ctx, p); err != nil {
 				return p.state(e.unsent()), err
@@ -332,6 +345,9 @@ func (e *engine) intend(ctx context.Context, p progress) error {
 		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which may have been sent: nothing was sent by this call", e.key.Reference), nil)
 	}
 	// The reference is new, or nothing is left of the first draft at the service.
+	if err := e.stillInTime(ctx, *e.draft); err != nil {
+		return err
+	}
 	d, _, err := e.number(ctx)
 	if err != nil {
 		return err
@@ -362,7 +378,13 @@ func (e *engine) number(ctx context.Context) (d Draft, allocated bool, err error
 func (e *engine) writeIntent(ctx context.Context, d Draft) error {
 	kept := e.info.withoutSecrets(d)
 	entry := Entry{Kind: EntryIntent, Fingerprint: fingerprint(*e.draft), Draft: &kept, Terms: e.info.Terms}
-	if err := e.append(ctx, entry); err != nil {
+	entry.Claims, entry.Releases = e.purposes(d.Items)
+	err := e.append(ctx, entry)
+	if held := claimedBy(err); held != nil {
+		return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
+			Message: "nothing was sent by this call: another batch may have paid for the same"}
+	}
+	if err != nil {
 		return e.journalFailed(ErrUnavailable, "nothing was sent", err)
 	}
 	return nil
@@ -424,10 +446,22 @@ func (e *engine) supplied() Draft {
 	return *e.draft
 }
 
-func (e *engine) situation(whole bool) situation {
+func (e *engine) situation(ctx context.Context, p progress, whole bool) (situation, error) {
 	_, cancels := As[Canceler](e.p)
 	_, finds := As[Finder](e.p)
-	return situation{guard: e.info.Guard, read: e.evidence, secrets: whole, cancels: cancels, finds: finds, searched: e.searched}
+	s := situation{guard: e.info.Guard, read: e.evidence, secrets: whole, cancels: cancels, finds: finds, searched: e.searched}
+	if p.submitted || p.closed || p.intent.Draft.NotAfter.IsZero() {
+		return s, nil
+	}
+	now, err := e.now(ctx)
+	s.expired = p.intent.Draft.expired(now)
+	return s, err
+}
+
+// expired is the error for a draft whose time is over.
+func (e *engine) expired(d Draft) error {
+	return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodeExpired,
+		Message: "nothing was submitted: " + d.lateness() + "; Resolve can abandon it"}
 }
 
 // withdraw cancels a draft that an earlier Create has left, and writes that
@@ -523,10 +557,12 @@ func (e *engine) submit(ctx context.Context, b Batch, p progress) (after Batch, 
 		return p.state(b), false, e.journalFailed(ErrUnavailable, "not submitted by this call", err)
 	}
 	e.asking, e.asked, e.evidence, e.readError = time.Time{}, 0, "", nil
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.SubmitTimeout)
-	defer cancel()
 	b.State = StateDraft
-	after, err = e.p.Submit(detached, b)
+	if after, err = b, e.stillInTime(ctx, *p.intent.Draft); err == nil {
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.SubmitTimeout)
+		defer cancel()
+		after, err = e.p.Submit(detached, b)
+	}
 
 	result := Entry{Kind: EntryResult, Step: StepSubmit, Attempt: n, Batch: e.kept(after), Failure: failure(err)}
 	failed := e.append(ctx, result)
@@ -550,6 +586,22 @@ func (e *engine) submit(ctx context.Context, b Batch, p progress) (after Batch, 
 	}
 	e.observe(Event{Phase: PhaseSubmit, Attempt: n, Batch: after, Err: err})
 	return after, true, err
+}
+
+// stillInTime reads the clock again once the attempt is durable, which may have
+// taken long.
+func (e *engine) stillInTime(ctx context.Context, d Draft) error {
+	if d.NotAfter.IsZero() {
+		return nil
+	}
+	now, err := e.now(ctx)
+	switch {
+	case err != nil:
+		return e.fail(ErrUnavailable, "nothing was sent: the journal's clock cannot be read", err)
+	case d.expired(now):
+		return e.expired(d)
+	}
+	return nil
 }
 
 // repeats asks the table whether the Submit that failed with err is made again.
@@ -701,17 +753,20 @@ func (e *engine) wait(ctx context.Context, b Batch) (Batch, error) {
 	return b, nil
 }
 
-// close closes the history, unless another call already has.
-func (e *engine) close(ctx context.Context, b Batch) error {
+// close closes the history and frees the purposes that were not paid. A history
+// that another call has closed is closed again only to free what has come back
+// since.
+func (e *engine) close(ctx context.Context, r Report) error {
 	unlock, err := e.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if replay(e.history).closed {
+	p, free := replay(e.history), e.unpaid(r)
+	if p.closed && (p.abandoned != nil || len(free) == 0) {
 		return nil
 	}
-	if err := e.append(ctx, Entry{Kind: EntryDone, Batch: e.kept(b)}); err != nil {
+	if err := e.append(ctx, Entry{Kind: EntryDone, Batch: e.kept(r.Batch), Releases: free}); err != nil {
 		return e.journalFailed(ErrUnavailable, "finished and reported, but that could not be written down", err)
 	}
 	return nil
@@ -765,7 +820,7 @@ func (e *engine) begin(ctx context.Context) (unlock func(), err error) {
 		unlock()
 		return nil, e.journalFailed(ErrUnavailable, unknown, err)
 	}
-	e.claimed = nil
+	e.claimed = make(map[string]bool)
 	for _, entry := range e.history {
 		e.claim(entry)
 	}
@@ -784,7 +839,7 @@ func (e *engine) append(ctx context.Context, entry Entry) error {
 		entry.At = time.Now()
 	}
 	if b := entry.Batch; b != nil && b.ID != "" {
-		if name := e.batchName(b.ID); !slices.Contains(e.claimed, name) {
+		if name := e.batchName(b.ID); !e.claimed[name] {
 			entry.Claims = append(entry.Claims, name)
 		}
 	}
@@ -800,8 +855,12 @@ func (e *engine) append(ctx context.Context, entry Entry) error {
 
 // claim remembers which names the key holds after entry.
 func (e *engine) claim(entry Entry) {
-	e.claimed = slices.DeleteFunc(e.claimed, func(name string) bool { return slices.Contains(entry.Releases, name) })
-	e.claimed = append(e.claimed, entry.Claims...)
+	for _, name := range entry.Releases {
+		delete(e.claimed, name)
+	}
+	for _, name := range entry.Claims {
+		e.claimed[name] = true
+	}
 }
 
 // batchName is the name under which a journal knows a batch of the service.

@@ -476,3 +476,24 @@ func BenchmarkOpen(b *testing.B) {
 		b.ReportMetric(float64(most)/(1<<20), "MB-heap")
 	}
 }
+
+// A history that is closed can release names later, and is closed still.
+func TestAClosedHistoryReleasesANameLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := open(t, path)
+	k, e := intent("run")
+	e.Claims = []string{`purpose "INV-1"`, `purpose "INV-2"`}
+	require.NoError(t, j.Append(t.Context(), k, e))
+	require.NoError(t, j.Append(t.Context(), k, batch.Entry{Seq: 2, Kind: batch.EntryDone, Batch: &batch.Batch{}}))
+	require.NoError(t, j.Append(t.Context(), k, batch.Entry{Seq: 3, Kind: batch.EntryDone, Batch: &batch.Batch{}, Releases: []string{`purpose "INV-1"`}}))
+	require.NoError(t, j.Close())
+	j = open(t, path)
+	for range j.Open(t.Context(), owner.Name, owner.Account) {
+		t.Fatal("it is closed")
+	}
+	k, e = intent("other")
+	e.Claims = []string{`purpose "INV-2"`}
+	require.ErrorIs(t, j.Append(t.Context(), k, e), batch.ErrConflict)
+	e.Claims = []string{`purpose "INV-1"`}
+	require.NoError(t, j.Append(t.Context(), k, e))
+}

@@ -130,11 +130,14 @@ func New(o *Options) *Server {
 	}))
 	s.mux.Handle("GET /files/{token}", &s.files) // Not the API, so not in the log.
 	s.Handler = s.mux
+	ready := make(chan struct{}) // A request can come from another process before s.server is set.
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-ready; s.mux.ServeHTTP(w, r) })
 	if s.options.InMemory {
-		s.server = simkit.ListenInMemory(s.Handler)
+		s.server = simkit.ListenInMemory(serve)
 	} else {
-		s.server = simkit.Listen(s.Handler)
+		s.server = simkit.Listen(serve)
 	}
+	close(ready)
 	s.URL = s.server.URL
 	return s
 }

@@ -1,0 +1,84 @@
+package batch
+
+import (
+	"slices"
+	"strconv"
+)
+
+// CodePurposeTaken is the Code of the ErrConflict of Run for a draft with a
+// purpose that another batch holds. Nothing was sent, and nothing was written:
+// Run with the same draft may be called again later. The error wraps a
+// *ClaimedError, which names the holder.
+const CodePurposeTaken = "purpose_taken"
+
+// purposeName is the name under which a journal knows a purpose.
+func purposeName(purpose string) string { return "purpose " + strconv.Quote(purpose) }
+
+// purposes are the purposes of items that this key must claim, and those of an
+// earlier draft that it no longer needs.
+func (e *engine) purposes(items []Item) (claims, releases []string) {
+	needed := make(map[string]bool, len(items))
+	for _, item := range items {
+		if item.Purpose == "" {
+			continue
+		}
+		name := purposeName(item.Purpose)
+		if needed[name] = true; !e.claimed[name] {
+			claims = append(claims, name)
+		}
+	}
+	for _, entry := range e.history {
+		if entry.Kind != EntryIntent {
+			continue
+		}
+		for _, name := range e.heldPurposes(entry.Draft.Items) {
+			if !needed[name] {
+				releases = append(releases, name)
+			}
+		}
+	}
+	slices.Sort(releases)
+	return claims, slices.Compact(releases)
+}
+
+// heldPurposes are the purposes of items that this key holds.
+func (e *engine) heldPurposes(items []Item) (held []string) {
+	for _, item := range items {
+		if name := purposeName(item.Purpose); item.Purpose != "" && e.claimed[name] {
+			held = append(held, name)
+		}
+	}
+	return held
+}
+
+// moved says which outcomes may have moved money that did not come back.
+var moved = map[Outcome]bool{
+	OutcomePaid:     true,
+	OutcomePending:  true,
+	OutcomeUnknown:  true,
+	OutcomeFailed:   false,
+	OutcomeSkipped:  false,
+	OutcomeReturned: false,
+}
+
+// unpaid are the purposes that this key holds and that r, a final report, shows
+// not to be paid.
+func (e *engine) unpaid(r Report) []string {
+	var free []Item
+	for _, result := range r.Results {
+		if may, known := moved[result.Outcome]; known && !may {
+			free = append(free, result.Item)
+		}
+	}
+	return e.heldPurposes(free)
+}
+
+// givenUp are the purposes that a batch frees which is abandoned as b: all of
+// them if no Submit had an effect, as the service or an operator (Resend) has
+// said, and none otherwise.
+func (e *engine) givenUp(p progress, b Batch) []string {
+	if p.open > 0 && !p.resend && b.State != StateCancelled {
+		return nil
+	}
+	return e.heldPurposes(p.intent.Draft.Items)
+}
