@@ -3,8 +3,10 @@ package batch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -13,7 +15,9 @@ import (
 type WatchOptions struct {
 	Interval    time.Duration // between the first polls; 0 means Info.Interval
 	MaxInterval time.Duration // the intervals grow to this; 0 means ten times Interval, at least 5 minutes
-	MaxFailures int           // how many polls in a row may fail before the watch gives up; 0 means 10
+	// MaxFailures is how many polls in a row may fail, or say StateUnknown,
+	// before the watch gives up; 0 means 10.
+	MaxFailures int
 
 	// OnFailure, if set, hears of every failed poll that the watch survives.
 	OnFailure func(Batch, error)
@@ -26,7 +30,8 @@ type WatchOptions struct {
 // ErrProtocol, and ErrNotFound, which a service may say of a batch that it has
 // only just taken) does not end the watch unless it happens MaxFailures times
 // in a row; any other error does. The last pair then holds the batch as it was last
-// known, and the error. If ctx ends, that error matches ctx.Err(), and the
+// known, and the error. MaxFailures polls in a row that say StateUnknown end it
+// with an ErrProtocol that names the service's word. If ctx ends, that error matches ctx.Err(), and the
 // batch goes on at the service: watch it again later.
 func Watch(ctx context.Context, p Provider, b Batch, o *WatchOptions) iter.Seq2[Batch, error] {
 	return WatchAll(ctx, p, []Batch{b}, o)
@@ -35,7 +40,8 @@ func Watch(ctx context.Context, p Provider, b Batch, o *WatchOptions) iter.Seq2[
 // WatchAll is Watch for many batches of one provider, with few requests where
 // the provider is a BulkPoller. Each batch is yielded after each poll until it
 // is final. A batch whose polls fail for good is yielded once with its error,
-// and the others go on.
+// and the others go on. A wait that the service asks for (Error.RetryAfter)
+// rests the batches of that request, and no other.
 func WatchAll(ctx context.Context, p Provider, bs []Batch, o *WatchOptions) iter.Seq2[Batch, error] {
 	var options WatchOptions
 	if o != nil {
@@ -48,11 +54,10 @@ func WatchAll(ctx context.Context, p Provider, bs []Batch, o *WatchOptions) iter
 			open[i].batch = b
 		}
 		for len(open) > 0 {
-			var wait time.Duration
-			var still []watched
-			for _, w := range pollRound(ctx, p, open) {
+			due, still := split(open, time.Now())
+			for _, w := range pollRound(ctx, p, due) {
+				w.judge(p.Info(), pause.maxFailures)
 				if w.err == nil {
-					w.failures = 0
 					if !yield(w.batch, nil) {
 						return
 					}
@@ -61,8 +66,7 @@ func WatchAll(ctx context.Context, p Provider, bs []Batch, o *WatchOptions) iter
 					}
 					continue
 				}
-				w.failures++
-				if w.failures >= pause.maxFailures || !mayPass(w.err) || ctx.Err() != nil {
+				if w.over || w.failures >= pause.maxFailures || !mayPass(w.err) || ctx.Err() != nil {
 					if !yield(w.batch, stopped(ctx, p, w.err)) {
 						return
 					}
@@ -71,17 +75,14 @@ func WatchAll(ctx context.Context, p Provider, bs []Batch, o *WatchOptions) iter
 				if options.OnFailure != nil {
 					options.OnFailure(w.batch, w.err)
 				}
-				var e *Error
-				if errors.As(w.err, &e) {
-					wait = max(wait, e.RetryAfter)
-				}
 				still = append(still, w)
 			}
 			open = still
 			if len(open) == 0 {
 				return
 			}
-			if err := sleep(ctx, max(wait, pause.next())); err != nil {
+			first := slices.MinFunc(open, func(a, b watched) int { return a.rests.Compare(b.rests) })
+			if err := sleep(ctx, max(pause.next(), time.Until(first.rests))); err != nil {
 				for _, w := range open {
 					if !yield(w.batch, stopped(ctx, p, err)) {
 						return
@@ -108,18 +109,63 @@ func Wait(ctx context.Context, p Provider, b Batch, o *WatchOptions) (Batch, err
 
 type watched struct {
 	batch    Batch
-	failures int   // in a row
-	err      error // of the last poll
+	failures int       // in a row
+	unclear  int       // polls in a row that say StateUnknown
+	rests    time.Time // the service asked for no poll before
+	err      error     // of the last poll
+	over     bool      // err ends the watch
 }
 
-// pollRound polls every batch once.
+// split returns those that may be polled now, and those that rest.
+func split(open []watched, now time.Time) (due, resting []watched) {
+	for _, w := range open {
+		if w.rests.After(now) {
+			resting = append(resting, w)
+		} else {
+			due = append(due, w)
+		}
+	}
+	return due, resting
+}
+
+// judge counts what the last poll said.
+func (w *watched) judge(info Info, most int) {
+	if w.err != nil {
+		w.failures++
+		var e *Error
+		if errors.As(w.err, &e) && e.RetryAfter > 0 {
+			w.rests = time.Now().Add(e.RetryAfter)
+		}
+		return
+	}
+	w.failures = 0
+	if w.batch.State != StateUnknown {
+		w.unclear = 0
+		return
+	}
+	if w.unclear++; w.unclear >= most {
+		w.over = true
+		w.err = &Error{Kind: ErrProtocol, Provider: info.Name, Op: "Watch", Message: fmt.Sprintf("%d polls in a row say %q, "+
+			"which does not tell where the batch stands: it may go on, watch it again later", w.unclear, w.batch.Native)}
+	}
+}
+
+// pollRound polls every batch once. A throttled request for all of them is the
+// answer for each: to ask one by one would only ask more.
 func pollRound(ctx context.Context, p Provider, round []watched) []watched {
 	if bulk, ok := As[BulkPoller](p); ok && len(round) > 1 {
 		bs := make([]Batch, len(round))
 		for i, w := range round {
 			bs[i] = w.batch
 		}
-		if polled, err := bulk.PollAll(ctx, bs); err == nil && len(polled) == len(bs) {
+		polled, err := bulk.PollAll(ctx, bs)
+		if KindOf(err) == ErrThrottled {
+			for i := range round {
+				round[i].err = err
+			}
+			return round
+		}
+		if err == nil && len(polled) == len(bs) {
 			stale := false
 			for i := range round {
 				stale = stale || isStale(round[i].batch, polled[i])

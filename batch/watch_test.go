@@ -183,3 +183,66 @@ func TestWatchAllFallsBackToSinglePolls(t *testing.T) {
 			"one batch that fails for good does not stop the others")
 	})
 }
+
+// each answers polls by batch.
+type each struct {
+	scripted
+	answers map[string][]any // a State, or an error, for each poll; the last repeats
+	asked   map[string][]time.Time
+}
+
+func (s *each) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	n := len(s.asked[b.ID])
+	s.asked[b.ID] = append(s.asked[b.ID], time.Now())
+	switch answer := s.answers[b.ID][min(n, len(s.answers[b.ID])-1)].(type) {
+	case batch.State:
+		b.State = answer
+		return b, nil
+	case error:
+		return b, answer
+	}
+	panic(b.ID)
+}
+
+func TestAWaitRestsOneBatchOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pending := batch.StatePending
+		p := &each{scripted: scripted{info: batch.Info{Interval: time.Second}}, asked: map[string][]time.Time{}, answers: map[string][]any{
+			"1": {unavailable(time.Hour), batch.StateDone},
+			"2": {pending, pending, pending, batch.StateDone},
+		}}
+		start := time.Now()
+		ended := map[string]time.Duration{}
+		for b, err := range batch.WatchAll(t.Context(), p, []batch.Batch{{ID: "1"}, {ID: "2"}}, nil) {
+			require.NoError(t, err)
+			ended[b.ID] = time.Since(start)
+		}
+		require.Less(t, ended["2"], time.Minute)
+		require.GreaterOrEqual(t, ended["1"], time.Hour)
+		require.Less(t, ended["1"], time.Hour+time.Minute)
+		require.Len(t, p.asked["1"], 2, "it is not asked while it rests")
+	})
+}
+
+func TestAThrottledBulkPollAsksNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &bulk{scripted: scripted{info: batch.Info{Interval: time.Second}, script: []any{batch.StateDone}},
+			err: &batch.Error{Kind: batch.ErrThrottled, RetryAfter: time.Hour}}
+		for b, err := range batch.WatchAll(t.Context(), p, []batch.Batch{{ID: "1"}, {ID: "2"}}, &batch.WatchOptions{MaxFailures: 3}) {
+			require.ErrorIs(t, err, batch.ErrThrottled, b.ID)
+		}
+		require.Equal(t, 3, p.calls)
+		require.Zero(t, p.polls)
+	})
+}
+
+func TestAWordThatNobodyKnowsEndsTheWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &scripted{info: batch.Info{Interval: time.Second}, script: []any{batch.StateUnknown, batch.StatePending, batch.StateUnknown}}
+		b, err := batch.Wait(t.Context(), p, batch.Batch{ID: "7", Native: "COMPLETE_WITH_ERRORS"}, &batch.WatchOptions{MaxFailures: 3})
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.ErrorContains(t, err, `3 polls in a row say "COMPLETE_WITH_ERRORS"`)
+		require.Equal(t, batch.StateUnknown, b.State)
+		require.Equal(t, 5, p.polls, "a known word between them starts the count again")
+	})
+}

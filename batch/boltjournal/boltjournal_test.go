@@ -488,8 +488,8 @@ func TestAClosedHistoryReleasesANameLater(t *testing.T) {
 	require.NoError(t, j.Append(t.Context(), k, batch.Entry{Seq: 3, Kind: batch.EntryDone, Batch: &batch.Batch{}, Releases: []string{`purpose "INV-1"`}}))
 	require.NoError(t, j.Close())
 	j = open(t, path)
-	for range j.Open(t.Context(), owner.Name, owner.Account) {
-		t.Fatal("it is closed")
+	for open, err := range j.Open(t.Context(), owner.Name, owner.Account) {
+		t.Fatal("it is closed", open.Key, err)
 	}
 	k, e = intent("other")
 	e.Claims = []string{`purpose "INV-2"`}
