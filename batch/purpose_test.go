@@ -306,7 +306,7 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			d.NotAfter = d.NotAfter.In(time.FixedZone("NZDT", 13*60*60))
 			_, err = batch.Run(t.Context(), s, d, o)
-			require.NoError(t, err, "what was submitted in time is reported at any time, and the zone is no difference")
+			require.NoError(t, err, "what was submitted in time is reported at any time, and the zone makes no difference")
 			require.Equal(t, 1, s.submits)
 		})
 	})

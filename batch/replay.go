@@ -237,7 +237,7 @@ func (p *progress) applySubmitted(e *Entry) {
 		p.open-- // A refusal closes only its own attempt.
 		p.refused = e.Failure
 		if p.batch != nil && e.Batch.State != StateUnknown {
-			read := *p.batch // Somebody else may have submitted or deleted it.
+			read := *p.batch // Another program may have submitted or deleted it.
 			read.State, read.Native = e.Batch.State, e.Batch.Native
 			p.batch = &read
 		}

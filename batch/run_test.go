@@ -423,7 +423,7 @@ func TestRunTakesACorrectedDraftIfNothingIsLeftOfTheFirst(t *testing.T) {
 	}
 }
 
-// submittedByAnother finds in Submit that somebody else has submitted the batch.
+// submittedByAnother finds in Submit that another program has submitted the batch.
 type submittedByAnother struct{ *teller }
 
 func (submittedByAnother) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
@@ -431,8 +431,8 @@ func (submittedByAnother) Submit(_ context.Context, b batch.Batch) (batch.Batch,
 	return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit"}
 }
 
-// What a refused Submit has read of the batch is what later calls say of it.
-func TestABatchThatAnotherHasSubmittedIsNoDraft(t *testing.T) {
+// Later calls report the state that a refused Submit has read.
+func TestARefusedSubmitKeepsTheStateThatItHasRead(t *testing.T) {
 	service, o := submittedByAnother{newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 	report, err := batch.Run(t.Context(), service, oneItem(), o)
 	require.ErrorIs(t, err, batch.ErrConflict)

@@ -41,7 +41,7 @@ func Watch(ctx context.Context, p Provider, b Batch, o *WatchOptions) iter.Seq2[
 // the provider is a BulkPoller. Each batch is yielded after each poll until it
 // is final. A batch whose polls fail for good is yielded once with its error,
 // and the others go on. A wait that the service asks for (Error.RetryAfter)
-// rests the batches of that request, and no other.
+// delays only the batches of that request.
 func WatchAll(ctx context.Context, p Provider, bs []Batch, o *WatchOptions) iter.Seq2[Batch, error] {
 	var options WatchOptions
 	if o != nil {
@@ -150,8 +150,8 @@ func (w *watched) judge(info Info, most int) {
 	}
 }
 
-// pollRound polls every batch once. A throttled request for all of them is the
-// answer for each: to ask one by one would only ask more.
+// pollRound polls every batch once. If the request for all of them is throttled,
+// each gets that error: polling one by one would only send more requests.
 func pollRound(ctx context.Context, p Provider, round []watched) []watched {
 	if bulk, ok := As[BulkPoller](p); ok && len(round) > 1 {
 		bs := make([]Batch, len(round))

@@ -204,7 +204,7 @@ func (s *each) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	panic(b.ID)
 }
 
-func TestAWaitRestsOneBatchOnly(t *testing.T) {
+func TestARetryAfterDelaysOneBatchOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pending := batch.StatePending
 		p := &each{scripted: scripted{info: batch.Info{Interval: time.Second}}, asked: map[string][]time.Time{}, answers: map[string][]any{
@@ -224,7 +224,7 @@ func TestAWaitRestsOneBatchOnly(t *testing.T) {
 	})
 }
 
-func TestAThrottledBulkPollAsksNoMore(t *testing.T) {
+func TestAThrottledBulkPollIsNotRepeatedForEachBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &bulk{scripted: scripted{info: batch.Info{Interval: time.Second}, script: []any{batch.StateDone}},
 			err: &batch.Error{Kind: batch.ErrThrottled, RetryAfter: time.Hour}}
@@ -236,7 +236,7 @@ func TestAThrottledBulkPollAsksNoMore(t *testing.T) {
 	})
 }
 
-func TestAWordThatNobodyKnowsEndsTheWatch(t *testing.T) {
+func TestAnUnknownStatusEndsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &scripted{info: batch.Info{Interval: time.Second}, script: []any{batch.StateUnknown, batch.StatePending, batch.StateUnknown}}
 		b, err := batch.Wait(t.Context(), p, batch.Batch{ID: "7", Native: "COMPLETE_WITH_ERRORS"}, &batch.WatchOptions{MaxFailures: 3})
