@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -78,12 +79,30 @@ func (r *redactor) learn(values ...string) {
 
 func (r *redactor) redact(text string) string {
 	r.mu.Lock()
+	if len(text) < r.shortest() { // Every spelling is at least as long as its secret.
+		r.mu.Unlock()
+		return text
+	}
 	if r.replace == nil {
 		r.replace = replacer(slices.Concat(r.fixed, r.recent))
 	}
 	replace := r.replace
 	r.mu.Unlock()
 	return replace(text)
+}
+
+// shortest is the length of the shortest secret. To list every spelling of the
+// secrets costs more than a request, and most words of a service are short.
+func (r *redactor) shortest() int {
+	shortest := math.MaxInt
+	for _, secrets := range [][]Secret{r.fixed, r.recent} {
+		for _, secret := range secrets {
+			if n := len(secret.Reveal()); n >= shortestSecret {
+				shortest = min(shortest, n)
+			}
+		}
+	}
+	return shortest
 }
 
 // clean makes words fit: short, on one line, without control characters and

@@ -64,6 +64,24 @@ func TestEverySpellingOfASecretIsRemoved(t *testing.T) {
 	require.Equal(t, "abc", client.Clean("abc"), "too short to be told from ordinary words")
 }
 
+// Words that are shorter than every secret are not searched, so no spelling may
+// be shorter than its secret.
+func TestNoSpellingIsShorterThanItsSecret(t *testing.T) {
+	for _, secret := range []string{"abcd", "\x00\x01\x02\x03", "////", "+&<>", "\"\"\"\"", "éé", "a~b/", "abcde", awkward} {
+		for _, spelling := range spellings(secret) {
+			require.GreaterOrEqual(t, len(spelling), len(secret), "%q as %q", secret, spelling)
+		}
+		client := newClient(t, "https://service.test", func(c *Config) { c.Secrets = []Secret{NewSecret(secret)} })
+		require.Equal(t, redactedText, client.Clean(secret))
+	}
+}
+
+func TestWordsShorterThanEverySecretAreNotSearched(t *testing.T) {
+	client := newClient(t, "https://service.test", func(c *Config) { c.Secrets = []Secret{NewSecret("0123456789"), NewSecret("abc")} })
+	require.Equal(t, "012345678", client.Clean("012345678"))
+	require.Nil(t, client.words.replace, "the spellings were listed for nothing")
+}
+
 func TestTheLongestSecretIsRemovedFirst(t *testing.T) {
 	client := newClient(t, "https://service.test", func(c *Config) {
 		c.Secrets = []Secret{NewSecret("pass"), NewSecret("pass-and-more")}
