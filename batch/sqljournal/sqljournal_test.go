@@ -1,5 +1,3 @@
-//go:build unix
-
 package sqljournal_test
 
 import (
@@ -19,6 +17,7 @@ import (
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchtest"
 	"github.com/batchway/batchway-go/batch/sqljournal"
+	"github.com/batchway/batchway-go/internal/pgtest"
 )
 
 var owner = batch.Info{Name: "test", Account: "sandbox.test/1"}
@@ -472,7 +471,7 @@ func TestACommitThatTheStandbyDidNotConfirmIsNotBelieved(t *testing.T) {
 		defer cancel()
 		_, _ = pool(t, database).ExecContext(ctx, "INSERT INTO seen VALUES (1)")
 		return ctx.Err() != nil
-	}, patience, 5*time.Millisecond)
+	}, pgtest.Patience, 5*time.Millisecond)
 	for _, write := range []func(context.Context) error{
 		func(ctx context.Context) error { return j.Append(ctx, key("run"), entry(1, batch.EntryIntent)) },
 		func(ctx context.Context) error { _, err := j.Next(ctx, "ids", 1); return err },
@@ -528,10 +527,10 @@ func TestEntriesSurviveTheServer(t *testing.T) {
 		case err := <-failed:
 			t.Fatalf("the server is alive, and Append gave %v", err)
 		}
-		postgres.kill(t) // between any two bytes
+		killServer(t) // between any two bytes
 		require.Error(t, <-failed)
 		require.Error(t, j.Append(t.Context(), key("run"), entry(acknowledged+1, batch.EntryAttempt)), "the journal does not know what it holds")
-		require.NoError(t, postgres.start())
+		require.NoError(t, postgres.Start())
 
 		// One more may have been kept than was acknowledged.
 		db = pool(t, database)
@@ -608,8 +607,8 @@ func TestStaleConnectionsRefuseNothing(t *testing.T) {
 			require.NoError(t, j.Append(t.Context(), key("other"), entry(1, batch.EntryIntent)))
 		}
 	}
-	postgres.kill(t)
-	require.NoError(t, postgres.start())
+	killServer(t)
+	require.NoError(t, postgres.Start())
 	for name, test := range restarted {
 		t.Run(name, test)
 	}
@@ -781,7 +780,7 @@ func TestAWorkerWithFewRights(t *testing.T) {
 	role := "worker_" + database
 	do(t, admin, "CREATE ROLE "+role+" LOGIN")
 	do(t, admin, "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO "+role)
-	db, err := sql.Open("postgres", postgres.dsn(database)+" options='-c role="+role+"'")
+	db, err := sql.Open("postgres", postgres.DSN(database)+" options='-c role="+role+"'")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	require.Equal(t, role, ask[string](t, db, "SELECT current_user"))

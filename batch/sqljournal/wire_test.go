@@ -1,5 +1,3 @@
-//go:build unix
-
 package sqljournal_test
 
 import (
@@ -94,7 +92,7 @@ func (c *wiredConn) Read(answer []byte) (int, error) {
 // wired returns connections to a database, and what is between.
 func wired(t testing.TB, database string) (*sql.DB, *wire) {
 	t.Helper()
-	connector, err := pq.NewConnector(postgres.dsn(database) + " binary_parameters=yes")
+	connector, err := pq.NewConnector(postgres.DSN(database) + " binary_parameters=yes")
 	require.NoError(t, err)
 	w := &wire{}
 	connector.Dialer(w)
@@ -229,7 +227,7 @@ func TestPruneNeedsTheRightToDelete(t *testing.T) {
 	role := "pruner_" + database
 	do(t, admin, "CREATE ROLE "+role+" LOGIN")
 	do(t, admin, "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO "+role)
-	db, err := sql.Open("postgres", postgres.dsn(database)+" options='-c role="+role+"'")
+	db, err := sql.Open("postgres", postgres.DSN(database)+" options='-c role="+role+"'")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	j := open(t, db, owner)

@@ -51,6 +51,7 @@ func rules() []rule {
 		{"/internal/rest", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
 		{"/internal/simkit", nil, []string{"/internal/simkit"}, "a simulator's kit knows no service and no client"},
 		{"/internal/floor", nil, []string{"/internal/floor"}, "the floor is what the standard library does alone"},
+		{"/internal/pgtest", nil, []string{"/internal/pgtest"}, "a server for tests knows no journal and no driver"},
 		{"/internal/imports", nil, nil, "only a test"},
 		{"/internal/campaign", nil, nil, "only a test"},
 	}
