@@ -37,7 +37,7 @@ func TestABatchIDBelongsToOneReference(t *testing.T) {
 		adopt.BatchID = "id-run-1"
 		done := newTeller("ok")
 		done.applied["run-3"]++
-		b, err := batch.Resolve(t.Context(), done, "run-3", adopt, o)
+		b, err := batch.NewDesk(done, o.Journal).Resolve(t.Context(), "run-3", adopt)
 		require.ErrorIs(t, err, batch.ErrConflict)
 		require.ErrorContains(t, err, `belongs to the reference "run-1"`)
 		require.Equal(t, batch.StateUnknown, b.State)
@@ -102,7 +102,7 @@ func TestTermsBelongToTheIntent(t *testing.T) {
 			"Run":    func() error { _, err := batch.Run(t.Context(), other, oneItem(), o); return err },
 			"Resume": func() error { _, err := batch.Resume(t.Context(), other, "run-1", o); return err },
 			"Resolve": func() error {
-				_, err := batch.Resolve(t.Context(), other, "run-1", decision(batch.Abandon), o)
+				_, err := batch.NewDesk(other, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 				return err
 			},
 			"Recover": func() error {
@@ -246,7 +246,7 @@ func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
 		service.create, service.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "7"}
 		_, err := batch.Run(t.Context(), service, oneItem(), o)
 		require.ErrorIs(t, err, batch.ErrConflict)
-		b, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), o)
+		b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.NoError(t, err)
 		require.Equal(t, batch.StateCancelled, b.State)
 		require.Equal(t, []string{"7"}, service.canceled)
@@ -258,7 +258,7 @@ func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
 		d.Reference = "run-2"
 		_, err = batch.Run(t.Context(), service, d, o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
-		_, err = batch.Resolve(t.Context(), service, "run-2", decision(batch.Abandon), o)
+		_, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-2", decision(batch.Abandon))
 		require.ErrorIs(t, err, batch.ErrUnsupported)
 		require.ErrorContains(t, err, "abandoned; the service may hold a draft")
 		require.Empty(t, pending(t, service, o.Journal))
@@ -267,20 +267,24 @@ func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
 
 func TestACallThatNeedsAJournalRefusesNil(t *testing.T) {
 	service := newTeller("ok")
+	refused := func(err error) {
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.ErrorContains(t, err, "the journal: is nil")
+	}
+	n := 0
+	for _, err := range batch.NewDesk(service, nil).Pending(t.Context()) {
+		n++
+		refused(err)
+	}
 	for _, o := range []*batch.RunOptions{nil, {}} {
-		for _, err := range batch.Pending(t.Context(), service, o) {
-			require.ErrorIs(t, err, batch.ErrInvalid)
-			require.ErrorContains(t, err, "RunOptions.Journal: is nil")
-		}
-		n := 0
 		for _, err := range batch.Recover(t.Context(), service, o) {
 			n++
-			require.ErrorIs(t, err, batch.ErrInvalid)
+			refused(err)
 		}
-		require.Equal(t, 1, n)
-		_, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), o)
-		require.ErrorIs(t, err, batch.ErrInvalid)
 	}
+	require.Equal(t, 3, n)
+	_, err := batch.NewDesk(service, nil).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+	refused(err)
 }
 
 func TestAnAdoptionThatWasWrongCanBeReplaced(t *testing.T) {
@@ -291,12 +295,12 @@ func TestAnAdoptionThatWasWrongCanBeReplaced(t *testing.T) {
 		service.down = 0
 		adopt := decision(batch.Adopt)
 		adopt.BatchID = "wrong"
-		_, err := batch.Resolve(t.Context(), service, "run-1", adopt, o)
+		_, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", adopt)
 		require.NoError(t, err)
 
 		// The wrong one is free for the reference that it belongs to.
 		adopt.BatchID = "right"
-		b, err := batch.Resolve(t.Context(), service, "run-1", adopt, o)
+		b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", adopt)
 		require.NoError(t, err)
 		require.Equal(t, "right", b.ID)
 		second := newTeller("lost")
@@ -307,11 +311,11 @@ func TestAnAdoptionThatWasWrongCanBeReplaced(t *testing.T) {
 		second.applied["run-2"]++
 		for id, kind := range map[string]batch.Kind{"right": batch.ErrConflict, "wrong": ""} {
 			adopt.BatchID = id
-			_, err = batch.Resolve(t.Context(), second, "run-2", adopt, o)
+			_, err = batch.NewDesk(second, o.Journal).Resolve(t.Context(), "run-2", adopt)
 			require.Equal(t, kind, batch.KindOf(err), "%s: %v", id, err)
 		}
 
-		b, err = batch.Resolve(t.Context(), service, "run-1", decision(batch.Resend), o)
+		b, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Resend))
 		require.NoError(t, err)
 		require.Equal(t, batch.StateUnknown, b.State)
 		require.Equal(t, "id-run-1", b.ID)
@@ -421,7 +425,7 @@ func TestNothingThatWentWrongIsSwallowed(t *testing.T) {
 		service, o = newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		unclear(t, service, o)
 		service.down = 1
-		_, err = batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), o)
+		_, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.ErrorIs(t, err, batch.ErrUnavailable)
 		require.ErrorContains(t, err, "the decision was not recorded")
 		require.Len(t, pending(t, service, o.Journal), 1)
@@ -440,7 +444,7 @@ func TestOneUnreadableHistoryEndsNoList(t *testing.T) {
 		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-2"}
 		require.NoError(t, o.Journal.Append(t.Context(), key, batch.Entry{Seq: 6, Kind: "future"}))
 		got := map[string]bool{}
-		for d, err := range batch.Pending(t.Context(), newTeller("ok"), o) {
+		for d, err := range batch.NewDesk(newTeller("ok"), o.Journal).Pending(t.Context()) {
 			got[d.Key.Reference] = err == nil
 		}
 		require.Equal(t, map[string]bool{"run-1": true, "run-2": false, "run-3": true}, got)
@@ -547,7 +551,7 @@ func TestAWrongDecisionIsReplaced(t *testing.T) {
 		t.Helper()
 		d := decision(v)
 		d.BatchID = id
-		return batch.Resolve(t.Context(), p, "run-1", d, o)
+		return batch.NewDesk(p, o.Journal).Resolve(t.Context(), "run-1", d)
 	}
 	// An unclear Create, then another batch is adopted.
 	adopted := func(t *testing.T, state batch.State) (*drafty, *batch.RunOptions) {
@@ -644,7 +648,7 @@ func TestAResendOfABatchThatHasLostItsSecretsMakesThemAnew(t *testing.T) {
 		service, o := filling{newTeller("lost", "ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		service.info.Extra, service.info.SecretExtra = []string{"url"}, []string{"url"}
 		unclear(t, service, o)
-		_, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Resend), o)
+		_, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Resend))
 		require.NoError(t, err)
 		_, err = batch.Resume(t.Context(), service, "run-1", o)
 		require.NoError(t, err)
@@ -699,14 +703,14 @@ func TestABatchThatTheServiceNoLongerKnowsCanBeDecided(t *testing.T) {
 			d := decision(verdict)
 			if verdict == batch.Adopt {
 				d.BatchID = "the right one"
-				_, err = batch.Resolve(t.Context(), service, "run-1", d, o)
+				_, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", d)
 				require.ErrorIs(t, err, batch.ErrConflict, "the service does not know that one either")
 				service.applied["run-1"]++
-				_, err = batch.Resolve(t.Context(), service, "run-1", d, o)
+				_, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", d)
 				require.ErrorIs(t, err, batch.ErrConflict, "the service knows its own batch again")
 				return
 			}
-			b, err := batch.Resolve(t.Context(), service, "run-1", d, o)
+			b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", d)
 			require.NoError(t, err)
 			require.Equal(t, batch.StateUnknown, b.State)
 			if verdict == batch.Resend {

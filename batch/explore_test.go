@@ -410,7 +410,7 @@ func resolves(v batch.Verdict, id string) func(batch.Provider, *batch.RunOptions
 	return func(p batch.Provider, o *batch.RunOptions) (batch.Batch, error) {
 		d := decision(v)
 		d.BatchID = id
-		return batch.Resolve(context.Background(), p, "run-1", d, o)
+		return batch.NewDesk(p, o.Journal).Resolve(context.Background(), "run-1", d)
 	}
 }
 

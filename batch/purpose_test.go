@@ -90,17 +90,17 @@ func TestAPurposeBelongsToOneBatch(t *testing.T) {
 		"unclear": {script: "lost"},
 		"refused": {script: "refused"},
 		"refused and abandoned": {script: "refused", free: true, after: func(t *testing.T, s *biller, o *batch.RunOptions) {
-			_, err := batch.Resolve(t.Context(), s, "first", ruling(batch.Abandon), o)
+			_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
 			require.NoError(t, err)
 		}},
 		"unclear and abandoned": {script: "lost", after: func(t *testing.T, s *biller, o *batch.RunOptions) {
-			_, err := batch.Resolve(t.Context(), s, "first", ruling(batch.Abandon), o)
+			_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
 			require.NoError(t, err)
 		}},
 		"said not to have landed, and abandoned": {script: "lost", free: true, after: func(t *testing.T, s *biller, o *batch.RunOptions) {
-			_, err := batch.Resolve(t.Context(), s, "first", ruling(batch.Resend), o)
+			_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Resend))
 			require.NoError(t, err)
-			_, err = batch.Resolve(t.Context(), s, "first", ruling(batch.Abandon), o)
+			_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
 			require.NoError(t, err)
 		}},
 	} {
@@ -150,7 +150,7 @@ func TestACancelledBatchFreesItsPurposes(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		_, err = batch.Run(t.Context(), service, invoice("second", "INV-1"), o)
 		require.ErrorIs(t, err, batch.ErrConflict)
-		b, err := batch.Resolve(t.Context(), service, "first", batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "case 1"}, o)
+		b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "first", batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "case 1"})
 		require.NoError(t, err)
 		require.Equal(t, batch.StateCancelled, b.State)
 		_, err = batch.Run(t.Context(), service, invoice("second", "INV-1"), o)
@@ -167,7 +167,7 @@ func TestAdoptHoldsThePurposesOfAnAbandonedBatch(t *testing.T) {
 			_, err := batch.Run(t.Context(), s, invoice("first", "INV-1"), o)
 			require.ErrorIs(t, err, batch.ErrInvalid)
 			decide := func(v batch.Verdict, id string) error {
-				_, err := batch.Resolve(t.Context(), s, "first", batch.Decision{Verdict: v, BatchID: id, Operator: "Ada", Reason: "case 1"}, o)
+				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", batch.Decision{Verdict: v, BatchID: id, Operator: "Ada", Reason: "case 1"})
 				return err
 			}
 			require.NoError(t, decide(batch.Abandon, ""))
@@ -226,7 +226,7 @@ func TestAYearOfInvoices(t *testing.T) {
 				if v == batch.Adopt {
 					d.BatchID = "id-" + reference
 				}
-				_, _ = batch.Resolve(t.Context(), s, reference, d, o)
+				_, _ = batch.NewDesk(s, o.Journal).Resolve(t.Context(), reference, d)
 			}
 			for month := range 12 {
 				for _, number := range numbers {
@@ -333,7 +333,7 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 			dossier := pending(t, s, o.Journal)[0]
 			require.Equal(t, batch.StandingDraft, dossier.Standing)
 			require.NotContains(t, dossier.Next, "Resume")
-			_, err = batch.Resolve(t.Context(), s, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "late"}, o)
+			_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "late"})
 			require.NoError(t, err)
 		})
 	})
@@ -358,7 +358,7 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 				require.ErrorIs(t, err, batch.ErrAmbiguous)
 				time.Sleep(3 * time.Hour)
 				if verdict != "" {
-					_, err = batch.Resolve(t.Context(), s, d.Reference, batch.Decision{Verdict: verdict, Operator: "Ada", Reason: "case 1"}, o)
+					_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: verdict, Operator: "Ada", Reason: "case 1"})
 					require.NoError(t, err)
 				}
 				_, err = batch.Resume(t.Context(), s, d.Reference, o)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -48,36 +47,6 @@ type Attempt struct {
 	Began   time.Time  `json:"began"`
 	Ended   *time.Time `json:"ended,omitempty"`   // nil: the process stopped, or is still at it
 	Failure *Failure   `json:"failure,omitempty"` // nil: it succeeded, or has not ended
-}
-
-// Pending yields a dossier of every batch of p's account that the journal
-// holds open. It reads the journal and nothing else; Recover asks the service.
-//
-// An error beside a Dossier with a Key says that its history cannot be read,
-// and the others follow; an error without a Key is the last. A nil Journal is
-// ErrInvalid.
-func Pending(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Dossier, error] {
-	return func(yield func(Dossier, error) bool) {
-		e := newEngine("Pending", p, "", o, nil)
-		if err := e.needsJournal(o); err != nil {
-			yield(Dossier{}, err)
-			return
-		}
-		for open, err := range e.journal.Open(ctx, e.key.Provider, e.key.Account) {
-			if err == nil {
-				err = known(open.Entries)
-			}
-			if err != nil {
-				if !yield(Dossier{Key: open.Key}, e.journalFailed(ErrUnavailable, "the history cannot be read", err)) {
-					return
-				}
-				continue
-			}
-			if !yield(dossier(e.info, open.Key, open.Entries), nil) {
-				return
-			}
-		}
-	}
 }
 
 func dossier(info Info, key Key, history []Entry) Dossier {
@@ -198,22 +167,8 @@ type Decision struct {
 	At       time.Time `json:"at"`                 // set by Resolve
 }
 
-// Resolve records an operator's decision about a batch that the journal holds
-// open, and returns the batch as it stands after it. It submits nothing.
-//
-// ErrNotFound means that the journal does not know the reference; ErrConflict
-// that the decision does not fit what the journal or the service knows, and
-// was not recorded. A decision that proves wrong is replaced by another as long
-// as nothing was sent because of it. ErrUnsupported beside Abandon says that the
-// decision was recorded, but that the service may hold a draft that cannot be
-// looked up. If the journal fails after the service has canceled a draft, the
-// batch beside the error says so: decide again. A nil Journal is ErrInvalid.
-func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *RunOptions) (Batch, error) {
-	e := newEngine("Resolve", p, reference, o, nil)
-	if err := e.needsJournal(o); err != nil {
-		return e.unknown(), err
-	}
-	var faults []FieldError
+// faults lists what is wrong with d.
+func (d Decision) faults() (faults []FieldError) {
 	fault := func(field, message string) {
 		faults = append(faults, FieldError{Item: -1, Field: field, Message: message})
 	}
@@ -229,11 +184,7 @@ func Resolve(ctx context.Context, p Provider, reference string, d Decision, o *R
 	if (d.BatchID != "") != (d.Verdict == Adopt) {
 		fault("batch_id", "is needed for adopt, and only for that")
 	}
-	if err := Invalid(e.info.Name, e.op, faults); err != nil {
-		return e.unknown(), err
-	}
-	b, err := e.resolve(ctx, d)
-	return e.confirm(ctx, b, err), err
+	return faults
 }
 
 func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {

@@ -19,7 +19,7 @@ import (
 func pending(t *testing.T, p batch.Provider, j batch.Journal) []batch.Dossier {
 	t.Helper()
 	var all []batch.Dossier
-	for d, err := range batch.Pending(t.Context(), p, &batch.RunOptions{Journal: j}) {
+	for d, err := range batch.NewDesk(p, j).Pending(t.Context()) {
 		require.NoError(t, err)
 		all = append(all, d)
 	}
@@ -118,12 +118,12 @@ func TestPendingGivesEveryAttemptItsOwnResult(t *testing.T) {
 		unclear(t, s, o)
 		adopt := decision(batch.Adopt)
 		adopt.BatchID = "another"
-		_, err := batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, adopt)
 		require.NoError(t, err)
 		_, err = batch.Resume(t.Context(), s, oneItem().Reference, o)
 		require.ErrorIs(t, err, batch.ErrFunds)
 		adopt.BatchID = "a third"
-		_, err = batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, adopt)
 		require.NoError(t, err)
 
 		dossier := pending(t, s, o.Journal)[0]
@@ -167,12 +167,12 @@ func TestResolveResend(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		require.Equal(t, 1, s.submits, "without a person nothing is sent again")
 
-		b, err := batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Resend), o)
+		b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Resend))
 		require.NoError(t, err)
 		require.Equal(t, batch.StateUnknown, b.State, "the operator may be wrong")
 		require.Equal(t, 1, s.submits, "Resolve submits nothing")
 		require.Equal(t, "ada", pending(t, s, o.Journal)[0].Decisions[0].Operator)
-		_, err = batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Resend), o)
+		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Resend))
 		require.ErrorContains(t, err, "one more Submit is already decided")
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -186,7 +186,7 @@ func TestResolveResend(t *testing.T) {
 		require.Equal(t, batch.StateDone, report.Batch.State)
 		require.Equal(t, 2, s.submits)
 		require.Empty(t, pending(t, s, o.Journal))
-		_, err = batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Abandon), o)
+		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Abandon))
 		require.ErrorContains(t, err, "not open any more")
 	})
 }
@@ -210,7 +210,7 @@ func TestResolveResendThatIsRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, o := newTeller("lost", "refused"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 				unclear(t, s, o)
-				_, err := batch.Resolve(t.Context(), s, "run-1", decision(batch.Resend), o)
+				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Resend))
 				require.NoError(t, err)
 				c.change(s)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -241,7 +241,7 @@ func TestResolveOfWhatWasSubmitted(t *testing.T) {
 				if verdict == batch.Adopt {
 					d.BatchID = "another"
 				}
-				b, err := batch.Resolve(t.Context(), s, oneItem().Reference, d, o)
+				b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, d)
 				require.ErrorIs(t, err, batch.ErrConflict)
 				require.ErrorContains(t, err, message)
 				require.Equal(t, batch.StatePending, b.State)
@@ -264,7 +264,7 @@ func TestResolveAbandon(t *testing.T) {
 		s := newTeller("lost")
 		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		unclear(t, s, o)
-		b, err := batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Abandon), o)
+		b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Abandon))
 		require.NoError(t, err)
 		require.Equal(t, batch.StateUnknown, b.State, "the service cannot cancel, so nobody knows")
 		require.Empty(t, pending(t, s, o.Journal))
@@ -289,7 +289,7 @@ func TestResolveAbandonAtAServiceThatCannotCancel(t *testing.T) {
 		s.down = 1000
 		unclear(t, s, o)
 		s.down = 0
-		b, err := batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Abandon), o)
+		b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Abandon))
 		require.ErrorIs(t, err, batch.ErrConflict)
 		require.ErrorContains(t, err, "too late: the batch was submitted")
 		require.Equal(t, batch.StatePending, b.State)
@@ -302,7 +302,7 @@ func TestResolveAbandonAtAServiceThatCannotCancel(t *testing.T) {
 		o = &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		unclear(t, s, o)
 		s.absent = batch.StateDraft
-		b, err = batch.Resolve(t.Context(), s, oneItem().Reference, decision(batch.Abandon), o)
+		b, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Abandon))
 		require.NoError(t, err, "not submitted so far: that is for the person to judge")
 		require.Equal(t, batch.StateUnknown, b.State)
 		require.Empty(t, pending(t, s, o.Journal))
@@ -325,7 +325,7 @@ func TestRunSaysWhatToDoAfterAnAbandon(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, o := c.provider(), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 				runUntil(t, c.stop, p, oneItem(), o.Journal)
-				_, err := batch.Resolve(t.Context(), p, oneItem().Reference, decision(batch.Abandon), o)
+				_, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Abandon))
 				require.NoError(t, err)
 				report, err := batch.Run(t.Context(), p, oneItem(), o)
 				require.ErrorIs(t, err, batch.ErrConflict)
@@ -365,7 +365,7 @@ func TestResolveAbandonAtAServiceThatCancels(t *testing.T) {
 				_, err := batch.Run(ctx, blind{m}, d, o)
 				require.ErrorIs(t, err, batch.ErrAmbiguous)
 
-				b, err := batch.Resolve(t.Context(), m, d.Reference, decision(batch.Abandon), o)
+				b, err := batch.NewDesk(m, o.Journal).Resolve(t.Context(), d.Reference, decision(batch.Abandon))
 				require.Equal(t, c.kind, batch.KindOf(err))
 				require.Equal(t, c.want, b.State)
 				m.Settle()
@@ -393,7 +393,7 @@ func TestResolveAbandonWhatSomebodyHasCancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = m.Cancel(t.Context(), made)
 	require.NoError(t, err)
-	b, err := batch.Resolve(t.Context(), m, made.Draft.Reference, decision(batch.Abandon), o)
+	b, err := batch.NewDesk(m, o.Journal).Resolve(t.Context(), made.Draft.Reference, decision(batch.Abandon))
 	require.NoError(t, err)
 	require.Equal(t, batch.StateCancelled, b.State)
 	require.Empty(t, pending(t, m, o.Journal))
@@ -414,10 +414,10 @@ func TestResolveAdopt(t *testing.T) {
 		unclear(t, s, o)
 		adopt := decision(batch.Adopt)
 		adopt.BatchID = "id-from-support"
-		_, err := batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, adopt)
 		require.ErrorIs(t, err, batch.ErrUnavailable, "what the service does not confirm is not adopted")
 		s.down = 0
-		b, err := batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, adopt)
 		require.NoError(t, err)
 		require.Equal(t, "id-from-support", b.ID)
 		report, err := batch.Resume(t.Context(), s, oneItem().Reference, o)
@@ -434,10 +434,10 @@ func TestResolveAdoptWhatIsNotSubmitted(t *testing.T) {
 		s := newTeller("lost", "ok")
 		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		unclear(t, s, o)
-		_, err := batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, adopt)
 		require.ErrorContains(t, err, "does not say where that batch stands")
 		s.absent = batch.StateDraft
-		_, err = batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, adopt)
 		require.ErrorContains(t, err, "may still be under way")
 
 		// A draft that an unclear Create has left is adopted, and submitted.
@@ -445,7 +445,7 @@ func TestResolveAdoptWhatIsNotSubmitted(t *testing.T) {
 		s.create, s.absent = &batch.Error{Kind: batch.ErrAmbiguous}, batch.StateDraft
 		o = &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		unclear(t, s, o)
-		_, err = batch.Resolve(t.Context(), s, oneItem().Reference, adopt, o)
+		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, adopt)
 		require.NoError(t, err)
 		report, err := batch.Resume(t.Context(), s, oneItem().Reference, o)
 		require.NoError(t, err)
@@ -457,11 +457,11 @@ func TestResolveAdoptWhatIsNotSubmitted(t *testing.T) {
 func TestResolveChecksTheDecision(t *testing.T) {
 	s := newTeller("ok")
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-	_, err := batch.Resolve(t.Context(), s, "r", batch.Decision{BatchID: "1"}, o)
+	_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "r", batch.Decision{BatchID: "1"})
 	var e *batch.Error
 	require.ErrorAs(t, err, &e)
 	require.Len(t, e.Fields, 4)
-	_, err = batch.Resolve(t.Context(), s, "never-run", decision(batch.Abandon), o)
+	_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "never-run", decision(batch.Abandon))
 	require.ErrorIs(t, err, batch.ErrNotFound)
 }
 
@@ -494,7 +494,7 @@ func TestAJournalOfANewerVersion(t *testing.T) {
 				require.ErrorContains(t, err, "a newer version has written: update this one")
 				require.Equal(t, batch.StateUnknown, report.Batch.State)
 				require.Zero(t, s.submits)
-				for _, err := range batch.Pending(t.Context(), s, o) {
+				for _, err := range batch.NewDesk(s, o.Journal).Pending(t.Context()) {
 					require.ErrorContains(t, err, "newer version")
 				}
 			})

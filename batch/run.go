@@ -193,7 +193,7 @@ func (e *engine) needsJournal(o *RunOptions) error {
 	if o != nil && o.Journal != nil {
 		return nil
 	}
-	return Invalid(e.info.Name, e.op, []FieldError{{Item: -1, Field: "RunOptions.Journal",
+	return Invalid(e.info.Name, e.op, []FieldError{{Item: -1, Field: "the journal",
 		Message: "is nil; it must be the journal that Run was given"}})
 }
 

@@ -877,7 +877,7 @@ func TestAJournalThatCannotBeRead(t *testing.T) {
 		require.ErrorContains(t, err, "nothing was sent by this call, and what earlier ones have sent is not known", name)
 		require.Equal(t, batch.StateUnknown, report.Batch.State, name)
 		require.Zero(t, service.creates+service.submits, name)
-		resolved, err := batch.Resolve(t.Context(), service, "run-1", decision(batch.Abandon), &batch.RunOptions{Journal: journal})
+		resolved, err := batch.NewDesk(service, journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.ErrorIs(t, err, errDisk, name)
 		require.Equal(t, batch.StateUnknown, resolved.State, name)
 	}

@@ -1308,7 +1308,7 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 	server.Break(simkit.LateAfter)
 	_, err = batch.Run(ctx, p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
-	abandoned, err := batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "paid by hand"}, o)
+	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "paid by hand"})
 	require.NoError(t, err)
 	require.Equal(t, batch.StateCancelled, abandoned.State)
 	server.Clock.Advance(2 * time.Hour)

@@ -663,7 +663,7 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 	_, err := batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrConflict)
-	abandoned, err := batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"}, o)
+	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"})
 	require.NoError(t, err)
 	require.Equal(t, batch.StateCancelled, abandoned.State, "it is deleted at the service")
 
@@ -671,7 +671,7 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
-	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"}, o)
+	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"})
 	require.ErrorIs(t, err, batch.ErrUnsupported, "the decision is recorded, and a draft that cannot be looked up may be left")
 }
 
@@ -707,7 +707,7 @@ func TestADraftOfOurOwnIsNotForgotten(t *testing.T) {
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrUnsupported)
 	require.ErrorContains(t, err, "an earlier call has left the draft 1500, and it was not canceled")
-	_, err = batch.Resolve(t.Context(), p, d.Reference, abandon, o)
+	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, abandon)
 	require.ErrorContains(t, err, "the draft 1500 was not canceled")
 	require.Equal(t, 1, server.Log.Count("AddBatch"))
 }
@@ -724,7 +724,7 @@ func TestABatchOfAColleagueIsLeftAlone(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrConflict)
 		require.ErrorContains(t, err, "the batch at the service is not the draft")
 	}
-	_, err := batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"}, o)
+	_, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"})
 	require.NoError(t, err)
 	require.Zero(t, server.Log.Count("UpdateBatch"))
 	b, err := newClient(t, server.Config()).GetBatch(t.Context(), d.Extra["batch_id"])
@@ -988,7 +988,7 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 		server.Break(simkit.LateAfter)
 		_, err = batch.Run(t.Context(), p, d, o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
-		_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "still ready after an hour"}, o)
+		_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "still ready after an hour"})
 		require.NoError(t, err)
 		server.Clock.Advance(2 * time.Hour) // It lands after all.
 		server.FinishAll()
@@ -1010,7 +1010,7 @@ func TestACreateThatIsUnclear(t *testing.T) {
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrConflict, "there is one that may be ours: a person decides")
 	require.Equal(t, 1, server.Log.Count("AddBatch"))
-	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: "1500", Operator: "ada", Reason: "seen in the web interface"}, o)
+	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: "1500", Operator: "ada", Reason: "seen in the web interface"})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -1172,7 +1172,7 @@ func TestAdoptOfLastMonthsBatch(t *testing.T) {
 	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
-	_, err = batch.Resolve(t.Context(), p, d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "ada", Reason: "the newest in the web interface"}, o)
+	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "ada", Reason: "the newest in the web interface"})
 	require.ErrorIs(t, err, batch.ErrConflict)
 	require.ErrorContains(t, err, fmt.Sprintf("date: is %q at the service, and %q here", snapbill.DateOf(last.Date), snapbill.DateOf(d.Date)))
 }

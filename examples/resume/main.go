@@ -94,7 +94,7 @@ func worker(url, path string, dies bool, stdout io.Writer) error {
 		return err
 	}
 	defer func() { _ = journal.Close() }()
-	for open, err := range batch.Pending(context.Background(), provider, &batch.RunOptions{Journal: journal}) {
+	for open, err := range batch.NewDesk(provider, journal).Pending(context.Background()) {
 		if err != nil {
 			return err
 		}

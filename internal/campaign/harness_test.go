@@ -337,7 +337,7 @@ func (u *runner) recover(st *story) {
 		return
 	}
 	standing := batch.Standing("")
-	for d, err := range batch.Pending(context.Background(), u.s.provider(), &batch.RunOptions{Journal: u.disk.Journal}) {
+	for d, err := range batch.NewDesk(u.s.provider(), u.disk.Journal).Pending(context.Background()) {
 		if err != nil {
 			u.violate(&u.tally.lost, "Pending failed: %v", err)
 			return

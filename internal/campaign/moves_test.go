@@ -138,7 +138,7 @@ func (u *runner) make(ctx context.Context, p batch.Provider, st *story, m move) 
 			say(b.Draft.Reference, b, err)
 		}
 	case "Pending":
-		for d, err := range batch.Pending(ctx, p, o) {
+		for d, err := range batch.NewDesk(p, o.Journal).Pending(ctx) {
 			state := batch.StateUnknown
 			if d.Standing == batch.StandingIntended || d.Standing == batch.StandingDraft {
 				state = batch.StateDraft
@@ -147,7 +147,7 @@ func (u *runner) make(ctx context.Context, p batch.Provider, st *story, m move) 
 		}
 	case "Resolve":
 		var b batch.Batch
-		b, err = batch.Resolve(ctx, p, st.key.Reference, m.decision, o)
+		b, err = batch.NewDesk(p, o.Journal).Resolve(ctx, st.key.Reference, m.decision)
 		say(st.key.Reference, b, err)
 		written := slices.ContainsFunc(u.disk.read(st.key), func(e batch.Entry) bool { return e.Decision != nil && e.Decision.Reason == m.decision.Reason })
 		if err == nil && !written {

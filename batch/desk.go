@@ -1,0 +1,75 @@
+package batch
+
+import (
+	"context"
+	"iter"
+)
+
+// A Desk is where people look after the batches of one account: what is open,
+// what is to be decided, and what became of it. Programs that only run batches
+// do not need one. It is safe for concurrent use.
+type Desk struct {
+	p Provider
+	j Journal
+}
+
+// NewDesk returns the desk of p's account. j is the journal that Run is given.
+func NewDesk(p Provider, j Journal) *Desk { return &Desk{p, j} }
+
+// engine is what carries out op for a reference. A nil Journal is ErrInvalid.
+func (k *Desk) engine(op, reference string) (*engine, error) {
+	o := &RunOptions{Journal: k.j}
+	e := newEngine(op, k.p, reference, o, nil)
+	return e, e.needsJournal(o)
+}
+
+// Pending yields a dossier of every batch of the account that the journal
+// holds open. It reads the journal and nothing else; Recover asks the service.
+//
+// An error beside a Dossier with a Key says that its history cannot be read,
+// and the others follow; an error without a Key is the last.
+func (k *Desk) Pending(ctx context.Context) iter.Seq2[Dossier, error] {
+	return func(yield func(Dossier, error) bool) {
+		e, err := k.engine("Pending", "")
+		if err != nil {
+			yield(Dossier{}, err)
+			return
+		}
+		for open, err := range e.journal.Open(ctx, e.key.Provider, e.key.Account) {
+			if err == nil {
+				err = known(open.Entries)
+			}
+			if err != nil {
+				if !yield(Dossier{Key: open.Key}, e.journalFailed(ErrUnavailable, "the history cannot be read", err)) {
+					return
+				}
+				continue
+			}
+			if !yield(dossier(e.info, open.Key, open.Entries), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Resolve records an operator's decision about a batch that the journal holds
+// open, and returns the batch as it stands after it. It submits nothing.
+//
+// ErrNotFound means that the journal does not know the reference; ErrConflict
+// that the decision does not fit what the journal or the service knows, and
+// was not recorded. A decision that proves wrong is replaced by another as long
+// as nothing was sent because of it. ErrUnsupported beside Abandon says that the
+// decision was recorded, but that the service may hold a draft that cannot be
+// looked up. If the journal fails after the service has canceled a draft, the
+// batch beside the error says so: decide again.
+func (k *Desk) Resolve(ctx context.Context, reference string, d Decision) (Batch, error) {
+	e, err := k.engine("Resolve", reference)
+	if err != nil {
+		return e.unknown(), err
+	}
+	if err := Invalid(e.info.Name, e.op, d.faults()); err != nil {
+		return e.unknown(), err
+	}
+	b, err := e.resolve(ctx, d)
+	return e.confirm(ctx, b, err), err
+}
