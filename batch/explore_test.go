@@ -374,6 +374,10 @@ func (s seat) Open(context.Context, string, string) iter.Seq2[batch.History, err
 	}
 }
 
+func (s seat) Closed(context.Context, string, string, time.Time) iter.Seq2[batch.History, error] {
+	return func(func(batch.History, error) bool) {}
+}
+
 func (s seat) Next(context.Context, string, int64) (int64, error) { return 1, nil }
 
 // Now is the journal's clock: it stands still until time passes.

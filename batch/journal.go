@@ -72,6 +72,10 @@ type Journal interface {
 	// the others follow; an error without a Key is the last.
 	Open(ctx context.Context, provider, account string) iter.Seq2[History, error]
 
+	// Closed yields the histories whose last entry is EntryDone and was made at
+	// since or later. Otherwise it is as Open.
+	Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[History, error]
+
 	// Next returns a number of a named sequence that it has never returned and
 	// never will again: the first is first, each other is larger than all
 	// before. It is durable before it is returned.
@@ -151,6 +155,7 @@ type Entry struct {
 	Batch       *Batch            `json:"batch,omitempty"`       // as it was known then
 	Failure     *Failure          `json:"failure,omitempty"`     // in a result: nil means success
 	Decision    *Decision         `json:"decision,omitempty"`    // the person's word that this entry rests on
+	Outcomes    *ItemOutcomes     `json:"outcomes,omitempty"`    // in a done: what was reported of the items of Batch
 	Claims      []string          `json:"claims,omitempty"`      // names that belong to this key from now on
 	Releases    []string          `json:"releases,omitempty"`    // names that no longer belong to it
 }
@@ -334,16 +339,25 @@ func (j *memoryJournal) Append(_ context.Context, key Key, e Entry) error {
 }
 
 func (j *memoryJournal) Open(_ context.Context, provider, account string) iter.Seq2[History, error] {
+	return j.list(provider, account, func(last Entry) bool { return last.Kind != EntryDone })
+}
+
+func (j *memoryJournal) Closed(_ context.Context, provider, account string, since time.Time) iter.Seq2[History, error] {
+	return j.list(provider, account, func(last Entry) bool { return last.Kind == EntryDone && !last.At.Before(since) })
+}
+
+// list yields the histories of an account whose last entry is wanted.
+func (j *memoryJournal) list(provider, account string, wanted func(last Entry) bool) iter.Seq2[History, error] {
 	return func(yield func(History, error) bool) {
 		j.mu.Lock()
-		var open []History
+		var all []History
 		for key, history := range j.histories {
-			if key.Provider == provider && key.Account == account && history[len(history)-1].Kind != EntryDone {
-				open = append(open, History{key, slices.Clone(history)})
+			if key.Provider == provider && key.Account == account && wanted(history[len(history)-1]) {
+				all = append(all, History{key, slices.Clone(history)})
 			}
 		}
 		j.mu.Unlock()
-		for _, history := range open {
+		for _, history := range all {
 			if !yield(history, nil) {
 				return
 			}

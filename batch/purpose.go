@@ -61,16 +61,20 @@ var moved = map[Outcome]bool{
 	OutcomeReturned: false,
 }
 
-// unpaid are the purposes that this key holds and that r, a final report, shows
-// not to be paid.
-func (e *engine) unpaid(r Report) []string {
+// settled are the purposes that r, a final report, shows to be paid although
+// this key has freed them, and those that this key holds and that are not paid.
+func (e *engine) settled(r Report) (claims, releases []string) {
 	var free []Item
 	for _, result := range r.Results {
-		if may, known := moved[result.Outcome]; known && !may {
+		name := purposeName(result.Item.Purpose)
+		switch may, known := moved[result.Outcome]; {
+		case known && !may:
 			free = append(free, result.Item)
+		case result.Outcome == OutcomePaid && result.Item.Purpose != "" && !e.claimed[name]:
+			claims = append(claims, name)
 		}
 	}
-	return e.heldPurposes(free)
+	return claims, e.heldPurposes(free)
 }
 
 // givenUp are the purposes that a batch frees which is abandoned as b: all of

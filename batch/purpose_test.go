@@ -184,11 +184,32 @@ func TestAdoptHoldsThePurposesOfAnAbandonedBatch(t *testing.T) {
 				require.NoError(t, err)
 				requireTaken(t, s, invoice("second", "INV-1"), o, "first")
 			}
-			report, err := batch.Resume(t.Context(), s, "first", o)
-			require.NoError(t, err)
-			require.Equal(t, batch.OutcomePaid, report.Results[0].Outcome)
+			for range 2 { // The history is closed once, and the contradiction is said each time.
+				report, err := batch.Resume(t.Context(), s, "first", o)
+				if paidAgain {
+					require.ErrorIs(t, err, batch.ErrConflict)
+					require.ErrorContains(t, err, "finished and reported, and another batch may have paid for the same")
+				} else {
+					require.NoError(t, err)
+				}
+				require.Equal(t, batch.OutcomePaid, report.Results[0].Outcome)
+				require.Len(t, closings(t, s, o.Journal, "first"), 2, "of Abandon and of the report")
+			}
 		})
 	}
+}
+
+// closings are the entries that have closed a history.
+func closings(t *testing.T, p batch.Provider, j batch.Journal, reference string) (all []batch.Entry) {
+	t.Helper()
+	history, err := j.History(t.Context(), batch.Key{Provider: p.Info().Name, Account: p.Info().Account, Reference: reference})
+	require.NoError(t, err)
+	for _, e := range history {
+		if e.Kind == batch.EntryDone {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 func TestTwoItemsOfOnePurposeAreRefused(t *testing.T) {

@@ -100,6 +100,7 @@ type progress struct {
 	unadopted *Batch   // batch as it was before that
 	touched   bool     // the service may hold something under this key
 	closed    bool
+	outcomes  *ItemOutcomes // as they were reported last
 	abandoned *Decision
 }
 
@@ -167,7 +168,7 @@ func (p *progress) apply(e *Entry) {
 		p.doubt()
 		p.resend, p.creating = p.open > 0, 0
 	case EntryDone:
-		p.batch, p.closed, p.abandoned = e.Batch, true, e.Decision
+		p.batch, p.closed, p.outcomes, p.abandoned = e.Batch, true, e.Outcomes, e.Decision
 	}
 }
 

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Outcome is what became of one item.
@@ -26,28 +27,30 @@ func Outcomes() []Outcome { return slices.Clone(outcomes) }
 // A Report is the outcome per item, as known now; later bounces change a later
 // Report.
 type Report struct {
-	Batch   Batch             // as read together with the results
-	Results []Result          // one per item of Batch.Draft, in its order
-	Totals  map[Outcome]Total // only the outcomes that occur
+	Batch   Batch             `json:"batch"`   // as read together with the results
+	Results []Result          `json:"results"` // one per item of Batch.Draft, in its order
+	Totals  map[Outcome]Total `json:"totals"`  // only the outcomes that occur
 
 	// Unmatched holds rows that the service reported and nobody asked for, or
 	// reported twice. There is always an error beside it.
-	Unmatched []Result
+	Unmatched []Result `json:"unmatched,omitempty"`
 }
 
 // A Result is the outcome of one item.
 type Result struct {
-	Item    Item
-	Outcome Outcome
-	Code    string // the service's code and words, verbatim
-	Message string
-	Native  any `json:"-"` // e.g. citypay.TransactionResult
+	Item    Item      `json:"item"`
+	Outcome Outcome   `json:"outcome"`
+	Code    string    `json:"code,omitempty"` // the service's code and words, verbatim
+	Message string    `json:"message,omitempty"`
+	ID      string    `json:"id,omitempty"` // the service's own ID of the payment, if it has one
+	At      time.Time `json:"at,omitzero"`  // when the service says that this outcome was reached
+	Native  any       `json:"-"`            // e.g. citypay.TransactionResult
 }
 
 // A Total counts the results with one Outcome and adds up their amounts.
 type Total struct {
-	Count  int
-	Amount Money
+	Count  int   `json:"count"`
+	Amount Money `json:"amount"`
 }
 
 // NewReport joins the service's rows to the items of b by Item.Reference. The
@@ -114,21 +117,31 @@ func NewReport(b Batch, rows []Result) (Report, error) {
 		}
 	}
 
-	r.Totals = make(map[Outcome]Total)
-	for _, result := range r.Results {
-		total := r.Totals[result.Outcome]
-		if have, want := result.Item.Amount.Currency, r.Results[0].Item.Amount.Currency; have != want {
-			fault(-1, result.Item.Reference, "totals", "hold %s and %s: one batch has one currency", want, have)
-		}
-		sum, err := Money{total.Amount.Minor, result.Item.Amount.Currency}.Add(result.Item.Amount)
-		if err != nil {
-			fault(-1, "", "totals", "the total of %s overflows", result.Outcome)
-		}
-		r.Totals[result.Outcome] = Total{Count: total.Count + 1, Amount: sum}
+	var wrong error
+	if r.Totals, wrong = totals(r.Results); wrong != nil {
+		fault(-1, "", "totals", "%v", wrong)
 	}
 	if len(faults) > 0 {
 		return r, &Error{Kind: ErrProtocol, Provider: b.Provider, Op: "Report",
 			Message: "the report does not match the batch", Fields: faults}
 	}
 	return r, nil
+}
+
+// totals counts results and adds them up. Beside an error they are incomplete.
+func totals(results []Result) (map[Outcome]Total, error) {
+	all := make(map[Outcome]Total)
+	var wrong error
+	for _, result := range results {
+		total := all[result.Outcome]
+		if have, want := result.Item.Amount.Currency, results[0].Item.Amount.Currency; have != want {
+			wrong = fmt.Errorf("they hold %s and %s: one batch has one currency", want, have)
+		}
+		sum, err := Money{total.Amount.Minor, result.Item.Amount.Currency}.Add(result.Item.Amount)
+		if err != nil {
+			wrong = fmt.Errorf("the total of %s overflows", result.Outcome)
+		}
+		all[result.Outcome] = Total{Count: total.Count + 1, Amount: sum}
+	}
+	return all, wrong
 }

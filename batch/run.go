@@ -753,20 +753,35 @@ func (e *engine) wait(ctx context.Context, b Batch) (Batch, error) {
 	return b, nil
 }
 
-// close closes the history and frees the purposes that were not paid. A history
-// that another call has closed is closed again only to free what has come back
-// since.
+// close closes the history with what was reported, and frees the purposes that
+// were not paid. A history that another call has closed is closed again only if
+// this report says something else.
 func (e *engine) close(ctx context.Context, r Report) error {
 	unlock, err := e.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	p, free := replay(e.history), e.unpaid(r)
-	if p.closed && (p.abandoned != nil || len(free) == 0) {
+	p := replay(e.history)
+	if p.abandoned != nil {
 		return nil
 	}
-	if err := e.append(ctx, Entry{Kind: EntryDone, Batch: e.kept(r.Batch), Releases: free}); err != nil {
+	entry := Entry{Kind: EntryDone, Batch: e.kept(r.Batch), Outcomes: outcomesOf(r.Results)}
+	entry.Claims, entry.Releases = e.settled(r)
+	news := !p.closed || !p.outcomes.same(entry.Outcomes) || len(entry.Releases) > 0
+	if !news && len(entry.Claims) == 0 {
+		return nil
+	}
+	err = e.append(ctx, entry)
+	held := claimedBy(err)
+	if entry.Claims = nil; held != nil && news {
+		err = e.append(ctx, entry)
+	}
+	switch {
+	case held != nil && (err == nil || !news):
+		return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
+			Message: "finished and reported, and another batch may have paid for the same"}
+	case err != nil:
 		return e.journalFailed(ErrUnavailable, "finished and reported, but that could not be written down", err)
 	}
 	return nil

@@ -8,9 +8,11 @@ import (
 	"maps"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
 )
 
 const name = "citypay"
@@ -625,7 +627,12 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 			Item:    batch.Item{Reference: reference, Account: p.word(row.AccountID)},
 			Code:    clean(row.ResultCode),
 			Message: clean(string(row.Message)),
+			ID:      clean(string(row.TransNo)),
+			At:      rest.Time(row.DateTime),
 			Native:  *row,
+		}
+		if strings.HasPrefix(result.ID, "-") || result.ID == "0" {
+			result.ID = "" // None was issued.
 		}
 		if row.Amount > 0 {
 			result.Item.Amount = batch.Money{Minor: row.Amount, Currency: p.config.Currency}

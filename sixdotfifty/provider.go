@@ -713,11 +713,14 @@ func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch
 		if deleted(payment) {
 			continue
 		}
+		settled, _ := ParseTime(payment.SettledAt) // It decides nothing.
 		all = append(all, batch.Result{
 			Item: batch.Item{Reference: word(payment.ExternalID), Account: number(p.word(payment.MSISDN)),
 				Amount: batch.Money{Minor: int64(payment.Amount), Currency: p.config.Currency}},
 			Outcome: outcome(payment.StatusCode, b.State),
 			Code:    p.clean(string(payment.StatusCode)),
+			ID:      p.clean(payment.ID),
+			At:      settled,
 			Native:  payment,
 		})
 	}

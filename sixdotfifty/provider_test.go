@@ -143,6 +143,11 @@ func TestOneNumberTwice(t *testing.T) {
 	d.Items[0].Extra = map[string]string{"firstname": "Ada", "lastname": "L"}
 	report, err := batch.Run(t.Context(), p, d, nil)
 	require.NoError(t, err)
+	native := report.Results[0].Native.(sixdotfifty.Payment)
+	require.Equal(t, native.ID, report.Results[0].ID)
+	settled, err := sixdotfifty.ParseTime(native.SettledAt)
+	require.NoError(t, err)
+	require.Equal(t, settled, report.Results[0].At)
 	require.Len(t, report.Results, 3)
 	for _, r := range report.Results {
 		require.Equal(t, batch.OutcomePaid, r.Outcome)

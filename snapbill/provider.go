@@ -725,7 +725,8 @@ func (p *Provider) results(b batch.Batch, at *Batch, all *paymentList) (rows, st
 
 func (p *Provider) result(payment Payment, o batch.Outcome) batch.Result {
 	clean := p.client.rest.Clean
-	return batch.Result{Outcome: o, Code: clean(string(payment.State)), Message: clean(string(payment.Reference)), Native: payment}
+	return batch.Result{Outcome: o, Code: clean(string(payment.State)), Message: clean(string(payment.Reference)),
+		ID: payment.ID.String(), Native: payment}
 }
 
 // contradictions lists where the totals of a batch differ from its payments, and

@@ -120,6 +120,7 @@ func TestWithoutItems(t *testing.T) {
 	report, err := batch.Run(t.Context(), p, batch.Draft{Reference: "run", Direction: batch.Collect, Date: d.Date, Extra: map[string]string{"batch_id": b.ID}},
 		&batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
 	require.NoError(t, err)
+	require.Equal(t, report.Results[0].Native.(snapbill.Payment).ID.String(), report.Results[0].ID)
 	require.Len(t, report.Results, 2)
 	require.Equal(t, map[string]int{want[0].Account: 1, want[1].Account: 1}, server.Accepted())
 

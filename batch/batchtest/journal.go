@@ -80,6 +80,7 @@ var journalLaws = []struct {
 	{"LockHonoursItsContext", nil, journalLockEnds},
 	{"OpenListsWhatIsNotDone", nil, journalListsOpen},
 	{"OpenYieldsEveryHistoryWhole", nil, journalYieldsAll},
+	{"ClosedListsWhatIsDoneSinceATime", nil, journalListsClosed},
 	{"NumbersAreNeverUsedTwice", nil, journalNumbers},
 	{"ReturnedHistoriesAreTheCallers", nil, journalReturnsCopies},
 	{"AnotherAccountIsRefused", hasOneAccount, journalRefusesAccounts},
@@ -220,6 +221,8 @@ func journalKeepsEverything(c journalCase) {
 			Failure: &batch.Failure{Kind: batch.ErrAmbiguous, Op: "O", Status: 502, Code: "c", Message: "m", RequestID: "r"}},
 		{Seq: 3, Kind: batch.EntryDecision, At: b.UpdatedAt,
 			Decision: &batch.Decision{Verdict: batch.Adopt, BatchID: "i", Operator: "o", Reason: "w", At: b.UpdatedAt}},
+		{Seq: 4, Kind: batch.EntryDone, At: b.UpdatedAt, Batch: &b,
+			Outcomes: &batch.ItemOutcomes{Letters: "p", Codes: []string{"c"}, IDs: []string{"i"}, Times: []time.Time{b.UpdatedAt}}},
 	}
 	for _, e := range want {
 		if err := c.Journal.Append(c.Context(), c.key("run"), e); err != nil {
@@ -458,6 +461,59 @@ func journalListsOpen(c journalCase) {
 	}
 }
 
+func journalListsClosed(c journalCase) {
+	c.put(c.Journal, "open", batch.EntryIntent)
+	c.done("old", -1)
+	c.done("edge", 0)
+	c.done("new", 1)
+	c.done("again", 1)
+	c.put(c.Journal, "again", batch.EntryReconciled)
+	const many = 1100
+	for n := range many {
+		c.done(fmt.Sprintf("run-%04d", n), 2)
+	}
+	list := func(provider, account string, days int) map[string]int {
+		seen := map[string]int{}
+		for closed, err := range c.Journal.Closed(c.Context(), provider, account, firstDay.AddDate(0, 0, days)) {
+			if err != nil {
+				if own := provider == c.Owner.Name && account == c.Owner.Account; own || c.AnyAccount {
+					c.Fatalf("%v", err)
+				}
+				continue
+			}
+			if n := len(closed.Entries); n == 0 || closed.Entries[n-1].Kind != batch.EntryDone || closed.Entries[0].Draft == nil ||
+				closed.Entries[0].Draft.Reference != closed.Key.Reference {
+				c.Fatalf("%v is yielded as %v", closed.Key, plain(closed.Entries))
+			}
+			seen[closed.Key.Reference]++
+		}
+		return seen
+	}
+	got := list(c.Owner.Name, c.Owner.Account, 0)
+	if got["edge"] != 1 || got["new"] != 1 || len(got) != many+2 {
+		c.Errorf("%d histories are said to be closed, edge %d times and new %d times; they are %d", len(got), got["edge"], got["new"], many+2)
+	}
+	for reference, n := range got {
+		if n != 1 {
+			c.Errorf("%q was yielded %d times", reference, n)
+		}
+	}
+	if got := list(c.Owner.Name, c.Owner.Account, 3); len(got) > 0 {
+		c.Errorf("%v are said to be closed since a time at which none was", got)
+	}
+	if got := list(c.Owner.Name, c.Owner.Account+"x", 0); len(got) > 0 {
+		c.Errorf("another account is said to have %v closed", got)
+	}
+	// A caller may write while it lists.
+	for closed, err := range c.Journal.Closed(c.Context(), c.Owner.Name, c.Owner.Account, firstDay) {
+		if err != nil {
+			c.Fatalf("%v", err)
+		}
+		c.put(c.Journal, closed.Key.Reference, batch.EntryDone)
+		break
+	}
+}
+
 func journalYieldsAll(c journalCase) {
 	const keys, writers = 1100, 16
 	name := func(n int) string { return fmt.Sprintf("run-%04d", n) }
@@ -581,6 +637,13 @@ func journalRefusesAccounts(c journalCase) {
 			}
 		}
 		refused("Open", err)
+		err = nil
+		for closed, failed := range c.Journal.Closed(c.Context(), key.Provider, key.Account, time.Time{}) {
+			if err = failed; err == nil {
+				c.Errorf("%s is said to have %v closed", what, closed.Key)
+			}
+		}
+		refused("Closed", err)
 	}
 	c.put(c.Journal, "run", batch.EntryAttempt) // A refusal does not poison.
 	c.expect(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt)

@@ -26,6 +26,7 @@ type journalMutant struct {
 	history func(ctx context.Context, key batch.Key) ([]batch.Entry, error)
 	append  func(ctx context.Context, key batch.Key, e batch.Entry) error
 	open    func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error]
+	closed  func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error]
 	next    func(ctx context.Context, sequence string, first int64) (int64, error)
 	prune   func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error)
 	reopen  func() batch.Journal
@@ -81,6 +82,13 @@ func (j oneAccount) Open(ctx context.Context, provider, account string) iter.Seq
 	return j.Journal.Open(ctx, provider, account)
 }
 
+func (j oneAccount) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+	if err := j.refuse(provider, account); err != nil {
+		return func(yield func(batch.History, error) bool) { yield(batch.History{}, err) }
+	}
+	return j.Journal.Closed(ctx, provider, account, since)
+}
+
 func (m *journalMutant) Lock(ctx context.Context, key batch.Key) (func(), error) {
 	if m.lock != nil {
 		return m.lock(ctx, key)
@@ -113,6 +121,13 @@ func (m *journalMutant) Open(ctx context.Context, provider, account string) iter
 		return m.open(ctx, provider, account)
 	}
 	return m.Journal.Open(ctx, provider, account)
+}
+
+func (m *journalMutant) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+	if m.closed != nil {
+		return m.closed(ctx, provider, account, since)
+	}
+	return m.Journal.Closed(ctx, provider, account, since)
 }
 
 func (m *journalMutant) Next(ctx context.Context, sequence string, first int64) (int64, error) {
@@ -347,6 +362,51 @@ var journalMutants = []struct {
 					}
 				}
 			}
+		}
+	}},
+	{"EntriesComeBackWhole", "outcomes are left out", func(m *journalMutant) {
+		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
+			e.Outcomes = nil
+			return m.Journal.Append(ctx, key, e)
+		}
+	}},
+	{"ClosedListsWhatIsDoneSinceATime", "the time itself is left out", func(m *journalMutant) {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+			return m.Journal.Closed(ctx, provider, account, since.Add(1))
+		}
+	}},
+	{"ClosedListsWhatIsDoneSinceATime", "all that was ever closed is listed", func(m *journalMutant) {
+		m.closed = func(ctx context.Context, provider, account string, _ time.Time) iter.Seq2[batch.History, error] {
+			return m.Journal.Closed(ctx, provider, account, time.Time{})
+		}
+	}},
+	{"ClosedListsWhatIsDoneSinceATime", "what is open again is listed, too", func(m *journalMutant) {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
+				for open, err := range m.Journal.Open(ctx, provider, account) {
+					if len(open.Entries) > 2 && !yield(open, err) {
+						return
+					}
+				}
+				m.Journal.Closed(ctx, provider, account, since)(yield)
+			}
+		}
+	}},
+	{"ClosedListsWhatIsDoneSinceATime", "the list ends with its first page", func(m *journalMutant) {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+			return func(yield func(batch.History, error) bool) {
+				n := 0
+				for closed, err := range m.Journal.Closed(ctx, provider, account, since) {
+					if n++; n > 1000 || !yield(closed, err) {
+						return
+					}
+				}
+			}
+		}
+	}},
+	{"AnotherAccountIsRefused", "Closed lists for every account", func(m *journalMutant) {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+			return m.memory.Closed(ctx, provider, account, since)
 		}
 	}},
 	{"OpenYieldsEveryHistoryWhole", "a page begins at a place in a list that gets shorter", func(m *journalMutant) {

@@ -585,6 +585,20 @@ func holderOf(names *bbolt.Bucket, name string) ([]byte, error) {
 // Open yields the histories that are not done, each as it was when its page
 // was read. A journal has one owner: asking for another is ErrInvalid.
 func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+	return j.list(ctx, provider, account, openBucket, nil)
+}
+
+// Closed yields the histories that are done, and whose last entry was made at
+// since or later. Otherwise it is as Open; it reads every history of the file.
+func (j *Journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+	return j.list(ctx, provider, account, historiesBucket, func(entries []batch.Entry) bool {
+		last := entries[len(entries)-1]
+		return last.Kind == batch.EntryDone && !last.At.Before(since)
+	})
+}
+
+// list yields the histories that a bucket names and that are wanted.
+func (j *Journal) list(ctx context.Context, provider, account string, names []byte, wanted func([]batch.Entry) bool) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
 		if err := j.owner.RefuseAccount(provider, account); err != nil {
 			yield(batch.History{}, err)
@@ -594,7 +608,7 @@ func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[
 			err := ctx.Err()
 			var page []found
 			if err == nil {
-				page, after, more, err = j.page(openBucket, after, nil)
+				page, after, more, err = j.page(names, after, wanted)
 			}
 			// The transaction is over before anything else can want to write.
 			for _, f := range page {

@@ -635,12 +635,23 @@ func one(rows *sql.Rows, failed error) (answer string, err error) {
 // Open yields the histories that are not done, each as it was when its page
 // was read. A Journal has one owner: asking for another is ErrInvalid.
 func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
+	return j.list(ctx, provider, account, `last <> 'done'`)
+}
+
+// Closed yields the histories that are done, and whose last entry was made at
+// since or later. Otherwise it is as Open.
+func (j *Journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+	return j.list(ctx, provider, account, `last = 'done' AND pruned IS NULL AND at >= $5`, since.UTC())
+}
+
+// list yields the histories of an account for which a condition holds.
+func (j *Journal) list(ctx context.Context, provider, account, condition string, args ...any) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
 		if err := j.owner.RefuseAccount(provider, account); err != nil {
 			yield(batch.History{}, err)
 			return
 		}
-		for page, err := range j.pages(ctx, `last <> 'done'`) {
+		for page, err := range j.pages(ctx, condition, args...) {
 			if err != nil {
 				yield(batch.History{}, err)
 				return

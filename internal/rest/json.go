@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -133,4 +134,14 @@ func (m Maybe[T]) MarshalJSON() ([]byte, error) {
 		return json.Marshal(m.Text)
 	}
 	return []byte("null"), nil
+}
+
+// Time is when a reply says that something happened, which decides nothing: the
+// zero time where that is not a time of RFC 3339.
+func Time(t Text) time.Time {
+	at, err := time.Parse(time.RFC3339, string(t))
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
 }
