@@ -1,8 +1,11 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"iter"
+	"slices"
+	"time"
 )
 
 // A Desk is where people look after the batches of one account: what is open,
@@ -72,4 +75,47 @@ func (k *Desk) Resolve(ctx context.Context, reference string, d Decision) (Batch
 	}
 	b, err := e.resolve(ctx, d)
 	return e.confirm(ctx, b, err), err
+}
+
+// Dossier returns what the journal knows of a batch, open or closed. It reads
+// the journal and nothing else. ErrNotFound means that the journal does not
+// know the reference.
+func (k *Desk) Dossier(ctx context.Context, reference string) (Dossier, error) {
+	e, err := k.read(ctx, "Dossier", reference)
+	if err != nil {
+		return Dossier{Key: e.key}, err
+	}
+	return dossier(e.info, e.key, e.history), nil
+}
+
+// Note writes a note into the history of an open batch, and its dossier shows
+// it. ErrConflict says that the batch is closed.
+func (k *Desk) Note(ctx context.Context, reference string, n Note) error {
+	e, err := k.engine("Note", reference)
+	if err != nil {
+		return err
+	}
+	var faults []FieldError
+	for field, text := range map[string]string{"operator": n.Operator, "text": n.Text} {
+		if text == "" {
+			faults = append(faults, FieldError{Item: -1, Field: field, Message: "is empty"})
+		}
+	}
+	slices.SortFunc(faults, func(a, b FieldError) int { return cmp.Compare(a.Field, b.Field) })
+	if err := Invalid(e.info.Name, e.op, faults); err != nil {
+		return err
+	}
+	unlock, err := e.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	switch p := replay(e.history); {
+	case p.intent == nil:
+		return e.unknownReference()
+	case p.closed:
+		return e.undecided("the batch is not open any more")
+	}
+	n.At = time.Now()
+	return e.decide(ctx, Entry{Kind: EntryNote, Note: &n})
 }

@@ -408,6 +408,7 @@ var calls = []struct {
 	{"Resend", resolves(batch.Resend, "")},
 	{"Adopt", resolves(batch.Adopt, "1")},
 	{"Adopt another's", resolves(batch.Adopt, "2")},
+	{"Close", resolves(batch.Close, "")},
 }
 
 func resolves(v batch.Verdict, id string) func(batch.Provider, *batch.RunOptions) (batch.Batch, error) {
@@ -445,7 +446,8 @@ func (p *play) make(a *actor, n int) {
 // told checks that what a call has said is true.
 func (p *play) told(a *actor, call string, b batch.Batch, err error) {
 	closed := len(p.history) > 0 && p.history[len(p.history)-1].Kind == batch.EntryDone
-	abandoned := closed && p.history[len(p.history)-1].Decision != nil
+	decided := p.history[max(0, len(p.history)-1):]
+	abandoned := closed && decided[0].Decision != nil && decided[0].Decision.Verdict != batch.Close
 	if b.Draft.Reference == "" && call == "Recover" {
 		return // Nothing is open.
 	}

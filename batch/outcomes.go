@@ -231,7 +231,7 @@ func (e *engine) review(ctx context.Context) ([]Change, error) {
 	}
 	n := len(e.history)
 	report, err := e.p.Report(ctx, *p.batch)
-	if err != nil {
+	if explained := p.explained != nil && KindOf(err) == ErrProtocol && len(report.Results) > 0; err != nil && !explained {
 		return nil, err
 	}
 	if err = e.close(ctx, report); len(e.history) == n {

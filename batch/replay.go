@@ -102,6 +102,7 @@ type progress struct {
 	closed    bool
 	outcomes  *ItemOutcomes // as they were reported last
 	abandoned *Decision
+	explained *Decision // of a person who has closed it without an end, or with a difference
 }
 
 // replay returns the progress of a history.
@@ -168,7 +169,10 @@ func (p *progress) apply(e *Entry) {
 		p.doubt()
 		p.resend, p.creating = p.open > 0, 0
 	case EntryDone:
-		p.batch, p.closed, p.outcomes, p.abandoned = e.Batch, true, e.Outcomes, e.Decision
+		p.batch, p.closed, p.outcomes, p.abandoned, p.explained = e.Batch, true, e.Outcomes, e.Decision, nil
+		if e.Decision != nil && e.Decision.Verdict == Close {
+			p.abandoned, p.explained = nil, e.Decision
+		}
 	}
 }
 
@@ -297,6 +301,7 @@ func known(history []Entry) error {
 		case e.Kind == EntryAttempt && (e.Step == StepCreate || e.Step == StepSubmit):
 		case e.Kind == EntryResult && (e.Step == StepCreate || e.Step == StepSubmit) && e.Batch != nil:
 		case e.Kind == EntryWithdrawn && e.Batch != nil, e.Kind == EntryObserved && e.Batch != nil && e.Failure != nil:
+		case e.Kind == EntryNote && e.Note != nil:
 		case e.Kind == EntryDecision && e.Decision != nil && e.Decision.Verdict == Resend:
 		default:
 			return fmt.Errorf("entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq, e.Kind)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ const (
 	StandingDraft     Standing = "draft"     // the service has a draft, or may have one; no money can have moved
 	StandingUnclear   Standing = "unclear"   // a Submit may have landed, or may still land
 	StandingSubmitted Standing = "submitted" // the service has it, and it is not reported yet
+	StandingClosed    Standing = "closed"    // finished and reported, or given up by a person
 )
 
 // A Dossier is what a journal knows of one open batch: what a person needs to
@@ -37,6 +39,7 @@ type Dossier struct {
 	Native      string            `json:"native,omitempty"`   // the service's last word about it
 	Attempts    []Attempt         `json:"attempts,omitempty"`
 	Decisions   []Decision        `json:"decisions,omitempty"`
+	Notes       []Note            `json:"notes,omitempty"`
 	Next        string            `json:"next"` // what is safe to do now
 }
 
@@ -47,6 +50,51 @@ type Attempt struct {
 	Began   time.Time  `json:"began"`
 	Ended   *time.Time `json:"ended,omitempty"`   // nil: the process stopped, or is still at it
 	Failure *Failure   `json:"failure,omitempty"` // nil: it succeeded, or has not ended
+}
+
+// Ticket is the text for the service's support: what is asked, and all that
+// identifies the batch and each call there. It holds no account and no name of
+// an item, and no word of a person of ours.
+func (d Dossier) Ticket() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "Payment batch %q of account %s: what became of it?\n", d.Key.Reference, d.Key.Account)
+	if d.BatchID != "" {
+		fmt.Fprintf(&s, "Batch ID at your service: %s\n", d.BatchID)
+	}
+	for _, term := range slices.Sorted(maps.Keys(d.Terms)) {
+		fmt.Fprintf(&s, "%s: %s\n", term, d.Terms[term])
+	}
+	fmt.Fprintf(&s, "Items: %d, total %s\n", d.Items, d.Total)
+	if d.Native != "" {
+		fmt.Fprintf(&s, "Last status that we have read: %s\n", d.Native)
+	}
+	for _, a := range d.Attempts {
+		fmt.Fprintf(&s, "Call %s %d began at %s", a.Step, a.Number, a.Began.UTC().Format(time.RFC3339))
+		switch f := a.Failure; {
+		case a.Ended == nil:
+			s.WriteString(", and its answer is not known to us")
+		case f == nil:
+			s.WriteString(", and succeeded")
+		default:
+			fmt.Fprintf(&s, ", and ended with: %s", strings.TrimSpace(strings.Join([]string{string(f.Kind), f.Code, f.Message}, " ")))
+			if f.RequestID != "" {
+				fmt.Fprintf(&s, " (your request ID %s)", f.RequestID)
+			}
+		}
+		s.WriteString("\n")
+	}
+	if d.Standing == StandingUnclear {
+		s.WriteString("Has this batch been processed, or can it still be? If so, under which ID?\n")
+	}
+	return s.String()
+}
+
+// A Note is what people write down about an open batch. It decides nothing.
+type Note struct {
+	Operator string    `json:"operator"` // who writes
+	Text     string    `json:"text"`     // such as the case number of the support, or what it has promised
+	Due      time.Time `json:"due,omitzero"`
+	At       time.Time `json:"at"` // set by Desk.Note
 }
 
 func dossier(info Info, key Key, history []Entry) Dossier {
@@ -85,6 +133,9 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 				}
 			}
 		}
+		if entry.Note != nil {
+			d.Notes = append(d.Notes, *entry.Note)
+		}
 		if entry.Decision != nil {
 			d.Decisions = append(d.Decisions, *entry.Decision)
 		}
@@ -97,8 +148,13 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	expired := p.intent != nil && p.intent.Draft.expired(now)
 	switch {
+	case p.abandoned != nil:
+		return StandingClosed, "nothing: it was abandoned"
+	case p.closed:
+		return StandingClosed, "nothing: it was reported; Review finds what has changed since"
 	case p.submitted:
-		return StandingSubmitted, "call Resume: it waits for the end and reports"
+		return StandingSubmitted, "call Resume: it waits for the end and reports; if the end never comes, or the report never agrees, " +
+			"ask the service's support, and record the answer with Resolve (close)"
 	case expired && p.open == 0 && !p.touched:
 		return StandingIntended, p.intent.Draft.lateness() + ", and was not: call Resolve to abandon it"
 	case expired && p.open == 0:
@@ -155,6 +211,10 @@ const (
 	// nothing that this package promises covers it. Of a batch that was abandoned
 	// it sends nothing, and frees the purposes.
 	Resend Verdict = "resend"
+	// Close gives up waiting for more of a batch that the service has: its end
+	// never comes, or the difference in its report is explained. The report is
+	// read once more and kept as it is. Nothing more is sent.
+	Close Verdict = "close"
 )
 
 // A Decision is a person's word where the service has none. It stays in the
@@ -165,6 +225,11 @@ type Decision struct {
 	Operator string    `json:"operator"`           // who decided
 	Reason   string    `json:"reason"`             // and why: the case number of the support, for example
 	At       time.Time `json:"at"`                 // set by Resolve
+
+	// Outcomes, for Close, is what became of items that the report leaves
+	// unknown or pending, by their reference: paid, failed, returned or skipped.
+	// It frees and holds purposes as a report does.
+	Outcomes map[string]Outcome `json:"outcomes,omitempty"`
 }
 
 // faults lists what is wrong with d.
@@ -172,8 +237,8 @@ func (d Decision) faults() (faults []FieldError) {
 	fault := func(field, message string) {
 		faults = append(faults, FieldError{Item: -1, Field: field, Message: message})
 	}
-	if d.Verdict != Abandon && d.Verdict != Adopt && d.Verdict != Resend {
-		fault("verdict", "must be abandon, adopt or resend")
+	if d.Verdict != Abandon && d.Verdict != Adopt && d.Verdict != Resend && d.Verdict != Close {
+		fault("verdict", "must be abandon, adopt, resend or close")
 	}
 	if d.Operator == "" {
 		fault("operator", "is empty")
@@ -184,7 +249,32 @@ func (d Decision) faults() (faults []FieldError) {
 	if (d.BatchID != "") != (d.Verdict == Adopt) {
 		fault("batch_id", "is needed for adopt, and only for that")
 	}
+	if len(d.Outcomes) > 0 && d.Verdict != Close {
+		fault("outcomes", "are only for close")
+	}
+	for _, reference := range slices.Sorted(maps.Keys(d.Outcomes)) {
+		if o := d.Outcomes[reference]; open[o] || letters[o] == 0 {
+			fault("outcomes", fmt.Sprintf("of %q is %q; it must be paid, failed, returned or skipped", reference, o))
+		}
+	}
 	return faults
+}
+
+// open are the outcomes that a person can fill in.
+var open = map[Outcome]bool{OutcomeUnknown: true, OutcomePending: true}
+
+// fill is results with the person's word where the service has none.
+func (d *Decision) fill(results []Result) []Result {
+	if d == nil || len(d.Outcomes) == 0 {
+		return results
+	}
+	filled := slices.Clone(results)
+	for n := range filled {
+		if o, ok := d.Outcomes[filled[n].Item.Reference]; ok && open[filled[n].Outcome] {
+			filled[n].Outcome = o
+		}
+	}
+	return filled
 }
 
 func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
@@ -198,6 +288,9 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 		return e.unsent(), e.unknownReference()
 	}
 	b := progress.state(progress.handle(e.info.Name))
+	if d.Verdict == Close {
+		return e.explain(ctx, progress, b, d)
+	}
 	frees := progress.abandoned != nil && d.Verdict == Resend && len(e.heldPurposes(progress.intent.Draft.Items)) > 0
 	if progress.closed && !frees && (progress.abandoned == nil || d.Verdict != Adopt) {
 		return b, e.undecided("the batch is not open any more")
@@ -409,6 +502,46 @@ func (e *engine) adopted(ctx context.Context, p progress, before, after Batch, e
 	}
 	return after, &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
 		Message: "the decision was recorded, and another batch may have paid for the same"}
+}
+
+// explain closes a batch that the service has with the report as it is now.
+func (e *engine) explain(ctx context.Context, p progress, b Batch, d Decision) (Batch, error) {
+	switch {
+	case p.abandoned != nil:
+		return b, e.undecided("the batch was abandoned")
+	case !p.submitted && !p.closed:
+		return b, e.undecided("only a batch that the service is known to have can be closed: abandon or adopt this one")
+	}
+	if err := e.sameTerms(p); err != nil {
+		return b, err
+	}
+	report, err := e.p.Report(ctx, *p.batch)
+	switch kind := KindOf(err); {
+	case err != nil && kind != ErrProtocol && kind != ErrNotFound:
+		return b, e.fail(kind, "the decision was not recorded: the report could not be read", err)
+	case len(report.Results) == 0: // The service has nothing to tell any more.
+		report = Report{Batch: *p.batch}
+		for _, item := range p.batch.Draft.Items {
+			report.Results = append(report.Results, Result{Item: item, Outcome: OutcomeUnknown})
+		}
+	}
+	is := make(map[string]Outcome, len(report.Results))
+	for _, result := range report.Results {
+		is[result.Item.Reference] = result.Outcome
+	}
+	var faults []FieldError
+	for _, reference := range slices.Sorted(maps.Keys(d.Outcomes)) {
+		if o, ok := is[reference]; !ok {
+			faults = append(faults, FieldError{Item: -1, Field: "outcomes", Message: fmt.Sprintf("%q is not an item of the batch", reference)})
+		} else if !open[o] && o != d.Outcomes[reference] {
+			faults = append(faults, FieldError{Item: -1, Field: "outcomes", Message: fmt.Sprintf("%q is %s, as the service says", reference, o)})
+		}
+	}
+	if len(faults) > 0 {
+		return b, &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Fields: faults, Message: "the decision was not recorded"}
+	}
+	d.At = time.Now()
+	return report.Batch, e.conclude(ctx, p, report, &d)
 }
 
 func (e *engine) decide(ctx context.Context, entry Entry) error {

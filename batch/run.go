@@ -202,8 +202,11 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{Batch: e.confirm(ctx, b, err)}, err
 	}
-	if b, err = e.wait(ctx, b); err != nil {
-		return Report{Batch: b}, err
+	given := replay(e.history).explained // A person has given up waiting.
+	if given == nil {
+		if b, err = e.wait(ctx, b); err != nil {
+			return Report{Batch: b}, err
+		}
 	}
 	report, err := e.p.Report(ctx, b)
 	if report.Batch.Provider == "" {
@@ -211,6 +214,9 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 	}
 	if err == nil {
 		err = e.close(ctx, report)
+	}
+	if err == nil && given != nil && !report.Batch.State.Final() {
+		err = e.fail(ErrConflict, fmt.Sprintf("the batch was closed by %s (%s) before its end", given.Operator, given.Reason), nil)
 	}
 	e.observe(Event{Phase: PhaseReport, Batch: report.Batch, Err: err})
 	return report, err
@@ -766,13 +772,19 @@ func (e *engine) close(ctx context.Context, r Report) error {
 	if p.abandoned != nil {
 		return nil
 	}
-	entry := Entry{Kind: EntryDone, Batch: e.kept(r.Batch), Outcomes: outcomesOf(r.Results)}
+	return e.conclude(ctx, p, r, p.explained)
+}
+
+// conclude closes the history, with the word of a person if there is one.
+func (e *engine) conclude(ctx context.Context, p progress, r Report, d *Decision) error {
+	r.Results = d.fill(r.Results)
+	entry := Entry{Kind: EntryDone, Batch: e.kept(r.Batch), Outcomes: outcomesOf(r.Results), Decision: d}
 	entry.Claims, entry.Releases = e.settled(r)
-	news := !p.closed || !p.outcomes.same(entry.Outcomes) || len(entry.Releases) > 0
+	news := !p.closed || d != p.explained || !p.outcomes.same(entry.Outcomes) || len(entry.Releases) > 0
 	if !news && len(entry.Claims) == 0 {
 		return nil
 	}
-	err = e.append(ctx, entry)
+	err := e.append(ctx, entry)
 	held := claimedBy(err)
 	if entry.Claims = nil; held != nil && news {
 		err = e.append(ctx, entry)

@@ -1,0 +1,264 @@
+package batch_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+// A stuck is a ledger whose batches never end, or whose reports never agree.
+type stuck struct {
+	*ledger
+	pends  bool // no batch is ever done
+	report error
+}
+
+func (s *stuck) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b, err := s.ledger.Poll(ctx, b)
+	if s.pends && err == nil && b.State == batch.StateDone {
+		b.State = batch.StatePending
+	}
+	return b, err
+}
+
+func (s *stuck) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
+	r, err := s.ledger.Report(ctx, b)
+	if err == nil {
+		err = s.report
+	}
+	return r, err
+}
+
+func closing(outcomes map[string]batch.Outcome) batch.Decision {
+	d := decision(batch.Close)
+	d.Outcomes = outcomes
+	return d
+}
+
+// Whatever stands in the journal, a person can close it, and what the person
+// closes stays closed.
+func TestEveryStandingHasAnExit(t *testing.T) {
+	unavailable := &batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}
+	odd := &batch.Error{Kind: batch.ErrProtocol, Op: "Report", Message: "one client was added"}
+	for name, c := range map[string]struct {
+		word     string
+		change   func(s *stuck)
+		standing batch.Standing
+		exits    []batch.Verdict // all others are refused, or leave it open
+	}{
+		"nothing was sent":           {"ok", func(s *stuck) { s.create = unavailable }, batch.StandingIntended, []batch.Verdict{batch.Abandon}},
+		"a draft may have been made": {"ok", func(s *stuck) { s.create = &batch.Error{Kind: batch.ErrAmbiguous} }, batch.StandingDraft, []batch.Verdict{batch.Abandon}},
+		"a draft":                    {"refused", nil, batch.StandingDraft, []batch.Verdict{batch.Abandon}},
+		"a lost request":             {"lost", nil, batch.StandingUnclear, []batch.Verdict{batch.Abandon}},
+		"no end":                     {"ok", func(s *stuck) { s.pends = true }, batch.StandingSubmitted, []batch.Verdict{batch.Close}},
+		"a difference":               {"ok", func(s *stuck) { s.report = odd }, batch.StandingSubmitted, []batch.Verdict{batch.Close}},
+		"the service has forgotten":  {"ok", func(s *stuck) { s.gone = true }, batch.StandingSubmitted, []batch.Verdict{batch.Close}},
+	} {
+		for _, v := range []batch.Verdict{batch.Abandon, batch.Adopt, batch.Resend, batch.Close} {
+			t.Run(name+", "+string(v), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := &stuck{ledger: newLedger(c.word)}
+					s.info.Guard = batch.GuardNone
+					if c.change != nil {
+						c.change(s)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					defer cancel()
+					o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+					_, err := batch.Run(ctx, s, oneItem(), o)
+					require.Error(t, err)
+					open := pending(t, s, o.Journal)
+					require.Len(t, open, 1)
+					require.Equal(t, c.standing, open[0].Standing)
+					desk := batch.NewDesk(s, o.Journal)
+					d := decision(v)
+					if v == batch.Adopt {
+						d.BatchID = "id-" + oneItem().Reference
+					}
+					_, err = desk.Resolve(t.Context(), oneItem().Reference, d)
+					open = pending(t, s, o.Journal)
+					for _, exit := range c.exits {
+						if exit == v {
+							require.NoError(t, err)
+							require.Empty(t, open)
+							submits := s.submits
+							_, _ = batch.Resume(t.Context(), s, oneItem().Reference, o)
+							require.Empty(t, pending(t, s, o.Journal), "it stays closed")
+							require.Equal(t, submits, s.submits)
+							closed, err := desk.Dossier(t.Context(), oneItem().Reference)
+							require.NoError(t, err)
+							require.Equal(t, batch.StandingClosed, closed.Standing)
+							require.Equal(t, v, closed.Decisions[0].Verdict)
+							return
+						}
+					}
+					require.Len(t, open, 1, "it stays open: %v", err)
+				})
+			})
+		}
+	}
+}
+
+// A person says what became of the items that the service leaves open. That
+// frees and holds purposes, and a later review does not take it back.
+func TestAPersonsWordFillsWhatTheServiceLeavesOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{ledger: newLedger(), pends: true}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+		desk := batch.NewDesk(s, o.Journal)
+		d := wages("june", "a", "b", "c")
+		for n := range d.Items {
+			d.Items[n].Purpose = "INV-" + d.Items[n].Reference
+		}
+		s.flip("a", batch.OutcomePaid)
+		s.flip("b", batch.OutcomeUnknown)
+		s.flip("c", batch.OutcomePending)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err := batch.Run(ctx, s, d, o)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		for name, c := range map[string]struct {
+			outcomes map[string]batch.Outcome
+			kind     batch.Kind
+			want     string
+		}{
+			"another word": {map[string]batch.Outcome{"b": batch.OutcomeUnknown}, batch.ErrInvalid, `outcomes: of "b" is "unknown"; it must be paid, failed, returned or skipped`},
+			"no item":      {map[string]batch.Outcome{"z": batch.OutcomePaid}, batch.ErrConflict, `outcomes: "z" is not an item of the batch`},
+			"against it":   {map[string]batch.Outcome{"a": batch.OutcomeFailed}, batch.ErrConflict, `outcomes: "a" is paid, as the service says`},
+		} {
+			_, err = desk.Resolve(t.Context(), "june", closing(c.outcomes))
+			require.ErrorIs(t, err, c.kind, name)
+			require.ErrorContains(t, err, c.want, name)
+		}
+		early := decision(batch.Abandon)
+		early.Outcomes = map[string]batch.Outcome{"b": batch.OutcomePaid}
+		_, err = desk.Resolve(t.Context(), "june", early)
+		require.ErrorContains(t, err, "outcomes: are only for close")
+
+		b, err := desk.Resolve(t.Context(), "june", closing(map[string]batch.Outcome{"a": batch.OutcomePaid, "b": batch.OutcomeFailed}))
+		require.NoError(t, err)
+		require.Equal(t, batch.StatePending, b.State)
+		report, err := desk.AsOf(t.Context(), "june", time.Now())
+		require.NoError(t, err)
+		require.Equal(t, batch.OutcomeFailed, report.Results[1].Outcome)
+		require.Equal(t, batch.OutcomePending, report.Results[2].Outcome)
+		requireHeld := func(purpose string, held bool) {
+			other := invoice("other-"+purpose, purpose)
+			_, err := batch.Run(ctx, &stuck{ledger: newLedger("refused")}, other, o)
+			if held {
+				require.ErrorIs(t, err, batch.ErrConflict, purpose)
+			} else {
+				require.ErrorIs(t, err, batch.ErrInvalid, purpose)
+			}
+		}
+		ctx = t.Context()
+		requireHeld("INV-a", true)
+		requireHeld("INV-b", false)
+		requireHeld("INV-c", true)
+
+		report, err = batch.Resume(t.Context(), s, "june", o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "the batch was closed by ada (case 4711) before its end")
+		require.Equal(t, batch.StatePending, report.Batch.State)
+		require.Empty(t, reviewed(t, desk, time.Time{}), "the service says nothing new")
+
+		// A month later the support answers for the last one.
+		_, err = desk.Resolve(t.Context(), "june", closing(map[string]batch.Outcome{"b": batch.OutcomeFailed, "c": batch.OutcomeReturned}))
+		require.NoError(t, err)
+		requireHeld("INV-c", false)
+		s.pends = false
+		s.flip("c", batch.OutcomePaid) // And then the service speaks after all.
+		n := 0
+		for c, err := range desk.Review(t.Context(), time.Time{}) {
+			if n++; n == 1 {
+				require.NoError(t, err)
+				require.Equal(t, batch.OutcomeReturned, c.Before)
+				require.Equal(t, batch.OutcomePaid, c.Result.Outcome)
+				continue
+			}
+			require.ErrorIs(t, err, batch.ErrConflict, "it was billed again meanwhile")
+		}
+		require.Equal(t, 2, n)
+	})
+}
+
+func TestCloseIsRefusedWhereAReadMayStillTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{ledger: newLedger(), report: &batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), s, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		desk := batch.NewDesk(s, o.Journal)
+		_, err = desk.Resolve(t.Context(), oneItem().Reference, closing(nil))
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorContains(t, err, "the decision was not recorded: the report could not be read")
+		require.Len(t, pending(t, s, o.Journal), 1)
+		s.info.Terms = map[string]string{"merchant": "2"}
+		s.report = nil
+		_, err = desk.Resolve(t.Context(), oneItem().Reference, closing(nil))
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "belongs to other terms")
+	})
+}
+
+func TestNotes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+		desk := batch.NewDesk(s, o.Journal)
+		unclear(t, s, o)
+		reference := oneItem().Reference
+		err := desk.Note(t.Context(), reference, batch.Note{})
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.ErrorContains(t, err, "operator: is empty")
+		require.ErrorContains(t, err, "text: is empty")
+		note := batch.Note{Operator: "ada", Text: "case 4711 at the support", Due: time.Now().AddDate(0, 0, 2)}
+		require.ErrorIs(t, desk.Note(t.Context(), "other", note), batch.ErrNotFound)
+		before := pending(t, s, o.Journal)[0]
+		require.NoError(t, desk.Note(t.Context(), reference, note))
+		after := pending(t, s, o.Journal)[0]
+		note.At = time.Now()
+		require.Equal(t, []batch.Note{note}, after.Notes)
+		after.Notes = nil
+		require.Equal(t, before, after, "a note decides nothing")
+		_, err = desk.Resolve(t.Context(), reference, decision(batch.Abandon))
+		require.NoError(t, err)
+		require.ErrorIs(t, desk.Note(t.Context(), reference, note), batch.ErrConflict)
+		closed, err := desk.Dossier(t.Context(), reference)
+		require.NoError(t, err)
+		require.Equal(t, []batch.Note{note}, closed.Notes)
+		_, err = desk.Dossier(t.Context(), "other")
+		require.ErrorIs(t, err, batch.ErrNotFound)
+	})
+}
+
+// A ticket says what the support needs, and nothing about a person.
+func TestATicketForTheSupport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+		s.info.Terms = map[string]string{"merchant": "12"}
+		d := oneItem()
+		_, err := batch.Run(t.Context(), s, d, o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		desk := batch.NewDesk(s, o.Journal)
+		require.NoError(t, desk.Note(t.Context(), d.Reference, batch.Note{Operator: "ada", Text: "they are slow"}))
+		dossier := pending(t, s, o.Journal)[0]
+		require.Equal(t, `Payment batch "run-1" of account test/1: what became of it?
+Batch ID at your service: id-run-1
+merchant: 12
+Items: 1, total 1.00 GBP
+Call create 1 began at 2000-01-01T00:00:00Z, and succeeded
+Call submit 1 began at 2000-01-01T00:00:00Z, and ended with: ambiguous
+Has this batch been processed, or can it still be? If so, under which ID?
+`, dossier.Ticket())
+		text, err := json.Marshal(dossier)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), `"acc"`)
+	})
+}
