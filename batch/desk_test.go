@@ -189,6 +189,29 @@ func TestAPersonsWordFillsWhatTheServiceLeavesOpen(t *testing.T) {
 	})
 }
 
+// A difference that a person has explained does not hide a later bounce, and
+// every decision is kept.
+func TestADifferenceThatIsExplainedHidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{ledger: newLedger(), report: &batch.Error{Kind: batch.ErrProtocol, Op: "Report"}}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), s, wages("june", "a"), o)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		desk := batch.NewDesk(s, o.Journal)
+		for range 2 {
+			_, err = desk.Resolve(t.Context(), "june", closing(nil))
+			require.NoError(t, err)
+		}
+		dossier, err := desk.Dossier(t.Context(), "june")
+		require.NoError(t, err)
+		require.Len(t, dossier.Decisions, 2)
+		s.flip("a", batch.OutcomeReturned)
+		changed := reviewed(t, desk, time.Time{})
+		require.Len(t, changed, 1)
+		require.Equal(t, batch.OutcomeReturned, changed[0].Result.Outcome)
+	})
+}
+
 func TestCloseIsRefusedWhereAReadMayStillTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stuck{ledger: newLedger(), report: &batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}}

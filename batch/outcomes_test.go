@@ -196,41 +196,48 @@ func (f *failing) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 
 // A report that shows a failed payment to be paid holds the purpose again.
 func TestAPurposeIsHeldAgainByALatePayment(t *testing.T) {
-	for _, paidAgain := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			s, o := newLedger(), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-			desk := batch.NewDesk(s, o.Journal)
-			first := invoice("first", "INV-1")
-			first.Items[0].Reference = "first"
-			s.flip("first", batch.OutcomeFailed)
-			_, err := batch.Run(t.Context(), s, first, o)
-			require.NoError(t, err)
-			if paidAgain {
-				_, err = batch.Run(t.Context(), s, invoice("second", "INV-1"), o)
-				require.NoError(t, err)
-			}
-			s.flip("first", batch.OutcomePaid)
-			n := 0
-			for c, err := range desk.Review(t.Context(), time.Time{}) {
-				if n++; err != nil {
-					require.True(t, paidAgain)
-					require.ErrorIs(t, err, batch.ErrConflict)
-					require.ErrorContains(t, err, `purpose "INV-1" belongs to the reference "second"`)
-					require.Equal(t, "first", c.Key.Reference)
-					continue
-				}
-				require.Equal(t, batch.OutcomeFailed, c.Before)
-				require.Equal(t, batch.OutcomePaid, c.Result.Outcome)
-			}
-			if paidAgain {
-				require.Equal(t, 2, n, "the change, and that it was paid twice")
-				return
-			}
-			require.Equal(t, 1, n)
-			_, err = batch.Run(t.Context(), s, invoice("second", "INV-1"), o)
-			require.ErrorIs(t, err, batch.ErrConflict)
-		})
+	for _, late := range []batch.Outcome{batch.OutcomePaid, batch.OutcomeUnknown} {
+		for _, paidAgain := range []bool{false, true} {
+			lateOutcome(t, late, paidAgain)
+		}
 	}
+}
+
+func lateOutcome(t *testing.T, late batch.Outcome, paidAgain bool) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newLedger(), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		desk := batch.NewDesk(s, o.Journal)
+		first := invoice("first", "INV-1")
+		first.Items[0].Reference = "first"
+		s.flip("first", batch.OutcomeFailed)
+		_, err := batch.Run(t.Context(), s, first, o)
+		require.NoError(t, err)
+		if paidAgain {
+			_, err = batch.Run(t.Context(), s, invoice("second", "INV-1"), o)
+			require.NoError(t, err)
+		}
+		s.flip("first", late)
+		n := 0
+		for c, err := range desk.Review(t.Context(), time.Time{}) {
+			if n++; err != nil {
+				require.True(t, paidAgain)
+				require.ErrorIs(t, err, batch.ErrConflict)
+				require.ErrorContains(t, err, `purpose "INV-1" belongs to the reference "second"`)
+				require.Equal(t, "first", c.Key.Reference)
+				continue
+			}
+			require.Equal(t, batch.OutcomeFailed, c.Before)
+			require.Equal(t, late, c.Result.Outcome)
+		}
+		if paidAgain {
+			require.Equal(t, 2, n, "the change, and that it was paid twice")
+			return
+		}
+		require.Equal(t, 1, n)
+		_, err = batch.Run(t.Context(), s, invoice("second", "INV-1"), o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+	})
 }
 
 // An abandoned batch has no report to review.
@@ -256,4 +263,34 @@ func TestAReportSurvivesJSON(t *testing.T) {
 	var back batch.Report
 	require.NoError(t, json.Unmarshal(text, &back))
 	require.Empty(t, cmp.Diff(report, back))
+}
+
+func TestReviewRefusesOtherTerms(t *testing.T) {
+	s, o := newLedger(), &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+	_, err := batch.Run(t.Context(), s, wages("run-1", "a"), o)
+	require.NoError(t, err)
+	s.info.Terms = map[string]string{"merchant": "2"}
+	n := 0
+	for _, err := range batch.NewDesk(s, o.Journal).Review(t.Context(), time.Time{}) {
+		n++
+		require.ErrorContains(t, err, "belongs to other terms")
+	}
+	require.Equal(t, 1, n)
+}
+
+// A service may give another reason for the same outcome.
+func TestAnotherCodeIsAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newLedger(), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		s.flip("a", batch.OutcomeFailed)
+		_, err := batch.Run(t.Context(), s, wages("run-1", "a"), o)
+		require.NoError(t, err)
+		row := s.rows["a"]
+		row.Code = "another"
+		s.rows["a"] = row
+		changed := reviewed(t, batch.NewDesk(s, o.Journal), time.Time{})
+		require.Len(t, changed, 1)
+		require.Equal(t, "another", changed[0].Result.Code)
+		require.Equal(t, batch.OutcomeFailed, changed[0].Before)
+	})
 }

@@ -61,17 +61,16 @@ var moved = map[Outcome]bool{
 	OutcomeReturned: false,
 }
 
-// settled are the purposes that r, a final report, shows to be paid although
-// this key has freed them, and those that this key holds and that are not paid.
+// settled are the purposes that r, a final report, may have paid although this
+// key has freed them, and those that this key holds and that r did not pay.
 func (e *engine) settled(r Report) (claims, releases []string) {
 	var free []Item
 	for _, result := range r.Results {
-		name := purposeName(result.Item.Purpose)
 		switch may, known := moved[result.Outcome]; {
 		case known && !may:
 			free = append(free, result.Item)
-		case result.Outcome == OutcomePaid && result.Item.Purpose != "" && !e.claimed[name]:
-			claims = append(claims, name)
+		case result.Item.Purpose != "" && !e.claimed[purposeName(result.Item.Purpose)]:
+			claims = append(claims, purposeName(result.Item.Purpose))
 		}
 	}
 	return claims, e.heldPurposes(free)
