@@ -221,7 +221,8 @@ func journalKeepsEverything(c journalCase) {
 			Failure: &batch.Failure{Kind: batch.ErrAmbiguous, Op: "O", Status: 502, Code: "c", Message: "m", RequestID: "r"}},
 		{Seq: 3, Kind: batch.EntryDecision, At: b.UpdatedAt,
 			Decision: &batch.Decision{Verdict: batch.Adopt, BatchID: "i", Operator: "o", Reason: "w", At: b.UpdatedAt}},
-		{Seq: 4, Kind: batch.EntryDone, At: b.UpdatedAt, Batch: &b,
+		{Seq: 4, Kind: batch.EntryNote, At: b.UpdatedAt, Note: &batch.Note{Operator: "o", Text: "t", Due: b.UpdatedAt, At: b.UpdatedAt}},
+		{Seq: 5, Kind: batch.EntryDone, At: b.UpdatedAt, Batch: &b,
 			Outcomes: &batch.ItemOutcomes{Letters: "p", Codes: []string{"c"}, IDs: []string{"i"}, Times: []time.Time{b.UpdatedAt}}},
 	}
 	for _, e := range want {
@@ -282,8 +283,8 @@ func journalKeepsItems(c journalCase) {
 func plain(history []batch.Entry) []any {
 	var out []any
 	for _, e := range history {
-		d, b, f, word := e.Draft, e.Batch, e.Failure, e.Decision
-		e.Draft, e.Batch, e.Failure, e.Decision = nil, nil, nil, nil
+		d, b, f, word, note, outcomes := e.Draft, e.Batch, e.Failure, e.Decision, e.Note, e.Outcomes
+		e.Draft, e.Batch, e.Failure, e.Decision, e.Note, e.Outcomes = nil, nil, nil, nil, nil, nil
 		out = append(out, e)
 		if d != nil {
 			out = append(out, *d)
@@ -296,6 +297,12 @@ func plain(history []batch.Entry) []any {
 		}
 		if word != nil {
 			out = append(out, *word)
+		}
+		if note != nil {
+			out = append(out, *note)
+		}
+		if outcomes != nil {
+			out = append(out, *outcomes)
 		}
 	}
 	return out
