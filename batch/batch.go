@@ -36,6 +36,13 @@ type Draft struct {
 	// process; zero means that there is none. A batch that is unclear by then is
 	// only read. It is never sent.
 	NotAfter time.Time `json:"not_after,omitzero"`
+	// Author is the person who asks for the batch, and Approvals is how many
+	// other people must approve it with Desk.Approve before Run submits it. A
+	// draft without items, which takes what the service has selected, needs one
+	// at least. They are kept in the journal and never sent. They bind Run and
+	// Resume; Provider.Submit, called by itself, knows no approvals.
+	Author    string `json:"author,omitempty"`
+	Approvals int    `json:"approvals,omitempty"`
 	// Extra is service-specific: Info.Extra lists the keys that are
 	// understood. An unknown key is refused, never dropped.
 	Extra map[string]string `json:"extra,omitempty"`

@@ -33,6 +33,7 @@ type rulesOf struct {
 	unseen   batch.State // what Poll says of a batch that has not arrived
 	cancels  bool        // it can cancel a draft, for good
 	lockless bool        // the journal's lock does not exclude others, as after a lost connection
+	approved bool        // a person must approve
 }
 
 // A world is what survives a process.
@@ -237,6 +238,9 @@ func (s seat) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	if attempts < s.submits {
 		s.wrong("a request leaves before its attempt is written")
 	}
+	if s.rules.approved && !slices.ContainsFunc(s.history, func(e batch.Entry) bool { return e.Kind == batch.EntryApproval }) {
+		s.wrong("a request leaves that no person has approved")
+	}
 	s.pass()
 	fate := 0
 	switch {
@@ -391,7 +395,13 @@ var calls = []struct {
 	call func(p batch.Provider, o *batch.RunOptions) (batch.Batch, error)
 }{
 	{"Run", func(p batch.Provider, o *batch.RunOptions) (batch.Batch, error) {
-		report, err := batch.Run(context.Background(), p, oneItem(), o)
+		d := oneItem()
+		if !o.Journal.(seat).rules.approved {
+			report, err := batch.Run(context.Background(), p, d, o)
+			return report.Batch, err
+		}
+		d.Author, d.Approvals = "eve", 1
+		report, err := batch.Run(context.Background(), p, d, o)
 		return report.Batch, err
 	}},
 	{"Resume", func(p batch.Provider, o *batch.RunOptions) (batch.Batch, error) {
@@ -409,6 +419,14 @@ var calls = []struct {
 	{"Adopt", resolves(batch.Adopt, "1")},
 	{"Adopt another's", resolves(batch.Adopt, "2")},
 	{"Close", resolves(batch.Close, "")},
+	{"Approve", func(p batch.Provider, o *batch.RunOptions) (b batch.Batch, err error) {
+		desk := batch.NewDesk(p, o.Journal)
+		d, err := desk.Dossier(context.Background(), "run-1")
+		if err == nil {
+			err = desk.Approve(context.Background(), "run-1", batch.Approval{Operator: "ada", Digest: d.Digest})
+		}
+		return batch.Batch{State: batch.StateUnknown}, err
+	}},
 }
 
 func resolves(v batch.Verdict, id string) func(batch.Provider, *batch.RunOptions) (batch.Batch, error) {
@@ -448,8 +466,8 @@ func (p *play) told(a *actor, call string, b batch.Batch, err error) {
 	closed := len(p.history) > 0 && p.history[len(p.history)-1].Kind == batch.EntryDone
 	decided := p.history[max(0, len(p.history)-1):]
 	abandoned := closed && decided[0].Decision != nil && decided[0].Decision.Verdict != batch.Close
-	if b.Draft.Reference == "" && call == "Recover" {
-		return // Nothing is open.
+	if b.Draft.Reference == "" && (call == "Recover" || call == "Approve") {
+		return // Nothing is open, or nothing is said of it.
 	}
 	kind := batch.KindOf(err)
 	switch {
@@ -579,6 +597,7 @@ func TestSmallWorldsExploredWhole(t *testing.T) {
 		{name: "no guard, and it cancels, as SnapBill", unseen: batch.StateDraft, cancels: true},
 		{name: "a guard", guard: batch.GuardRefuses, unseen: batch.StateDraft},
 		{name: "a guard, and it cancels, as 6DOT50", guard: batch.GuardRefuses, unseen: batch.StateDraft, cancels: true},
+		{name: "no guard, and a person must approve", unseen: batch.StateUnknown, approved: true},
 	}
 	for _, r := range services {
 		t.Run(r.name, func(t *testing.T) {
@@ -608,8 +627,8 @@ func TestSmallWorldsExploredWhole(t *testing.T) {
 					continue
 				}
 				for n, c := range calls {
-					if c.name == "Run" && len(w.history) > 0 {
-						continue // Resume does the same.
+					if c.name == "Run" && len(w.history) > 0 || c.name == "Approve" && !r.approved {
+						continue // Resume does the same; and where nobody must approve it changes nothing.
 					}
 					alone(r, w, n, check)
 				}
@@ -642,7 +661,7 @@ func TestSmallWorldsWithTwoCallersAtOnce(t *testing.T) {
 				starts++
 				for one := range calls {
 					for two := range calls[:one+1] {
-						if *deeper <= 1 && two > 1 || len(first.history) > 0 && one+two == 1 {
+						if calls[one].name == "Approve" || *deeper <= 1 && two > 1 || len(first.history) > 0 && one+two == 1 {
 							continue // One of the two is Run or Resume, which do the same in most worlds.
 						}
 						together(r, first, one, two, func(w world, faults []string) {

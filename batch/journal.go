@@ -130,6 +130,7 @@ const (
 	EntryObserved   EntryKind = "observed"   // a read gave evidence about an unclear Submit, but not the batch
 	EntryReconciled EntryKind = "reconciled" // a read, or an operator, says that the service has the batch
 	EntryDecision   EntryKind = "decision"   // an operator says that the unclear attempts had no effect
+	EntryApproval   EntryKind = "approval"   // a person approves of what is intended
 	EntryNote       EntryKind = "note"       // what a person has written down; it decides nothing
 	EntryDone       EntryKind = "done"       // final and reported without a difference, or given up by a person
 )
@@ -156,6 +157,8 @@ type Entry struct {
 	Batch       *Batch            `json:"batch,omitempty"`       // as it was known then
 	Failure     *Failure          `json:"failure,omitempty"`     // in a result: nil means success
 	Decision    *Decision         `json:"decision,omitempty"`    // the person's word that this entry rests on
+	Approvals   int               `json:"approvals,omitempty"`   // in an intent: as many people must approve before a Submit
+	Approval    *Approval         `json:"approval,omitempty"`    // in an approval
 	Note        *Note             `json:"note,omitempty"`        // in a note
 	Outcomes    *ItemOutcomes     `json:"outcomes,omitempty"`    // in a done: what was reported of the items of Batch
 	Claims      []string          `json:"claims,omitempty"`      // names that belong to this key from now on

@@ -128,6 +128,17 @@ func (i Info) Faults(d Draft) []FieldError {
 	if year := d.Date.Year(); year < 1 || year > 9999 {
 		draft("date", "is of the year %d", year)
 	}
+	if d.Approvals < 0 {
+		draft("approvals", "is %d; it must be 0 or more", d.Approvals)
+	}
+	if text := textFault(d.Author); text != "" {
+		draft("author", "%s", text)
+	} else if d.Approvals > 0 && d.Author == "" {
+		draft("author", "is empty; an author cannot approve, so it must be named")
+	}
+	if year := d.NotAfter.Year(); !d.NotAfter.IsZero() && (year < 1 || year > 9999) {
+		draft("not_after", "is of the year %d", year)
+	}
 	for _, key := range unknownKeys(d.Extra, i.Extra) {
 		draft("extra", "%s does not know the key %q", i.Name, key)
 	}

@@ -21,6 +21,7 @@ const (
 	stepSubmit    step = "submit"    // let the money move
 	stepWithdraw  step = "withdraw"  // cancel a draft that an earlier Create has left
 	stepCreate    step = "create"    // make a draft at the service
+	stepApprove   step = "approve"   // nothing: people must approve first
 )
 
 // A situation is what decides beside the history.
@@ -48,6 +49,10 @@ var rules = []struct {
 		"a Submit may have arrived, and none may begin any more"},
 	{func(_ progress, s situation) bool { return s.expired }, stepExpire,
 		"no Submit may begin any more"},
+	{func(p progress, s situation) bool {
+		return p.batch != nil && s.secrets && p.lacking() > 0 && (p.open == 0 || p.resend)
+	}, stepApprove,
+		"there is a draft, and people must approve first"},
 	{func(p progress, s situation) bool { return p.open > 0 && p.resend && s.secrets }, stepSubmit,
 		"a Submit may have arrived, and an operator has decided to send one more"},
 	{func(p progress, s situation) bool { return p.open > 0 && p.resend && !s.secrets }, stepCreate,
@@ -99,6 +104,7 @@ type progress struct {
 	adopted   bool     // batch is what an operator has named, and nothing was sent because of it
 	unadopted *Batch   // batch as it was before that
 	touched   bool     // the service may hold something under this key
+	approvals []Approval
 	closed    bool
 	outcomes  *ItemOutcomes // as they were reported last
 	abandoned *Decision
@@ -153,6 +159,8 @@ func (p *progress) apply(e *Entry) {
 		p.touched = p.creating > 0 || len(p.left) > 0
 	case EntryObserved:
 		p.observed = e.Failure
+	case EntryApproval:
+		p.approvals = append(slices.Clone(p.approvals), *e.Approval)
 	case EntryReconciled:
 		switch {
 		case e.Decision == nil:
@@ -301,7 +309,7 @@ func known(history []Entry) error {
 		case e.Kind == EntryAttempt && (e.Step == StepCreate || e.Step == StepSubmit):
 		case e.Kind == EntryResult && (e.Step == StepCreate || e.Step == StepSubmit) && e.Batch != nil:
 		case e.Kind == EntryWithdrawn && e.Batch != nil, e.Kind == EntryObserved && e.Batch != nil && e.Failure != nil:
-		case e.Kind == EntryNote && e.Note != nil:
+		case e.Kind == EntryNote && e.Note != nil, e.Kind == EntryApproval && e.Approval != nil:
 		case e.Kind == EntryDecision && e.Decision != nil && e.Decision.Verdict == Resend:
 		default:
 			return fmt.Errorf("entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq, e.Kind)

@@ -14,6 +14,7 @@ import (
 //
 //	intent  create#1  create#1=ok  create#2=invalid  create#2=unavailable:7 (draft 7 is left)
 //	submit#1  submit#1=ok  submit#1=ambiguous  withdrawn:7  observed  reconciled  adopted  resend  done  abandoned
+//	intent/2 (two people must approve; eve is the author)  approved:ada  closed (by a person)
 func historyOf(t *testing.T, line string) []Entry {
 	t.Helper()
 	form := regexp.MustCompile(`^(create|submit)#([0-9]+)(=([a-z]+))?(:([0-9]+))?$`)
@@ -41,8 +42,12 @@ func historyOf(t *testing.T, line string) []Entry {
 		}
 		kind, id, _ := strings.Cut(word, ":")
 		switch kind {
-		case "intent":
-			e.Kind, e.Draft = EntryIntent, &Draft{Reference: "r"}
+		case "intent", "intent/1", "intent/2":
+			e.Kind, e.Draft = EntryIntent, &Draft{Reference: "r", Author: "eve"}
+			_, needed, _ := strings.Cut(kind, "/")
+			_, _ = fmt.Sscan(needed, &e.Approvals)
+		case "approved":
+			e.Kind, e.Approval = EntryApproval, &Approval{Operator: id, Digest: replay(history).digest()}
 		case "withdrawn":
 			b.ID, b.State = id, StateCancelled
 			e.Kind, e.Batch = EntryWithdrawn, &b
@@ -56,8 +61,11 @@ func historyOf(t *testing.T, line string) []Entry {
 			}
 		case "resend":
 			e.Kind, e.Decision = EntryDecision, &Decision{Verdict: Resend}
-		case "done", "abandoned":
+		case "done", "abandoned", "closed":
 			e.Kind, e.Batch = EntryDone, &b
+			if kind == "closed" {
+				e.Decision = &Decision{Verdict: Close}
+			}
 			if kind == "abandoned" {
 				e.Decision = &Decision{Verdict: Abandon}
 			}
@@ -104,6 +112,15 @@ func TestWhatRunDoesNext(t *testing.T) {
 		{"intent create#1 create#1=ok submit#1 submit#1=ok done", stepStop, stepStop, stepStop},
 		{"intent create#1 create#1=ok abandoned", stepStop, stepStop, stepStop},
 		{"intent create#1 create#1=ok submit#1 submit#1=conflict intent", stepCreate, stepCreate, stepCreate},
+		{"intent create#1 create#1=ok submit#1 submit#1=ok closed", stepStop, stepStop, stepStop},
+		{"intent/2 create#1 create#1=ok", stepApprove, stepApprove, stepApprove},
+		{"intent/2 create#1 create#1=ok approved:ada", stepApprove, stepApprove, stepApprove},
+		{"intent/2 create#1 create#1=ok approved:ada approved:ADA", stepApprove, stepApprove, stepApprove},
+		{"intent/2 create#1 create#1=ok approved:ada approved:Eve", stepApprove, stepApprove, stepApprove},
+		{"intent/2 create#1 create#1=ok approved:ada approved:bob", stepSubmit, stepSubmit, stepSubmit},
+		{"intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=ambiguous", stepReconcile, stepReconcile, stepSubmit},
+		{"intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=ambiguous resend", stepSubmit, stepSubmit, stepSubmit},
+		{"intent/1 create#1 create#1=ok submit#1 resend", stepApprove, stepApprove, stepApprove},
 	} {
 		p := replay(historyOf(t, c.history))
 		require.Equal(t, c.plain, p.next(plain), c.history)
@@ -139,7 +156,7 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 	used := make(map[string]bool)
 	for _, history := range []string{"intent", "intent create#1", "intent create#1 create#1=conflict:7", "intent create#1 create#1=ok",
 		"intent create#1 create#1=ok submit#1", "intent create#1 create#1=ok submit#1 resend", "intent create#1 create#1=ok submit#1 submit#1=ok",
-		"intent create#1 create#1=ok submit#1 submit#1=ok done"} {
+		"intent create#1 create#1=ok submit#1 submit#1=ok done", "intent/1 create#1 create#1=ok"} {
 		for _, s := range []situation{{}, {secrets: true}, {secrets: true, cancels: true, finds: true}, {secrets: true, guard: GuardRefuses, read: StateDraft},
 			{secrets: true, expired: true}} {
 			for _, rule := range rules {

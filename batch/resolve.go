@@ -39,6 +39,10 @@ type Dossier struct {
 	Native      string            `json:"native,omitempty"`   // the service's last word about it
 	Attempts    []Attempt         `json:"attempts,omitempty"`
 	Decisions   []Decision        `json:"decisions,omitempty"`
+	Author      string            `json:"author,omitempty"`    // Draft.Author
+	Digest      string            `json:"digest,omitempty"`    // of what people approve; empty while there is no draft
+	Needed      int               `json:"needed,omitempty"`    // approvals before a Submit
+	Approvals   []Approval        `json:"approvals,omitempty"` // those that count
 	Notes       []Note            `json:"notes,omitempty"`
 	Next        string            `json:"next"` // what is safe to do now
 }
@@ -103,6 +107,7 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 	var items []Item
 	if p.intent != nil {
 		d.Fingerprint, d.Intended, d.Terms = p.intent.Fingerprint, p.intent.At, p.intent.Terms
+		d.Author, d.Digest, d.Needed, d.Approvals = p.author(), p.digest(), p.intent.Approvals, p.approved()
 		items = p.intent.Draft.Items
 		if p.batch != nil && len(items) == 0 {
 			items = p.batch.Draft.Items // As Create has found them.
@@ -162,6 +167,8 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	case expired && p.observed == nil:
 		return StandingUnclear, p.intent.Draft.lateness() + ", and may have been: call Resume to ask; " +
 			"if the service cannot tell, ask its support, and record the answer with Resolve"
+	case p.batch != nil && p.lacking() > 0 && (p.open == 0 || p.resend):
+		return waits[p.open > 0], fmt.Sprintf("wait for %d more approvals of its digest, and then call Resume; or call Resolve to abandon it", p.lacking())
 	case p.open == 0 && p.refused != nil && p.refused.Code == CodeNumberTaken:
 		return StandingDraft, "call Run with the draft again: it takes the next number; or call Resolve to abandon it"
 	case p.open > 0 && p.observed != nil:
@@ -178,6 +185,10 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	}
 	return StandingIntended, "call Run or Resume to go on, or Resolve to abandon it"
 }
+
+// waits is the standing of a batch that waits for people, by whether a Submit
+// may have arrived.
+var waits = map[bool]Standing{false: StandingDraft, true: StandingUnclear}
 
 // withoutAccounts returns f without the accounts of items: a service that
 // refuses an item may name its account.

@@ -77,7 +77,8 @@ const (
 // exception is a draft that was never submitted and of which nothing is left at
 // the service: a corrected one takes its place. ErrConflict also says that the
 // batch ID belongs to another reference, that Draft.NotAfter has passed
-// (CodeExpired), or that another batch holds a purpose (CodePurposeTaken).
+// (CodeExpired), that another batch holds a purpose (CodePurposeTaken), or that
+// people must approve first (CodeApprovalNeeded).
 //
 // A purpose (Item.Purpose) is held from the intent on. It is free again once a
 // final report says that its item failed, was skipped or has been returned, and
@@ -260,6 +261,8 @@ func (e *engine) start(ctx context.Context) (Batch, error) {
 			return b, nil
 		case stepExpire:
 			return b, e.expired(*p.intent.Draft)
+		case stepApprove:
+			return p.state(b), e.unapproved(p)
 		case stepWithdraw:
 			if err := e.withdraw(ctx, p); err != nil {
 				return p.state(e.unsent()), err
@@ -383,7 +386,7 @@ func (e *engine) number(ctx context.Context) (d Draft, allocated bool, err error
 
 func (e *engine) writeIntent(ctx context.Context, d Draft) error {
 	kept := e.info.withoutSecrets(d)
-	entry := Entry{Kind: EntryIntent, Fingerprint: fingerprint(*e.draft), Draft: &kept, Terms: e.info.Terms}
+	entry := Entry{Kind: EntryIntent, Fingerprint: fingerprint(*e.draft), Draft: &kept, Terms: e.info.Terms, Approvals: e.draft.needed()}
 	entry.Claims, entry.Releases = e.purposes(d.Items)
 	err := e.append(ctx, entry)
 	if held := claimedBy(err); held != nil {

@@ -117,8 +117,16 @@ func TestWithoutItems(t *testing.T) {
 	d.Items = nil
 	b := create(t, p, d)
 	require.Equal(t, want, b.Draft.Items)
-	report, err := batch.Run(t.Context(), p, batch.Draft{Reference: "run", Direction: batch.Collect, Date: d.Date, Extra: map[string]string{"batch_id": b.ID}},
-		&batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+	due := batch.Draft{Reference: "run", Direction: batch.Collect, Date: d.Date, Extra: map[string]string{"batch_id": b.ID}}
+	_, err := batch.Run(t.Context(), p, due, o)
+	require.ErrorContains(t, err, "the batch needs 1 more approvals", "a person must see what was selected")
+	desk := batch.NewDesk(p, o.Journal)
+	found, err := desk.Dossier(t.Context(), "run")
+	require.NoError(t, err)
+	require.Equal(t, 2, found.Items)
+	require.NoError(t, desk.Approve(t.Context(), "run", batch.Approval{Operator: "ada", Digest: found.Digest}))
+	report, err := batch.Run(t.Context(), p, due, o)
 	require.NoError(t, err)
 	require.Equal(t, report.Results[0].Native.(snapbill.Payment).ID.String(), report.Results[0].ID)
 	require.Len(t, report.Results, 2)
