@@ -112,6 +112,15 @@ func TestAnApprovalIsOfExactlyWhatWasSeen(t *testing.T) {
 		moved, err := batch.NewDesk(s, other).Dossier(t.Context(), reference)
 		require.NoError(t, err)
 		require.NotEqual(t, before.Digest, moved.Digest, "another merchant takes the money")
+		s.info.Terms = nil
+
+		other = batch.NewMemoryJournal()
+		later := asked(1)
+		later.Date = time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC)
+		requireUnapproved(t, s, later, &batch.RunOptions{Journal: other}, "1 more")
+		moved, err = batch.NewDesk(s, other).Dossier(t.Context(), reference)
+		require.NoError(t, err)
+		require.NotEqual(t, before.Digest, moved.Digest, "on another day")
 		require.Zero(t, s.submits)
 	})
 }

@@ -133,6 +133,17 @@ func TestWhatRunDoesNext(t *testing.T) {
 	}
 }
 
+// What Create finds at the service is a part of what people approve: a draft
+// that is made anew with other items needs new approvals.
+func TestOtherItemsNeedANewApproval(t *testing.T) {
+	history := historyOf(t, "intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=conflict intent/1 create#2 create#2=ok")
+	s := situation{secrets: true}
+	require.Equal(t, stepSubmit, replay(history).next(s), "the same was approved")
+	made := history[len(history)-1].Batch
+	made.Draft.Items = []Item{{Reference: "a", Amount: Money{1, "GBP"}}}
+	require.Equal(t, stepApprove, replay(history).next(s))
+}
+
 func TestNextNeedsTheSecretsAndTheAbilities(t *testing.T) {
 	p := replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous resend"))
 	require.Equal(t, stepCreate, p.next(situation{}), "a batch without its secrets is made anew before it is sent once more")
