@@ -44,7 +44,8 @@ func TestTwoPeopleApprove(t *testing.T) {
 		requireUnapproved(t, s, asked(2), o, "the batch needs 2 more approvals of the digest sha256:")
 		_, err := batch.Resume(t.Context(), s, reference, o)
 		require.ErrorIs(t, err, batch.ErrConflict, "the boot loop does not submit it either")
-		for b, err := range batch.Recover(t.Context(), s, o) {
+		for settled, err := range batch.Settle(t.Context(), s, o) {
+			b := settled.Batch
 			require.NoError(t, err)
 			require.Equal(t, batch.StateDraft, b.State)
 		}

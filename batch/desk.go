@@ -27,7 +27,7 @@ func (k *Desk) engine(op, reference string) (*engine, error) {
 }
 
 // Pending yields a dossier of every batch of the account that the journal
-// holds open. It reads the journal and nothing else; Recover asks the service.
+// holds open. It reads the journal and nothing else; Settle asks the service.
 //
 // An error beside a Dossier with a Key says that its history cannot be read,
 // and the others follow; an error without a Key is the last.

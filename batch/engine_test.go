@@ -105,8 +105,8 @@ func TestTermsBelongToTheIntent(t *testing.T) {
 				_, err := batch.NewDesk(other, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 				return err
 			},
-			"Recover": func() error {
-				for _, err := range batch.Recover(t.Context(), other, o) {
+			"Settle": func() error {
+				for _, err := range batch.Settle(t.Context(), other, o) {
 					return err
 				}
 				return nil
@@ -277,7 +277,7 @@ func TestACallThatNeedsAJournalRefusesNil(t *testing.T) {
 		refused(err)
 	}
 	for _, o := range []*batch.RunOptions{nil, {}} {
-		for _, err := range batch.Recover(t.Context(), service, o) {
+		for _, err := range batch.Settle(t.Context(), service, o) {
 			n++
 			refused(err)
 		}
@@ -471,7 +471,8 @@ func TestAPollThatSaysDraftOfWhatWasSubmittedIsStale(t *testing.T) {
 		service, o := newTeller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		runUntil(t, batch.PhaseSubmit, service, oneItem(), o.Journal)
 		service.applied["run-1"], service.absent = 0, batch.StateDraft // A replica that lags behind.
-		for b, err := range batch.Recover(t.Context(), service, o) {
+		for settled, err := range batch.Settle(t.Context(), service, o) {
+			b := settled.Batch
 			require.ErrorIs(t, err, batch.ErrProtocol)
 			require.Equal(t, batch.StatePending, b.State)
 		}

@@ -408,9 +408,11 @@ var calls = []struct {
 		report, err := batch.Resume(context.Background(), p, "run-1", o)
 		return report.Batch, err
 	}},
-	{"Recover", func(p batch.Provider, o *batch.RunOptions) (b batch.Batch, err error) {
+	{"Settle", func(p batch.Provider, o *batch.RunOptions) (b batch.Batch, err error) {
 		b.State = batch.StateUnknown
-		for b, err = range batch.Recover(context.Background(), p, o) {
+		var r batch.Report
+		for r, err = range batch.Settle(context.Background(), p, o) {
+			b = r.Batch
 		}
 		return b, err
 	}},
@@ -466,7 +468,7 @@ func (p *play) told(a *actor, call string, b batch.Batch, err error) {
 	closed := len(p.history) > 0 && p.history[len(p.history)-1].Kind == batch.EntryDone
 	decided := p.history[max(0, len(p.history)-1):]
 	abandoned := closed && decided[0].Decision != nil && decided[0].Decision.Verdict != batch.Close
-	if b.Draft.Reference == "" && (call == "Recover" || call == "Approve") {
+	if b.Draft.Reference == "" && (call == "Settle" || call == "Approve") {
 		return // Nothing is open, or nothing is said of it.
 	}
 	kind := batch.KindOf(err)

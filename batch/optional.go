@@ -2,7 +2,10 @@ package batch
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"maps"
+	"slices"
 )
 
 // Abilities that not every service has are interfaces of one method, behind
@@ -32,10 +35,68 @@ type Editor interface {
 }
 
 // A BulkPoller polls many batches in few requests. The result has the same
-// length and order; what could not be read is returned as it came, and the
-// error says why.
+// length and order, and what could not be read is in it as it came. The error
+// is a PollErrors if some of the batches could be read, and speaks of all of
+// them otherwise.
 type BulkPoller interface {
 	PollAll(ctx context.Context, bs []Batch) ([]Batch, error)
+}
+
+// PollErrors says, by their place, which batches a PollAll was not able to read,
+// and why. All others were read.
+type PollErrors map[int]error
+
+// Error counts the errors, and repeats the first.
+func (e PollErrors) Error() string {
+	places := slices.Sorted(maps.Keys(e))
+	if len(places) == 0 {
+		return "every batch was read"
+	}
+	return fmt.Sprintf("%d batches could not be read; the first of them: %v", len(places), e[places[0]])
+}
+
+// Unwrap returns the errors, in order.
+func (e PollErrors) Unwrap() []error {
+	var all []error
+	for _, n := range slices.Sorted(maps.Keys(e)) {
+		all = append(all, e[n])
+	}
+	return all
+}
+
+// Err is e, or nil if e is empty.
+func (e PollErrors) Err() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
+
+// mostFailures is how many single polls in a row may fail before the others are
+// left for the next round.
+const mostFailures = 10
+
+// PollEach polls the batches at places one by one, puts what it reads into bs,
+// and what it cannot read into e. Once the service refuses the credential, wants
+// no more requests or fails many times in a row, the others get that error
+// without a request.
+func (e PollErrors) PollEach(ctx context.Context, p Provider, bs []Batch, places []int) {
+	failures := 0
+	for i, n := range places {
+		read, err := poll(ctx, p, bs[n])
+		if err == nil {
+			bs[n], failures = read, 0
+			continue
+		}
+		e[n] = err
+		failures++
+		if kind := KindOf(err); kind == ErrAuth || kind == ErrThrottled && failures > 1 || failures >= mostFailures || ctx.Err() != nil {
+			for _, rest := range places[i+1:] {
+				e[rest] = err
+			}
+			return
+		}
+	}
 }
 
 // As finds T, an interface such as Finder or a concrete provider, in p or in

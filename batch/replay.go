@@ -8,7 +8,7 @@ import (
 
 // This file decides about money. It does no I/O: replay reads what a history
 // says, and next looks up in a table what may be done about it. Run, Resume,
-// Recover, Pending and Resolve all ask this table, and carry out what it says.
+// Settle, Pending and Resolve all ask this table, and carry out what it says.
 
 // A step is what may be done next about a batch.
 type step string

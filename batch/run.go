@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -100,10 +99,24 @@ const (
 // returned as it came: the journal is not asked.
 func Run(ctx context.Context, p Provider, d Draft, o *RunOptions) (Report, error) {
 	d = d.Clone()
-	if err := Invalid(p.Info().Name, "Run", p.Info().Faults(d)); err != nil {
-		return Report{Batch: Batch{Provider: p.Info().Name, Draft: d, State: StateDraft}}, err
+	e := newEngine("Run", p, d.Reference, o, &d)
+	if err := Invalid(e.info.Name, e.op, e.info.Faults(d)); err != nil {
+		return Report{Batch: e.unsent()}, err
 	}
-	return newEngine("Run", p, d.Reference, o, &d).all(ctx)
+	return e.all(ctx)
+}
+
+// Start is Run until the service has the batch, and not longer. Settle reports
+// and closes it later, in any process that has the journal. Without a Journal it
+// is ErrInvalid.
+func Start(ctx context.Context, p Provider, d Draft, o *RunOptions) (Batch, error) {
+	d = d.Clone()
+	e := newEngine("Start", p, d.Reference, o, &d)
+	if err := cmp.Or(e.needsJournal(o), Invalid(e.info.Name, e.op, e.info.Faults(d))); err != nil {
+		return e.unsent(), err
+	}
+	b, err := e.start(ctx)
+	return e.confirm(ctx, b, err), err
 }
 
 // Resume goes on with a batch that an earlier Run wrote into the journal,
@@ -111,37 +124,6 @@ func Run(ctx context.Context, p Provider, d Draft, o *RunOptions) (Report, error
 // ErrNotFound means that the journal does not know the reference.
 func Resume(ctx context.Context, p Provider, reference string, o *RunOptions) (Report, error) {
 	return newEngine("Resume", p, reference, o, nil).all(ctx)
-}
-
-// Recover yields every batch of p's account that the journal holds open, as
-// it stands now. It submits nothing: a batch whose Submit was unclear is
-// reconciled once, and what that proves is written down; a submitted one is
-// polled once; one that was never submitted is StateDraft. Call Resume for
-// those that should go on.
-//
-// An error belongs to the batch beside it, and the others follow; ErrAmbiguous
-// marks those of which the service still cannot say what happened. An error
-// beside a Batch without a reference is the journal's own, and the last. A nil
-// Journal is ErrInvalid.
-func Recover(ctx context.Context, p Provider, o *RunOptions) iter.Seq2[Batch, error] {
-	return func(yield func(Batch, error) bool) {
-		e := newEngine("Recover", p, "", o, nil)
-		if err := e.needsJournal(o); err != nil {
-			yield(Batch{}, err)
-			return
-		}
-		for open, err := range e.journal.Open(ctx, e.key.Provider, e.key.Account) {
-			if err != nil && open.Key == (Key{}) {
-				yield(Batch{}, e.journalFailed(ErrUnavailable, "the open batches cannot be listed", err))
-				return
-			}
-			one := newEngine("Recover", p, open.Key.Reference, &e.o, nil)
-			b, err := one.look(ctx)
-			if !yield(one.confirm(ctx, b, err), err) {
-				return
-			}
-		}
-	}
 }
 
 // An engine carries out, for one key and one call, what the table in replay.go
@@ -209,15 +191,21 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 			return Report{Batch: b}, err
 		}
 	}
+	report, err := e.finish(ctx, b)
+	if err == nil && given != nil && !report.Batch.State.Final() {
+		err = e.fail(ErrConflict, fmt.Sprintf("the batch was closed by %s (%s) before its end", given.Operator, given.Reason), nil)
+	}
+	return report, err
+}
+
+// finish reports a batch and closes its history.
+func (e *engine) finish(ctx context.Context, b Batch) (Report, error) {
 	report, err := e.p.Report(ctx, b)
 	if report.Batch.Provider == "" {
 		report.Batch = b
 	}
 	if err == nil {
 		err = e.close(ctx, report)
-	}
-	if err == nil && given != nil && !report.Batch.State.Final() {
-		err = e.fail(ErrConflict, fmt.Sprintf("the batch was closed by %s (%s) before its end", given.Operator, given.Reason), nil)
 	}
 	e.observe(Event{Phase: PhaseReport, Batch: report.Batch, Err: err})
 	return report, err
@@ -751,15 +739,20 @@ func (e *engine) wait(ctx context.Context, b Batch) (Batch, error) {
 	for next, err := range Watch(ctx, e.p, b, &o) {
 		b = next
 		e.observe(Event{Phase: PhaseWait, Batch: b, Err: err})
-		if KindOf(err) == ErrNotFound {
-			// ErrNotFound of Run and Resume speaks of the journal.
-			err = e.fail(ErrProtocol, "the service has accepted the batch and does not find it now", err)
-		}
 		if err != nil {
-			return b, err
+			return b, e.forgotten(err)
 		}
 	}
 	return b, nil
+}
+
+// forgotten is err of a poll of a batch that was accepted. ErrNotFound of Run,
+// Resume and Settle speaks of the journal.
+func (e *engine) forgotten(err error) error {
+	if KindOf(err) == ErrNotFound {
+		return e.fail(ErrProtocol, "the service has accepted the batch and does not find it now", err)
+	}
+	return err
 }
 
 // close closes the history with what was reported, and frees the purposes that

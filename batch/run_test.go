@@ -437,7 +437,8 @@ func TestARefusedSubmitKeepsTheStateThatItHasRead(t *testing.T) {
 	report, err := batch.Run(t.Context(), service, oneItem(), o)
 	require.ErrorIs(t, err, batch.ErrConflict)
 	require.Equal(t, batch.StatePending, report.Batch.State)
-	for b, err := range batch.Recover(t.Context(), service, o) {
+	for settled, err := range batch.Settle(t.Context(), service, o) {
+		b := settled.Batch
 		require.NoError(t, err)
 		require.Equal(t, batch.StatePending, b.State)
 		require.Equal(t, "submitted", b.Native)
@@ -600,7 +601,7 @@ func TestRunWaitsBeforeItRepeats(t *testing.T) {
 	}
 }
 
-func TestRecoverReadsOnly(t *testing.T) {
+func TestSettleSubmitsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		journal := batch.NewMemoryJournal()
 		o := &batch.RunOptions{Journal: journal, ReconcileFor: time.Second}
@@ -618,7 +619,8 @@ func TestRecoverReadsOnly(t *testing.T) {
 		service := newTeller("ok")
 		service.applied["landed"]++
 		got := map[string]string{}
-		for b, err := range batch.Recover(t.Context(), service, o) {
+		for settled, err := range batch.Settle(t.Context(), service, o) {
+			b := settled.Batch
 			got[b.Draft.Reference] = string(b.State) + " " + string(batch.KindOf(err))
 		}
 		require.Equal(t, map[string]string{"unclear": " ambiguous", "landed": "pending ", "refused": "draft "}, got)
@@ -628,12 +630,13 @@ func TestRecoverReadsOnly(t *testing.T) {
 	})
 }
 
-func TestRecoverTakesADraftForNoProof(t *testing.T) {
+func TestSettleTakesADraftForNoProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		unclear(t, service, o)
 		service.absent = batch.StateDraft
-		for b, err := range batch.Recover(t.Context(), service, o) {
+		for settled, err := range batch.Settle(t.Context(), service, o) {
+			b := settled.Batch
 			require.ErrorIs(t, err, batch.ErrAmbiguous)
 			require.ErrorContains(t, err, "may still be under way")
 			require.Equal(t, batch.StateUnknown, b.State)
@@ -865,7 +868,8 @@ func (unlockable) Lock(context.Context, batch.Key) (func(), error) { return nil,
 
 func TestAJournalThatCannotBeRead(t *testing.T) {
 	o := &batch.RunOptions{Journal: unlisted{batch.NewMemoryJournal()}}
-	for b, err := range batch.Recover(t.Context(), newTeller("ok"), o) {
+	for settled, err := range batch.Settle(t.Context(), newTeller("ok"), o) {
+		b := settled.Batch
 		require.Empty(t, b.Draft.Reference)
 		require.ErrorIs(t, err, errDisk)
 	}

@@ -150,39 +150,55 @@ func (w *watched) judge(info Info, most int) {
 	}
 }
 
-// pollRound polls every batch once. If the request for all of them is throttled,
-// each gets that error: polling one by one would only send more requests.
+// pollRound polls every batch once.
 func pollRound(ctx context.Context, p Provider, round []watched) []watched {
-	if bulk, ok := As[BulkPoller](p); ok && len(round) > 1 {
-		bs := make([]Batch, len(round))
-		for i, w := range round {
-			bs[i] = w.batch
-		}
-		polled, err := bulk.PollAll(ctx, bs)
-		if KindOf(err) == ErrThrottled {
-			for i := range round {
-				round[i].err = err
-			}
-			return round
-		}
-		if err == nil && len(polled) == len(bs) {
-			stale := false
-			for i := range round {
-				stale = stale || isStale(round[i].batch, polled[i])
-			}
-			if !stale {
-				for i := range round {
-					round[i].batch, round[i].err = polled[i], nil
-				}
-				return round
-			}
-		}
-		// One by one tells which of them failed, and why.
-	}
+	bs := make([]Batch, len(round))
 	for i, w := range round {
-		round[i].batch, round[i].err = poll(ctx, p, w.batch)
+		bs[i] = w.batch
+	}
+	polled, failed := pollAll(ctx, p, bs)
+	for i := range round {
+		round[i].batch, round[i].err = polled[i], failed[i]
 	}
 	return round
+}
+
+// pollAll polls every batch once, in as few requests as p can. A failure of the
+// request for all of them is the error of each: to poll them one by one would
+// only send more requests.
+func pollAll(ctx context.Context, p Provider, bs []Batch) ([]Batch, PollErrors) {
+	out, failed := slices.Clone(bs), make(PollErrors)
+	bulk, ok := As[BulkPoller](p)
+	if !ok || len(bs) < 2 {
+		places := make([]int, len(bs))
+		for n := range bs {
+			places[n] = n
+		}
+		failed.PollEach(ctx, p, out, places)
+		return out, failed
+	}
+	polled, err := bulk.PollAll(ctx, bs)
+	if err == nil && len(polled) != len(bs) {
+		err = &Error{Kind: ErrProtocol, Provider: p.Info().Name, Op: "PollAll", Message: fmt.Sprintf("gave %d batches of %d", len(polled), len(bs))}
+	}
+	var each PollErrors
+	if err != nil && !errors.As(err, &each) {
+		for n := range bs {
+			failed[n] = err
+		}
+		return out, failed
+	}
+	for n, b := range bs {
+		switch {
+		case each[n] != nil:
+			failed[n] = each[n]
+		case isStale(b, polled[n]):
+			failed[n] = stale(p)
+		default:
+			out[n] = polled[n]
+		}
+	}
+	return out, failed
 }
 
 // poll is p.Poll, but a batch that was submitted is never a draft again: such a
@@ -190,10 +206,14 @@ func pollRound(ctx context.Context, p Provider, round []watched) []watched {
 func poll(ctx context.Context, p Provider, b Batch) (Batch, error) {
 	read, err := p.Poll(ctx, b)
 	if err == nil && isStale(b, read) {
-		return b, &Error{Kind: ErrProtocol, Provider: p.Info().Name, Op: "Poll",
-			Message: "the batch was submitted, and the service says that it is a draft: the answer is out of date"}
+		return b, stale(p)
 	}
 	return read, err
+}
+
+func stale(p Provider) error {
+	return &Error{Kind: ErrProtocol, Provider: p.Info().Name, Op: "Poll",
+		Message: "the batch was submitted, and the service says that it is a draft: the answer is out of date"}
 }
 
 func isStale(b, read Batch) bool { return b.State == StatePending && read.State == StateDraft }

@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -171,17 +172,102 @@ func TestWatchAllUsesTheBulkPoller(t *testing.T) {
 	})
 }
 
-func TestWatchAllFallsBackToSinglePolls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &bulk{scripted: scripted{info: batch.Info{Interval: time.Minute}, script: []any{batch.StateDone, &batch.Error{Kind: batch.ErrAuth}, batch.StateDone}},
-			err: errors.New("bulk is down")}
+// What a bulk poll was not able to read belongs to the batch that it names. No
+// failure of it is followed by one poll for each batch.
+func TestAFailedBulkPollIsNotRepeatedForEachBatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want map[string]batch.Kind
+	}{
+		"one of them":   {batch.PollErrors{1: &batch.Error{Kind: batch.ErrAuth}}, map[string]batch.Kind{"1": "", "2": batch.ErrAuth, "3": ""}},
+		"all of them":   {&batch.Error{Kind: batch.ErrUnavailable}, map[string]batch.Kind{"1": batch.ErrUnavailable, "2": batch.ErrUnavailable, "3": batch.ErrUnavailable}},
+		"no such error": {errors.New("plain"), map[string]batch.Kind{"1": batch.ErrAmbiguous, "2": batch.ErrAmbiguous, "3": batch.ErrAmbiguous}},
+	} {
+		p := &bulk{calls: 1, err: c.err}
 		got := map[string]batch.Kind{}
-		for b, err := range batch.WatchAll(t.Context(), p, []batch.Batch{{ID: "1"}, {ID: "2"}, {ID: "3"}}, nil) {
+		bs := []batch.Batch{{ID: "1"}, {ID: "2"}, {ID: "3"}}
+		for b, err := range batch.WatchAll(t.Context(), p, bs, &batch.WatchOptions{MaxFailures: 1}) {
 			got[b.ID] = batch.KindOf(err)
 		}
-		require.Equal(t, map[string]batch.Kind{"1": "", "2": batch.ErrAuth, "3": ""}, got,
-			"one batch that fails for good does not stop the others")
-	})
+		require.Equal(t, c.want, got, name)
+		require.Equal(t, 2, p.calls, name)
+		require.Zero(t, p.polls, name)
+	}
+}
+
+// A bulk poll that loses batches, or says of one that was submitted that it is a
+// draft, is not believed.
+func TestABulkPollIsNotBelieved(t *testing.T) {
+	for name, answer := range map[string]func([]batch.Batch) []batch.Batch{
+		"too few": func(bs []batch.Batch) []batch.Batch { return bs[1:] },
+		"a draft": func(bs []batch.Batch) []batch.Batch { bs[0].State = batch.StateDraft; return bs },
+	} {
+		bs := []batch.Batch{{ID: "1", State: batch.StatePending}, {ID: "2", State: batch.StatePending}}
+		for b, err := range batch.WatchAll(t.Context(), &odd{answer: answer}, bs, &batch.WatchOptions{MaxFailures: 1}) {
+			if b.ID == "1" {
+				require.ErrorIs(t, err, batch.ErrProtocol, name)
+				require.Equal(t, batch.StatePending, b.State, name)
+			}
+			if err == nil {
+				break
+			}
+		}
+	}
+}
+
+type odd struct {
+	scripted
+	answer func([]batch.Batch) []batch.Batch
+}
+
+func (s *odd) PollAll(_ context.Context, bs []batch.Batch) ([]batch.Batch, error) {
+	return s.answer(append([]batch.Batch{}, bs...)), nil
+}
+
+func TestPollErrors(t *testing.T) {
+	first, second := &batch.Error{Kind: batch.ErrAuth, Op: "Poll"}, &batch.Error{Kind: batch.ErrNotFound, Op: "Poll"}
+	e := batch.PollErrors{7: second, 3: first}
+	require.EqualError(t, e, "2 batches could not be read; the first of them: Poll: auth")
+	require.ErrorIs(t, e, batch.ErrNotFound)
+	require.Equal(t, []error{first, second}, e.Unwrap())
+	require.Equal(t, batch.ErrAuth, batch.KindOf(e.Err()))
+	require.NoError(t, batch.PollErrors{}.Err())
+	require.NoError(t, batch.PollErrors(nil).Err())
+}
+
+// A service that wants no more requests gets none, and what it fails to answer
+// is left for the next round.
+func TestPollEachLeavesAServiceAlone(t *testing.T) {
+	many := make([]batch.Batch, 100)
+	for n := range many {
+		many[n].ID = fmt.Sprint(n)
+	}
+	for kind, want := range map[batch.Kind]int{batch.ErrAuth: 1, batch.ErrThrottled: 2, batch.ErrUnavailable: 10, batch.ErrNotFound: 10} {
+		p := &scripted{script: []any{&batch.Error{Kind: kind}}}
+		failed := batch.PollErrors{}
+		failed.PollEach(t.Context(), p, many, []int{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+		require.Equal(t, want, p.polls, kind)
+		require.Len(t, failed, 12)
+		require.ErrorIs(t, failed[16], kind)
+	}
+	p := &scripted{script: []any{&batch.Error{Kind: batch.ErrThrottled}, batch.StateDone}}
+	failed := batch.PollErrors{}
+	failed.PollEach(t.Context(), p, many, []int{0, 1, 2})
+	require.Len(t, failed, 1, "one that is throttled delays no other")
+	require.Equal(t, batch.StateDone, many[2].State)
+
+	var places []int
+	p = &scripted{script: nil}
+	for n := range many {
+		places = append(places, n)
+		p.script = append(p.script, &batch.Error{Kind: batch.ErrUnavailable})
+		if n%2 == 0 {
+			p.script[n] = batch.StateDone
+		}
+	}
+	failed = batch.PollErrors{}
+	failed.PollEach(t.Context(), p, many, places)
+	require.Len(t, failed, 50, "failures that are not in a row end nothing")
 }
 
 // each answers polls by batch.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -475,57 +476,75 @@ func (p *Provider) verify(ctx context.Context, b batch.Batch, id int64, status S
 		Message: fmt.Sprintf("CityPay has another batch under number %d", id)}
 }
 
-// PollAll reads the status of many batches, a hundred with each request. What
-// could not be read is returned as it came. It reads no reports: a batch in
-// StateUnknown, which must be compared with its report, is left to Poll.
+// PollAll reads the status of many batches, a hundred with each request. It
+// reads no reports: a batch in StateUnknown, which must be compared with its
+// report, is polled by itself.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
 	const op, chunk = "PollAll", 100
-	out := make([]batch.Batch, len(bs))
-	copy(out, bs)
-	var ids []int64
-	var places []int
+	out, failed := slices.Clone(bs), make(batch.PollErrors)
+	var known, alone []int // places in bs
 	for n, b := range bs {
-		if err := p.info.Refuse(op, b); err != nil {
-			return out, err
-		}
-		if b.State.Final() {
-			continue
-		}
-		id, err := p.id(op, b)
-		if err != nil {
-			return out, err
-		}
-		if b.State != batch.StateUnknown {
-			ids, places = append(ids, id), append(places, n)
+		_, err := p.id(op, b)
+		switch err = cmp.Or(p.info.Refuse(op, b), err); {
+		case err != nil:
+			failed[n] = err
+		case b.State == batch.StateUnknown:
+			alone = append(alone, n)
+		case !b.State.Final():
+			known = append(known, n)
 		}
 	}
-	var failed error
-	for len(ids) > 0 {
-		n := min(chunk, len(ids))
-		reply, err := p.client.BatchStatus(ctx, CheckBatchStatus{BatchIDs: ids[:n], ClientAccountID: p.config.ClientAccountID})
-		if err != nil {
-			return out, err
-		}
-		for i, id := range ids[:n] {
-			row, err := p.pick(reply.Batches, id)
-			if err != nil {
-				failed = cmp.Or(failed, err)
-				continue
+	for places := range slices.Chunk(known, chunk) {
+		if err := p.statuses(ctx, out, places, failed); err != nil { // The service answers no more.
+			for _, n := range slices.Concat(known, alone) {
+				if _, asked := failed[n]; !asked {
+					failed[n] = err
+				}
 			}
-			out[places[i]] = p.seen(out[places[i]], row.BatchStatus)
-		}
-		ids, places = ids[n:], places[n:]
-	}
-	for n, b := range bs {
-		if b.State != batch.StateUnknown {
-			continue
-		}
-		var err error
-		if out[n], err = p.Poll(ctx, b); err != nil {
-			failed = cmp.Or(failed, err)
+			break
 		}
 	}
-	return out, failed
+	for n, err := range failed {
+		if err == nil {
+			delete(failed, n) // It was read.
+		}
+	}
+	failed.PollEach(ctx, p, out, slices.DeleteFunc(alone, func(n int) bool { return failed[n] != nil }))
+	return out, failed.Err()
+}
+
+// statuses reads the status of the batches at places, and notes in asked what
+// was wrong with each, nil if nothing was. A refusal may be of one number only,
+// so the halves are asked for. It returns the error of a service that is not to
+// be asked again now.
+func (p *Provider) statuses(ctx context.Context, out []batch.Batch, places []int, asked batch.PollErrors) error {
+	ids := make([]int64, len(places))
+	for i, n := range places {
+		ids[i], _ = p.id("PollAll", out[n])
+	}
+	reply, err := p.client.BatchStatus(ctx, CheckBatchStatus{BatchIDs: ids, ClientAccountID: p.config.ClientAccountID})
+	kind := batch.KindOf(err)
+	refused := kind == batch.ErrInvalid || kind == batch.ErrNotFound || kind == batch.ErrConflict
+	switch {
+	case err == nil:
+		for i, n := range places {
+			row, err := p.pick(reply.Batches, ids[i])
+			if asked[n] = err; err == nil {
+				out[n] = p.seen(out[n], row.BatchStatus)
+			}
+		}
+	case refused && len(places) > 1:
+		half := len(places) / 2
+		if err := p.statuses(ctx, out, places[:half], asked); err != nil {
+			return err
+		}
+		return p.statuses(ctx, out, places[half:], asked)
+	case refused:
+		asked[places[0]] = err
+	default:
+		return err
+	}
+	return nil
 }
 
 // seen returns b as CityPay has it.

@@ -1,6 +1,7 @@
 package citypay_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -596,6 +597,38 @@ func TestPollAllAsksOnce(t *testing.T) {
 
 	_, err = p.PollAll(t.Context(), []batch.Batch{{Provider: "other"}})
 	require.ErrorIs(t, err, batch.ErrInvalid)
+
+	// A refusal may be of one number: the others are read all the same.
+	var many []batch.Batch
+	for range 40 {
+		many = append(many, bs...)
+	}
+	odd := many[70]
+	odd.ID = "999999"
+	many[70] = odd
+	c, asked := server.Config(), 0
+	c.Middleware = func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			asked++
+			body, err := io.ReadAll(r.Body)
+			if err != nil || !strings.Contains(string(body), "999999") {
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				return next.RoundTrip(r)
+			}
+			return &http.Response{StatusCode: 422, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+				Body: io.NopCloser(strings.NewReader(`{"code":"B004","message":"no such batch"}`))}, nil
+		})
+	}
+	reader := newProvider(t, c, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"})
+	polled, err = reader.PollAll(t.Context(), many)
+	var each batch.PollErrors
+	require.ErrorAs(t, err, &each)
+	require.Len(t, each, 1)
+	require.ErrorIs(t, each[70], batch.ErrInvalid)
+	for n, b := range polled {
+		require.Equal(t, n != 70, b.Native == "INITIALISED", n)
+	}
+	require.LessOrEqual(t, asked, 2+2*7, "the halves of a hundred")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	kept, err := p.PollAll(ended, bs)

@@ -936,16 +936,10 @@ func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.It
 }
 
 // PollAll reads the batches that are open in one list, and the others one by
-// one, as Poll does. A batch whose reply cannot be believed does not keep the
-// others from being read.
+// one, as Poll does.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
 	const op = "PollAll"
-	out := slices.Clone(bs)
-	for _, b := range bs {
-		if err := p.info.Refuse(op, b); err != nil {
-			return out, err
-		}
-	}
+	out, failed := slices.Clone(bs), make(batch.PollErrors)
 	open := make(map[string]Batch)
 	if len(bs) > 1 {
 		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{StatusCode: BatchOpen}) {
@@ -957,25 +951,23 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 			}
 		}
 	}
-	var first error
+	var alone []int // places in bs
 	for n, b := range bs {
-		var err error
 		at, listed := open[b.ID]
+		err := p.info.Refuse(op, b)
 		switch {
-		case b.State.Final():
+		case err != nil, b.State.Final():
 		case listed && b.State == batch.StatePending:
 			if err = p.ours(op, b, at); err == nil {
 				out[n], err = p.seen(op, b, BatchOpen)
 			}
 		default:
-			out[n], err = p.Poll(ctx, b)
+			alone = append(alone, n)
 		}
-		switch batch.KindOf(err) {
-		case "", batch.ErrConflict, batch.ErrNotFound, batch.ErrProtocol:
-			first = cmp.Or(first, err)
-		default:
-			return out, cmp.Or(first, err)
+		if err != nil {
+			failed[n] = err
 		}
 	}
-	return out, first
+	failed.PollEach(ctx, p, out, alone)
+	return out, failed.Err()
 }

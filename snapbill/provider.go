@@ -864,15 +864,10 @@ func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 }
 
 // PollAll reads the batches that are under way in one list, and the others one
-// by one.
+// by one, as Poll does.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
 	const op = "PollAll"
-	out := slices.Clone(bs)
-	for _, b := range bs {
-		if err := p.info.Refuse(op, b); err != nil {
-			return out, err
-		}
-	}
+	out, failed := slices.Clone(bs), make(batch.PollErrors)
 	listed := make(map[string]*Batch) // by number and by xid
 	if len(bs) > 1 {
 		for b, err := range p.client.listBatches(ctx, ListBatchesOptions{States: []BatchState{BatchSubmit, BatchSubmitted}}) {
@@ -885,19 +880,20 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 		}
 		delete(listed, "") // A batch without an xid is not one without an id.
 	}
+	var alone []int // places in bs
 	for n, b := range bs {
-		if b.State.Final() {
-			continue
-		}
-		var err error
-		if at := listed[b.ID]; at != nil {
+		at, err := listed[b.ID], p.info.Refuse(op, b)
+		switch {
+		case err != nil, b.State.Final():
+		case at != nil:
 			out[n], err = p.seen(op, b, at, p.reader(ctx, at))
-		} else {
-			out[n], err = p.Poll(ctx, b)
+		default:
+			alone = append(alone, n)
 		}
 		if err != nil {
-			return out, err
+			failed[n] = err
 		}
 	}
-	return out, nil
+	failed.PollEach(ctx, p, out, alone)
+	return out, failed.Err()
 }

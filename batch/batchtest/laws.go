@@ -783,6 +783,15 @@ func canPollAll(t reporter, s Subject) {
 			t.Errorf("PollAll says %q of batch %d, and Poll says %q, %v", b.State, n, one.State, err)
 		}
 	}
+	stranger := bs[1]
+	stranger.Provider = "another provider"
+	polled, err = p.PollAll(t.Context(), []batch.Batch{bs[0], stranger, bs[2]})
+	var each batch.PollErrors
+	if !errors.As(err, &each) || len(each) != 1 || !errors.Is(each[1], batch.ErrInvalid) || len(polled) != 3 {
+		t.Errorf("PollAll with a batch of another provider gave %d batches, %v; it must read the others, and give PollErrors with ErrInvalid for this one", len(polled), err)
+	} else if polled[0].State == batch.StateUnknown || polled[2].State == batch.StateUnknown {
+		t.Errorf("PollAll did not read the batches beside one of another provider: %q, %q", polled[0].State, polled[2].State)
+	}
 	if none, err := p.PollAll(t.Context(), nil); err != nil || len(none) > 0 {
 		t.Errorf("PollAll of nothing gave %d batches, %v", len(none), err)
 	}

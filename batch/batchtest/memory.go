@@ -340,14 +340,14 @@ func (m *Memory) List(context.Context) iter.Seq2[batch.Batch, error] {
 
 // PollAll polls many batches.
 func (m *Memory) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
-	out := slices.Clone(bs)
+	out, failed := slices.Clone(bs), make(batch.PollErrors)
 	for n, b := range bs {
 		var err error
 		if out[n], err = m.Poll(ctx, b); err != nil {
-			return out, err
+			failed[n] = err
 		}
 	}
-	return out, nil
+	return out, failed.Err()
 }
 
 func (m *Memory) handle(id string, a *account) batch.Batch {

@@ -22,7 +22,7 @@ type plan struct {
 	items     int             // of each batch
 	callers   int             // of each batch, at once
 	pause     time.Duration   // between two calls of one caller
-	operators int             // at once with the callers: Resume, Recover, Pending and Resolve, at random
+	operators int             // at once with the callers: Resume, Settle, Pending and Resolve, at random
 	calls     int             // of each caller; 0 means 4
 	decisions []batch.Verdict // about what is open when the callers have gone
 	faults    []fault

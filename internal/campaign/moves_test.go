@@ -14,7 +14,7 @@ import (
 
 // A move is one call of the public API.
 type move struct {
-	op       string // Run, Resume, Recover, Pending or Resolve
+	op       string // Run, Resume, Settle, Pending or Resolve
 	other    bool   // by a process of other terms
 	decision batch.Decision
 }
@@ -24,7 +24,7 @@ func (u *runner) operator(r *rand.Rand) {
 	for range 1 + r.IntN(5) {
 		time.Sleep(time.Duration(r.IntN(1800)) * time.Second)
 		st := u.stories[r.IntN(len(u.stories))]
-		m := move{op: pick(r, "Resume", "Resume", "Recover", "Pending", "Resolve"), other: u.plan.sites && maybe(r)}
+		m := move{op: pick(r, "Resume", "Resume", "Settle", "Pending", "Resolve"), other: u.plan.sites && maybe(r)}
 		if m.op == "Resolve" {
 			m.decision = u.decide(r, u.verdict(r))
 		}
@@ -79,7 +79,7 @@ func (u *runner) call(st *story, patience time.Duration, m move) (done bool) {
 	began := time.Now()
 	report, err, dies := u.make(ctx, p, st, m)
 	limit := longest * time.Duration(max(1, u.plan.callers+u.plan.operators-1)) // It waits for those that have the lock.
-	if m.op == "Recover" {
+	if m.op == "Settle" {
 		limit *= time.Duration(len(u.stories)) // It waits for the lock of each.
 	}
 	if took := time.Since(began); took > limit {
@@ -133,8 +133,9 @@ func (u *runner) make(ctx context.Context, p batch.Provider, st *story, m move) 
 			report, err = batch.Resume(ctx, p, st.key.Reference, o)
 		}
 		say(st.key.Reference, report.Batch, err)
-	case "Recover":
-		for b, err := range batch.Recover(ctx, p, o) {
+	case "Settle":
+		for settled, err := range batch.Settle(ctx, p, o) {
+			b := settled.Batch
 			say(b.Draft.Reference, b, err)
 		}
 	case "Pending":

@@ -1,0 +1,62 @@
+package batch_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchtest"
+)
+
+// A program that does not want to wait starts its batches, and settles all that
+// are open now and then, for example every minute.
+func ExampleSettle() {
+	ctx := context.Background()
+	var provider batch.Provider = batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()} // In a file or in PostgreSQL, it survives a crash.
+
+	for _, reference := range []string{"november", "december"} {
+		b, err := batch.Start(ctx, provider, batch.Draft{Reference: reference, Direction: batch.Collect, Items: []batch.Item{
+			{Reference: "INV-1 " + reference, Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+		}}, o)
+		fmt.Println(reference, b.State, err)
+	}
+	paid := 0
+	for report, err := range batch.Settle(ctx, provider, o) {
+		if err != nil {
+			fmt.Println(report.Batch.Draft.Reference, err)
+		}
+		paid += report.Totals[batch.OutcomePaid].Count
+	}
+	fmt.Println("paid:", paid)
+	// Output:
+	// november pending <nil>
+	// december pending <nil>
+	// paid: 2
+}
+
+// A person looks after what a program was not able to end.
+func ExampleDesk() {
+	ctx := context.Background()
+	var provider batch.Provider = batchtest.NewMemory(batchtest.MemoryOptions{})
+	journal := batch.NewMemoryJournal()
+	draft := batch.Draft{Reference: "november", Direction: batch.Collect, Author: "eve", Approvals: 1, Items: []batch.Item{
+		{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+	}}
+	_, err := batch.Run(ctx, provider, draft, &batch.RunOptions{Journal: journal})
+	fmt.Println(batch.KindOf(err))
+
+	desk := batch.NewDesk(provider, journal)
+	for dossier, err := range desk.Pending(ctx) {
+		fmt.Println(dossier.Key.Reference, dossier.Standing, dossier.Items, dossier.Total, err)
+		err = desk.Approve(ctx, dossier.Key.Reference, batch.Approval{Operator: "ada", Digest: dossier.Digest})
+		fmt.Println("approved:", err)
+	}
+	b, err := batch.Start(ctx, provider, draft, &batch.RunOptions{Journal: journal})
+	fmt.Println(b.State, err)
+	// Output:
+	// conflict
+	// november draft 1 12.50 GBP <nil>
+	// approved: <nil>
+	// pending <nil>
+}

@@ -1,0 +1,279 @@
+package batch_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+// A counting is a teller that polls a hundred batches with one request.
+type counting struct {
+	*teller
+	requests int
+	odd      map[string]error // of single polls, by reference: the bulk request leaves these out
+	down     error            // of every bulk request
+	final    bool             // every batch is done
+}
+
+func (s *counting) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests++
+	if err := s.odd[b.Draft.Reference]; err != nil {
+		return b, err
+	}
+	return s.seen(b), nil
+}
+
+func (s *counting) seen(b batch.Batch) batch.Batch {
+	if b.State = batch.StatePending; s.final {
+		b.State = batch.StateDone
+	}
+	return b
+}
+
+func (s *counting) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
+	out, failed := append([]batch.Batch{}, bs...), batch.PollErrors{}
+	var alone []int
+	for n, b := range bs {
+		if n%100 == 0 {
+			s.mu.Lock()
+			s.requests++
+			s.mu.Unlock()
+		}
+		if s.down != nil {
+			return out, s.down
+		}
+		if s.odd[b.Draft.Reference] != nil {
+			alone = append(alone, n)
+		} else {
+			out[n] = s.seen(b)
+		}
+	}
+	failed.PollEach(ctx, s, out, alone)
+	return out, failed.Err()
+}
+
+// opened is a journal with n batches under way.
+func opened(t *testing.T, p batch.Provider, n int) *batch.RunOptions {
+	t.Helper()
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	for i := range n {
+		d := oneItem()
+		d.Reference = fmt.Sprintf("run-%d", i)
+		b, err := batch.Start(t.Context(), p, d, o)
+		require.NoError(t, err)
+		require.Equal(t, batch.StatePending, b.State)
+	}
+	return o
+}
+
+func settle(t *testing.T, p batch.Provider, o *batch.RunOptions) (states map[batch.State]int, errs map[string]error) {
+	t.Helper()
+	states, errs = make(map[batch.State]int), make(map[string]error)
+	for r, err := range batch.Settle(t.Context(), p, o) {
+		if states[r.Batch.State]++; err != nil {
+			errs[r.Batch.Draft.Reference] = err
+		} else if r.Batch.State.Final() {
+			require.Len(t, r.Results, 1)
+		}
+	}
+	return states, errs
+}
+
+// Ten thousand open batches cost a hundred requests, and a batch that is odd
+// costs its own and delays no other.
+func TestSettleNeedsFewRequests(t *testing.T) {
+	const n = 6000
+	s := &counting{teller: newTeller("ok")}
+	o := opened(t, s, n)
+	states, errs := settle(t, s, o)
+	require.Equal(t, map[batch.State]int{batch.StatePending: n}, states)
+	require.Empty(t, errs)
+	require.Equal(t, n/100, s.requests)
+	require.Equal(t, n, s.submits, "Settle submits nothing")
+
+	s.odd = map[string]error{
+		"run-7":    &batch.Error{Kind: batch.ErrNotFound},
+		"run-77":   &batch.Error{Kind: batch.ErrThrottled, RetryAfter: time.Hour},
+		"run-777":  &batch.Error{Kind: batch.ErrUnavailable},
+		"run-5777": &batch.Error{Kind: batch.ErrProtocol},
+	}
+	s.requests, s.final = 0, true
+	states, errs = settle(t, s, o)
+	require.Equal(t, map[batch.State]int{batch.StateDone: n - 4, batch.StatePending: 4}, states)
+	require.Len(t, errs, 4)
+	require.ErrorIs(t, errs["run-7"], batch.ErrProtocol, "ErrNotFound would speak of the journal")
+	require.ErrorIs(t, errs["run-77"], batch.ErrThrottled)
+	require.LessOrEqual(t, s.requests, n/100+4)
+	require.Len(t, pending(t, s, o.Journal), 4)
+	s.odd = nil
+	states, errs = settle(t, s, o)
+	require.Equal(t, map[batch.State]int{batch.StateDone: 4}, states)
+	require.Empty(t, errs)
+	require.Empty(t, pending(t, s, o.Journal))
+
+	o = opened(t, s, 300)
+	s.down, s.requests = &batch.Error{Kind: batch.ErrThrottled}, 0
+	states, errs = settle(t, s, o)
+	require.Equal(t, map[batch.State]int{batch.StatePending: 300}, states)
+	require.Len(t, errs, 300)
+	require.Equal(t, 1, s.requests, "a service that wants no more requests gets none")
+}
+
+// Whatever stands in the journal is yielded once, with what is true of it.
+func TestSettleYieldsEveryOpenBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTeller("ok", "applied and lost", "lost", "refused", "ok")
+		s.polls["arrived"] = 5
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Nanosecond}
+		for _, reference := range []string{"taken", "arrived", "lost", "draft"} {
+			d := oneItem()
+			d.Reference = reference
+			if reference == "arrived" {
+				s.mu.Lock()
+				s.down = 1 // The read that follows it fails, too.
+				s.mu.Unlock()
+			}
+			_, _ = batch.Start(t.Context(), s, d, o)
+		}
+		got := make(map[string]string)
+		for r, err := range batch.Settle(t.Context(), s, o) {
+			got[r.Batch.Draft.Reference] += fmt.Sprintf("%s %s %d;", r.Batch.State, batch.KindOf(err), len(r.Results))
+		}
+		require.Equal(t, map[string]string{
+			"taken":   "pending  0;",
+			"arrived": "done  1;",
+			"lost":    " ambiguous 0;",
+			"draft":   "draft  0;",
+		}, got)
+		require.Equal(t, 4, s.submits)
+	})
+}
+
+// Many workers settle at once: each batch is closed once.
+func TestManyWorkersSettle(t *testing.T) {
+	s := &counting{teller: newTeller("ok"), final: true}
+	o := opened(t, s, 200)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for r, err := range batch.Settle(t.Context(), s, o) {
+				if err != nil || !r.Batch.State.Final() {
+					t.Errorf("%s: %q, %v", r.Batch.Draft.Reference, r.Batch.State, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for n := range 200 {
+		require.Len(t, closings(t, s, o.Journal, fmt.Sprintf("run-%d", n)), 1)
+	}
+}
+
+// A crash at any write of Start or Settle leaves a journal that the next calls
+// bring to its end, and money moves once.
+func TestStartAndSettleSurviveACrashAtEveryWrite(t *testing.T) {
+	for _, word := range []string{"ok", "applied and lost"} {
+		for at := range 9 {
+			synctest.Test(t, func(t *testing.T) {
+				s, memory := newTeller(word), batch.NewMemoryJournal()
+				broken := &batch.RunOptions{Journal: &failing{Journal: memory, at: at}, ReconcileFor: time.Nanosecond}
+				_, _ = batch.Start(t.Context(), s, oneItem(), broken)
+				for _, err := range batch.Settle(t.Context(), s, broken) {
+					_ = err // The next ones must work.
+				}
+				whole := &batch.RunOptions{Journal: memory}
+				_, err := batch.Start(t.Context(), s, oneItem(), whole)
+				require.NoError(t, err)
+				time.Sleep(time.Hour)
+				for range 3 {
+					for r, err := range batch.Settle(t.Context(), s, whole) {
+						require.NoError(t, err, r.Batch.State)
+					}
+				}
+				require.Empty(t, pending(t, s, memory))
+				require.Equal(t, 1, s.moved())
+			})
+		}
+	}
+}
+
+func TestStartNeedsAJournal(t *testing.T) {
+	s := newTeller("ok")
+	b, err := batch.Start(t.Context(), s, oneItem(), nil)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.ErrorContains(t, err, "the journal: is nil")
+	require.Equal(t, batch.StateDraft, b.State)
+	_, err = batch.Start(t.Context(), s, batch.Draft{}, &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.Zero(t, s.submits)
+}
+
+func TestSettleAsksNothingUnderOtherTerms(t *testing.T) {
+	s := &counting{teller: newTeller("ok")}
+	o := opened(t, s, 10)
+	s.info.Terms = map[string]string{"merchant": "2"}
+	_, errs := settle(t, s, o)
+	require.Len(t, errs, 10)
+	require.ErrorContains(t, errs["run-3"], "belongs to other terms")
+	require.Zero(t, s.requests)
+}
+
+func TestSettleEndsWithItsContext(t *testing.T) {
+	s := &counting{teller: newTeller("ok")}
+	o := opened(t, s, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n := 0
+	for r, err := range batch.Settle(ctx, s, o) {
+		if n++; r.Batch.Draft.Reference == "" {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	}
+	require.Equal(t, 1, n)
+	require.Zero(t, s.requests)
+
+	n = 0
+	for _, err := range batch.Settle(t.Context(), s, o) {
+		require.NoError(t, err)
+		if n++; n == 3 {
+			break
+		}
+	}
+	require.Equal(t, 3, n)
+}
+
+// The requests and the memory of Settle are those of its pages.
+func BenchmarkSettle(b *testing.B) {
+	for _, n := range []int{10_000, 20_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := &counting{teller: newTeller("ok")}
+			o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			for i := range n {
+				d := oneItem()
+				d.Reference = fmt.Sprintf("run-%d", i)
+				if _, err := batch.Start(b.Context(), s, d, o); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.requests = 0
+				for _, err := range batch.Settle(b.Context(), s, o) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(s.requests), "requests")
+		})
+	}
+}
