@@ -637,8 +637,9 @@ func TestOneFieldAtATime(t *testing.T) {
 							require.Equal(t, 3, paid+unknown, "what is believed is true")
 						}
 						if op == "RetrieveBatch" && strings.HasPrefix(path, "/transactions/0") {
-							require.Equal(t, 2, paid, "a row that is wrong fails alone: %v", err)
-							require.Equal(t, 1, unknown)
+							require.Equal(t, 3, paid+unknown, "a row that is wrong fails alone: %v", err)
+							require.GreaterOrEqual(t, paid, 2)
+							require.Equal(t, paid == 3, err == nil && strings.Contains(fmt.Sprint(report.Results), "look-up: "), "only a look-up settles it")
 						}
 					})
 				})

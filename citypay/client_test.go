@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,6 +112,18 @@ func TestShapes(t *testing.T) {
 		require.Equal(t, citypay.ResultAccepted, got.Transactions[0].Result)
 		require.EqualValues(t, "001245A", got.Transactions[0].AuthCode)
 	})
+	t.Run("RetrieveTransactions", func(t *testing.T) {
+		client := mocked(t)
+		expect(t, all["transaction_retrieve.request"], all["transaction_retrieve_two_attempts.response"])
+		expect(t, all["transaction_retrieve_by_transno.request"], all["transaction_retrieve_declined.response"])
+		got, err := client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344, Identifier: "95b857a1-5955-4b86-963c-5a6dbfc4fb95"})
+		require.NoError(t, err)
+		require.Equal(t, []citypay.TransStatus{citypay.TransOpen, citypay.TransDeclined}, []citypay.TransStatus{got.Auths[0].TransStatus, got.Auths[1].TransStatus})
+		require.Equal(t, int64(19995), got.Auths[0].AmountValue)
+		got, err = client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344, TransNo: 78416})
+		require.NoError(t, err)
+		require.Equal(t, int64(78416), got.Auths[0].TransNo)
+	})
 	t.Run("Ping", func(t *testing.T) {
 		client := mocked(t)
 		expect(t, all["ping.request"], all["ping.response"])
@@ -203,5 +217,27 @@ func TestOperations(t *testing.T) {
 		require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method, op.Path, op.Name)
 	}
 	require.Equal(t, 1, once, "operations that move money")
-	require.Len(t, citypay.Operations, 5)
+	require.Len(t, citypay.Operations, 6)
+}
+
+// The table in doc.go and that in ops.go have the same operations.
+func TestDocNamesEveryOperation(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	var documented, here []string
+	for _, line := range strings.Split(string(text), "\n") {
+		word := strings.Fields(line)
+		if !strings.HasPrefix(line, "//\t") || len(word) < 4 || !strings.HasPrefix(word[2], "/") {
+			continue
+		}
+		if word[3] != "-" {
+			documented = append(documented, strings.Join(word[1:4], " "))
+			continue
+		}
+		require.Greater(t, len(word), 4, "%s does not say why it is not here", line)
+	}
+	for _, op := range citypay.Operations {
+		here = append(here, op.Method+" "+op.Path+" "+op.Name)
+	}
+	require.ElementsMatch(t, here, documented)
 }

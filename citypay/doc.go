@@ -53,6 +53,69 @@
 //   - A row that is wrong, or that contradicts the draft, is unknown, with
 //     ErrProtocol beside the report; the other rows stand.
 //
+// # After a batch
+//
+// [Client.RetrieveTransactions] looks one transaction up. [Provider.Report] of a
+// batch that is over does so for up to 100 items that are unknown. It settles
+// what CityPay's answer proves, and says in Result.Message what it found:
+//
+//   - Paid needs one sale of the identifier, merchant, amount and currency, that
+//     is open, assigned or settled, and not older than Draft.Date.
+//   - Failed or skipped also needs the transaction number of the report's row.
+//     Without it, the transaction may be of an earlier batch that used the same
+//     identifier, and collecting again could charge twice.
+//   - Several transactions, none, any contradiction and a look-up that fails
+//     leave the item unknown.
+//
+// # Operations
+//
+// Every operation that is known of CityPay, and the method for it.
+//
+//	POST   /v6/batch/process                                           ProcessBatch         moves money
+//	POST   /v6/batch/status                                            BatchStatus
+//	POST   /v6/batch/retrieve                                          RetrieveBatch
+//	POST   /v6/retrieve                                                RetrieveTransactions
+//	GET    /v6/account-exists/{accountid}                              -                    not yet
+//	GET    /v6/account/{accountid}                                     -                    not yet
+//	POST   /v6/account/create                                          -                    not yet
+//	POST   /v6/account/{accountid}/status                              -                    not yet
+//	POST   /v6/account/{accountid}/contact                             -                    not yet
+//	DELETE /v6/account/{accountid}                                     -                    not yet
+//	POST   /v6/account/{accountid}/register                            -                    not yet
+//	POST   /v6/account/{accountid}/card/{cardId}/status                -                    not yet
+//	DELETE /v6/account/{accountid}/card/{cardId}                       -                    not yet
+//	POST   /v6/charge                                                  -                    not yet
+//	POST   /v6/refund                                                  -                    not yet
+//	POST   /v6/void                                                    -                    not yet
+//	POST   /v6/capture                                                 -                    not yet
+//	GET    /v6/merchants/{clientid}                                    -                    not yet
+//	POST   /v6/merchant-batch/report                                   -                    not yet
+//	GET    /v6/merchant-batch/{merchantid}/{batch_no}                  -                    not yet
+//	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions     -                    not yet
+//	POST   /v6/remittance/report/{clientid}                            -                    not yet
+//	GET    /v6/remittance/report/{clientid}/{date}                     -                    not yet
+//	POST   /v6/transactions                                            -                    not yet
+//	POST   /v6/permissions/register-temp-ip                            -                    not yet
+//	POST   /dk/gen                                                     -                    for browsers; a batch needs none
+//	POST   /dk/check                                                   -                    for browsers; a batch needs none
+//	POST   /hooks/channel/create                                       -                    triggers and signature are not documented
+//	POST   /hooks/channel/delete                                       -                    as above
+//	POST   /hooks/subscribe                                            -                    as above
+//	POST   /hooks/unsubscribe                                          -                    as above
+//	POST   /v6/ping                                                    Ping
+//	POST   /v6/acl/check                                               CheckACL
+//	POST   /v6/authenticate                                            -                    puts the licence key on the wire; keys are computed
+//	POST   /v6/authorise                                               -                    takes a card number online; not for batches
+//	POST   /v6/bin                                                     -                    not for batches
+//	POST   /v6/cres                                                    -                    3-D Secure, for online payments
+//	POST   /v6/pares                                                   -                    3-D Secure; CityPay has removed it
+//	POST   /v6/verify                                                  -                    online payments
+//	POST   /v6/tokenise                                                -                    online payments
+//	POST   /v6/intent/create                                           -                    online payments
+//	POST   /v6/intent/retrieve                                         -                    online payments
+//	POST   /direct/*                                                   -                    Direct Post: for browsers
+//	any    /paylink/*                                                  -                    Paylink: pages for cardholders
+//
 // # Open questions
 //
 // These are not documented. The code takes the careful side of each, and the

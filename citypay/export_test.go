@@ -3,4 +3,4 @@ package citypay
 import "github.com/batchway/batchway-go/internal/rest"
 
 // Operations is the whole table, for the test that audits it.
-var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opPing, opCheckACL}
+var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRetrieveTransactions, opPing, opCheckACL}

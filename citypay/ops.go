@@ -10,9 +10,10 @@ import (
 // everything, so the method says nothing: this table is the whole audit. Once
 // is sent at most once, whatever happens.
 var (
-	opProcessBatch  = rest.Op{Name: "ProcessBatch", Method: http.MethodPost, Path: "/v6/batch/process", Safety: rest.Once} // moves money
-	opBatchStatus   = rest.Op{Name: "BatchStatus", Method: http.MethodPost, Path: "/v6/batch/status", Safety: rest.Repeatable}
-	opRetrieveBatch = rest.Op{Name: "RetrieveBatch", Method: http.MethodPost, Path: "/v6/batch/retrieve", Safety: rest.Repeatable}
-	opPing          = rest.Op{Name: "Ping", Method: http.MethodPost, Path: "/v6/ping", Safety: rest.Repeatable}
-	opCheckACL      = rest.Op{Name: "CheckACL", Method: http.MethodPost, Path: "/v6/acl/check", Safety: rest.Repeatable}
+	opProcessBatch         = rest.Op{Name: "ProcessBatch", Method: http.MethodPost, Path: "/v6/batch/process", Safety: rest.Once} // moves money
+	opBatchStatus          = rest.Op{Name: "BatchStatus", Method: http.MethodPost, Path: "/v6/batch/status", Safety: rest.Repeatable}
+	opRetrieveBatch        = rest.Op{Name: "RetrieveBatch", Method: http.MethodPost, Path: "/v6/batch/retrieve", Safety: rest.Repeatable}
+	opRetrieveTransactions = rest.Op{Name: "RetrieveTransactions", Method: http.MethodPost, Path: "/v6/retrieve", Safety: rest.Repeatable}
+	opPing                 = rest.Op{Name: "Ping", Method: http.MethodPost, Path: "/v6/ping", Safety: rest.Repeatable}
+	opCheckACL             = rest.Op{Name: "CheckACL", Method: http.MethodPost, Path: "/v6/acl/check", Safety: rest.Repeatable}
 )

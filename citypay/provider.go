@@ -571,6 +571,13 @@ func state(status Status) batch.State {
 // Report reads the result of every item. A batch that failed or was cancelled
 // has a report too: rows may have been charged before. Rows that make no sense
 // are listed in the error beside the report, and their items are unknown.
+//
+// In a final report, Report looks up the first 100 items that are unknown, one
+// by one, and adds to their Message what it found. An item that the report does
+// not have, or of which CityPay does not know the outcome, is paid if there is
+// one transaction, taken, that fits it; a transaction that was not taken must
+// also have the number of the report's row. A look-up that fails leaves the
+// item unknown.
 func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
 	const op = "Report"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -599,6 +606,9 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		if message := checkTotal(report, reply.Amount); message != "" {
 			fault("amount", message)
 		}
+	}
+	if b.State.Final() {
+		report, faults = p.lookUp(ctx, report, faults)
 	}
 	if len(faults) > 0 {
 		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the report does not match the batch", Fields: faults}

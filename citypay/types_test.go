@@ -78,6 +78,10 @@ func TestDocumentedSamples(t *testing.T) {
 		var r CheckBatchStatusResponse
 		return &r, r.decode(bytes.NewReader(text))
 	}
+	auths := func(text []byte) (any, error) {
+		var r AuthReferences
+		return &r, r.decode(bytes.NewReader(text))
+	}
 	for name, decode := range map[string]func([]byte) (any, error){
 		"batch_process.request":                       through(new(ProcessBatchRequest)),
 		"batch_process_multi.request":                 through(new(ProcessBatchRequest)),
@@ -95,6 +99,13 @@ func TestDocumentedSamples(t *testing.T) {
 		"batch_retrieve_queued.response":              report,
 		"batch_retrieve_error_in_processing.response": report,
 		"batch_retrieve_not_final.response":           report,
+		"transaction_retrieve.request":                through(new(RetrieveRequest)),
+		"transaction_retrieve_by_transno.request":     through(new(RetrieveRequest)),
+		"transaction_retrieve.response":               auths,
+		"transaction_retrieve_two_attempts.response":  auths,
+		"transaction_retrieve_on_hold.response":       auths,
+		"transaction_retrieve_declined.response":      auths,
+		"transaction_retrieve_empty.response":         auths,
 		"ping.request":                                through(new(pingRequest)),
 		"ping.response":                               through(new(Acknowledgement)),
 		"acl_check.request":                           through(new(aclRequest)),
@@ -120,7 +131,7 @@ func TestDocumentedSamples(t *testing.T) {
 func TestDocumentedErrors(t *testing.T) {
 	kinds := map[string]batch.Kind{"B001": batch.ErrUnavailable, "B002": batch.ErrNotFound, "B003": batch.ErrInvalid, "B004": batch.ErrInvalid,
 		"B005": batch.ErrInvalid, "B006": batch.ErrInvalid, "B007": batch.ErrInvalid, "B008": batch.ErrConflict, "B009": batch.ErrInvalid,
-		"D049": batch.ErrInvalid, "D101": batch.ErrNotFound, "F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid,
+		"D022": batch.ErrInvalid, "D023": batch.ErrInvalid, "D049": batch.ErrInvalid, "D101": batch.ErrNotFound, "F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid,
 		"S008": batch.ErrAuth, "T001": batch.ErrAmbiguous}
 	for name, s := range readSamples(t) {
 		if !strings.HasPrefix(name, "error_") {

@@ -98,11 +98,22 @@ func (s *Server) chargeRow(b *run, row wireRow) wireResult {
 	}
 	if no, ok := triggers[row.Amount]; ok {
 		r.Result, r.Code, r.Message = no.result, no.code, no.message
-		return r
+		how, recorded := unanswered[s.options.Unanswered]
+		if no.code != "F006" {
+			how, recorded = declined, true
+		}
+		if !recorded {
+			return r
+		}
+		r.TransNo = s.record(row, how, now)
+		if !how.paid {
+			return r
+		}
+	} else {
+		r.TransNo = s.record(row, taken, now)
+		r.Result, r.Code, r.AuthCode = 1, "001", "A12345"
+		r.Message = "Accepted (TEST) A12345"
 	}
-	s.charged++
-	r.Result, r.Code, r.AuthCode, r.TransNo = 1, "001", "A12345", s.charged
-	r.Message = "Accepted (TEST) A12345"
 	s.Ledger.Move(simkit.Effect{Payer: fmt.Sprintf("merchant %d of %s", row.Merchant, b.account), Batch: strconv.FormatInt(b.id, 10),
 		Item: row.Identifier, Account: row.Account, Minor: row.Amount, At: now})
 	return r
@@ -142,6 +153,7 @@ func (s *Server) operations() []simkit.Operation {
 		op("ProcessBatch", "/v6/batch/process", s.process),
 		op("BatchStatus", "/v6/batch/status", s.status),
 		op("RetrieveBatch", "/v6/batch/retrieve", s.retrieve),
+		op("RetrieveTransactions", "/v6/retrieve", s.lookUp),
 		op("Ping", "/v6/ping", s.ping),
 		op("CheckACL", "/v6/acl/check", s.checkACL),
 	}

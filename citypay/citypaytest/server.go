@@ -16,6 +16,10 @@
 //   - The amount of a report is that of all rows (Options.PaidTotal).
 //   - A number is unique for a client id, over all its batch accounts, and a
 //     batch is seen only under its own account (Options.NumbersByAccount).
+//   - Nothing is recorded of a row that the acquirer has not answered
+//     (Options.Unanswered).
+//   - A look-up that finds nothing answers an empty list
+//     (Options.LookUpRefuses).
 //   - Batches move on when they are asked for, not by the hour
 //     (Options.Autoplay).
 //
@@ -52,7 +56,21 @@ type Options struct {
 	BadRowRefusesBatch bool     // and a row for one refuses the whole batch
 	PaidTotal          bool     // a report's amount is that of the paid rows
 	NumbersByAccount   bool     // each batch account of the client has numbers of its own
+	Currency           string   // of every merchant; empty means "GBP"
+	Unanswered         Unanswered
+	LookUpRefuses      bool // a look-up that finds nothing is refused, with D022 or D023
 }
+
+// Unanswered is what became of a row that the acquirer has not answered.
+type Unanswered int
+
+// What may have become of it. All but the first have a transaction number.
+const (
+	UnansweredUnrecorded Unanswered = iota // no look-up shows it
+	UnansweredPaid                         // it was charged
+	UnansweredDeclined                     // it was declined
+	UnansweredAwaiting                     // it is still awaiting authorisation
+)
 
 // Duplicate is what happens to a second batch under one number.
 type Duplicate int
@@ -97,6 +115,7 @@ type Server struct {
 	mu       sync.Mutex
 	batches  map[int64]map[string]*run // by number and batch account
 	charged  int64
+	auths    []wireAuth     // the oldest first
 	accepted map[string]int // by identifier
 	word     string         // what status says of every batch, if set
 }
@@ -115,6 +134,9 @@ func New(o *Options) *Server {
 	}
 	if s.options.KeyLifetime == 0 {
 		s.options.KeyLifetime = 20 * time.Minute
+	}
+	if s.options.Currency == "" {
+		s.options.Currency = "GBP"
 	}
 	if s.options.MaxItems == 0 {
 		s.options.MaxItems = 10_000

@@ -1,0 +1,151 @@
+package citypay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
+)
+
+// maxLookUps bounds the look-ups for one report. They are made one by one.
+const maxLookUps = 100
+
+// lookUp asks for every item that a final report leaves unknown, and adds what
+// it found to the item's Message. It settles the outcome only of an item whose
+// row is missing, or says without a contradiction that the outcome is unknown.
+// It returns which faults remain. A look-up that fails changes nothing.
+func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.FieldError) (batch.Report, []batch.FieldError) {
+	results := slices.Clone(r.Results)
+	settled := make(map[int]bool)
+	for n, asked := 0, 0; n < len(results) && asked < maxLookUps && ctx.Err() == nil; n++ {
+		result := &results[n]
+		if result.Outcome != batch.OutcomeUnknown {
+			continue
+		}
+		asked++
+		reply, err := p.client.RetrieveTransactions(ctx, RetrieveRequest{MerchantID: p.config.MerchantID, Identifier: result.Item.Reference})
+		if err != nil {
+			result.Message = found(result.Message, "it failed")
+			if kind := batch.KindOf(err); kind != batch.ErrProtocol && kind != batch.ErrInvalid {
+				break // The next one would fail too.
+			}
+			continue
+		}
+		outcome, text := p.judge(r.Batch, *result, reply.Auths)
+		result.Message = found(result.Message, p.client.rest.Clean(text))
+		row, reported := result.Native.(TransactionResult)
+		if outcome == batch.OutcomeUnknown || contradicted(faults, n, reported) || reported && !p.doubtful(row) {
+			continue
+		}
+		auth := reply.Auths[0]
+		result.Outcome, result.ID, result.At = outcome, fmt.Sprint(auth.TransNo), rest.Time(auth.DateTime)
+		if !reported {
+			result.Native = auth
+		}
+		settled[n] = true
+	}
+	if len(settled) == 0 {
+		r.Results = results
+		return r, faults
+	}
+	again, err := batch.NewReport(r.Batch, results) // The results are rows now, to be added up again.
+	if err != nil {
+		return r, faults
+	}
+	again.Unmatched = r.Unmatched
+	return again, slices.DeleteFunc(faults, func(f batch.FieldError) bool { return settled[f.Item] })
+}
+
+func found(message, text string) string {
+	if message != "" {
+		message += "; "
+	}
+	return message + "look-up: " + text
+}
+
+// doubtful says that CityPay itself calls the outcome of a row unknown, in a
+// row without a fault, and that it is not a test in production.
+func (p *Provider) doubtful(row TransactionResult) bool {
+	outcome, err := p.outcome(&row)
+	test := row.ResultCode == "001" && environment(p.client) == "production"
+	return outcome == batch.OutcomeUnknown && err == nil && len(row.Faults) == 0 && !test
+}
+
+// contradicted says that something is wrong with an item, besides that its row
+// is missing.
+func contradicted(faults []batch.FieldError, item int, reported bool) bool {
+	return slices.ContainsFunc(faults, func(f batch.FieldError) bool {
+		return f.Item == item && (reported || f.Field != "result") || f.Item == -1
+	})
+}
+
+// judge says what a look-up shows of one item. Paid and failed need exactly one
+// transaction: a sale of this identifier, merchant, amount and currency, not
+// older than the batch. Failed also needs the number that the report has given
+// the item: a declined transaction may be of an earlier batch, and an item that
+// is called failed is collected again.
+func (p *Provider) judge(b batch.Batch, r batch.Result, auths []AuthReference) (batch.Outcome, string) {
+	switch len(auths) {
+	case 0:
+		return batch.OutcomeUnknown, "there is no transaction, which does not prove that there will be none"
+	case 1:
+	default:
+		text := fmt.Sprintf("there are %d transactions, which leaves it open:", len(auths))
+		for _, auth := range auths[:min(len(auths), MaxAuths)] {
+			text += fmt.Sprintf(" %d %q", auth.TransNo, auth.TransStatus)
+		}
+		return batch.OutcomeUnknown, text
+	}
+	auth := auths[0]
+	text := fmt.Sprintf("transaction %d of type %q has status %q", auth.TransNo, auth.Type, auth.TransStatus)
+	at, day := rest.Time(auth.DateTime), b.Draft.Date.UTC().Truncate(24*time.Hour)
+	number := ""
+	if row, ok := r.Native.(TransactionResult); ok && r.ID != "" {
+		number = string(row.TransNo)
+	}
+	switch {
+	case auth.Identifier != r.Item.Reference:
+		return batch.OutcomeUnknown, text + ", and another identifier"
+	case auth.MerchantID != p.config.MerchantID:
+		return batch.OutcomeUnknown, text + ", and another merchant"
+	case auth.AmountValue != r.Item.Amount.Minor:
+		return batch.OutcomeUnknown, text + fmt.Sprintf(", and the amount %d", auth.AmountValue)
+	case auth.Currency != "" && auth.Currency != p.config.Currency:
+		return batch.OutcomeUnknown, text + fmt.Sprintf(", and the currency %q", auth.Currency)
+	case auth.Type != "sale":
+		return batch.OutcomeUnknown, text + ", which is not said to be a sale"
+	case auth.TransNo < 1:
+		return batch.OutcomeUnknown, text + ", and no number"
+	case number != "" && number != fmt.Sprint(auth.TransNo):
+		return batch.OutcomeUnknown, text + fmt.Sprintf(", and the report has transaction %s", number)
+	case at.IsZero() || b.Draft.Date.IsZero() || at.Before(day):
+		return batch.OutcomeUnknown, text + fmt.Sprintf(", and its time %q is not after the batch was made", auth.DateTime)
+	}
+	outcome, accepted := batch.OutcomeUnknown, auth.ResultID == "1"
+	switch auth.TransStatus {
+	case TransOpen, TransAssigned, TransSettled:
+		if accepted || auth.ResultID == "" {
+			return batch.OutcomePaid, text
+		}
+	case TransDeclined, TransRejected:
+		if !accepted {
+			outcome = batch.OutcomeFailed
+		}
+	case TransExpired:
+		outcome = batch.OutcomeFailed
+	case TransCancelled:
+		outcome = batch.OutcomeSkipped
+	default:
+		return batch.OutcomeUnknown, text + ", which is not final"
+	}
+	switch {
+	case outcome == batch.OutcomeUnknown:
+		return outcome, text + fmt.Sprintf(", and result %q contradicts that", auth.ResultID)
+	case number == "":
+		return batch.OutcomeUnknown, text + ", and the report has no number that shows whether it is of this batch"
+	}
+	return outcome, text
+}
