@@ -684,13 +684,14 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"FirstBatchID":       "the number is in the draft that the journal keeps",
 		"DuplicateIDRefused": "what Run may send again, not what is charged",
 		"AbsentMeansUnused":  "which answer means that a number was never used",
+		"CheckAccounts":      "which batches are refused before anything is sent",
 		"MaxItems":           "which drafts are refused",
 	}
 	values := map[string]any{"ClientID": "PC2", "LicenceKey": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
 		"MerchantID": int64(2), "Currency": "EUR", "ClientAccountID": "AC1", "Account": "other",
 		"BatchID": func(string) (int64, error) { return 1, nil }, "FirstBatchID": int64(7), "DuplicateIDRefused": true,
-		"AbsentMeansUnused": true, "MaxItems": 7}
+		"AbsentMeansUnused": true, "CheckAccounts": true, "MaxItems": 7}
 	info := func(field string) batch.Info {
 		c, o := citypay.Config{ClientID: "PC1", LicenceKey: "key"}, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"}
 		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
@@ -776,10 +777,16 @@ func TestHostileWords(t *testing.T) {
 func TestATestTransactionIsNotPaidInProduction(t *testing.T) {
 	for url, want := range map[string]batch.Outcome{citypay.Sandbox: batch.OutcomePaid, "https://citypay.test": batch.OutcomePaid,
 		"https://API.citypay.com/": batch.OutcomeUnknown} {
+		doubt := false
 		p := newProvider(t, citypay.Config{ClientID: "PC1", LicenceKey: "key", BaseURL: url, Middleware: func(http.RoundTripper) http.RoundTripper {
 			return roundTrip(func(r *http.Request) (*http.Response, error) {
 				row := `{"identifier":"item-%s","merchantid":11223344,"result":1,"result_code":"001","amount":%d}`
 				body := `{"batch_id":35,"batch_status":"COMPLETE","transactions":[` + fmt.Sprintf(row, "a", 100) + "," + fmt.Sprintf(row, "b", 250) + `]}`
+				if r.URL.Path == "/v6/retrieve" { // The last report is in doubt, and this look-up would settle item-b.
+					body = `{"auths":[` + clean + `]}`
+				} else if doubt {
+					body = strings.ReplaceAll(body, `"result":1`, `"result":20`)
+				}
 				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
 					Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 			})
@@ -789,6 +796,10 @@ func TestATestTransactionIsNotPaidInProduction(t *testing.T) {
 		if want == batch.OutcomeUnknown {
 			require.ErrorContains(t, err, "is that of a test, and this is production")
 		}
+		doubt = true
+		report, err = p.Report(t.Context(), twoItems("35", batch.StateDone))
+		require.NoError(t, err)
+		require.Equal(t, want, report.Results[1].Outcome, url)
 	}
 }
 

@@ -187,9 +187,14 @@ func (c *Client) call(ctx context.Context, op rest.Op, request any, maxReply int
 	if err != nil {
 		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
 	}
+	return c.do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
+}
+
+// do makes a call, and says what may be wrong if it is not authorised.
+func (c *Client) do(ctx context.Context, call rest.Call) error {
 	var reply rest.Reply
-	err = c.rest.Do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, MaxValues: maxValues,
-		Decode: decode, Reply: &reply})
+	call.Reply = &reply
+	err := c.rest.Do(ctx, call)
 	var e *batch.Error
 	if errors.As(err, &e) && e.Message == "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
 		e.Message = "the key, the clock or the source address may be wrong" + skew(reply.Header)

@@ -71,7 +71,8 @@ func TestConformance(t *testing.T) {
 		"the operator has seen the refusal": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", DuplicateIDRefused: true}},
 		"numbers of each batch account": {service: citypaytest.Options{NumbersByAccount: true},
 			provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", ClientAccountID: "AC1"}},
-		"under a batch account": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", ClientAccountID: "AC1"}},
+		"accounts are checked before": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", CheckAccounts: true}},
+		"under a batch account":       {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", ClientAccountID: "AC1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			batchtest.Run(t, func(t *testing.T) batchtest.Subject {

@@ -53,6 +53,12 @@
 //   - A row that is wrong, or that contradicts the draft, is unknown, with
 //     ErrProtocol beside the report; the other rows stand.
 //
+// # Before a batch
+//
+// With ProviderConfig.CheckAccounts, Submit first reads the merchant and every
+// account of the batch. [Client.RetrieveAccount] reads one, and
+// [Client.ListMerchants] the merchants.
+//
 // # After a batch
 //
 // [Client.RetrieveTransactions] looks one transaction up. [Provider.Report] of a
@@ -75,8 +81,8 @@
 //	POST   /v6/batch/status                                            BatchStatus
 //	POST   /v6/batch/retrieve                                          RetrieveBatch
 //	POST   /v6/retrieve                                                RetrieveTransactions
-//	GET    /v6/account-exists/{accountid}                              -                    not yet
-//	GET    /v6/account/{accountid}                                     -                    not yet
+//	GET    /v6/account-exists/{accountid}                              AccountExists
+//	GET    /v6/account/{accountid}                                     RetrieveAccount
 //	POST   /v6/account/create                                          -                    not yet
 //	POST   /v6/account/{accountid}/status                              -                    not yet
 //	POST   /v6/account/{accountid}/contact                             -                    not yet
@@ -88,7 +94,7 @@
 //	POST   /v6/refund                                                  -                    not yet
 //	POST   /v6/void                                                    -                    not yet
 //	POST   /v6/capture                                                 -                    not yet
-//	GET    /v6/merchants/{clientid}                                    -                    not yet
+//	GET    /v6/merchants/{clientid}                                    ListMerchants
 //	POST   /v6/merchant-batch/report                                   -                    not yet
 //	GET    /v6/merchant-batch/{merchantid}/{batch_no}                  -                    not yet
 //	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions     -                    not yet

@@ -3,4 +3,5 @@ package citypay
 import "github.com/batchway/batchway-go/internal/rest"
 
 // Operations is the whole table, for the test that audits it.
-var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRetrieveTransactions, opPing, opCheckACL}
+var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRetrieveTransactions,
+	opAccountExists, opRetrieveAccount, opListMerchants, opPing, opCheckACL}

@@ -37,7 +37,7 @@ func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.Fi
 		outcome, text := p.judge(r.Batch, *result, reply.Auths)
 		result.Message = found(result.Message, p.client.rest.Clean(text))
 		row, reported := result.Native.(TransactionResult)
-		if outcome == batch.OutcomeUnknown || contradicted(faults, n, reported) || reported && !p.doubtful(row) {
+		if outcome == batch.OutcomeUnknown || contradicted(faults, n, reported) || reported && p.test(row) {
 			continue
 		}
 		auth := reply.Auths[0]
@@ -66,12 +66,9 @@ func found(message, text string) string {
 	return message + "look-up: " + text
 }
 
-// doubtful says that CityPay itself calls the outcome of a row unknown, in a
-// row without a fault, and that it is not a test in production.
-func (p *Provider) doubtful(row TransactionResult) bool {
-	outcome, err := p.outcome(&row)
-	test := row.ResultCode == "001" && environment(p.client) == "production"
-	return outcome == batch.OutcomeUnknown && err == nil && len(row.Faults) == 0 && !test
+// test says that a row is of a test transaction, and this is production.
+func (p *Provider) test(row TransactionResult) bool {
+	return row.ResultCode == "001" && environment(p.client) == "production"
 }
 
 // contradicted says that something is wrong with an item, besides that its row

@@ -7,13 +7,16 @@ import (
 )
 
 // The operations, and what may be done with each. CityPay uses POST for
-// everything, so the method says nothing: this table is the whole audit. Once
+// almost everything, so the method says nothing: this table is the whole audit. Once
 // is sent at most once, whatever happens.
 var (
 	opProcessBatch         = rest.Op{Name: "ProcessBatch", Method: http.MethodPost, Path: "/v6/batch/process", Safety: rest.Once} // moves money
 	opBatchStatus          = rest.Op{Name: "BatchStatus", Method: http.MethodPost, Path: "/v6/batch/status", Safety: rest.Repeatable}
 	opRetrieveBatch        = rest.Op{Name: "RetrieveBatch", Method: http.MethodPost, Path: "/v6/batch/retrieve", Safety: rest.Repeatable}
 	opRetrieveTransactions = rest.Op{Name: "RetrieveTransactions", Method: http.MethodPost, Path: "/v6/retrieve", Safety: rest.Repeatable}
+	opAccountExists        = rest.Op{Name: "AccountExists", Method: http.MethodGet, Path: "/v6/account-exists/{accountid}", Safety: rest.Repeatable}
+	opRetrieveAccount      = rest.Op{Name: "RetrieveAccount", Method: http.MethodGet, Path: "/v6/account/{accountid}", Safety: rest.Repeatable}
+	opListMerchants        = rest.Op{Name: "ListMerchants", Method: http.MethodGet, Path: "/v6/merchants/{clientid}", Safety: rest.Repeatable}
 	opPing                 = rest.Op{Name: "Ping", Method: http.MethodPost, Path: "/v6/ping", Safety: rest.Repeatable}
 	opCheckACL             = rest.Op{Name: "CheckACL", Method: http.MethodPost, Path: "/v6/acl/check", Safety: rest.Repeatable}
 )

@@ -56,6 +56,14 @@ type ProviderConfig struct {
 	// it, Submit sends only after one of these two.
 	AbsentMeansUnused bool
 
+	// CheckAccounts makes Submit read the merchant and every account of the
+	// batch first, one by one, and send nothing if one could not be charged: an
+	// ErrInvalid names all accounts that are missing, not active or without an
+	// active card, and a merchant that is unknown, not active or of another
+	// currency. Which card CityPay charges is not documented, so an account with
+	// one good card passes. It is one read for each account.
+	CheckAccounts bool
+
 	MaxItems int // 0 means the documented maximum: 10,000, or 100 in the sandbox
 }
 
@@ -271,6 +279,11 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	id, err := p.recheck(op, b)
 	if err != nil {
 		return b, err
+	}
+	if p.config.CheckAccounts {
+		if err := p.ready(ctx, b); err != nil {
+			return b, err
+		}
 	}
 	if err := p.unused(ctx, b, id); err != nil {
 		return b, err // Nothing was sent that could move money.
@@ -717,7 +730,7 @@ func (p *Provider) outcome(row *TransactionResult) (batch.Outcome, error) {
 	case o != batch.OutcomePaid:
 	case row.Amount == 0:
 		return batch.OutcomeUnknown, errors.New("is accepted, and the amount is 0 or missing")
-	case row.ResultCode == "001" && environment(p.client) == "production":
+	case p.test(*row):
 		return batch.OutcomeUnknown, errors.New("is that of a test, and this is production")
 	}
 	return o, err

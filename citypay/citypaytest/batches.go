@@ -96,6 +96,10 @@ func (s *Server) chargeRow(b *run, row wireRow) wireResult {
 		r.Result, r.Code, r.Message, r.MaskedPAN = 2, "P043", "Account not found", "N/A"
 		return r
 	}
+	if no, ok := s.uncharged(row.Account, now); ok {
+		r.Result, r.Code, r.Message = no.result, no.code, no.message
+		return r
+	}
 	if no, ok := triggers[row.Amount]; ok {
 		r.Result, r.Code, r.Message = no.result, no.code, no.message
 		how, recorded := unanswered[s.options.Unanswered]
@@ -136,10 +140,15 @@ var triggers = map[int64]refusal{
 }
 
 func (s *Server) operations() []simkit.Operation {
-	op := func(name, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
-		return simkit.Operation{Name: name, Method: http.MethodPost, Path: path, Serve: func(r simkit.Request) simkit.Reply {
+	method := func(method, name, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+		return simkit.Operation{Name: name, Method: method, Path: path, Serve: func(r simkit.Request) simkit.Reply {
 			if status := s.authorized(r); status != 0 {
 				return simkit.Reply{Status: status}
+			}
+			if method != http.MethodPost {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return serve(r)
 			}
 			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 				return simkit.Reply{Status: http.StatusBadRequest}
@@ -149,7 +158,13 @@ func (s *Server) operations() []simkit.Operation {
 			return serve(r)
 		}}
 	}
+	op := func(name, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+		return method(http.MethodPost, name, path, serve)
+	}
 	return []simkit.Operation{
+		method(http.MethodGet, "AccountExists", "/v6/account-exists/{accountid}", s.accountExists),
+		method(http.MethodGet, "RetrieveAccount", "/v6/account/{accountid}", s.readAccount),
+		method(http.MethodGet, "ListMerchants", "/v6/merchants/{clientid}", s.merchants),
 		op("ProcessBatch", "/v6/batch/process", s.process),
 		op("BatchStatus", "/v6/batch/status", s.status),
 		op("RetrieveBatch", "/v6/batch/retrieve", s.retrieve),

@@ -23,6 +23,9 @@
 //   - Batches move on when they are asked for, not by the hour
 //     (Options.Autoplay).
 //
+// Every card-holder account exists, is active and has one good card, but for
+// those that Options names.
+//
 // The amounts of CityPay's sandbox decide what becomes of a row: 3333 is
 // declined, 4444 referred, and so on (documented).
 package citypaytest
@@ -57,6 +60,10 @@ type Options struct {
 	PaidTotal          bool     // a report's amount is that of the paid rows
 	NumbersByAccount   bool     // each batch account of the client has numbers of its own
 	Currency           string   // of every merchant; empty means "GBP"
+	Merchants          []int64  // of the client, for ListMerchants; nil means 1 and 11223344
+	DisabledAccounts   []string // card-holder accounts that are disabled
+	CardlessAccounts   []string // card-holder accounts without a card
+	ExpiredAccounts    []string // card-holder accounts whose only card expired in 2001
 	Unanswered         Unanswered
 	LookUpRefuses      bool // a look-up that finds nothing is refused, with D022 or D023
 }
@@ -134,6 +141,9 @@ func New(o *Options) *Server {
 	}
 	if s.options.KeyLifetime == 0 {
 		s.options.KeyLifetime = 20 * time.Minute
+	}
+	if s.options.Merchants == nil {
+		s.options.Merchants = []int64{1, 11223344}
 	}
 	if s.options.Currency == "" {
 		s.options.Currency = "GBP"
