@@ -71,3 +71,9 @@ func TestErrorIsOneLine(t *testing.T) {
 	require.NoError(t, batch.Invalid("p", "Create", nil))
 	require.Equal(t, "nobody's", batch.FieldError{Item: -1, Message: "nobody's"}.Error())
 }
+
+func TestAClaimedNameMatchesErrConflictAlone(t *testing.T) {
+	err := &batch.ClaimedError{Name: "id:7", Holder: batch.Key{Reference: "other"}}
+	require.ErrorIs(t, err, batch.ErrConflict)
+	require.NotErrorIs(t, err, batch.ErrAuth)
+}

@@ -192,7 +192,7 @@ func (p *play) pass() {
 		p.flight--
 		p.say(nil, "a late request arrives, refused: %t", p.arrive())
 	}
-	if p.rules.guard != "" && !p.aged() && p.path.choose(2) == 1 {
+	if (p.rules.guard != "" || len(p.actors) == 0) && !p.aged() && p.path.choose(2) == 1 {
 		p.clock += 16
 		p.say(nil, "time passes")
 	}
@@ -241,6 +241,9 @@ func (s seat) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	if s.rules.approved && !slices.ContainsFunc(s.history, func(e batch.Entry) bool { return e.Kind == batch.EntryApproval }) {
 		s.wrong("a request leaves that no person has approved")
 	}
+	if at, young := s.young(); young {
+		s.wrong("a request leaves again while that of minute %s may still be under way", at.Format("4"))
+	}
 	s.pass()
 	fate := 0
 	switch {
@@ -277,6 +280,36 @@ func (s seat) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
 		return fail(batch.ErrUnavailable)
 	}
 	return fail(batch.ErrAmbiguous)
+}
+
+// young returns when an earlier Submit began that may still arrive, if there is
+// one and no operator has decided since to send again.
+func (p *play) young() (time.Time, bool) {
+	var began time.Time
+	attempt := func(e batch.Entry) bool { return e.Kind == batch.EntryAttempt && e.Step == batch.StepSubmit }
+	for n, e := range p.history {
+		switch {
+		case e.Kind == batch.EntryDecision:
+			began = time.Time{}
+		case attempt(e) && slices.ContainsFunc(p.history[n+1:], attempt): // The last attempt is that of this request.
+			after := p.history[n+1]
+			if after.Kind != batch.EntryResult || after.Failure == nil || after.Failure.Kind == batch.ErrAmbiguous {
+				began = e.At
+			}
+		}
+	}
+	return began, !began.IsZero() && began.Add(15*time.Minute).After(minute(p.clock))
+}
+
+// observed checks that the journal has the result of a Submit of which an event
+// tells.
+func (p *play) observed(event batch.Event) {
+	if event.Phase != batch.PhaseSubmit || len(p.actors) > 0 {
+		return // Beside another call, the last entry may be that of the other.
+	}
+	if last := p.history[len(p.history)-1]; last.Kind == batch.EntryAttempt {
+		p.wrong("an event tells of a submit whose result is not written")
+	}
 }
 
 func (s seat) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
@@ -358,6 +391,12 @@ func (s seat) Append(_ context.Context, _ batch.Key, e batch.Entry) error {
 	if e.Seq != len(s.history)+1 {
 		s.say(s.a, "was overtaken")
 		return &batch.Error{Kind: batch.ErrConflict, Op: "Journal"}
+	}
+	claims := func(one batch.Entry) bool {
+		return slices.ContainsFunc(one.Claims, func(name string) bool { return strings.HasPrefix(name, "batch "+e.Batch.ID+" ") })
+	}
+	if e.Batch != nil && e.Batch.ID != "" && !claims(e) && !slices.ContainsFunc(s.history, claims) {
+		s.wrong("an entry has the ID of a batch, and the journal has no claim to it")
 	}
 	for _, name := range e.Claims {
 		if strings.HasPrefix(name, "batch 2 ") {
@@ -457,7 +496,7 @@ func (p *play) make(a *actor, n int) {
 		}
 	}()
 	p.say(nil, "%s", calls[n].name)
-	b, err := calls[n].call(service, &batch.RunOptions{Journal: s, ReconcileFor: time.Nanosecond,
+	b, err := calls[n].call(service, &batch.RunOptions{Journal: s, ReconcileFor: time.Nanosecond, Observe: p.observed,
 		Watch: batch.WatchOptions{Interval: time.Nanosecond, MaxFailures: 1}})
 	p.say(nil, "%s returns %q, %v", calls[n].name, b.State, batch.KindOf(err))
 	p.told(a, calls[n].name, b, err)
@@ -473,6 +512,8 @@ func (p *play) told(a *actor, call string, b batch.Batch, err error) {
 	}
 	kind := batch.KindOf(err)
 	switch {
+	case err == nil && slices.Contains([]string{"Abandon", "Resend", "Adopt"}, call) && !slices.ContainsFunc(p.history, func(e batch.Entry) bool { return e.Decision != nil }):
+		p.wrong("%s succeeds, and the decision is not written", call)
 	case p.applied > 1+p.resends():
 		p.wrong("money moved %d times", p.applied)
 	case a != nil && p.rules.lockless && b.State == batch.StateDraft && a.read == 0:

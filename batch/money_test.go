@@ -66,6 +66,13 @@ func TestParseMoney(t *testing.T) {
 	}
 }
 
+func TestParseMoneyShortensALongInputInItsError(t *testing.T) {
+	_, err := batch.ParseMoney(strings.Repeat("x", 40), "GBP")
+	require.ErrorContains(t, err, `"`+strings.Repeat("x", 40)+`"`)
+	_, err = batch.ParseMoney(strings.Repeat("x", 41), "GBP")
+	require.ErrorContains(t, err, `"`+strings.Repeat("x", 40)+`..."`)
+}
+
 func TestMoneyString(t *testing.T) {
 	for want, m := range map[string]batch.Money{
 		"12.34 GBP":                 {Minor: 1234, Currency: "GBP"},
@@ -85,6 +92,10 @@ func TestMoneyAddRefusesWhatHasNoSum(t *testing.T) {
 	sum, err := batch.Sum(gbp(1), gbp(2), gbp(-5))
 	require.NoError(t, err)
 	require.Equal(t, gbp(-2), sum)
+
+	sum, err = batch.Sum(gbp(0), gbp(7), gbp(0), gbp(-7), gbp(0))
+	require.NoError(t, err, "a zero never overflows")
+	require.Equal(t, gbp(0), sum)
 
 	none, err := batch.Sum()
 	require.NoError(t, err)
@@ -107,7 +118,7 @@ func TestExponentCoversISO4217(t *testing.T) {
 		require.True(t, known, code)
 		require.Equal(t, want, got, code)
 	}
-	for _, code := range []string{"", "GB", "gbp", "XAU", "XTS", "XXX", "HRK", "ANG", "GBPX", " GB"} {
+	for _, code := range []string{"", "GB", "gbp", "XAU", "XTS", "XXX", "HRK", "ANG", "GBPX", " GB", "AED AFN", "BIF CLP"} {
 		_, known := batch.Exponent(code)
 		require.False(t, known, code)
 	}

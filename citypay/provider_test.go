@@ -491,6 +491,22 @@ func twoItems(id string, s batch.State) batch.Batch {
 	return batch.Batch{Provider: "citypay", ID: id, Draft: d, State: s}
 }
 
+func TestReportReturnsTheErrorOfItsRead(t *testing.T) {
+	server, p := start(t, nil)
+	report, err := p.Report(t.Context(), twoItems("35", batch.StateDone))
+	require.ErrorIs(t, err, batch.ErrNotFound, "CityPay has no batch 35")
+	require.Empty(t, report.Results)
+	sent := server.Log.Count("")
+	for name, b := range map[string]batch.Batch{
+		"an ID that is not a number": twoItems("x", batch.StateDone),
+		"another provider":           {Provider: "another", ID: "35", State: batch.StateDone},
+	} {
+		_, err := p.Report(t.Context(), b)
+		require.ErrorIs(t, err, batch.ErrInvalid, name)
+	}
+	require.Equal(t, sent, server.Log.Count(""), "no read goes out")
+}
+
 // A batch that CityPay gave up may have charged some rows.
 func TestReportOfAFailedBatch(t *testing.T) {
 	server, p := start(t, nil)

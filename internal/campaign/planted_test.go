@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,4 +145,35 @@ func TestPlantedBugs(t *testing.T) {
 			t.Logf("caught by run %s (%s): %s", ran[1], replay.FindString(string(out)), said)
 		})
 	}
+}
+
+// concernsDecisions reports whether a planted bug changes package batch, which
+// decides what is sent. The other bugs change what a provider or the wire says.
+func concernsDecisions(name string, edits []edit) bool {
+	return name != "a wait that the service asks for has no limit" && // It changes when a request is sent, not whether.
+		slices.ContainsFunc(edits, func(e edit) bool { return strings.HasPrefix(e.file, "batch/") })
+}
+
+// TestPlantedBugsInSmallWorlds plants each bug that concerns decisions, and
+// runs the exploration of package batch on it, which must fail.
+func TestPlantedBugsInSmallWorlds(t *testing.T) {
+	found := 0
+	for _, bug := range planted {
+		if !concernsDecisions(bug.name, bug.edits) {
+			continue
+		}
+		found++
+		t.Run(bug.name, func(t *testing.T) {
+			path := overlay(t, bug.edits)
+			if !*plant {
+				return // That the edits still fit is all that is checked without -planted.
+			}
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", path, "../../batch", "-failfast", "-run", "TestSmallWorlds").CombinedOutput()
+			if err == nil {
+				t.Fatal("the exploration did not notice")
+			}
+			require.Contains(t, string(out), "--- FAIL: TestSmallWorlds", "%s", out)
+		})
+	}
+	require.Equal(t, 10, found)
 }

@@ -33,6 +33,8 @@ func TestClassify(t *testing.T) {
 	ok := func(d decoding) exchange { x := status(200); x.welcome, x.decoded = true, d; return x }
 	no := ok(negative)
 	no.refusal = theirs
+	kindless := ok(negative)
+	kindless.refusal = &batch.Error{}
 	twice := ok(positive)
 	twice.sent = 2
 	const again = true
@@ -64,9 +66,10 @@ func TestClassify(t *testing.T) {
 		"nothing is known": {exchange{}, unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
 
 		// 2xx.
-		"a definite yes":         {ok(positive), accepted, "", "", false},
-		"a definite no":          {no, rejected, batch.ErrInvalid, batch.ErrInvalid, false},
-		"cut short, or nonsense": {ok(broken), unknown, batch.ErrAmbiguous, batch.ErrProtocol, again},
+		"a definite yes":           {ok(positive), accepted, "", "", false},
+		"a definite no":            {no, rejected, batch.ErrInvalid, batch.ErrInvalid, false},
+		"a definite no of no kind": {kindless, rejected, batch.ErrInvalid, batch.ErrInvalid, false},
+		"cut short, or nonsense":   {ok(broken), unknown, batch.ErrAmbiguous, batch.ErrProtocol, again},
 
 		// In the service's own words.
 		"401":                     {said(401, ""), rejected, batch.ErrAuth, batch.ErrAuth, false},

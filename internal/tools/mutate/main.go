@@ -4,6 +4,11 @@
 //
 //	go -C internal/tools/mutate run . -package batch -function submit
 //	go -C internal/tools/mutate run . -sample 40 -seed 7
+//	go -C internal/tools/mutate run . -own -files '^batch/(replay|money)\.go$'
+//
+// With -own, a mutant costs seconds and not minutes: only the tests of its
+// package run, with -short. What then survives may still be killed by a
+// dependent, or by a longer test.
 //
 // It never writes into the repository: go test -overlay reads the changed file
 // from a temporary directory.
@@ -18,12 +23,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"sync"
 	"text/tabwriter"
+	"time"
 )
 
 // A target is a package that is mutated.
@@ -65,6 +73,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.SetOutput(out)
 	packages := flags.String("package", "", "mutate only the packages whose directory matches this regular expression")
 	functions := flags.String("function", "", "mutate only the functions whose name matches this regular expression")
+	files := flags.String("files", "", "mutate only the files whose path from the root of the repository matches this regular expression")
+	own := flags.Bool("own", false, "run only the tests of the mutated package, with -short")
+	limit := flags.Duration("for", 0, "begin no mutant after so long; the table then has those that ran; 0 means no limit")
 	sample := flags.Int("sample", 0, "run only so many mutants, which -seed chooses; 0 means all")
 	seed := flags.Uint64("seed", 0, "chooses the sample; 0 means a new seed, which is printed")
 	parallel := flags.Int("parallel", 2, "how many mutants are tested at once")
@@ -82,6 +93,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	function, err := regexp.Compile(*functions)
+	if err != nil {
+		return err
+	}
+	file, err := regexp.Compile(*files)
 	if err != nil {
 		return err
 	}
@@ -109,10 +124,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		all := p.mutants()
 		problems = append(problems, known.stale(p.name, all))
 		for _, m := range all {
-			if function.MatchString(m.function) {
+			if function.MatchString(m.function) && file.MatchString(m.file) {
 				mutants = append(mutants, m)
 			}
 		}
+	}
+	if len(mutants) == 0 {
+		return errors.New("-function and -files match nothing together")
 	}
 	var equivalent int
 	if mutants, equivalent = known.split(mutants, *recheck); *sample > 0 {
@@ -125,11 +143,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *list {
 		return printAll(ctx, out, mutants, *sample)
 	}
-	results, err := test(ctx, out, mutants, *sample, *parallel)
+	results, err := test(ctx, out, mutants, options{*sample, *parallel, *own, *limit})
 	if err != nil {
 		return err
 	}
-	survived := printTable(out, loaded, results, equivalent)
+	survived := printTable(out, results, equivalent)
 	if *recheck {
 		if killed := len(results) - survived; killed > 0 {
 			problems = append(problems, fmt.Errorf("%d mutants of equivalent.txt are killed: take them out", killed))
@@ -158,8 +176,16 @@ func printAll(_ context.Context, out io.Writer, mutants []*mutant, sample int) e
 	return err
 }
 
+// options say which of the mutants run, and how: see the flags.
+type options struct {
+	sample, parallel int
+	own              bool
+	limit            time.Duration
+}
+
 // test runs the mutants, and prints each survivor.
-func test(ctx context.Context, out io.Writer, mutants []*mutant, sample, parallel int) ([]result, error) {
+func test(ctx context.Context, out io.Writer, mutants []*mutant, o options) ([]result, error) {
+	began := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex
@@ -170,7 +196,7 @@ func test(ctx context.Context, out io.Writer, mutants []*mutant, sample, paralle
 	take := func() *mutant {
 		mu.Lock()
 		defer mu.Unlock()
-		for next < len(mutants) && (sample == 0 || taken < sample) && ctx.Err() == nil {
+		for next < len(mutants) && (o.sample == 0 || taken < o.sample) && (o.limit == 0 || time.Since(began) < o.limit) && ctx.Err() == nil {
 			m := mutants[next]
 			if next++; m.compiles() {
 				taken++
@@ -180,10 +206,10 @@ func test(ctx context.Context, out io.Writer, mutants []*mutant, sample, paralle
 		return nil
 	}
 	var workers sync.WaitGroup
-	for range parallel {
+	for range o.parallel {
 		workers.Go(func() {
 			for m := take(); m != nil; m = take() {
-				fate, err := m.test(ctx)
+				fate, err := m.test(ctx, o.own)
 				mu.Lock()
 				if err != nil && failure == nil {
 					failure = err
@@ -201,12 +227,20 @@ func test(ctx context.Context, out io.Writer, mutants []*mutant, sample, paralle
 	return results, errors.Join(failure, context.Cause(ctx))
 }
 
-// printTable prints what became of the mutants of each package, and returns how
+// printTable prints what became of the mutants of each file, and returns how
 // many survived.
-func printTable(out io.Writer, loaded []*pkg, results []result, equivalent int) int {
+func printTable(out io.Writer, results []result, equivalent int) int {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "package\tmutants\tkilled\tkilled by dependents only\ttimed out\tnot built\tsurvived")
+	_, _ = fmt.Fprintln(w, "file\tmutants\tkilled\tkilled by dependents only\ttimed out\tnot built\tsurvived")
+	counts := make(map[string]map[fate]int) // by file
 	total := make(map[fate]int)
+	for _, r := range results {
+		if counts[r.mutant.file] == nil {
+			counts[r.mutant.file] = make(map[fate]int)
+		}
+		counts[r.mutant.file][r.fate]++
+		total[r.fate]++
+	}
 	row := func(name string, counts map[fate]int) {
 		sum := 0
 		for _, n := range counts {
@@ -214,15 +248,8 @@ func printTable(out io.Writer, loaded []*pkg, results []result, equivalent int) 
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", name, sum, counts[killed], counts[killedByDependents], counts[timedOut], counts[notBuilt], counts[survived])
 	}
-	for _, p := range loaded {
-		counts := make(map[fate]int)
-		for _, r := range results {
-			if r.mutant.pkg == p {
-				counts[r.fate]++
-				total[r.fate]++
-			}
-		}
-		row(p.target.dir, counts)
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		row(name, counts[name])
 	}
 	row("all", total)
 	_ = w.Flush()

@@ -119,7 +119,7 @@ func TestWhatNoTestNoticesSurvives(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	results, err := test(t.Context(), &out, mutants, 0, 2)
+	results, err := test(t.Context(), &out, mutants, options{parallel: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestEquivalentsMatch(t *testing.T) {
 }
 
 func TestMistakesInTheFlags(t *testing.T) {
-	for _, args := range [][]string{{"batch"}, {"-package", "nothing"}, {"-package", "("}, {"-function", "("}, {"-parallel", "0"}, {"-sample", "-1"}, {"-nonsense"}} {
+	for _, args := range [][]string{{"batch"}, {"-package", "nothing"}, {"-package", "("}, {"-function", "("}, {"-files", "("}, {"-files", "nothing"}, {"-parallel", "0"}, {"-sample", "-1"}, {"-nonsense"}} {
 		if err := run(t.Context(), args, new(bytes.Buffer)); err == nil {
 			t.Errorf("%q: there is no error", args)
 		}

@@ -60,8 +60,9 @@ func (p *pkg) patience(ctx context.Context, args []string) (time.Duration, error
 	return longest.of[key], nil
 }
 
-// test runs the tests of the mutant's package, and then the dependents.
-func (m *mutant) test(ctx context.Context) (fate, error) {
+// test runs the tests of the mutant's package, and then the dependents; with
+// own, only the short tests of the package.
+func (m *mutant) test(ctx context.Context, own bool) (fate, error) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return survived, err
@@ -75,7 +76,11 @@ func (m *mutant) test(ctx context.Context) (fate, error) {
 	if err := errors.Join(os.WriteFile(changed, []byte(m.source()), 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
 		return survived, err
 	}
-	for n, args := range append([][]string{{"./" + m.pkg.target.dir}}, m.pkg.target.dependents...) {
+	commands := append([][]string{{"./" + m.pkg.target.dir}}, m.pkg.target.dependents...)
+	if own {
+		commands = [][]string{{"./" + m.pkg.target.dir, "-short"}}
+	}
+	for n, args := range commands {
 		patience, err := m.pkg.patience(ctx, args)
 		if err != nil {
 			return survived, err
