@@ -2,6 +2,7 @@ package citypay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,7 +90,20 @@ type Merchant struct {
 	StatusLabel Text   `json:"status_label,omitempty"`
 }
 
+// SetCardStatus changes a card. What is left out stays as it is.
+type SetCardStatus struct {
+	CardStatus CardStatus `json:"card_status,omitempty"` // CardActive or CardInactive
+	Default    *bool      `json:"default,omitempty"`     // presumably the card that a batch charges
+}
+
+type accountStatusRequest struct {
+	Status AccountStatus `json:"status"`
+}
+
 var anyClientID = regexp.MustCompile(`^[A-Za-z0-9._~-]{3,10}$`)
+
+// anyCardID is no wider than account ids: CityPay documents no form.
+var anyCardID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,100}$`)
 
 const accountForm = "must be 5 to 50 of letters, digits and - _ . ~"
 
@@ -184,6 +198,75 @@ func (a *CardHolderAccount) decode(body io.Reader) error {
 	}
 	*a = got
 	return nil
+}
+
+// SetAccountStatus makes an account active or disabled. It moves no money, and
+// decides whether rows of a batch can charge the account. It is sent at most
+// once. On ErrAmbiguous, RetrieveAccount tells the status. A refusal is
+// ErrInvalid or ErrAuth, and nothing has changed. It succeeds also if there was
+// nothing to change.
+//
+//	POST /v6/account/{accountid}/status
+func (c *Client) SetAccountStatus(ctx context.Context, account string, status AccountStatus) (*Acknowledgement, error) {
+	var faults faults
+	faults.match("accountid", account, accountID, accountForm)
+	if status != AccountActive && status != AccountDisabled {
+		faults.add("status", "must be ACTIVE or DISABLED")
+	}
+	return c.acknowledged(ctx, opSetAccountStatus, []string{account}, accountStatusRequest{status}, faults)
+}
+
+// SetCardStatus makes a card active or inactive, or the default card, or both.
+// It moves no money, and can change which card a batch charges. It is sent at
+// most once. On ErrAmbiguous, RetrieveAccount tells the status. A refusal is
+// ErrInvalid or ErrAuth, and nothing has changed.
+//
+//	POST /v6/account/{accountid}/card/{cardId}/status
+func (c *Client) SetCardStatus(ctx context.Context, account, cardID string, r SetCardStatus) (*Acknowledgement, error) {
+	var faults faults
+	faults.match("accountid", account, accountID, accountForm)
+	faults.match("cardId", cardID, anyCardID, "must be letters, digits and - _ . ~")
+	switch {
+	case r.CardStatus == "" && r.Default == nil:
+		faults.add("card_status", "give a card_status, default, or both")
+	case r.CardStatus != "" && r.CardStatus != CardActive && r.CardStatus != CardInactive:
+		faults.add("card_status", "must be ACTIVE or INACTIVE")
+	}
+	return c.acknowledged(ctx, opSetCardStatus, []string{account, cardID}, r, faults)
+}
+
+// acknowledged makes a call that maintains an account. Its 001 is done, and
+// its 000 is a refusal: on a transaction, they mean other things (documented).
+func (c *Client) acknowledged(ctx context.Context, op rest.Op, params []string, request any, faults faults,
+) (*Acknowledgement, error) {
+	if err := batch.Invalid(name, op.Name, faults); err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
+	}
+	var reply Acknowledgement
+	decode := rest.JSON(&reply)
+	check := func(body reader) error {
+		if err := decode(body); err != nil {
+			return err
+		}
+		switch kind := meaningOf(reply.Code).call; {
+		case reply.Code == "001":
+			return nil
+		case reply.Code == "000":
+			return &batch.Error{Kind: batch.ErrInvalid, Code: reply.Code, Message: "CityPay calls the change invalid"}
+		case kind == batch.ErrInvalid || kind == batch.ErrAuth:
+			return &batch.Error{Kind: kind, Code: reply.Code, Message: string(reply.Message)}
+		}
+		return fmt.Errorf("the answer has the code %q, which leaves open whether it was done", reply.Code)
+	}
+	err = c.do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/json", Body: body, Decode: check})
+	if err != nil {
+		return nil, err
+	}
+	return &reply, nil
 }
 
 // ListMerchants reads the merchants of a client id, or of the client of the

@@ -86,7 +86,14 @@ func TestBadAccounts(t *testing.T) {
 		_, err = client.RetrieveAccount(t.Context(), account)
 		require.Equal(t, []string{"accountid: must be 5 to 50 of letters, digits and - _ . ~"}, faultsOf(t, err))
 	}
-	_, err := client.ListMerchants(t.Context(), "PC/../1")
+	_, err := client.SetAccountStatus(t.Context(), "abcd", "active")
+	require.Equal(t, []string{"accountid: must be 5 to 50 of letters, digits and - _ . ~", "status: must be ACTIVE or DISABLED"}, faultsOf(t, err))
+	_, err = client.SetCardStatus(t.Context(), "abcd", "../x", citypay.SetCardStatus{})
+	require.Equal(t, []string{"accountid: must be 5 to 50 of letters, digits and - _ . ~", "cardId: must be letters, digits and - _ . ~",
+		"card_status: give a card_status, default, or both"}, faultsOf(t, err))
+	_, err = client.SetCardStatus(t.Context(), "account-1", "c0ffee01", citypay.SetCardStatus{CardStatus: citypay.CardExpired})
+	require.Equal(t, []string{"card_status: must be ACTIVE or INACTIVE"}, faultsOf(t, err))
+	_, err = client.ListMerchants(t.Context(), "PC/../1")
 	require.Equal(t, []string{"clientid: must be 3 to 10 of letters, digits and - _ . ~"}, faultsOf(t, err))
 	require.Zero(t, server.Log.Count(""))
 }
@@ -166,4 +173,66 @@ func TestSubmitChecksAccounts(t *testing.T) {
 		batch.Batch{Provider: "citypay", ID: d.Reference, Draft: d, State: batch.StateDone})
 	require.NoError(t, err)
 	require.Equal(t, 3, report.Totals[batch.OutcomeFailed].Count, "the simulator charges none of these")
+}
+
+// A change is sent once under every fault, what is said of it is true, and a
+// read tells what became of it.
+func TestAChangeIsSentOnce(t *testing.T) {
+	faults := []simkit.Scenario{"", simkit.Refused, simkit.Unauthorized, simkit.LostBefore, simkit.LostAfter, simkit.ErrorBefore, simkit.ErrorAfter,
+		simkit.GarbledAfter, simkit.TruncatedAfter, simkit.EchoedAfter, simkit.Redirected, simkit.Unavailable, simkit.SilentBefore, simkit.SilentAfter}
+	for op, change := range map[string]func(*testing.T, *citypay.Client) error{
+		"SetAccountStatus": func(t *testing.T, c *citypay.Client) error {
+			_, err := c.SetAccountStatus(t.Context(), "account-1", citypay.AccountDisabled)
+			return err
+		},
+		"SetCardStatus": func(t *testing.T, c *citypay.Client) error {
+			_, err := c.SetCardStatus(t.Context(), "account-1", "c0ffee01", citypay.SetCardStatus{CardStatus: citypay.CardInactive})
+			return err
+		},
+	} {
+		for _, fault := range faults {
+			t.Run(op+" "+string(fault), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := citypaytest.New(&citypaytest.Options{InMemory: true})
+					defer server.Close()
+					client, err := citypay.New(server.Config())
+					require.NoError(t, err)
+					defer client.CloseIdleConnections()
+					if fault != "" {
+						server.Kit.Break(op, fault, simkit.JSON(422, `{"code":"P045"}`), simkit.JSON(422, `{"code":"S008"}`))
+					}
+					err = change(t, client)
+					require.LessOrEqual(t, server.Log.Count(op), 1)
+					account, readErr := client.RetrieveAccount(t.Context(), "account-1")
+					require.NoError(t, readErr)
+					changed := account.Status == citypay.AccountDisabled || account.Cards[0].CardStatus == citypay.CardInactive
+					switch kind := batch.KindOf(err); {
+					case err == nil:
+						require.True(t, changed)
+					case kind != batch.ErrAmbiguous:
+						require.False(t, changed, "%v", err)
+					}
+					want := map[simkit.Scenario]batch.Kind{"": "", simkit.Refused: batch.ErrInvalid, simkit.Unauthorized: batch.ErrAuth}
+					if kind, sure := want[fault]; sure {
+						require.Equal(t, kind, batch.KindOf(err))
+					} else {
+						require.ErrorIs(t, err, batch.ErrAmbiguous)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What each code of an acknowledgement means for a change.
+func TestAcknowledgements(t *testing.T) {
+	server, client := startClient(t, nil)
+	for body, want := range map[string]batch.Kind{`{"code":"001"}`: "", `{"code":"000"}`: batch.ErrInvalid, `{"code":"P043"}`: batch.ErrInvalid,
+		`{"code":"S003"}`: batch.ErrAuth, `{"code":"F001"}`: batch.ErrAmbiguous, `{"code":"D101"}`: batch.ErrAmbiguous, `{}`: batch.ErrAmbiguous,
+		`{"code":1}`: batch.ErrAmbiguous, `{"code":"01"}`: batch.ErrAmbiguous, `null`: batch.ErrAmbiguous, `{"Acknowledgement":{"code":"001"}}`: batch.ErrAmbiguous} {
+		server.Heal()
+		server.Inject(simkit.Fault{Op: "SetAccountStatus", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+		_, err := client.SetAccountStatus(t.Context(), "account-1", citypay.AccountActive)
+		require.Equal(t, want, batch.KindOf(err), body)
+	}
 }

@@ -57,7 +57,8 @@
 //
 // With ProviderConfig.CheckAccounts, Submit first reads the merchant and every
 // account of the batch. [Client.RetrieveAccount] reads one, and
-// [Client.ListMerchants] the merchants.
+// [Client.ListMerchants] the merchants. [Client.SetAccountStatus] and
+// [Client.SetCardStatus] mend what can be mended.
 //
 // # After a batch
 //
@@ -83,25 +84,25 @@
 //	POST   /v6/retrieve                                                RetrieveTransactions
 //	GET    /v6/account-exists/{accountid}                              AccountExists
 //	GET    /v6/account/{accountid}                                     RetrieveAccount
-//	POST   /v6/account/create                                          -                    not yet
-//	POST   /v6/account/{accountid}/status                              -                    not yet
-//	POST   /v6/account/{accountid}/contact                             -                    not yet
-//	DELETE /v6/account/{accountid}                                     -                    not yet
-//	POST   /v6/account/{accountid}/register                            -                    not yet
-//	POST   /v6/account/{accountid}/card/{cardId}/status                -                    not yet
-//	DELETE /v6/account/{accountid}/card/{cardId}                       -                    not yet
-//	POST   /v6/charge                                                  -                    not yet
-//	POST   /v6/refund                                                  -                    not yet
-//	POST   /v6/void                                                    -                    not yet
-//	POST   /v6/capture                                                 -                    not yet
+//	POST   /v6/account/create                                          -                    not written yet
+//	POST   /v6/account/{accountid}/status                              SetAccountStatus
+//	POST   /v6/account/{accountid}/contact                             -                    not written yet
+//	DELETE /v6/account/{accountid}                                     -                    not written yet
+//	POST   /v6/account/{accountid}/register                            -                    not written yet
+//	POST   /v6/account/{accountid}/card/{cardId}/status                SetCardStatus
+//	DELETE /v6/account/{accountid}/card/{cardId}                       -                    not written yet
+//	POST   /v6/charge                                                  -                    not written yet
+//	POST   /v6/refund                                                  -                    not written yet
+//	POST   /v6/void                                                    -                    not written yet
+//	POST   /v6/capture                                                 -                    not written yet
 //	GET    /v6/merchants/{clientid}                                    ListMerchants
-//	POST   /v6/merchant-batch/report                                   -                    not yet
-//	GET    /v6/merchant-batch/{merchantid}/{batch_no}                  -                    not yet
-//	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions     -                    not yet
-//	POST   /v6/remittance/report/{clientid}                            -                    not yet
-//	GET    /v6/remittance/report/{clientid}/{date}                     -                    not yet
-//	POST   /v6/transactions                                            -                    not yet
-//	POST   /v6/permissions/register-temp-ip                            -                    not yet
+//	POST   /v6/merchant-batch/report                                   -                    not written yet
+//	GET    /v6/merchant-batch/{merchantid}/{batch_no}                  -                    not written yet
+//	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions     -                    not written yet
+//	POST   /v6/remittance/report/{clientid}                            -                    not written yet
+//	GET    /v6/remittance/report/{clientid}/{date}                     -                    not written yet
+//	POST   /v6/transactions                                            -                    not written yet
+//	POST   /v6/permissions/register-temp-ip                            -                    not written yet
 //	POST   /dk/gen                                                     -                    for browsers; a batch needs none
 //	POST   /dk/check                                                   -                    for browsers; a batch needs none
 //	POST   /hooks/channel/create                                       -                    triggers and signature are not documented

@@ -106,6 +106,11 @@ func TestDocumentedSamples(t *testing.T) {
 		"transaction_retrieve_on_hold.response":       auths,
 		"transaction_retrieve_declined.response":      auths,
 		"transaction_retrieve_empty.response":         auths,
+		"account_status.request":                      through(new(accountStatusRequest)),
+		"account_status.response":                     through(new(Acknowledgement)),
+		"account_status_invalid.response":             through(new(Acknowledgement)),
+		"card_status.request":                         through(new(SetCardStatus)),
+		"card_status.response":                        through(new(Acknowledgement)),
 		"ping.request":                                through(new(pingRequest)),
 		"ping.response":                               through(new(Acknowledgement)),
 		"acl_check.request":                           through(new(aclRequest)),
@@ -131,7 +136,8 @@ func TestDocumentedSamples(t *testing.T) {
 func TestDocumentedErrors(t *testing.T) {
 	kinds := map[string]batch.Kind{"B001": batch.ErrUnavailable, "B002": batch.ErrNotFound, "B003": batch.ErrInvalid, "B004": batch.ErrInvalid,
 		"B005": batch.ErrInvalid, "B006": batch.ErrInvalid, "B007": batch.ErrInvalid, "B008": batch.ErrConflict, "B009": batch.ErrInvalid,
-		"D022": batch.ErrInvalid, "D023": batch.ErrInvalid, "D049": batch.ErrInvalid, "D101": batch.ErrNotFound, "F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid,
+		"D022": batch.ErrInvalid, "D023": batch.ErrInvalid, "D049": batch.ErrInvalid, "D101": batch.ErrNotFound,
+		"F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid,
 		"S008": batch.ErrAuth, "T001": batch.ErrAmbiguous}
 	for name, s := range readSamples(t) {
 		if !strings.HasPrefix(name, "error_") {

@@ -32,13 +32,15 @@ func (s *Server) cards(account string, now time.Time) []wireCard {
 		return []wireCard{}
 	case slices.Contains(s.options.ExpiredAccounts, account):
 		card.Year, card.Status = 2001, "EXPIRED"
+	case s.inactive[account]:
+		card.Status = "INACTIVE"
 	}
 	return []wireCard{card}
 }
 
 // uncharged says why no row can charge an account, if so (by the labels).
 func (s *Server) uncharged(account string, now time.Time) (refusal, bool) {
-	if slices.Contains(s.options.DisabledAccounts, account) {
+	if s.accountStatus(account) != "ACTIVE" {
 		return refusal{2, "P049", "Account not active"}, true
 	}
 	if cards := s.cards(account, now); len(cards) == 0 || cards[0].Status != "ACTIVE" {
@@ -47,24 +49,73 @@ func (s *Server) uncharged(account string, now time.Time) (refusal, bool) {
 	return refusal{}, false
 }
 
+func (s *Server) accountStatus(account string) string {
+	if status := s.statuses[account]; status != "" {
+		return status
+	}
+	if slices.Contains(s.options.DisabledAccounts, account) {
+		return "DISABLED"
+	}
+	return "ACTIVE"
+}
+
+func (s *Server) acknowledge(code string) simkit.Reply {
+	return encode(http.StatusOK, map[string]string{"code": code, "context": "aspiu352908ns47n343598bads", "message": "Test Transaction"})
+}
+
+func (s *Server) setAccountStatus(r simkit.Request) simkit.Reply {
+	var in struct {
+		Status string `json:"status"`
+	}
+	account := r.PathValue("accountid")
+	switch {
+	case !decode(r.Body, &in):
+		return simkit.Reply{Status: http.StatusBadRequest}
+	case slices.Contains(s.options.UnknownAccounts, account):
+		return s.problem("P043", "Account not found")
+	case in.Status != "ACTIVE" && in.Status != "DISABLED":
+		return s.acknowledge("000")
+	}
+	s.statuses[account] = in.Status
+	return s.acknowledge("001")
+}
+
+func (s *Server) setCardStatus(r simkit.Request) simkit.Reply {
+	var in struct {
+		Status  string `json:"card_status"`
+		Default *bool  `json:"default"`
+	}
+	account := r.PathValue("accountid")
+	if !decode(r.Body, &in) {
+		return simkit.Reply{Status: http.StatusBadRequest}
+	}
+	if slices.Contains(s.options.UnknownAccounts, account) {
+		return s.problem("P043", "Account not found")
+	}
+	if r.PathValue("cardId") != "c0ffee01" || in.Status != "" && in.Status != "ACTIVE" && in.Status != "INACTIVE" {
+		return s.acknowledge("000")
+	}
+	if in.Status != "" {
+		s.inactive[account] = in.Status == "INACTIVE"
+	}
+	return s.acknowledge("001")
+}
+
 func (s *Server) accountExists(r simkit.Request) simkit.Reply {
 	account := r.PathValue("accountid")
 	if slices.Contains(s.options.UnknownAccounts, account) {
 		return encode(http.StatusOK, map[string]any{"exists": false})
 	}
-	return encode(http.StatusOK, map[string]any{"exists": true, "active": !slices.Contains(s.options.DisabledAccounts, account),
+	return encode(http.StatusOK, map[string]any{"exists": true, "active": s.accountStatus(account) == "ACTIVE",
 		"last_modified": "2020-01-02T18:32:28Z"})
 }
 
 func (s *Server) readAccount(r simkit.Request) simkit.Reply {
-	account, status := r.PathValue("accountid"), "ACTIVE"
+	account := r.PathValue("accountid")
 	if slices.Contains(s.options.UnknownAccounts, account) {
 		return s.problem("P043", "Account not found")
 	}
-	if slices.Contains(s.options.DisabledAccounts, account) {
-		status = "DISABLED"
-	}
-	return encode(http.StatusOK, map[string]any{"account_id": account, "cards": s.cards(account, s.Clock.Now().UTC()), "status": status,
+	return encode(http.StatusOK, map[string]any{"account_id": account, "cards": s.cards(account, s.Clock.Now().UTC()), "status": s.accountStatus(account),
 		"contact": map[string]string{"firstname": "John", "lastname": "Smith"}, "date_created": "2020-01-02T18:32:28Z",
 		"last_modified": "2020-01-02T18:32:28Z", "unique_id": "u-0001"})
 }

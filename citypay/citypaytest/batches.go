@@ -165,6 +165,8 @@ func (s *Server) operations() []simkit.Operation {
 		method(http.MethodGet, "AccountExists", "/v6/account-exists/{accountid}", s.accountExists),
 		method(http.MethodGet, "RetrieveAccount", "/v6/account/{accountid}", s.readAccount),
 		method(http.MethodGet, "ListMerchants", "/v6/merchants/{clientid}", s.merchants),
+		op("SetAccountStatus", "/v6/account/{accountid}/status", s.setAccountStatus),
+		op("SetCardStatus", "/v6/account/{accountid}/card/{cardId}/status", s.setCardStatus),
 		op("ProcessBatch", "/v6/batch/process", s.process),
 		op("BatchStatus", "/v6/batch/status", s.status),
 		op("RetrieveBatch", "/v6/batch/retrieve", s.retrieve),

@@ -122,14 +122,17 @@ type Server struct {
 	mu       sync.Mutex
 	batches  map[int64]map[string]*run // by number and batch account
 	charged  int64
-	auths    []wireAuth     // the oldest first
-	accepted map[string]int // by identifier
-	word     string         // what status says of every batch, if set
+	auths    []wireAuth        // the oldest first
+	statuses map[string]string // of accounts, as they were set
+	inactive map[string]bool   // whether the card of an account was made so
+	accepted map[string]int    // by identifier
+	word     string            // what status says of every batch, if set
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
-	s := &Server{batches: make(map[int64]map[string]*run), accepted: make(map[string]int)}
+	s := &Server{batches: make(map[int64]map[string]*run), accepted: make(map[string]int),
+		statuses: make(map[string]string), inactive: make(map[string]bool)}
 	if o != nil {
 		s.options = *o
 	}
