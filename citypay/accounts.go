@@ -335,14 +335,17 @@ func (p *Provider) ready(ctx context.Context, b batch.Batch) error {
 		}
 		known = true
 		if m.Status != "A" {
-			faults.add("MerchantID", clean(fmt.Sprintf("%d has the status %q at CityPay, not A (active)", m.MerchantID, m.Status)))
+			message := fmt.Sprintf("%d has the status %q at CityPay, not A (active)", m.MerchantID, m.Status)
+			faults.add("MerchantID", clean(message))
 		}
 		if m.Currency != p.config.Currency {
-			faults.add("Currency", clean(fmt.Sprintf("is %q, and that of merchant %d is %q", p.config.Currency, m.MerchantID, m.Currency)))
+			message := fmt.Sprintf("is %q, and that of merchant %d is %q", p.config.Currency, m.MerchantID, m.Currency)
+			faults.add("Currency", clean(message))
 		}
 	}
 	if !known {
-		faults.add("MerchantID", fmt.Sprintf("%d is not a merchant of client %s", p.config.MerchantID, p.client.config.ClientID))
+		faults.add("MerchantID", fmt.Sprintf("%d is not a merchant of client %s",
+			p.config.MerchantID, p.client.config.ClientID))
 	}
 	seen := make(map[string]string)
 	for n, item := range b.Draft.Items {

@@ -78,50 +78,50 @@
 //
 // Every operation that is known of CityPay, and the method for it.
 //
-//	POST   /v6/batch/process                                           ProcessBatch         moves money
-//	POST   /v6/batch/status                                            BatchStatus
-//	POST   /v6/batch/retrieve                                          RetrieveBatch
-//	POST   /v6/retrieve                                                RetrieveTransactions
-//	GET    /v6/account-exists/{accountid}                              AccountExists
-//	GET    /v6/account/{accountid}                                     RetrieveAccount
-//	POST   /v6/account/create                                          -                    not written yet
-//	POST   /v6/account/{accountid}/status                              SetAccountStatus
-//	POST   /v6/account/{accountid}/contact                             -                    not written yet
-//	DELETE /v6/account/{accountid}                                     -                    not written yet
-//	POST   /v6/account/{accountid}/register                            -                    not written yet
-//	POST   /v6/account/{accountid}/card/{cardId}/status                SetCardStatus
-//	DELETE /v6/account/{accountid}/card/{cardId}                       -                    not written yet
-//	POST   /v6/charge                                                  -                    not written yet
-//	POST   /v6/refund                                                  -                    not written yet
-//	POST   /v6/void                                                    -                    not written yet
-//	POST   /v6/capture                                                 -                    not written yet
-//	GET    /v6/merchants/{clientid}                                    ListMerchants
-//	POST   /v6/merchant-batch/report                                   -                    not written yet
-//	GET    /v6/merchant-batch/{merchantid}/{batch_no}                  -                    not written yet
-//	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions     -                    not written yet
-//	POST   /v6/remittance/report/{clientid}                            -                    not written yet
-//	GET    /v6/remittance/report/{clientid}/{date}                     -                    not written yet
-//	POST   /v6/transactions                                            -                    not written yet
-//	POST   /v6/permissions/register-temp-ip                            -                    not written yet
-//	POST   /dk/gen                                                     -                    for browsers; a batch needs none
-//	POST   /dk/check                                                   -                    for browsers; a batch needs none
-//	POST   /hooks/channel/create                                       -                    triggers and signature are not documented
-//	POST   /hooks/channel/delete                                       -                    as above
-//	POST   /hooks/subscribe                                            -                    as above
-//	POST   /hooks/unsubscribe                                          -                    as above
-//	POST   /v6/ping                                                    Ping
-//	POST   /v6/acl/check                                               CheckACL
-//	POST   /v6/authenticate                                            -                    puts the licence key on the wire; keys are computed
-//	POST   /v6/authorise                                               -                    takes a card number online; not for batches
-//	POST   /v6/bin                                                     -                    not for batches
-//	POST   /v6/cres                                                    -                    3-D Secure, for online payments
-//	POST   /v6/pares                                                   -                    3-D Secure; CityPay has removed it
-//	POST   /v6/verify                                                  -                    online payments
-//	POST   /v6/tokenise                                                -                    online payments
-//	POST   /v6/intent/create                                           -                    online payments
-//	POST   /v6/intent/retrieve                                         -                    online payments
-//	POST   /direct/*                                                   -                    Direct Post: for browsers
-//	any    /paylink/*                                                  -                    Paylink: pages for cardholders
+//	POST   /v6/batch/process                                       ProcessBatch         moves money
+//	POST   /v6/batch/status                                        BatchStatus
+//	POST   /v6/batch/retrieve                                      RetrieveBatch
+//	POST   /v6/retrieve                                            RetrieveTransactions
+//	GET    /v6/account-exists/{accountid}                          AccountExists
+//	GET    /v6/account/{accountid}                                 RetrieveAccount
+//	POST   /v6/account/create                                      -                    not written yet
+//	POST   /v6/account/{accountid}/status                          SetAccountStatus
+//	POST   /v6/account/{accountid}/contact                         -                    not written yet
+//	DELETE /v6/account/{accountid}                                 -                    not written yet
+//	POST   /v6/account/{accountid}/register                        -                    not written yet
+//	POST   /v6/account/{accountid}/card/{cardId}/status            SetCardStatus
+//	DELETE /v6/account/{accountid}/card/{cardId}                   -                    not written yet
+//	POST   /v6/charge                                              -                    not written yet
+//	POST   /v6/refund                                              -                    not written yet
+//	POST   /v6/void                                                -                    not written yet
+//	POST   /v6/capture                                             -                    not written yet
+//	GET    /v6/merchants/{clientid}                                ListMerchants
+//	POST   /v6/merchant-batch/report                               -                    not written yet
+//	GET    /v6/merchant-batch/{merchantid}/{batch_no}              -                    not written yet
+//	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions -                    not written yet
+//	POST   /v6/remittance/report/{clientid}                        -                    not written yet
+//	GET    /v6/remittance/report/{clientid}/{date}                 -                    not written yet
+//	POST   /v6/transactions                                        -                    not written yet
+//	POST   /v6/permissions/register-temp-ip                        -                    not written yet
+//	POST   /dk/gen                                                 -                    for browsers
+//	POST   /dk/check                                               -                    for browsers
+//	POST   /hooks/channel/create                                   -                    signature is not documented
+//	POST   /hooks/channel/delete                                   -                    as above
+//	POST   /hooks/subscribe                                        -                    as above
+//	POST   /hooks/unsubscribe                                      -                    as above
+//	POST   /v6/ping                                                Ping
+//	POST   /v6/acl/check                                           CheckACL
+//	POST   /v6/authenticate                                        -                    sends the licence key itself
+//	POST   /v6/authorise                                           -                    online payments
+//	POST   /v6/bin                                                 -                    not for batches
+//	POST   /v6/cres                                                -                    online payments
+//	POST   /v6/pares                                               -                    removed by CityPay
+//	POST   /v6/verify                                              -                    online payments
+//	POST   /v6/tokenise                                            -                    online payments
+//	POST   /v6/intent/create                                       -                    online payments
+//	POST   /v6/intent/retrieve                                     -                    online payments
+//	POST   /direct/*                                               -                    Direct Post: for browsers
+//	any    /paylink/*                                              -                    payment pages
 //
 // # Open questions
 //

@@ -17,7 +17,8 @@ const maxLookUps = 100
 // it found to the item's Message. It settles the outcome only of an item whose
 // row is missing, or says without a contradiction that the outcome is unknown.
 // It returns which faults remain. A look-up that fails changes nothing.
-func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.FieldError) (batch.Report, []batch.FieldError) {
+func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.FieldError,
+) (batch.Report, []batch.FieldError) {
 	results := slices.Clone(r.Results)
 	settled := make(map[int]bool)
 	for n, asked := 0, 0; n < len(results) && asked < maxLookUps && ctx.Err() == nil; n++ {
@@ -26,7 +27,8 @@ func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.Fi
 			continue
 		}
 		asked++
-		reply, err := p.client.RetrieveTransactions(ctx, RetrieveRequest{MerchantID: p.config.MerchantID, Identifier: result.Item.Reference})
+		reply, err := p.client.RetrieveTransactions(ctx,
+			RetrieveRequest{MerchantID: p.config.MerchantID, Identifier: result.Item.Reference})
 		if err != nil {
 			result.Message = found(result.Message, "it failed")
 			if kind := batch.KindOf(err); kind != batch.ErrProtocol && kind != batch.ErrInvalid {

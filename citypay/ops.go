@@ -8,7 +8,7 @@ import (
 
 // The operations, and what may be done with each. CityPay uses POST for
 // almost everything, so the method says nothing: this table is the whole audit. Once
-// is sent at most once, whatever happens.
+// is sent at most once, whatever happens; of these, only ProcessBatch moves money.
 var (
 	opProcessBatch         = rest.Op{Name: "ProcessBatch", Method: http.MethodPost, Path: "/v6/batch/process", Safety: rest.Once} // moves money
 	opBatchStatus          = rest.Op{Name: "BatchStatus", Method: http.MethodPost, Path: "/v6/batch/status", Safety: rest.Repeatable}
@@ -16,8 +16,8 @@ var (
 	opRetrieveTransactions = rest.Op{Name: "RetrieveTransactions", Method: http.MethodPost, Path: "/v6/retrieve", Safety: rest.Repeatable}
 	opAccountExists        = rest.Op{Name: "AccountExists", Method: http.MethodGet, Path: "/v6/account-exists/{accountid}", Safety: rest.Repeatable}
 	opRetrieveAccount      = rest.Op{Name: "RetrieveAccount", Method: http.MethodGet, Path: "/v6/account/{accountid}", Safety: rest.Repeatable}
-	opSetAccountStatus     = rest.Op{Name: "SetAccountStatus", Method: http.MethodPost, Path: "/v6/account/{accountid}/status", Safety: rest.Once}            // moves no money
-	opSetCardStatus        = rest.Op{Name: "SetCardStatus", Method: http.MethodPost, Path: "/v6/account/{accountid}/card/{cardId}/status", Safety: rest.Once} // moves no money
+	opSetAccountStatus     = rest.Op{Name: "SetAccountStatus", Method: http.MethodPost, Path: "/v6/account/{accountid}/status", Safety: rest.Once}
+	opSetCardStatus        = rest.Op{Name: "SetCardStatus", Method: http.MethodPost, Path: "/v6/account/{accountid}/card/{cardId}/status", Safety: rest.Once}
 	opListMerchants        = rest.Op{Name: "ListMerchants", Method: http.MethodGet, Path: "/v6/merchants/{clientid}", Safety: rest.Repeatable}
 	opPing                 = rest.Op{Name: "Ping", Method: http.MethodPost, Path: "/v6/ping", Safety: rest.Repeatable}
 	opCheckACL             = rest.Op{Name: "CheckACL", Method: http.MethodPost, Path: "/v6/acl/check", Safety: rest.Repeatable}

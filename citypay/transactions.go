@@ -131,8 +131,9 @@ func (a *AuthReferences) decode(body io.Reader) error {
 	for n, came := range wire.Auths {
 		r := came.Value
 		auths[n] = r.AuthReference
-		auths[n].AmountValue, auths[n].Currency, auths[n].Identifier = int64(r.AmountValue.Value), r.Currency.Value, r.Identifier.Value
-		auths[n].MerchantID, auths[n].ResultID, auths[n].TransNo = int64(r.MerchantID.Value), string(r.ResultID), int64(r.TransNo.Value)
+		auths[n].AmountValue, auths[n].Currency = int64(r.AmountValue.Value), r.Currency.Value
+		auths[n].Identifier, auths[n].MerchantID = r.Identifier.Value, int64(r.MerchantID.Value)
+		auths[n].ResultID, auths[n].TransNo = string(r.ResultID), int64(r.TransNo.Value)
 		auths[n].TransStatus, auths[n].Type = r.TransStatus.Value, r.Type.Value
 	}
 	a.Auths = auths

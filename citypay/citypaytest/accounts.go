@@ -25,8 +25,9 @@ type wireCard struct {
 
 // cards are those of an account. A card is good to the end of its month.
 func (s *Server) cards(account string, now time.Time) []wireCard {
-	card := wireCard{ID: "c0ffee01", Status: "ACTIVE", Created: "2020-01-02T18:32:28Z", Default: true, Month: 9, Year: now.Year() + 2,
-		Label: "Visa/0002", Label2: "Visa/0002,Exp:2709", Last4: "0002", Name: "MR NE BODY", Scheme: "Visa", Token: "ctPCAPyNyCkx3Ry8wGyv8khC3ch2hUSB3Db"}
+	card := wireCard{ID: "c0ffee01", Status: "ACTIVE", Created: "2020-01-02T18:32:28Z", Default: true,
+		Month: 9, Year: now.Year() + 2, Label: "Visa/0002", Label2: "Visa/0002,Exp:2709", Last4: "0002", Name: "MR NE BODY", Scheme: "Visa",
+		Token: "ctPCAPyNyCkx3Ry8wGyv8khC3ch2hUSB3Db"}
 	switch {
 	case slices.Contains(s.options.CardlessAccounts, account):
 		return []wireCard{}
@@ -60,7 +61,8 @@ func (s *Server) accountStatus(account string) string {
 }
 
 func (s *Server) acknowledge(code string) simkit.Reply {
-	return encode(http.StatusOK, map[string]string{"code": code, "context": "aspiu352908ns47n343598bads", "message": "Test Transaction"})
+	return encode(http.StatusOK, map[string]string{"code": code,
+		"context": "aspiu352908ns47n343598bads", "message": "Test Transaction"})
 }
 
 func (s *Server) setAccountStatus(r simkit.Request) simkit.Reply {
@@ -115,7 +117,8 @@ func (s *Server) readAccount(r simkit.Request) simkit.Reply {
 	if slices.Contains(s.options.UnknownAccounts, account) {
 		return s.problem("P043", "Account not found")
 	}
-	return encode(http.StatusOK, map[string]any{"account_id": account, "cards": s.cards(account, s.Clock.Now().UTC()), "status": s.accountStatus(account),
+	return encode(http.StatusOK, map[string]any{"account_id": account,
+		"cards": s.cards(account, s.Clock.Now().UTC()), "status": s.accountStatus(account),
 		"contact": map[string]string{"firstname": "John", "lastname": "Smith"}, "date_created": "2020-01-02T18:32:28Z",
 		"last_modified": "2020-01-02T18:32:28Z", "unique_id": "u-0001"})
 }
@@ -126,7 +129,8 @@ func (s *Server) merchants(r simkit.Request) simkit.Reply {
 	}
 	rows := []map[string]any{}
 	for _, id := range s.options.Merchants {
-		rows = append(rows, map[string]any{"currency": s.options.Currency, "merchantid": id, "name": "Merchant", "status": "A", "status_label": "Active"})
+		rows = append(rows, map[string]any{"currency": s.options.Currency, "merchantid": id, "name": "Merchant",
+			"status": "A", "status_label": "Active"})
 	}
 	return encode(http.StatusOK, map[string]any{"client_name": "Acme Ltd", "clientid": s.options.ClientID, "merchants": rows})
 }

@@ -39,7 +39,8 @@ var (
 	taken    = ending{"O", "Accepted", "1", "A12345", true}
 	declined = ending{"D", "Declined", "0", "", false}
 
-	unanswered = map[Unanswered]ending{UnansweredPaid: taken, UnansweredDeclined: declined, UnansweredAwaiting: {"H", "Hold", "7", "", false}}
+	unanswered = map[Unanswered]ending{UnansweredPaid: taken, UnansweredDeclined: declined,
+		UnansweredAwaiting: {"H", "Hold", "7", "", false}}
 )
 
 // record keeps a sale for look-ups, and returns its number.
