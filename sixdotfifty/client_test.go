@@ -560,6 +560,29 @@ func TestAListWithoutEnd(t *testing.T) {
 	require.Equal(t, 10_000, n)
 }
 
+// A page of a thousand payments can be larger than a megabyte.
+func TestAPageOfTwoMegabytesIsRead(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "getToken"):
+			_, _ = io.WriteString(w, `{"success":true,"token":"abcd"}`)
+		case r.URL.Query().Get("skip") != "0":
+			_, _ = io.WriteString(w, `[]`)
+		default:
+			_, _ = fmt.Fprintf(w, `[{"id":"b1","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39","more":%q}]`, strings.Repeat("x", 2<<20))
+		}
+	}))
+	defer server.Close()
+	client := newClient(t, sixdotfifty.Config{Key: "key-1234", Secret: "secret-1234", BaseURL: server.URL})
+	n := 0
+	for _, err := range client.ListBatches(t.Context(), sixdotfifty.ListBatchesOptions{}) {
+		require.NoError(t, err)
+		n++
+	}
+	require.Equal(t, 1, n)
+}
+
 // A reply about another object is never believed, whichever call it answers.
 func TestRepliesAboutAnother(t *testing.T) {
 	const batchBody, paymentBody = `{"id":"another","statusCode":"DRAFT"}`, `{"id":"another","statusCode":"DRAFT","amount":1}`

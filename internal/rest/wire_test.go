@@ -357,3 +357,13 @@ func (s slow) Read(p []byte) (int, error) {
 	time.Sleep(time.Second)
 	return s.Reader.Read(p)
 }
+
+// An error that a middleware kept from another call proves nothing about this
+// one: the middleware may have sent this request by other means.
+func TestTheErrorOfAnotherCallDoesNotProveThatNothingWasSent(t *testing.T) {
+	mine, other := new(sending), new(sending)
+	require.False(t, mine.end(&wireError{other, io.EOF}))
+	require.False(t, mine.end(io.EOF), "an error of the middleware itself")
+	require.True(t, mine.end(&wireError{mine, io.EOF}))
+	require.True(t, mine.end(&wireError{nil, errNewContext}), "a request without the sending was refused")
+}
