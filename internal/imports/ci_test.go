@@ -28,6 +28,8 @@ var leftOut = map[string]string{
 	"skip TestSmallWorldsWithTwoCallersAtOnce in short mode": "the race detector has nothing to find in it",
 	"skip TestSmallWorldsExploredWhole":                      "with -explore 1 it takes five minutes: it is run by hand",
 	"skip TestSmallWorldsExploredWhole in short mode":        "the race detector has nothing to find in it",
+	"race Distorted|LyingReplies|NoField":                    "each reply is read by one goroutine",
+	"race Singles|Crashes|Endless|Memory|Planted":            "one caller at a time: the random runs have many",
 	"skip TestLive":             "it needs an account at the service",
 	"skip needServer":           "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
 	"skip startPostgres":        "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
@@ -45,6 +47,9 @@ func TestCILeavesNothingOutUnsaid(t *testing.T) {
 
 	for _, m := range regexp.MustCompile(`-not -path '(\S+)/go\.mod'`).FindAllStringSubmatch(run, -1) {
 		leaves("module " + m[1])
+	}
+	for _, m := range regexp.MustCompile(`-race .* -skip '([^']+)'`).FindAllStringSubmatch(run, -1) {
+		leaves("race " + m[1])
 	}
 	for _, m := range regexp.MustCompile(`"\$module" != (\./\S+) `).FindAllStringSubmatch(run, -1) {
 		leaves("vet " + m[1])
