@@ -63,6 +63,9 @@ type Item struct {
 	// providers and accounts that share the journal's store share the purposes.
 	// It is never sent.
 	Purpose string `json:"purpose,omitempty"`
+	// Labels are yours, such as a site or a cost centre: Report.By adds up by
+	// them. They are kept in the journal and never sent.
+	Labels map[string]string `json:"labels,omitempty"`
 	// Extra is service-specific: Info.ItemExtra lists the keys.
 	Extra map[string]string `json:"extra,omitempty"`
 }
@@ -109,7 +112,7 @@ func (d Draft) Clone() Draft {
 	if d.Items != nil {
 		items := make([]Item, len(d.Items))
 		for i, item := range d.Items {
-			item.Extra = maps.Clone(item.Extra)
+			item.Labels, item.Extra = maps.Clone(item.Labels), maps.Clone(item.Extra)
 			items[i] = item
 		}
 		d.Items = items

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -177,6 +178,11 @@ func (i Info) Faults(d Draft) []FieldError {
 			fault("account", "is empty")
 		} else if text := textFault(item.Account); text != "" {
 			fault("account", "%s", text)
+		}
+		for _, label := range slices.Sorted(maps.Keys(item.Labels)) {
+			if text := cmp.Or(textFault(label), textFault(item.Labels[label])); text != "" {
+				fault("labels", "%q %s", label, text)
+			}
 		}
 		if text := textFault(item.Purpose); text != "" {
 			fault("purpose", "%s", text)

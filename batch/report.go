@@ -128,6 +128,44 @@ func NewReport(b Batch, rows []Result) (Report, error) {
 	return r, nil
 }
 
+// By adds up the results by the value of a label, which is empty for items
+// without it. Every item of a batch has the same currency.
+func (r Report) By(label string) map[string]map[Outcome]Total {
+	apart := make(map[string][]Result)
+	for _, result := range r.Results {
+		value := result.Item.Labels[label]
+		apart[value] = append(apart[value], result)
+	}
+	all := make(map[string]map[Outcome]Total, len(apart))
+	for value, results := range apart {
+		all[value], _ = totals(results) // A part of what NewReport has added up.
+	}
+	return all
+}
+
+// Again returns the draft of the items that are known not to be paid: those that
+// failed, were skipped or have been returned. They keep their purpose, and have
+// the references that fresh gives them. The draft has no Date, NotAfter and
+// Extra, which belong to the batch that is over. Held are the items that may
+// still be paid, pending or unknown: they are not in the draft.
+func (r Report) Again(reference string, fresh func(Item) string) (again Draft, held []Result) {
+	old := r.Batch.Draft
+	again = Draft{Reference: reference, Direction: old.Direction, Author: old.Author, Approvals: old.Approvals}
+	for _, result := range r.Results {
+		switch may, known := moved[result.Outcome]; {
+		case known && !may:
+			again.Items = append(again.Items, result.Item)
+		case result.Outcome != OutcomePaid:
+			held = append(held, result)
+		}
+	}
+	again = again.Clone()
+	for n := range again.Items {
+		again.Items[n].Reference = fresh(again.Items[n])
+	}
+	return again, held
+}
+
 // totals counts results and adds them up. Beside an error they are incomplete.
 func totals(results []Result) (map[Outcome]Total, error) {
 	all := make(map[Outcome]Total)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -108,4 +109,46 @@ func TestNewReportRefusesATotalThatOverflows(t *testing.T) {
 func TestOutcomesAreACopy(t *testing.T) {
 	batch.Outcomes()[0] = "changed"
 	require.Equal(t, batch.OutcomePaid, batch.Outcomes()[0])
+}
+
+func TestOnlyWhatFailedAgain(t *testing.T) {
+	var items []batch.Item
+	var rows []batch.Result
+	for n, outcome := range batch.Outcomes() {
+		item := batch.Item{Reference: string(outcome), Account: "acc", Amount: gbp(int64(n + 1)), Purpose: "INV-" + string(outcome),
+			Labels: map[string]string{"site": []string{"north", "south"}[n%2]}, Extra: map[string]string{"name": "n"}}
+		items, rows = append(items, item), append(rows, batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: outcome})
+	}
+	d := draft(items...)
+	d.Author, d.Approvals, d.Extra, d.Date = "eve", 1, map[string]string{"batch_id": "7"}, time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	r, err := batch.NewReport(batch.Batch{Draft: d, State: batch.StatePending}, rows)
+	require.NoError(t, err)
+
+	again, held := r.Again("run-2", func(i batch.Item) string { return i.Reference + "-2" })
+	require.Equal(t, batch.Draft{Reference: "run-2", Direction: d.Direction, Author: "eve", Approvals: 1, Items: again.Items}, again)
+	var references, purposes, still []string
+	for _, item := range again.Items {
+		references, purposes = append(references, item.Reference), append(purposes, item.Purpose)
+	}
+	for _, result := range held {
+		still = append(still, result.Item.Reference)
+	}
+	require.Equal(t, []string{"failed-2", "returned-2", "skipped-2"}, references)
+	require.Equal(t, []string{"INV-failed", "INV-returned", "INV-skipped"}, purposes)
+	require.Equal(t, []string{"pending", "unknown"}, still)
+	again.Items[0].Extra["name"], again.Items[0].Labels["site"] = "changed", "changed"
+	require.Equal(t, items, r.Batch.Draft.Items, "the report is not changed")
+
+	require.Equal(t, map[string]map[batch.Outcome]batch.Total{
+		"north": {batch.OutcomePaid: {Count: 1, Amount: gbp(1)}, batch.OutcomePending: {Count: 1, Amount: gbp(3)}, batch.OutcomeSkipped: {Count: 1, Amount: gbp(5)}},
+		"south": {batch.OutcomeFailed: {Count: 1, Amount: gbp(2)}, batch.OutcomeReturned: {Count: 1, Amount: gbp(4)}, batch.OutcomeUnknown: {Count: 1, Amount: gbp(6)}},
+	}, r.By("site"))
+	require.Equal(t, r.Totals, r.By("no such label")[""])
+}
+
+func TestLabelsAreText(t *testing.T) {
+	d := oneItem()
+	d.Items[0].Labels = map[string]string{"site": "a\x00"}
+	_, err := batch.Run(t.Context(), newTeller("ok"), d, nil)
+	require.ErrorContains(t, err, `labels: "site"`)
 }
