@@ -781,7 +781,7 @@ func TestATestTransactionIsNotPaidInProduction(t *testing.T) {
 		doubt := false
 		p := newProvider(t, citypay.Config{ClientID: "PC1", LicenceKey: "key", BaseURL: url, Middleware: func(http.RoundTripper) http.RoundTripper {
 			return roundTrip(func(r *http.Request) (*http.Response, error) {
-				row := `{"identifier":"item-%s","merchantid":11223344,"result":1,"result_code":"001","amount":%d}`
+				row := `{"identifier":"item-%s","merchantid":11223344,"result":1,"result_code":"001","amount":%d,"transno":78416}`
 				body := `{"batch_id":35,"batch_status":"COMPLETE","transactions":[` + fmt.Sprintf(row, "a", 100) + "," + fmt.Sprintf(row, "b", 250) + `]}`
 				if r.URL.Path == "/v6/retrieve" { // The last report is in doubt, and this look-up would settle item-b.
 					body = `{"auths":[` + clean + `]}`

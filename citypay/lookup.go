@@ -15,12 +15,11 @@ const maxLookUps = 100
 
 // lookUp asks for every item that a final report leaves unknown, and adds what
 // it found to the item's Message. It settles the outcome only of an item whose
-// row is missing, or says without a contradiction that the outcome is unknown.
-// It returns which faults remain. A look-up that fails changes nothing.
-func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.FieldError,
-) (batch.Report, []batch.FieldError) {
+// row says, without a contradiction, that the outcome is unknown. A look-up that
+// fails changes nothing.
+func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.FieldError) batch.Report {
 	results := slices.Clone(r.Results)
-	settled := make(map[int]bool)
+	settled := false
 	for n, asked := 0, 0; n < len(results) && asked < maxLookUps && ctx.Err() == nil; n++ {
 		result := &results[n]
 		if result.Outcome != batch.OutcomeUnknown {
@@ -38,27 +37,21 @@ func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.Fi
 		}
 		outcome, text := p.judge(r.Batch, *result, reply.Auths)
 		result.Message = found(result.Message, p.client.rest.Clean(text))
-		row, reported := result.Native.(TransactionResult)
-		if outcome == batch.OutcomeUnknown || contradicted(faults, n, reported) || reported && p.test(row) {
+		row, _ := result.Native.(TransactionResult)
+		if outcome == batch.OutcomeUnknown || contradicted(faults, n) || p.test(row) {
 			continue
 		}
-		auth := reply.Auths[0]
-		result.Outcome, result.ID, result.At = outcome, fmt.Sprint(auth.TransNo), rest.Time(auth.DateTime)
-		if !reported {
-			result.Native = auth
-		}
-		settled[n] = true
+		result.Outcome, result.At, settled = outcome, rest.Time(reply.Auths[0].DateTime), true
 	}
-	if len(settled) == 0 {
-		r.Results = results
-		return r, faults
+	r.Results = results
+	if !settled {
+		return r
 	}
-	again, err := batch.NewReport(r.Batch, results) // The results are rows now, to be added up again.
-	if err != nil {
-		return r, faults
-	}
-	again.Unmatched = r.Unmatched
-	return again, slices.DeleteFunc(faults, func(f batch.FieldError) bool { return settled[f.Item] })
+	// The results are rows now, to be added up again. Its error repeats the
+	// faults of items that are still unknown.
+	again, _ := batch.NewReport(r.Batch, results)
+	r.Totals = again.Totals
+	return r
 }
 
 func found(message, text string) string {
@@ -73,19 +66,15 @@ func (p *Provider) test(row TransactionResult) bool {
 	return row.ResultCode == "001" && environment(p.client) == "production"
 }
 
-// contradicted says that something is wrong with an item, besides that its row
-// is missing.
-func contradicted(faults []batch.FieldError, item int, reported bool) bool {
-	return slices.ContainsFunc(faults, func(f batch.FieldError) bool {
-		return f.Item == item && (reported || f.Field != "result") || f.Item == -1
-	})
+// contradicted says that something is wrong with an item, or with the report.
+func contradicted(faults []batch.FieldError, item int) bool {
+	return slices.ContainsFunc(faults, func(f batch.FieldError) bool { return f.Item == item || f.Item == -1 })
 }
 
-// judge says what a look-up shows of one item. Paid and failed need exactly one
-// transaction: a sale of this identifier, merchant, amount and currency, not
-// older than the batch. Failed also needs the number that the report has given
-// the item: a declined transaction may be of an earlier batch, and an item that
-// is called failed is collected again.
+// judge says what a look-up shows of one item. It needs exactly one transaction:
+// a sale of this identifier, merchant, amount and currency, not older than the
+// batch, and with the number that the report has given the item. Without that
+// number it may be the transaction of another batch with the same identifier.
 func (p *Provider) judge(b batch.Batch, r batch.Result, auths []AuthReference) (batch.Outcome, string) {
 	switch len(auths) {
 	case 0:
@@ -118,7 +107,9 @@ func (p *Provider) judge(b batch.Batch, r batch.Result, auths []AuthReference) (
 		return batch.OutcomeUnknown, text + ", which is not said to be a sale"
 	case auth.TransNo < 1:
 		return batch.OutcomeUnknown, text + ", and no number"
-	case number != "" && number != fmt.Sprint(auth.TransNo):
+	case number == "":
+		return batch.OutcomeUnknown, text + ", and the report has no number that shows whether it is of this batch"
+	case number != fmt.Sprint(auth.TransNo):
 		return batch.OutcomeUnknown, text + fmt.Sprintf(", and the report has transaction %s", number)
 	case at.IsZero() || b.Draft.Date.IsZero() || at.Before(day):
 		return batch.OutcomeUnknown, text + fmt.Sprintf(", and its time %q is not after the batch was made", auth.DateTime)
@@ -140,11 +131,8 @@ func (p *Provider) judge(b batch.Batch, r batch.Result, auths []AuthReference) (
 	default:
 		return batch.OutcomeUnknown, text + ", which is not final"
 	}
-	switch {
-	case outcome == batch.OutcomeUnknown:
+	if outcome == batch.OutcomeUnknown {
 		return outcome, text + fmt.Sprintf(", and result %q contradicts that", auth.ResultID)
-	case number == "":
-		return batch.OutcomeUnknown, text + ", and the report has no number that shows whether it is of this batch"
 	}
 	return outcome, text
 }

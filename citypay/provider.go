@@ -586,11 +586,12 @@ func state(status Status) batch.State {
 // are listed in the error beside the report, and their items are unknown.
 //
 // In a final report, Report looks up the first 100 items that are unknown, one
-// by one, and adds to their Message what it found. An item that the report does
-// not have, or of which CityPay does not know the outcome, is paid if there is
-// one transaction, taken, that fits it; a transaction that was not taken must
-// also have the number of the report's row. A look-up that fails leaves the
-// item unknown.
+// by one, and adds to their Message what it found. An item of which the report
+// says that the outcome is unknown gets the outcome of its transaction, if there
+// is exactly one, which fits the item and has the number of the report's row. An
+// item that the report does not have, or without a number, stays unknown: the
+// transaction may be that of another batch with the same identifier. So does
+// one whose look-up fails.
 func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
 	const op = "Report"
 	if err := p.info.Refuse(op, b); err != nil {
@@ -621,7 +622,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		}
 	}
 	if b.State.Final() {
-		report, faults = p.lookUp(ctx, report, faults)
+		report = p.lookUp(ctx, report, faults)
 	}
 	if len(faults) > 0 {
 		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the report does not match the batch", Fields: faults}
