@@ -27,7 +27,11 @@
 //
 // [Run] makes these calls for you, writes down in a [Journal] what it is about
 // to do before it does it, and can be called again after any crash: money
-// moves once. [Resume] goes on with what a journal holds, [Recover] lists it.
+// moves once. [Resume] goes on with what a journal holds. A program that does
+// not want to wait calls [Start] for each batch, and [Settle] now and then.
+//
+// A [Desk] is for the people who look after the batches: it shows what is open,
+// takes approvals and decisions, and tells what became of every payment.
 //
 // # Errors
 //
