@@ -78,7 +78,7 @@ func contradicted(faults []batch.FieldError, item int) bool {
 func (p *Provider) judge(b batch.Batch, r batch.Result, auths []AuthReference) (batch.Outcome, string) {
 	switch len(auths) {
 	case 0:
-		return batch.OutcomeUnknown, "there is no transaction, which does not prove that there will be none"
+		return batch.OutcomeUnknown, "no transaction was found, and one may still come"
 	case 1:
 	default:
 		text := fmt.Sprintf("there are %d transactions, which leaves it open:", len(auths))

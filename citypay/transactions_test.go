@@ -114,9 +114,9 @@ func TestWhatALookUpProves(t *testing.T) {
 		"two":                            {auths(clean, status("D", "0")), "unknown unknown unknown", `there are 2 transactions, which leaves it open: 78416 "S" 78416 "D"`},
 		"one and null":                   {auths(clean, "null"), "unknown unknown unknown", "there are 2 transactions"},
 		"null alone":                     {auths("null"), "unknown unknown unknown", "another identifier"},
-		"none":                           {auths(), "unknown unknown unknown", "there is no transaction"},
-		"no list":                        {`{}`, "unknown unknown unknown", "there is no transaction"},
-		"a list that is null":            {`{"auths":null}`, "unknown unknown unknown", "there is no transaction"},
+		"none":                           {auths(), "unknown unknown unknown", "no transaction was found"},
+		"no list":                        {`{}`, "unknown unknown unknown", "no transaction was found"},
+		"a list that is null":            {`{"auths":null}`, "unknown unknown unknown", "no transaction was found"},
 		"a list that is an object":       {`{"auths":{}}`, "unknown unknown unknown", "it failed"},
 		"another identifier":             {auths(change(`item-b`, `item-a`)), "unknown unknown unknown", "another identifier"},
 		"an identifier in upper case":    {auths(change(`item-b`, `ITEM-B`)), "unknown unknown unknown", "another identifier"},
@@ -132,7 +132,7 @@ func TestWhatALookUpProves(t *testing.T) {
 		"before the batch":               {auths(change(`2025`, `1999`)), "unknown unknown unknown", "is not after the batch was made"},
 		"without a time":                 {auths(change(`2025-01-02T18:32:28Z`, ``)), "unknown unknown unknown", "is not after the batch was made"},
 		"a field of its own":             {auths(change(`"type"`, `"name_on_card":{"x":1},"type"`)), "paid unknown unknown", ""},
-		"refused in CityPay's own words": {"D023", "unknown unknown unknown", "there is no transaction"},
+		"refused in CityPay's own words": {"D023", "unknown unknown unknown", "no transaction was found"},
 		"refused":                        {"S003", "unknown unknown unknown", "it failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
