@@ -129,16 +129,17 @@ func Resume(ctx context.Context, p Provider, reference string, o *RunOptions) (R
 // An engine carries out, for one key and one call, what the table in replay.go
 // allows.
 type engine struct {
-	op      string // the function that was called
-	p       Provider
-	info    Info
-	journal Journal
-	key     Key
-	o       RunOptions
-	draft   *Draft          // as the caller supplied it; nil in Resume
-	history []Entry         // of key, as read and appended under its lock
-	claimed map[string]bool // names that the key holds
-	made    *Batch          // as Create returned it to this call, with its secrets
+	op       string // the function that was called
+	p        Provider
+	info     Info
+	journal  Journal
+	key      Key
+	o        RunOptions
+	draft    *Draft          // as the caller supplied it; nil in Resume
+	patience time.Duration   // how long to wait for the lock of key; 0 means as long as ctx
+	history  []Entry         // of key, as read and appended under its lock
+	claimed  map[string]bool // names that the key holds
+	made     *Batch          // as Create returned it to this call, with its secrets
 
 	asking    time.Time // until when the outcome of an unclear Submit is asked for
 	asked     int       // reads about the last attempt
@@ -832,8 +833,17 @@ func (e *engine) look(ctx context.Context) (Batch, error) {
 // begin takes the lock and reads the history.
 func (e *engine) begin(ctx context.Context) (unlock func(), err error) {
 	const unknown = "nothing was sent by this call, and what earlier ones have sent is not known"
-	unlock, err = e.journal.Lock(ctx, e.key)
-	if err != nil {
+	waiting, cancel := ctx, func() {}
+	if e.patience > 0 {
+		waiting, cancel = context.WithTimeout(ctx, e.patience)
+	}
+	unlock, err = e.journal.Lock(waiting, e.key)
+	busy := waiting.Err() != nil && ctx.Err() == nil
+	cancel()
+	switch {
+	case err != nil && busy:
+		return nil, e.fail(ErrUnavailable, "another call is at work on this batch: ask again later", err)
+	case err != nil:
 		return nil, e.journalFailed(ErrUnavailable, unknown, err)
 	}
 	if e.history, err = e.journal.History(ctx, e.key); err == nil {

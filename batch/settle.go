@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // Settle goes once over every batch of p's account that the journal holds open,
@@ -60,8 +61,13 @@ type settling struct {
 	items int     // in them
 }
 
-// one is the engine of one batch.
-func (s *settling) one(reference string) *engine { return newEngine(s.op, s.p, reference, &s.o, nil) }
+// one is the engine of one batch. A batch that another call is at work on, which
+// may take it a quarter of an hour, delays no other.
+func (s *settling) one(reference string) *engine {
+	e := newEngine(s.op, s.p, reference, &s.o, nil)
+	e.patience = 2 * time.Second
+	return e
+}
 
 // add takes an open history. It reports whether the caller wants more.
 func (s *settling) add(ctx context.Context, open History, err error) bool {

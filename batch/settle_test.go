@@ -217,6 +217,34 @@ func TestStartNeedsAJournal(t *testing.T) {
 	require.Zero(t, s.submits)
 }
 
+// A batch that another call is at work on delays no other.
+func TestSettleWaitsForNoOtherCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTeller("lost", "lost", "lost")
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Nanosecond}
+		for _, reference := range []string{"a", "b", "c"} {
+			d := oneItem()
+			d.Reference = reference
+			_, err := batch.Start(t.Context(), s, d, o)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+		}
+		unlock, err := o.Journal.Lock(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: "b"})
+		require.NoError(t, err)
+		defer unlock()
+		began := time.Now()
+		_, errs := settle(t, s, o)
+		require.Less(t, time.Since(began), time.Minute)
+		require.Len(t, errs, 3)
+		require.ErrorIs(t, errs["a"], batch.ErrAmbiguous)
+		require.ErrorIs(t, errs["b"], batch.ErrUnavailable)
+		require.ErrorContains(t, errs["b"], "another call is at work on this batch")
+		require.ErrorIs(t, errs["c"], batch.ErrAmbiguous)
+		_, errs = settle(t, s, &batch.RunOptions{Journal: unlockable{o.Journal}})
+		require.ErrorIs(t, errs["a"], errDisk)
+		require.ErrorContains(t, errs["a"], "the journal failed")
+	})
+}
+
 func TestSettleAsksNothingUnderOtherTerms(t *testing.T) {
 	s := &counting{teller: newTeller("ok")}
 	o := opened(t, s, 10)
