@@ -61,7 +61,8 @@ type ProviderConfig struct {
 	// ErrInvalid names all accounts that are missing, not active or without an
 	// active card, and a merchant that is unknown, not active or of another
 	// currency. Which card CityPay charges is not documented, so an account with
-	// one good card passes. It is one read for each account.
+	// one good card passes. It is one read for each account, within the time of
+	// Submit: thousands of accounts need a longer RunOptions.SubmitTimeout.
 	CheckAccounts bool
 
 	MaxItems int // 0 means the documented maximum: 10,000, or 100 in the sandbox
