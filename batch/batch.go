@@ -36,6 +36,10 @@ type Draft struct {
 	// process; zero means that there is none. A batch that is unclear by then is
 	// only read. It is never sent.
 	NotAfter time.Time `json:"not_after,omitzero"`
+	// Replaces is the reference of an earlier draft that this one takes the place
+	// of: Run abandons that one first, and refuses if it may have been submitted.
+	// It is kept in the journal and never sent.
+	Replaces string `json:"replaces,omitempty"`
 	// Author is the person who asks for the batch, and Approvals is how many
 	// other people must approve it with Desk.Approve before Run submits it. A
 	// draft without items, which takes what the service has selected, needs one

@@ -129,6 +129,9 @@ func (i Info) Faults(d Draft) []FieldError {
 	if year := d.Date.Year(); year < 1 || year > 9999 {
 		draft("date", "is of the year %d", year)
 	}
+	if d.Replaces != "" && (!reference.MatchString(d.Replaces) || d.Replaces == d.Reference) {
+		draft("replaces", "is %.80q; it must be the reference of another draft", d.Replaces)
+	}
 	if d.Approvals < 0 {
 		draft("approvals", "is %d; it must be 0 or more", d.Approvals)
 	}

@@ -230,6 +230,9 @@ func (e *engine) confirm(ctx context.Context, b Batch, err error) Batch {
 // start brings the batch to where the service has it, under the lock: it takes
 // the step that the table allows, writes down what came of it, and asks again.
 func (e *engine) start(ctx context.Context) (Batch, error) {
+	if err := e.replace(ctx); err != nil {
+		return e.unsent(), err
+	}
 	unlock, err := e.begin(ctx)
 	if err != nil {
 		return e.unknown(), err
@@ -283,6 +286,44 @@ func (e *engine) start(ctx context.Context) (Batch, error) {
 			tries++
 		}
 	}
+}
+
+// replace abandons the draft that this one takes the place of, unless this one
+// is intended already. It holds one lock at a time.
+func (e *engine) replace(ctx context.Context) error {
+	if e.draft == nil || e.draft.Replaces == "" {
+		return nil
+	}
+	own, err := e.journal.History(ctx, e.key)
+	if err != nil {
+		return e.journalFailed(ErrUnavailable, "nothing was sent", err)
+	}
+	if len(own) > 0 {
+		return nil
+	}
+	old := newEngine(e.op, e.p, e.draft.Replaces, &e.o, nil)
+	unlock, err := old.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p := replay(old.history)
+	switch {
+	case p.intent == nil:
+		return old.unknownReference()
+	case p.abandoned != nil && (p.batch.State == StateDraft || p.batch.State == StateCancelled):
+		return nil // By an earlier call of this one, or by a person.
+	case p.closed, p.submitted, p.open > 0:
+		return e.fail(ErrConflict, fmt.Sprintf("nothing was sent: the reference %q may have been submitted, so nothing takes its place", old.key.Reference), nil)
+	}
+	if err := old.sameTerms(p); err != nil {
+		return err
+	}
+	d := Decision{Verdict: Abandon, Operator: cmp.Or(e.draft.Author, e.op), Reason: "replaced by " + e.key.Reference, At: time.Now()}
+	if _, err = old.abandon(ctx, p, d); KindOf(err) == ErrUnsupported {
+		err = nil // A draft that cannot be looked up moves no money by itself.
+	}
+	return err
 }
 
 // accept refuses what must not go on: a reference that was abandoned, or that
