@@ -1,10 +1,8 @@
 package batch
 
 import (
-	"cmp"
 	"context"
 	"iter"
-	"slices"
 	"time"
 )
 
@@ -96,12 +94,11 @@ func (k *Desk) Note(ctx context.Context, reference string, n Note) error {
 		return err
 	}
 	var faults []FieldError
-	for field, text := range map[string]string{"operator": n.Operator, "text": n.Text} {
-		if text == "" {
-			faults = append(faults, FieldError{Item: -1, Field: field, Message: "is empty"})
+	for _, f := range [][2]string{{"operator", n.Operator}, {"text", n.Text}} {
+		if f[1] == "" {
+			faults = append(faults, FieldError{Item: -1, Field: f[0], Message: "is empty"})
 		}
 	}
-	slices.SortFunc(faults, func(a, b FieldError) int { return cmp.Compare(a.Field, b.Field) })
 	if err := Invalid(e.info.Name, e.op, faults); err != nil {
 		return err
 	}

@@ -671,7 +671,7 @@ func TestSmallWorldsExploredWhole(t *testing.T) {
 				}
 				for n, c := range calls {
 					if c.name == "Run" && len(w.history) > 0 || c.name == "Approve" && !r.approved {
-						continue // Resume does the same; and where nobody must approve it changes nothing.
+						continue // Resume does the same; and Approve changes nothing where no approval is needed.
 					}
 					alone(r, w, n, check)
 				}

@@ -97,16 +97,16 @@ func told(history []Entry) iter.Seq2[*Entry, []Result] {
 	}
 }
 
-// changes are the results of after that differ from before. Items are told
-// apart by their reference.
-func changes(before, after []Result) (changed []Change) {
+// changes are the results of after that differ from before, as they were written
+// down at a time. Items are told apart by their reference.
+func changes(key Key, at time.Time, before, after []Result) (changed []Change) {
 	was := make(map[string]Result, len(before))
 	for _, r := range before {
 		was[r.Item.Reference] = r
 	}
 	for _, r := range after {
 		if old, known := was[r.Item.Reference]; !known || old.Outcome != r.Outcome || old.Code != r.Code {
-			changed = append(changed, Change{Before: old.Outcome, Result: r})
+			changed = append(changed, Change{Key: key, Before: old.Outcome, Result: r, Told: at})
 		}
 	}
 	return changed
@@ -128,8 +128,7 @@ func (k *Desk) Changes(ctx context.Context, reference string) iter.Seq2[Change, 
 		}
 		var before []Result
 		for entry, results := range told(e.history) {
-			for _, c := range changes(before, results) {
-				c.Key, c.Told = e.key, entry.At
+			for _, c := range changes(e.key, entry.At, before, results) {
 				if !yield(c, nil) {
 					return
 				}
@@ -244,9 +243,5 @@ func (e *engine) review(ctx context.Context) ([]Change, error) {
 		}
 		after = results
 	}
-	changed := changes(before, after)
-	for i := range changed {
-		changed[i].Key, changed[i].Told = e.key, e.history[len(e.history)-1].At
-	}
-	return changed, err
+	return changes(e.key, e.history[len(e.history)-1].At, before, after), err
 }

@@ -102,7 +102,7 @@ type accountStatusRequest struct {
 
 var anyClientID = regexp.MustCompile(`^[A-Za-z0-9._~-]{3,10}$`)
 
-// anyCardID is no wider than account ids: CityPay documents no form.
+// anyCardID takes the characters of account ids: CityPay does not document the form.
 var anyCardID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,100}$`)
 
 const accountForm = "must be 5 to 50 of letters, digits and - _ . ~"

@@ -45,8 +45,8 @@ func startClient(t *testing.T, o *citypaytest.Options) (*citypaytest.Server, *ci
 	return server, client
 }
 
-// The simulator shows the newest five of one merchant and 90 days, and "not
-// found" is no transaction, in either form.
+// The simulator shows the newest five of one merchant and 90 days. A reply that
+// says "not found" gives an empty list, in either form.
 func TestLookUpsOfTheSimulator(t *testing.T) {
 	for _, refuses := range []bool{false, true} {
 		server, client := startClient(t, &citypaytest.Options{LookUpRefuses: refuses})
