@@ -38,7 +38,10 @@ type Draft struct {
 	NotAfter time.Time `json:"not_after,omitzero"`
 	// Replaces is the reference of an earlier draft that this one takes the place
 	// of: Run abandons that one first, and refuses if it may have been submitted.
-	// It is kept in the journal and never sent.
+	// If it is the Reference of this draft, this one corrects the earlier one:
+	// Run withdraws that from the service, if the service can cancel, and goes on
+	// with this. A batch that the service has made (Info.ExtraBatch) is not
+	// canceled. Replaces is kept in the journal and never sent.
 	Replaces string `json:"replaces,omitempty"`
 	// Author is the person who asks for the batch, and Approvals is how many
 	// other people must approve it with Desk.Approve before Run submits it. A

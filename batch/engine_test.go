@@ -226,7 +226,7 @@ func TestADraftThatCreateHasLeftIsWithdrawnBeforeAnother(t *testing.T) {
 		service.cancel = &batch.Error{Kind: batch.ErrAmbiguous}
 		_, err = batch.Run(t.Context(), service, oneItem(), o)
 		require.ErrorIs(t, err, batch.ErrUnavailable, "no money can move either way")
-		require.ErrorContains(t, err, "an earlier call has left the draft 7, and it was not canceled")
+		require.ErrorContains(t, err, "an earlier call has left a draft: the draft 7 was not canceled")
 		require.Equal(t, 1, service.creates)
 
 		service.cancel, service.create = nil, nil

@@ -92,6 +92,7 @@ type Info struct {
 	ItemsOptional bool     // a Draft without Items is meaningful: the provider documents what it does
 	Extra         []string // the keys of Draft.Extra that it understands
 	ItemExtra     []string // the keys of Item.Extra that it understands
+	ExtraBatch    string   // the key of Extra that names a batch of the service's making; empty if there is none
 	SecretExtra   []string // those of Extra whose values are secrets: journals keep only a digest of them
 
 	// Terms is what the provider's configuration decides about money, such as
@@ -129,8 +130,8 @@ func (i Info) Faults(d Draft) []FieldError {
 	if year := d.Date.Year(); year < 1 || year > 9999 {
 		draft("date", "is of the year %d", year)
 	}
-	if d.Replaces != "" && (!reference.MatchString(d.Replaces) || d.Replaces == d.Reference) {
-		draft("replaces", "is %.80q; it must be the reference of another draft", d.Replaces)
+	if d.Replaces != "" && !reference.MatchString(d.Replaces) {
+		draft("replaces", "is %.80q; it must be the reference of a draft", d.Replaces)
 	}
 	if d.Approvals < 0 {
 		draft("approvals", "is %d; it must be 0 or more", d.Approvals)

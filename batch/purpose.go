@@ -3,6 +3,7 @@ package batch
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // CodePurposeTaken is the Code of the ErrConflict of Run for a draft with a
@@ -12,7 +13,16 @@ import (
 const CodePurposeTaken = "purpose_taken"
 
 // purposeName is the name under which a journal knows a purpose.
-func purposeName(purpose string) string { return "purpose " + strconv.Quote(purpose) }
+func purposeName(purpose string) string { return purposePrefix + strconv.Quote(purpose) }
+
+const purposePrefix = "purpose "
+
+// purposeOf is the reverse of purposeName.
+func purposeOf(name string) (purpose string, ok bool) {
+	quoted, ok := strings.CutPrefix(name, purposePrefix)
+	purpose, err := strconv.Unquote(quoted)
+	return purpose, ok && err == nil
+}
 
 // purposes are the purposes of items that this key must claim, and those of an
 // earlier draft that it no longer needs.

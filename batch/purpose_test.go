@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,9 @@ func TestAPurposeBelongsToOneBatch(t *testing.T) {
 				}
 				_, err := batch.Run(t.Context(), s, invoice("other", "INV-2"), o)
 				require.NoError(t, err, "another purpose is free")
+				dossier, err := batch.NewDesk(s, o.Journal).Dossier(t.Context(), "first")
+				require.NoError(t, err)
+				require.Equal(t, !c.free, slices.Equal(dossier.Purposes, []string{"INV-1"}), "the dossier says what it holds: %q", dossier.Purposes)
 				if !c.free {
 					requireTaken(t, s, invoice("second", "INV-1"), o, "first")
 					return

@@ -153,6 +153,8 @@ func (p *progress) apply(e *Entry) {
 	case EntryWithdrawn:
 		if n := slices.Index(p.left, e.Batch.ID); n >= 0 {
 			p.left = slices.Delete(slices.Clone(p.left), n, n+1)
+		} else if p.batch != nil && p.batch.ID == e.Batch.ID {
+			p.batch = nil // A corrected draft takes its place.
 		} else {
 			p.creating = 0 // It was found by its reference.
 		}

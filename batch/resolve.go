@@ -35,6 +35,7 @@ type Dossier struct {
 	Total       Money             `json:"total"`
 	Terms       map[string]string `json:"terms,omitempty"`    // what the provider's configuration decided about money
 	BatchID     string            `json:"batch_id,omitempty"` // the service's
+	Purposes    []string          `json:"purposes,omitempty"` // those that it holds: Run refuses another batch for them
 	Left        []string          `json:"left,omitempty"`     // IDs of drafts that failed attempts to create have left
 	Native      string            `json:"native,omitempty"`   // the service's last word about it
 	Attempts    []Attempt         `json:"attempts,omitempty"`
@@ -127,7 +128,9 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 	if p.seen != nil {
 		d.Native = p.seen.Native
 	}
+	held := make(map[string]bool)
 	for _, entry := range history {
+		entry.claim(held)
 		switch {
 		case entry.Kind == EntryAttempt:
 			d.Attempts = append(d.Attempts, Attempt{Step: entry.Step, Number: entry.Attempt, Began: entry.At})
@@ -145,6 +148,12 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 			d.Decisions = append(d.Decisions, *entry.Decision)
 		}
 	}
+	for name := range held {
+		if purpose, ok := purposeOf(name); ok {
+			d.Purposes = append(d.Purposes, purpose)
+		}
+	}
+	slices.Sort(d.Purposes)
 	d.Standing, d.Next = p.standing(info, time.Now())
 	return d
 }
@@ -374,7 +383,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 	for _, id := range p.left {
 		left := batch
 		left.ID = id
-		after, err := e.cancel(ctx, left)
+		after, err := e.cancel(ctx, left, unrecorded)
 		if late := (tooLateError{}); errors.As(err, &late) {
 			return e.tooLate(ctx, late.read, released)
 		}
@@ -400,7 +409,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		}
 	}
 	if known {
-		after, err := e.cancel(ctx, batch)
+		after, err := e.cancel(ctx, batch, unrecorded)
 		if late := (tooLateError{}); errors.As(err, &late) {
 			return e.tooLate(ctx, late.read, released)
 		}
@@ -426,10 +435,13 @@ type tooLateError struct {
 	read Batch
 }
 
+const unrecorded = "the decision was not recorded"
+
 // cancel cancels a batch that may be a draft. A batch that is canceled already,
 // or that the service does not know, is as good. Where cancellation is
-// permanent, a Submit that is still in flight has no effect after it.
-func (e *engine) cancel(ctx context.Context, b Batch) (Batch, error) {
+// permanent, a Submit that is still in flight has no effect after it. otherwise
+// is what an error says beside its reason.
+func (e *engine) cancel(ctx context.Context, b Batch, otherwise string) (Batch, error) {
 	state := b.State
 	b.State = StateDraft
 	after, err := Cancel(ctx, e.p, b)
@@ -451,10 +463,10 @@ func (e *engine) cancel(ctx context.Context, b Batch) (Batch, error) {
 			return read, tooLateError{e.undecided("too late: the batch was submitted"), read}
 		}
 		b.State = state
-		return b, e.fail(ErrConflict, fmt.Sprintf("the decision was not recorded: batch %s was not canceled", b.ID), errors.Join(err, failed))
+		return b, e.fail(ErrConflict, fmt.Sprintf("%s: batch %s was not canceled", otherwise, b.ID), errors.Join(err, failed))
 	}
 	b.State = state
-	return b, e.fail(KindOf(err), fmt.Sprintf("the decision was not recorded: the draft %s was not canceled", b.ID), err)
+	return b, e.fail(KindOf(err), fmt.Sprintf("%s: the draft %s was not canceled", otherwise, b.ID), err)
 }
 
 // tooLate writes down that the batch was submitted, and decides nothing.

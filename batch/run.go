@@ -73,8 +73,9 @@ const (
 //
 // A draft under a reference that the journal knows with another draft, or with
 // other terms (Info.Terms), is ErrConflict and nothing is sent. The one
-// exception is a draft that was never submitted and of which nothing is left at
-// the service: a corrected one takes its place. ErrConflict also says that the
+// exception is a draft that was never submitted: a corrected one takes its place
+// if nothing is left of it at the service, or if the corrected one says so
+// (Draft.Replaces). ErrConflict also says that the
 // batch ID belongs to another reference, that Draft.NotAfter has passed
 // (CodeExpired), that another batch holds a purpose (CodePurposeTaken), or that
 // people must approve first (CodeApprovalNeeded).
@@ -291,7 +292,7 @@ func (e *engine) start(ctx context.Context) (Batch, error) {
 // replace abandons the draft that this one takes the place of, unless this one
 // is intended already. It holds one lock at a time.
 func (e *engine) replace(ctx context.Context) error {
-	if e.draft == nil || e.draft.Replaces == "" {
+	if e.draft == nil || e.draft.Replaces == "" || e.draft.Replaces == e.key.Reference {
 		return nil
 	}
 	own, err := e.journal.History(ctx, e.key)
@@ -320,10 +321,56 @@ func (e *engine) replace(ctx context.Context) error {
 		return err
 	}
 	d := Decision{Verdict: Abandon, Operator: cmp.Or(e.draft.Author, e.op), Reason: "replaced by " + e.key.Reference, At: time.Now()}
+	if p.batch != nil && e.theirs(p) {
+		released := append(old.givenUp(p, *p.batch), e.batchName(p.batch.ID))
+		return old.decide(ctx, Entry{Kind: EntryDone, Batch: old.kept(*p.batch), Decision: &d, Releases: released})
+	}
 	if _, err = old.abandon(ctx, p, d); KindOf(err) == ErrUnsupported {
 		err = nil // A draft that cannot be looked up moves no money by itself.
 	}
 	return err
+}
+
+// theirs says that the draft of p names a batch that the service has made. It is
+// left to the service when another draft takes the place of this one.
+func (e *engine) theirs(p progress) bool {
+	return e.info.ExtraBatch != "" && p.intent.Draft.Extra[e.info.ExtraBatch] != ""
+}
+
+// revise withdraws what the service has of the draft under this reference, of
+// which no Submit can have arrived, so that another can take its place.
+func (e *engine) revise(ctx context.Context, p progress, fingerprint string) error {
+	conflict := func(why string) error {
+		return e.fail(ErrConflict, fmt.Sprintf("nothing was sent: the draft %q %s", e.key.Reference, why), nil)
+	}
+	switch {
+	case p.submitted, p.open > 0:
+		return conflict("may have been submitted, so nothing takes its place")
+	case p.adopted:
+		return conflict("goes on with a batch that an operator has named: abandon it")
+	}
+	for _, entry := range e.history {
+		if entry.Kind == EntryIntent && entry.Fingerprint == fingerprint {
+			return conflict("is an earlier one, and another has taken its place")
+		}
+	}
+	_, cancels := As[Canceler](e.p)
+	_, finds := As[Finder](e.p)
+	if !cancels || e.theirs(p) {
+		return nil
+	}
+	for {
+		if p.batch != nil {
+			p.left = append(slices.Clone(p.left), p.batch.ID)
+		}
+		if len(p.left) == 0 && (p.creating == 0 || !finds || e.searched) {
+			return nil
+		}
+		if err := e.withdraw(ctx, p); err != nil {
+			return err
+		}
+		p = replay(e.history)
+	}
 }
 
 // accept refuses what must not go on: a reference that was abandoned, or that
@@ -380,12 +427,19 @@ func (e *engine) intend(ctx context.Context, p progress) error {
 	switch {
 	case p.intent != nil && p.intent.Fingerprint == fingerprint:
 		return nil
-	case p.intent != nil && p.touched:
+	case p.intent == nil && e.draft.Replaces == e.key.Reference:
+		return e.unknownReference()
+	case p.intent != nil && p.touched && e.draft.Replaces != e.key.Reference:
 		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which may have been sent: nothing was sent by this call", e.key.Reference), nil)
 	}
-	// The reference is new, or nothing is left of the first draft at the service.
+	// The reference is new, or nothing may be left of the first draft at the service.
 	if err := e.stillInTime(ctx, *e.draft); err != nil {
 		return err
+	}
+	if p.touched {
+		if err := e.revise(ctx, p, fingerprint); err != nil {
+			return err
+		}
 	}
 	d, _, err := e.number(ctx)
 	if err != nil {
@@ -524,15 +578,16 @@ func (e *engine) withdraw(ctx context.Context, p progress) error {
 		}
 		b.ID, b.Native, b.UpdatedAt = found.ID, found.Native, found.UpdatedAt
 	}
-	after, err := Cancel(ctx, e.p, b)
-	switch kind := KindOf(err); {
-	case kind == ErrNotFound:
-		after = b
-	case kind == ErrAmbiguous:
-		kind = ErrUnavailable // Whether it was canceled is not known; no money can move either way.
-		fallthrough
+	after, err := e.cancel(ctx, b, "nothing was submitted, and an earlier call has left a draft")
+	late, known := tooLateError{}, (*Error)(nil)
+	switch {
+	case errors.As(err, &late):
+		return e.fail(ErrConflict, fmt.Sprintf("the service has batch %s as %q, and this journal has not submitted it: find out who did", late.read.ID, late.read.Native), nil)
+	case errors.As(err, &known) && known.Kind == ErrAmbiguous:
+		known.Kind = ErrUnavailable // Whether it was canceled is not known; no money can move either way.
+		return err
 	case err != nil:
-		return e.fail(kind, fmt.Sprintf("nothing was submitted: an earlier call has left the draft %s, and it was not canceled", b.ID), err)
+		return err
 	}
 	after.State = StateCancelled
 	if err := e.append(ctx, Entry{Kind: EntryWithdrawn, Batch: e.kept(after)}); err != nil {
@@ -896,7 +951,7 @@ func (e *engine) begin(ctx context.Context) (unlock func(), err error) {
 	}
 	e.claimed = make(map[string]bool)
 	for _, entry := range e.history {
-		e.claim(entry)
+		entry.claim(e.claimed)
 	}
 	return unlock, nil
 }
@@ -923,17 +978,17 @@ func (e *engine) append(ctx context.Context, entry Entry) error {
 		return err
 	}
 	e.history = append(e.history, entry)
-	e.claim(entry)
+	entry.claim(e.claimed)
 	return nil
 }
 
-// claim remembers which names the key holds after entry.
-func (e *engine) claim(entry Entry) {
-	for _, name := range entry.Releases {
-		delete(e.claimed, name)
+// claim makes names those that the key holds after e.
+func (e *Entry) claim(names map[string]bool) {
+	for _, name := range e.Releases {
+		delete(names, name)
 	}
-	for _, name := range entry.Claims {
-		e.claimed[name] = true
+	for _, name := range e.Claims {
+		names[name] = true
 	}
 }
 

@@ -192,7 +192,12 @@ func oneItem() batch.Draft {
 // kinds writes a history in a line: "intent create create:ok submit#1 ...".
 func kinds(t *testing.T, j batch.Journal, reference string) string {
 	t.Helper()
-	history, err := j.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: reference})
+	return kindsOf(t, j, batch.Key{Provider: "teller", Account: "test/1", Reference: reference})
+}
+
+func kindsOf(t *testing.T, j batch.Journal, key batch.Key) string {
+	t.Helper()
+	history, err := j.History(t.Context(), key)
 	require.NoError(t, err)
 	var words []string
 	for n, e := range history {

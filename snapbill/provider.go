@@ -80,6 +80,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		NoRepeat:      true, // Nothing says that SnapBill refuses the second of two.
 		ItemsOptional: true,
 		Extra:         []string{"batch_id"},
+		ExtraBatch:    "batch_id",
 		Terms: map[string]string{
 			"payment_method": o.PaymentMethod,
 			"currency":       o.Currency,

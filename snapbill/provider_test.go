@@ -715,7 +715,7 @@ func TestADraftOfOurOwnIsNotForgotten(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrConflict)
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrUnsupported)
-	require.ErrorContains(t, err, "an earlier call has left the draft 1500, and it was not canceled")
+	require.ErrorContains(t, err, "an earlier call has left a draft: the draft 1500 was not canceled")
 	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, abandon)
 	require.ErrorContains(t, err, "the draft 1500 was not canceled")
 	require.Equal(t, 1, server.Log.Count("AddBatch"))
@@ -759,6 +759,29 @@ func TestTwoReferencesOfOneBatch(t *testing.T) {
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	require.NoError(t, errs[0])
 	require.ErrorIs(t, errs[1], batch.ErrConflict)
+}
+
+// A batch that the service has made outlives the draft that named it: a corrected
+// draft takes it, under the same reference or under another.
+func TestACorrectionLeavesTheBatchOfTheService(t *testing.T) {
+	for _, reference := range []string{"same", "another"} {
+		t.Run(reference, func(t *testing.T) {
+			server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
+			o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+			d := newDraft(server)(2)
+			d.Reference, d.Author, d.Approvals = "same", "ada", 1
+			_, err := batch.Run(t.Context(), p, d, o)
+			require.ErrorIs(t, err, batch.ErrConflict, "it waits for an approval")
+
+			right := d.Clone()
+			right.Reference, right.Replaces, right.Approvals = reference, d.Reference, 0
+			report, err := batch.Run(t.Context(), p, right, o)
+			require.NoError(t, err)
+			require.Equal(t, d.Extra["batch_id"], report.Batch.ID)
+			require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+			require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+		})
+	}
 }
 
 // A wrong login fails where nothing is sent, in whichever words.
