@@ -78,19 +78,21 @@ const mostFailures = 10
 
 // PollEach polls the batches at places one by one, puts what it reads into bs,
 // and what it cannot read into e. Once the service refuses the credential, wants
-// no more requests or fails many times in a row, the others get that error
-// without a request.
+// no more requests twice in a row, or fails many times in a row, the others get
+// that error without a request.
 func (e PollErrors) PollEach(ctx context.Context, p Provider, bs []Batch, places []int) {
-	failures := 0
+	failures, throttled := 0, false
 	for i, n := range places {
 		read, err := poll(ctx, p, bs[n])
 		if err == nil {
-			bs[n], failures = read, 0
+			bs[n], failures, throttled = read, 0, false
 			continue
 		}
 		e[n] = err
 		failures++
-		if kind := KindOf(err); kind == ErrAuth || kind == ErrThrottled && failures > 1 || failures >= mostFailures || ctx.Err() != nil {
+		kind, before := KindOf(err), throttled
+		throttled = kind == ErrThrottled
+		if kind == ErrAuth || before && throttled || failures >= mostFailures || ctx.Err() != nil {
 			for _, rest := range places[i+1:] {
 				e[rest] = err
 			}

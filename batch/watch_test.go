@@ -256,6 +256,11 @@ func TestPollEachLeavesAServiceAlone(t *testing.T) {
 	require.Len(t, failed, 1, "one that is throttled delays no other")
 	require.Equal(t, batch.StateDone, many[2].State)
 
+	p = &scripted{script: []any{&batch.Error{Kind: batch.ErrUnavailable}, &batch.Error{Kind: batch.ErrThrottled}, batch.StateDone}}
+	failed = batch.PollErrors{}
+	failed.PollEach(t.Context(), p, many, []int{3, 4, 5})
+	require.Len(t, failed, 2, "one that fails and one that is throttled delay no other")
+
 	var places []int
 	p = &scripted{script: nil}
 	for n := range many {
