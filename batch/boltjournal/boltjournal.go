@@ -11,6 +11,13 @@
 // same time share a transaction. The items of a draft are written once for
 // each history, whatever the number of its entries.
 //
+// # Looking at it, and moving it
+//
+// Look opens a copy of the file while the process that runs the batches has it
+// open. Move takes the journal to another place, such as another machine, and
+// leaves a file that refuses to be opened. A file that is copied by other means
+// is a second journal of the same account, which nothing can notice.
+//
 // # Older copies
 //
 // A copy of the file that was made earlier does not know what was sent since.
@@ -85,6 +92,7 @@ type Journal struct {
 	counted       string       // the path of the file that remembers how much was written
 	count         *os.File     // that file
 	syncDirectory func(path string) error
+	copied        string // the path of the copy that j is; empty if j is the journal itself
 
 	queueing sync.Mutex
 	queue    []*change // those that wait for mu
@@ -104,10 +112,11 @@ type Journal struct {
 // that others can read or write, that is damaged or cut short, that is older
 // than what was last written here, or that another version has written.
 func Open(path string, owner batch.Info) (*Journal, error) {
-	return open(path, owner, syncDirectory)
+	return open(path, owner, "", syncDirectory)
 }
 
-func open(path string, owner batch.Info, syncDirectory func(path string) error) (*Journal, error) {
+// open is Open of a journal that was moved to the path to.
+func open(path string, owner batch.Info, to string, syncDirectory func(path string) error) (*Journal, error) {
 	account, err := record.OwnerOf(owner)
 	if err != nil {
 		return nil, err
@@ -125,7 +134,14 @@ func open(path string, owner batch.Info, syncDirectory func(path string) error) 
 		_ = j.file.Close() // A panic has left it open, and locked.
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	if err := j.check(); err != nil {
+	err = j.check()
+	if moved := j.moved(); err == nil && moved != to {
+		err = fmt.Errorf("was moved to %s: open it there; if it did not arrive there, call Move again", moved)
+	}
+	if err == nil {
+		err = j.watch() // And with it, that there is a journal.
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), j.closeFile())
 	}
 	return j, nil
@@ -139,6 +155,9 @@ func (j *Journal) Close() error {
 		return nil
 	}
 	j.closed = true
+	if j.copied != "" {
+		return errors.Join(j.closeFile(), j.forget())
+	}
 	return errors.Join(j.count.Sync(), j.count.Close(), j.closeFile())
 }
 
@@ -274,32 +293,38 @@ func damaged(cause any) error {
 // check verifies every byte that an old file keeps, and makes a new one this
 // owner's. A file that is refused stays as it was.
 func (j *Journal) check() error {
-	owner, err := json.Marshal([]string{j.owner.Provider, j.owner.Account})
+	isNew, err := j.verify()
 	if err != nil {
-		return err
-	}
-	isNew := false
-	if err := j.view(func(tx *bbolt.Tx) (err error) {
-		if first, _ := tx.Cursor().First(); first == nil {
-			isNew = true
-			return nil
-		}
-		if j.entries, err = verify(tx, owner); err == nil {
-			j.written, err = strconv.Atoi(string(tx.Bucket(metaBucket).Get([]byte("written"))))
-		}
-		return err
-	}); err != nil {
 		return err
 	}
 	if err := j.checkCount(); err != nil {
 		return err
 	}
 	if isNew {
-		if err := j.transact(j.db.Update, func(tx *bbolt.Tx) error { return create(tx, owner) }); err != nil {
-			return err
-		}
+		return j.transact(j.db.Update, func(tx *bbolt.Tx) error { return create(tx, j.owner) })
 	}
-	return j.watch() // And with it, that there is a journal.
+	return nil
+}
+
+// verify verifies every byte that the file keeps. isNew says that it keeps none.
+func (j *Journal) verify() (isNew bool, err error) {
+	err = j.view(func(tx *bbolt.Tx) (err error) {
+		if first, _ := tx.Cursor().First(); first == nil {
+			isNew = true
+			return nil
+		}
+		if j.entries, err = verify(tx, ownerText(j.owner)); err == nil {
+			j.written, err = strconv.Atoi(string(tx.Bucket(metaBucket).Get([]byte("written"))))
+		}
+		return err
+	})
+	return isNew, err
+}
+
+// ownerText is how the file names its owner.
+func ownerText(o record.Owner) []byte {
+	text, _ := json.Marshal([]string{o.Provider, o.Account}) // Strings always marshal.
+	return text
 }
 
 // verify returns the number of entries that were written to a file, which is
@@ -376,7 +401,7 @@ func heldBy(history []batch.Entry) (names []string) {
 }
 
 // create lays out a file that has nothing in it.
-func create(tx *bbolt.Tx, owner []byte) error {
+func create(tx *bbolt.Tx, owner record.Owner) error {
 	for _, name := range [][]byte{metaBucket, historiesBucket, itemsBucket, openBucket, prunedBucket, claimsBucket, sequencesBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
@@ -385,7 +410,7 @@ func create(tx *bbolt.Tx, owner []byte) error {
 	meta := tx.Bucket(metaBucket)
 	return errors.Join(
 		meta.Put([]byte("format"), []byte(strconv.Itoa(format))),
-		meta.Put([]byte("owner"), owner),
+		meta.Put([]byte("owner"), ownerText(owner)),
 		meta.Put([]byte("entries"), []byte("0")),
 		meta.Put([]byte("written"), []byte("0")))
 }
@@ -837,6 +862,9 @@ func (j *Journal) write(do func(*bbolt.Tx) error) error {
 }
 
 func (j *Journal) commit(together []*change) error {
+	if j.copied != "" {
+		return &batch.Error{Kind: batch.ErrUnsupported, Op: "Journal", Message: "this is a copy to look at: only the process that has the journal open can write"}
+	}
 	if j.poisoned != nil {
 		return fmt.Errorf("the journal has failed before and must be opened anew: %w", j.poisoned)
 	}

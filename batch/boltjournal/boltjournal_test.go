@@ -75,9 +75,32 @@ func checkFilled(t *testing.T, j *boltjournal.Journal, what string) {
 	require.EqualValues(t, 101, next, what)
 }
 
+// filledFiles are the files of a closed journal with some entries, made once.
+var filledFiles struct {
+	sync.Once
+	journal, written []byte
+}
+
 // filled returns the path of a closed journal with some entries.
 func filled(t *testing.T) string {
+	t.Helper()
+	filledFiles.Do(func() {
+		path := filepath.Join(t.TempDir(), "journal")
+		fill(t, path)
+		var err error
+		filledFiles.journal, err = os.ReadFile(path)
+		require.NoError(t, err)
+		filledFiles.written, err = os.ReadFile(path + ".written")
+		require.NoError(t, err)
+	})
 	path := filepath.Join(t.TempDir(), "journal")
+	write(t, path, string(filledFiles.journal))
+	write(t, path+".written", string(filledFiles.written))
+	return path
+}
+
+func fill(t *testing.T, path string) {
+	t.Helper()
 	j := open(t, path)
 	require.NoError(t, j.Append(t.Context(), key("old"), batch.Entry{Seq: 1, Kind: batch.EntryDone, At: old, Claims: []string{"old name"}}))
 	pruned, err := j.Prune(t.Context(), old.Add(1), func(batch.History) error { return nil })
@@ -94,7 +117,6 @@ func filled(t *testing.T) string {
 		require.NoError(t, err)
 	}
 	require.NoError(t, j.Close())
-	return path
 }
 
 // edit changes a closed file as another program with bolt would.
@@ -269,7 +291,7 @@ func TestEveryWriteIsSynced(t *testing.T) {
 func TestTheDirectoryIsSynced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	var synced []string // what the directory had in it at each time
-	sync := func(directory string) error {
+	syncing := func(directory string) error {
 		require.Equal(t, filepath.Dir(path), directory)
 		files, err := os.ReadDir(directory)
 		names := ""
@@ -279,7 +301,7 @@ func TestTheDirectoryIsSynced(t *testing.T) {
 		synced = append(synced, strings.TrimSpace(names)+" "+count(t, path))
 		return err
 	}
-	j, err := boltjournal.OpenWith(path, owner, sync)
+	j, err := boltjournal.OpenWith(path, owner, syncing)
 	require.NoError(t, err)
 	require.Equal(t, []string{"journal journal.written 0"}, synced, "before Open returns")
 	require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}))

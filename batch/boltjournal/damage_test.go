@@ -288,5 +288,7 @@ func TestNoPageIsFollowedThatIsDamaged(t *testing.T) {
 		require.NoError(t, os.WriteFile(copied, refused[reason], 0o600))
 		_, err := boltjournal.Open(copied, owner)
 		require.ErrorContains(t, err, "is damaged or no journal", reason)
+		_, err = boltjournal.Look(copied, owner)
+		require.ErrorContains(t, err, "is damaged or no journal", reason)
 	}
 }

@@ -4,10 +4,17 @@ import (
 	"os"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/batchway/batchway-go/batch"
 )
 
 // OpenWith is Open with another way to sync a directory.
-var OpenWith = open
+func OpenWith(path string, owner batch.Info, sync func(path string) error) (*Journal, error) {
+	return open(path, owner, "", sync)
+}
+
+// MoveWith is Move with another way to sync a directory.
+var MoveWith = move
 
 // DB is the database of j.
 func DB(j *Journal) *bbolt.DB { return j.db }
