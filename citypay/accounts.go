@@ -21,8 +21,7 @@ type AccountExists struct {
 }
 
 // CardHolderAccount is a stored customer. AccountID, Status and Cards decide.
-// The contact, which is personal data, and the tokens of the cards, which are
-// credentials, are not kept.
+// The contact, which is personal data, is not kept.
 type CardHolderAccount struct {
 	AccountID     string        `json:"account_id"`
 	Cards         []Card        `json:"cards,omitempty"` // active, inactive and expired ones
@@ -53,6 +52,7 @@ type Card struct {
 	Label       Text       `json:"label,omitempty"` // "Visa/0002"
 	Last4Digits Text       `json:"last4digits,omitempty"`
 	Scheme      Text       `json:"scheme,omitempty"`
+	Token       Secret     `json:"-"` // for Charge; another with each read, and good for about 30 minutes
 }
 
 // CardStatus is CityPay's word for a card. The list is open.
@@ -176,6 +176,7 @@ func (a *CardHolderAccount) decode(body io.Reader) error {
 		CardStatus rest.Maybe[CardStatus] `json:"card_status"`
 		ExpMonth   rest.Maybe[rest.Int]   `json:"expmonth"`
 		ExpYear    rest.Maybe[rest.Int]   `json:"expyear"`
+		Token      rest.Maybe[string]     `json:"token"`
 	}
 	var wire struct {
 		CardHolderAccount
@@ -193,7 +194,7 @@ func (a *CardHolderAccount) decode(body io.Reader) error {
 	got.AccountID, got.Status, got.Cards = wire.AccountID.Value, wire.Status.Value, make([]Card, len(wire.Cards))
 	for n, came := range wire.Cards {
 		got.Cards[n] = came.Value.Card
-		got.Cards[n].CardStatus = came.Value.CardStatus.Value
+		got.Cards[n].CardStatus, got.Cards[n].Token = came.Value.CardStatus.Value, NewSecret(came.Value.Token.Value)
 		got.Cards[n].ExpMonth, got.Cards[n].ExpYear = int(came.Value.ExpMonth.Value), int(came.Value.ExpYear.Value)
 	}
 	*a = got

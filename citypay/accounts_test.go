@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
@@ -53,8 +52,10 @@ func TestAccountSamples(t *testing.T) {
 		want := &citypay.CardHolderAccount{AccountID: account, DateCreated: "2020-01-02T18:32:28Z", DefaultCardID: "c0ffee01",
 			LastModified: "2020-01-02T18:32:28Z", Status: citypay.AccountActive, Cards: []citypay.Card{{CardID: "c0ffee01", CardStatus: citypay.CardActive,
 				DateCreated: "2020-01-02T18:32:28Z", Default: "true", ExpMonth: 9, ExpYear: 2027, Label: "Visa/0002", Last4Digits: "0002", Scheme: "Visa"}}}
-		require.Empty(t, cmp.Diff(want, got))
 		require.NotContains(t, fmt.Sprintf("%+v %#v", got, *got), "ctPCAPy", "the token of a card is a credential")
+		require.Equal(t, "ctPCAPyNyCkx3Ry8wGyv8khC3ch2hUSB3Db..Qzr", got.Cards[0].Token.Reveal())
+		got.Cards[0].Token = citypay.Secret{}
+		require.Equal(t, want, got)
 		sampled("RetrieveAccount", "account_retrieve_wrapped_2020.response")
 		_, err = client.RetrieveAccount(t.Context(), account)
 		require.ErrorIs(t, err, batch.ErrProtocol)

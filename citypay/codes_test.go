@@ -120,3 +120,17 @@ func TestOutcomes(t *testing.T) {
 		}
 	}
 }
+
+// In production, a test transaction is not a payment.
+func TestATestTransactionIsNotACharge(t *testing.T) {
+	for url, want := range map[string]bool{Sandbox: true, Production: false, "https://API.citypay.com.:443/": false, "https://citypay.test": true} {
+		client, err := New(Config{ClientID: "PC1", LicenceKey: "key", BaseURL: url})
+		require.NoError(t, err)
+		for _, p := range []payment{charge, refund, capture} {
+			require.Equal(t, want, client.succeeds(p, "001"), url)
+			require.True(t, client.succeeds(p, p.accepted[0]))
+			require.False(t, client.succeeds(p, "090"))
+		}
+		require.False(t, client.succeeds(void, "001"))
+	}
+}

@@ -74,6 +74,26 @@
 //   - Several transactions, none, any contradiction and a look-up that fails
 //     leave the item unknown.
 //
+// # Money outside a batch
+//
+// [Client.Charge], [Client.Refund], [Client.Void] and [Client.Capture] have the
+// care of Submit: each is sent at most once, and only CityPay's own words are a
+// refusal. An unclear one is ErrAmbiguous. [Client.RetrieveTransactions] finds
+// out what became of it; it shows nothing until CityPay has recorded it.
+//
+//	Charge   by its identifier    a sale of the amount that is O, A or S: charged; P: reserved
+//	Refund   by its identifier    a refund of the amount that is O, A or S: returned
+//	Void     by the number        C: voided
+//	Capture  by the number        O, A or S, with the amount: captured; P: not yet
+//
+// CityPay does not refuse a second charge or refund with another identifier, nor
+// documents how long a charge with PolicyEnforce is compared with earlier ones.
+// Never repeat an unclear one before a look-up has decided it.
+//
+// A code that CityPay would also answer to a second delivery of the same request
+// ("already refunded", "already voided") is ErrAmbiguous, not a refusal. A reply
+// whose sha256 is not that of its fields and the licence key is, too.
+//
 // # Operations
 //
 // Every operation that is known of CityPay, and the method for it.
@@ -91,10 +111,10 @@
 //	POST   /v6/account/{accountid}/register                        -                    not written yet
 //	POST   /v6/account/{accountid}/card/{cardId}/status            SetCardStatus
 //	DELETE /v6/account/{accountid}/card/{cardId}                   -                    not written yet
-//	POST   /v6/charge                                              -                    not written yet
-//	POST   /v6/refund                                              -                    not written yet
-//	POST   /v6/void                                                -                    not written yet
-//	POST   /v6/capture                                             -                    not written yet
+//	POST   /v6/charge                                              Charge               moves money
+//	POST   /v6/refund                                              Refund               moves money
+//	POST   /v6/void                                                Void                 moves money
+//	POST   /v6/capture                                             Capture              moves money
 //	GET    /v6/merchants/{clientid}                                ListMerchants
 //	POST   /v6/merchant-batch/report                               -                    not written yet
 //	GET    /v6/merchant-batch/{merchantid}/{batch_no}              -                    not written yet

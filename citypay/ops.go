@@ -8,12 +8,16 @@ import (
 
 // The operations, and what may be done with each. CityPay uses POST for
 // almost everything, so the method says nothing: this table is the whole audit. Once
-// is sent at most once, whatever happens; of these, only ProcessBatch moves money.
+// is sent at most once, whatever happens.
 var (
 	opProcessBatch         = rest.Op{Name: "ProcessBatch", Method: http.MethodPost, Path: "/v6/batch/process", Safety: rest.Once} // moves money
 	opBatchStatus          = rest.Op{Name: "BatchStatus", Method: http.MethodPost, Path: "/v6/batch/status", Safety: rest.Repeatable}
 	opRetrieveBatch        = rest.Op{Name: "RetrieveBatch", Method: http.MethodPost, Path: "/v6/batch/retrieve", Safety: rest.Repeatable}
 	opRetrieveTransactions = rest.Op{Name: "RetrieveTransactions", Method: http.MethodPost, Path: "/v6/retrieve", Safety: rest.Repeatable}
+	opCharge               = rest.Op{Name: "Charge", Method: http.MethodPost, Path: "/v6/charge", Safety: rest.Once}   // moves money
+	opRefund               = rest.Op{Name: "Refund", Method: http.MethodPost, Path: "/v6/refund", Safety: rest.Once}   // moves money
+	opVoid                 = rest.Op{Name: "Void", Method: http.MethodPost, Path: "/v6/void", Safety: rest.Once}       // moves money
+	opCapture              = rest.Op{Name: "Capture", Method: http.MethodPost, Path: "/v6/capture", Safety: rest.Once} // moves money
 	opAccountExists        = rest.Op{Name: "AccountExists", Method: http.MethodGet, Path: "/v6/account-exists/{accountid}", Safety: rest.Repeatable}
 	opRetrieveAccount      = rest.Op{Name: "RetrieveAccount", Method: http.MethodGet, Path: "/v6/account/{accountid}", Safety: rest.Repeatable}
 	opSetAccountStatus     = rest.Op{Name: "SetAccountStatus", Method: http.MethodPost, Path: "/v6/account/{accountid}/status", Safety: rest.Once}

@@ -1,6 +1,7 @@
 package citypaytest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -23,12 +24,23 @@ type wireCard struct {
 	Token   string `json:"token"`
 }
 
+// A token stands for the card of an account.
+type token struct {
+	account string
+	issued  time.Time
+}
+
+// newToken is another with each read (documented).
+func (s *Server) newToken(account string) string {
+	text := fmt.Sprintf("ct%032d..Qzr", len(s.tokens))
+	s.tokens[text] = token{account, s.Clock.Now().UTC()}
+	return text
+}
+
 // cards are those of an account. A card is good to the end of its month.
 func (s *Server) cards(account string, now time.Time) []wireCard {
-	//nolint:gosec // The sample of the documentation, and no credential.
 	card := wireCard{ID: "c0ffee01", Status: "ACTIVE", Created: "2020-01-02T18:32:28Z", Default: true,
-		Month: 9, Year: now.Year() + 2, Label: "Visa/0002", Label2: "Visa/0002,Exp:2709", Last4: "0002", Name: "MR NE BODY", Scheme: "Visa",
-		Token: "ctPCAPyNyCkx3Ry8wGyv8khC3ch2hUSB3Db"}
+		Month: 9, Year: now.Year() + 2, Label: "Visa/0002", Label2: "Visa/0002,Exp:2709", Last4: "0002", Name: "MR NE BODY", Scheme: "Visa"}
 	switch {
 	case slices.Contains(s.options.CardlessAccounts, account):
 		return []wireCard{}
@@ -118,9 +130,12 @@ func (s *Server) readAccount(r simkit.Request) simkit.Reply {
 	if slices.Contains(s.options.UnknownAccounts, account) {
 		return s.problem("P043", "Account not found")
 	}
-	return encode(http.StatusOK, map[string]any{"account_id": account,
-		"cards": s.cards(account, s.Clock.Now().UTC()), "status": s.accountStatus(account),
-		"contact": map[string]string{"firstname": "John", "lastname": "Smith"}, "date_created": "2020-01-02T18:32:28Z",
+	cards := s.cards(account, s.Clock.Now().UTC())
+	for n := range cards {
+		cards[n].Token = s.newToken(account)
+	}
+	return encode(http.StatusOK, map[string]any{"account_id": account, "cards": cards,
+		"status": s.accountStatus(account), "contact": map[string]string{"firstname": "John", "lastname": "Smith"}, "date_created": "2020-01-02T18:32:28Z",
 		"last_modified": "2020-01-02T18:32:28Z", "unique_id": "u-0001"})
 }
 

@@ -171,6 +171,10 @@ func (s *Server) operations() []simkit.Operation {
 		op("BatchStatus", "/v6/batch/status", s.status),
 		op("RetrieveBatch", "/v6/batch/retrieve", s.retrieve),
 		op("RetrieveTransactions", "/v6/retrieve", s.lookUp),
+		op("Charge", "/v6/charge", s.chargeCard),
+		op("Refund", "/v6/refund", s.refund),
+		op("Void", "/v6/void", s.void),
+		op("Capture", "/v6/capture", s.capture),
 		op("Ping", "/v6/ping", s.ping),
 		op("CheckACL", "/v6/acl/check", s.checkACL),
 	}

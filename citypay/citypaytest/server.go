@@ -20,6 +20,9 @@
 //     (Options.Unanswered).
 //   - A look-up that finds nothing answers an empty list
 //     (Options.LookUpRefuses).
+//   - A refund, void or capture is refused with 200 and a code
+//     (Options.RefuseByError).
+//   - An accepted refund has the code 002 (Options.RefundIsTest).
 //   - Batches move on when they are asked for, not by the hour
 //     (Options.Autoplay).
 //
@@ -66,6 +69,8 @@ type Options struct {
 	ExpiredAccounts    []string // card-holder accounts whose only card expired in 2001
 	Unanswered         Unanswered
 	LookUpRefuses      bool // a look-up that finds nothing is refused, with D022 or D023
+	RefuseByError      bool // a refund, void or capture is refused with 422, not with 200 and a code
+	RefundIsTest       bool // an accepted refund has the code 001, not 002
 }
 
 // Unanswered is what became of a row that the acquirer has not answered.
@@ -126,13 +131,16 @@ type Server struct {
 	statuses map[string]string // of accounts, as they were set
 	inactive map[string]bool   // whether the card of an account was made so
 	accepted map[string]int    // by identifier
+	tokens   map[string]token  // of cards
+	refunded map[int64]int64   // by number of the original
 	word     string            // what status says of every batch, if set
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
 	s := &Server{batches: make(map[int64]map[string]*run), accepted: make(map[string]int),
-		statuses: make(map[string]string), inactive: make(map[string]bool)}
+		statuses: make(map[string]string), inactive: make(map[string]bool),
+		tokens: make(map[string]token), refunded: make(map[int64]int64)}
 	if o != nil {
 		s.options = *o
 	}
@@ -226,7 +234,18 @@ func (s *Server) SayStatus(word string) {
 	s.word = word
 }
 
-// Break makes the next request that can move money meet the scenario.
+// Settle settles every transaction that is open for settlement.
+func (s *Server) Settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.auths {
+		if s.auths[n].Status == "O" {
+			s.auths[n].Status = "S"
+		}
+	}
+}
+
+// Break makes the next ProcessBatch meet the scenario.
 func (s *Server) Break(scenario simkit.Scenario) {
 	// CityPay's own words about a credential are those of a 422: its 401 and 403 have no body.
 	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"), s.problem("S008", "Invalid Licence Key"))

@@ -48,7 +48,6 @@ type attempt struct {
 // authorize sets the credentials and learns what must not leak.
 func (a *attempt) authorize(req *http.Request) error {
 	c := a.client
-	a.words.fixed = c.config.Secrets
 	if c.config.Authorize == nil {
 		return nil
 	}
@@ -158,7 +157,7 @@ func (a *attempt) read(call Call) {
 	if a.welcome {
 		a.decode(call, body)
 	} else {
-		a.readRefusal(body)
+		a.readRefusal(call, body)
 	}
 }
 
@@ -193,15 +192,19 @@ func (a *attempt) decode(call Call, body *bodyReader) {
 	}
 }
 
-func (a *attempt) readRefusal(body *bodyReader) {
-	if a.client.config.Refusal == nil {
+func (a *attempt) readRefusal(call Call, body *bodyReader) {
+	refusal := a.client.config.Refusal
+	if call.Refusal != nil {
+		refusal = call.Refusal
+	}
+	if refusal == nil {
 		return
 	}
 	text, err := io.ReadAll(body)
 	if err != nil {
 		return // A truncated error body is ignored: it could hide what was refused.
 	}
-	a.refusal = a.client.config.Refusal(a.status, a.header, text)
+	a.refusal = refusal(a.status, a.header, text)
 }
 
 // finish turns the exchange into the error of the call, or nil.

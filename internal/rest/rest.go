@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -86,6 +87,10 @@ type Call struct {
 	Welcome func(status int) bool
 	// Reply, if set, receives the status and header of every reply.
 	Reply *Reply
+	// Refusal, if set, is used instead of Config.Refusal, for an operation with codes of its own.
+	Refusal func(status int, header http.Header, body []byte) *batch.Error
+	// Secrets are in the body of this call, and never appear in its error.
+	Secrets []Secret
 
 	// Decode reads the body of a 2xx reply; nil ignores it. An error that is a
 	// *batch.Error is the service's own refusal; any other means that the
@@ -173,7 +178,7 @@ func (c *Client) sendOnce(ctx context.Context, call Call, target string) error {
 		return c.fail(call.Op, batch.ErrInvalid, "no request can be made of this", nil)
 	}
 	req.GetBody = nil // Nothing below can send the body again.
-	a, err := c.attempt(req, call.Op, 1)
+	a, err := c.attempt(req, call, 1)
 	if err != nil {
 		return c.unauthorized(call.Op, err)
 	}
@@ -182,9 +187,10 @@ func (c *Client) sendOnce(ctx context.Context, call Call, target string) error {
 }
 
 // attempt authorizes and sends one request. Its error is that of Authorize.
-func (c *Client) attempt(req *http.Request, op Op, number int) (*attempt, error) {
+func (c *Client) attempt(req *http.Request, call Call, number int) (*attempt, error) {
 	a := &attempt{client: c, outer: req.Context(), number: number, start: time.Now()}
-	a.wire, a.safety = c, op.Safety
+	a.wire, a.safety = c, call.Op.Safety
+	a.words.fixed = slices.Concat(c.config.Secrets, call.Secrets)
 	a.ctx, a.cancel = context.WithCancelCause(a.outer)
 	req = req.WithContext(context.WithValue(a.ctx, sendingKey{}, &a.sending))
 	if err := a.authorize(req); err != nil {

@@ -78,7 +78,7 @@ type repeated struct {
 func (r *repeated) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.number++
 	req = req.Clone(req.Context()) // A RoundTripper must not change the request it is given.
-	a, err := r.client.attempt(req, r.call.Op, r.number)
+	a, err := r.client.attempt(req, r.call, r.number)
 	if err != nil {
 		r.current, r.retry = nil, false
 		r.failed = r.client.unauthorized(r.call.Op, err)
