@@ -6,8 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/internal/rest"
@@ -96,6 +103,38 @@ type SetCardStatus struct {
 	Default    *bool      `json:"default,omitempty"`     // presumably the card that a batch charges
 }
 
+// CreateAccountRequest makes a card-holder account.
+type CreateAccountRequest struct {
+	AccountID string   `json:"account_id"` // yours, for ever: 5 to 50 of [a-zA-Z0-9-_.~]
+	Contact   *Contact `json:"contact,omitempty"`
+}
+
+// Contact is where a cardholder is reached. All of it is optional.
+type Contact struct {
+	Address1    string `json:"address1,omitempty"` // this and the next four: at most 50 characters
+	Address2    string `json:"address2,omitempty"`
+	Address3    string `json:"address3,omitempty"`
+	Area        string `json:"area,omitempty"`
+	Company     string `json:"company,omitempty"`
+	Country     string `json:"country,omitempty"` // two capital letters of ISO 3166: "GB"
+	Email       string `json:"email,omitempty"`   // at most 254 characters
+	FirstName   string `json:"firstname,omitempty"`
+	LastName    string `json:"lastname,omitempty"`
+	MobileNo    string `json:"mobile_no,omitempty"`    // at most 20 characters
+	Postcode    string `json:"postcode,omitempty"`     // at most 16 characters
+	TelephoneNo string `json:"telephone_no,omitempty"` // at most 20 characters
+	Title       string `json:"title,omitempty"`
+}
+
+// RegisterCardRequest adds a card to an account.
+type RegisterCardRequest struct {
+	CardNumber Secret `json:"-"`                      // 12 to 19 digits; spaces are allowed, 22 characters in all
+	Default    bool   `json:"default,omitempty"`      // presumably the card that a batch charges
+	ExpMonth   int    `json:"expmonth"`               // 1 to 12
+	ExpYear    int    `json:"expyear"`                // 2000 to 2100
+	NameOnCard string `json:"name_on_card,omitempty"` // 2 to 45 characters
+}
+
 type accountStatusRequest struct {
 	Status AccountStatus `json:"status"`
 }
@@ -150,15 +189,7 @@ func (c *Client) RetrieveAccount(ctx context.Context, account string) (*CardHold
 		return nil, err
 	}
 	var reply CardHolderAccount
-	err := c.do(ctx, rest.Call{Op: op, Params: []string{account}, Decode: func(body reader) error {
-		if err := reply.decode(body); err != nil {
-			return err
-		}
-		if reply.AccountID != account {
-			return errors.New("the reply is about another account")
-		}
-		return nil
-	}})
+	err := c.do(ctx, rest.Call{Op: op, Params: []string{account}, Decode: reply.of(account)})
 	if e := (*batch.Error)(nil); errors.As(err, &e) && e.Code == "P043" {
 		missing := *e
 		missing.Kind = batch.ErrNotFound
@@ -168,6 +199,166 @@ func (c *Client) RetrieveAccount(ctx context.Context, account string) (*CardHold
 		return nil, err
 	}
 	return &reply, nil
+}
+
+// CreateAccount makes a card-holder account without a card. It moves no money.
+// It is sent at most once. An account that exists already (D049) is ErrConflict.
+// On ErrAmbiguous, AccountExists tells whether it was made; UpdateContact then
+// makes sure of the contact. Do not create it again before: CityPay speaks of
+// several accounts with one id.
+//
+//	POST /v6/account/create
+func (c *Client) CreateAccount(ctx context.Context, r CreateAccountRequest) (*CardHolderAccount, error) {
+	var faults faults
+	faults.match("account_id", r.AccountID, accountID, accountForm)
+	if r.Contact != nil {
+		faults.contact("contact.", *r.Contact)
+	}
+	return c.account(ctx, opCreateAccount, r.AccountID, nil, r, nil, faults)
+}
+
+// UpdateContact changes the contact of an account. Send all of it: whether
+// CityPay keeps or clears what is left out is not documented. It moves no money.
+// It is sent at most once. On ErrAmbiguous, send the same contact again.
+//
+//	POST /v6/account/{accountid}/contact
+func (c *Client) UpdateContact(ctx context.Context, account string, r Contact) (*CardHolderAccount, error) {
+	var faults faults
+	faults.match("accountid", account, accountID, accountForm)
+	if r == (Contact{}) {
+		faults.add("contact", "give at least one field")
+	}
+	faults.contact("", r)
+	return c.account(ctx, opUpdateContact, account, []string{account}, r, nil, faults)
+}
+
+// RegisterCard adds a card to an account. It moves no money, and can change
+// which card a batch charges. The number is in no error and no log. It is sent
+// at most once, because a second request may add a second card. On
+// ErrAmbiguous, RetrieveAccount shows whether there is a card with these last
+// four digits and this expiry that was created after the call.
+//
+//	POST /v6/account/{accountid}/register
+func (c *Client) RegisterCard(ctx context.Context, account string, r RegisterCardRequest) (*CardHolderAccount, error) {
+	var faults faults
+	faults.match("accountid", account, accountID, accountForm)
+	number := r.CardNumber.Reveal()
+	digits := strings.ReplaceAll(number, " ", "")
+	switch {
+	case len(number) > 22 || !cardNumber.MatchString(digits):
+		faults.add("cardnumber", "must be 12 to 19 digits, with spaces at most 22 characters")
+	case !luhn(digits):
+		faults.add("cardnumber", "has a wrong check digit")
+	}
+	if r.ExpMonth < 1 || r.ExpMonth > 12 {
+		faults.add("expmonth", "must be 1 to 12")
+	}
+	if r.ExpYear < 2000 || r.ExpYear > 2100 {
+		faults.add("expyear", "must be 2000 to 2100")
+	}
+	expiry := Card{CardStatus: CardActive, ExpMonth: r.ExpMonth, ExpYear: r.ExpYear}
+	if now := time.Now(); r.ExpYear >= 2000 && !expiry.Usable(now) {
+		faults.add("expyear", "the card has expired")
+	}
+	if n := utf8.RuneCountInString(r.NameOnCard); r.NameOnCard != "" && (n < 2 || n > 45) {
+		faults.add("name_on_card", "must have 2 to 45 characters")
+	}
+	wire := struct {
+		RegisterCardRequest
+		CardNumber string `json:"cardnumber"`
+	}{r, number}
+	secrets := []Secret{r.CardNumber, NewSecret(digits)}
+	for _, separator := range []string{" ", "-"} {
+		secrets = append(secrets, NewSecret(strings.Join(slices.Collect(chunks(digits, 4)), separator)))
+	}
+	return c.account(ctx, opRegisterCard, account, []string{account}, wire, secrets, faults)
+}
+
+// chunks cuts a number into groups, as it is printed on a card.
+func chunks(s string, size int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for len(s) > 0 {
+			n := min(size, len(s))
+			if !yield(s[:n]) {
+				return
+			}
+			s = s[n:]
+		}
+	}
+}
+
+// luhn checks the check digit of a card number.
+func luhn(digits string) bool {
+	sum := 0
+	for n := range len(digits) {
+		digit := int(digits[len(digits)-1-n] - '0')
+		if n%2 == 1 {
+			digit = digit*2/10 + digit*2%10
+		}
+		sum += digit
+	}
+	return sum%10 == 0
+}
+
+var (
+	cardNumber  = regexp.MustCompile(`^[0-9]{12,19}$`)
+	countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
+)
+
+// contact checks the documented limits. It never shows what is in a field.
+func (f *faults) contact(in string, r Contact) {
+	for _, c := range []struct {
+		field, value string
+		most         int
+	}{{"address1", r.Address1, 50}, {"address2", r.Address2, 50}, {"address3", r.Address3, 50}, {"area", r.Area, 50},
+		{"company", r.Company, 50}, {"email", r.Email, 254}, {"mobile_no", r.MobileNo, 20}, {"postcode", r.Postcode, 16},
+		{"telephone_no", r.TelephoneNo, 20}} {
+		if utf8.RuneCountInString(c.value) > c.most {
+			f.add(in+c.field, fmt.Sprintf("must have at most %d characters", c.most))
+		}
+	}
+	if r.Country != "" {
+		f.match(in+"country", r.Country, countryCode, "must be two capital letters")
+	}
+}
+
+// account makes a change that CityPay answers with the whole account.
+func (c *Client) account(ctx context.Context, op rest.Op, account string, params []string, request any,
+	secrets []Secret, faults faults,
+) (*CardHolderAccount, error) {
+	if err := batch.Invalid(name, op.Name, faults); err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
+	}
+	var reply CardHolderAccount
+	err = c.do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/json", Body: body, Secrets: secrets,
+		Refusal: func(status int, header http.Header, body []byte) *batch.Error {
+			e := refusal(status, header, body)
+			if e != nil && e.Code == "D049" {
+				e.Kind = batch.ErrConflict
+			}
+			return e
+		}, Decode: reply.of(account)})
+	if err != nil {
+		return nil, hide(err, secrets)
+	}
+	return &reply, nil
+}
+
+// of reads an account, which must be this one.
+func (a *CardHolderAccount) of(account string) func(reader) error {
+	return func(body reader) error {
+		if err := a.decode(body); err != nil {
+			return err
+		}
+		if a.AccountID != account {
+			return errors.New("the reply is about another account")
+		}
+		return nil
+	}
 }
 
 func (a *CardHolderAccount) decode(body io.Reader) error {
@@ -214,7 +405,35 @@ func (c *Client) SetAccountStatus(ctx context.Context, account string, status Ac
 	if status != AccountActive && status != AccountDisabled {
 		faults.add("status", "must be ACTIVE or DISABLED")
 	}
-	return c.acknowledged(ctx, opSetAccountStatus, []string{account}, accountStatusRequest{status}, faults)
+	call := rest.Call{Op: opSetAccountStatus, Params: []string{account}}
+	return c.acknowledged(ctx, call, accountStatusRequest{status}, faults)
+}
+
+// DeleteAccount marks an account for deletion, for good: from then on nothing
+// can charge it. It moves no money. It is sent at most once. On ErrAmbiguous,
+// AccountExists may tell; what it says of a deleted account is not documented.
+// A refusal is ErrInvalid or ErrAuth, and nothing has changed.
+//
+//	DELETE /v6/account/{accountid}
+func (c *Client) DeleteAccount(ctx context.Context, account string) (*Acknowledgement, error) {
+	var faults faults
+	faults.match("accountid", account, accountID, accountForm)
+	return c.acknowledged(ctx, rest.Call{Op: opDeleteAccount, Params: []string{account}}, nil, faults)
+}
+
+// DeleteCard marks a card for deletion, or with force deletes it at once, for
+// good. It moves no money. Which card becomes the default is not documented. It
+// is sent at most once. On ErrAmbiguous, RetrieveAccount shows the cards. A
+// refusal is ErrInvalid or ErrAuth, and nothing has changed.
+//
+//	DELETE /v6/account/{accountid}/card/{cardId}
+func (c *Client) DeleteCard(ctx context.Context, account, cardID string, force bool) (*Acknowledgement, error) {
+	var faults faults
+	faults.match("accountid", account, accountID, accountForm)
+	faults.match("cardId", cardID, anyCardID, "must be letters, digits and - _ . ~")
+	call := rest.Call{Op: opDeleteCard, Params: []string{account, cardID},
+		Query: url.Values{"force": {strconv.FormatBool(force)}}}
+	return c.acknowledged(ctx, call, nil, faults)
 }
 
 // SetCardStatus makes a card active or inactive, or the default card, or both.
@@ -233,23 +452,25 @@ func (c *Client) SetCardStatus(ctx context.Context, account, cardID string, r Se
 	case r.CardStatus != "" && r.CardStatus != CardActive && r.CardStatus != CardInactive:
 		faults.add("card_status", "must be ACTIVE or INACTIVE")
 	}
-	return c.acknowledged(ctx, opSetCardStatus, []string{account, cardID}, r, faults)
+	return c.acknowledged(ctx, rest.Call{Op: opSetCardStatus, Params: []string{account, cardID}}, r, faults)
 }
 
 // acknowledged makes a call that maintains an account. Its 001 is done, and
 // its 000 is a refusal: on a transaction, they mean other things (documented).
-func (c *Client) acknowledged(ctx context.Context, op rest.Op, params []string, request any, faults faults,
-) (*Acknowledgement, error) {
-	if err := batch.Invalid(name, op.Name, faults); err != nil {
+func (c *Client) acknowledged(ctx context.Context, call rest.Call, request any, faults faults) (*Acknowledgement, error) {
+	if err := batch.Invalid(name, call.Op.Name, faults); err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
+	if request != nil {
+		var err error
+		if call.Body, err = json.Marshal(request); err != nil {
+			return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: call.Op.Name, Err: err}
+		}
+		call.ContentType = "application/json"
 	}
 	var reply Acknowledgement
 	decode := rest.JSON(&reply)
-	check := func(body reader) error {
+	call.Decode = func(body reader) error {
 		if err := decode(body); err != nil {
 			return err
 		}
@@ -263,8 +484,7 @@ func (c *Client) acknowledged(ctx context.Context, op rest.Op, params []string, 
 		}
 		return fmt.Errorf("the answer has the code %q, which leaves open whether it was done", reply.Code)
 	}
-	err = c.do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/json", Body: body, Decode: check})
-	if err != nil {
+	if err := c.do(ctx, call); err != nil {
 		return nil, err
 	}
 	return &reply, nil

@@ -57,8 +57,11 @@
 //
 // With ProviderConfig.CheckAccounts, Submit first reads the merchant and every
 // account of the batch. [Client.RetrieveAccount] reads one, and
-// [Client.ListMerchants] the merchants. [Client.SetAccountStatus] and
-// [Client.SetCardStatus] mend what can be mended.
+// [Client.ListMerchants] the merchants. [Client.CreateAccount] and
+// [Client.RegisterCard] make what is missing, [Client.SetAccountStatus] and
+// [Client.SetCardStatus] mend what can be mended. A card's number and its CSC are
+// a [Secret], which nothing prints. Whether you may handle them at all is a
+// matter of PCI DSS.
 //
 // # After a batch
 //
@@ -104,13 +107,13 @@
 //	POST   /v6/retrieve                                            RetrieveTransactions
 //	GET    /v6/account-exists/{accountid}                          AccountExists
 //	GET    /v6/account/{accountid}                                 RetrieveAccount
-//	POST   /v6/account/create                                      -                    not written yet
+//	POST   /v6/account/create                                      CreateAccount
 //	POST   /v6/account/{accountid}/status                          SetAccountStatus
-//	POST   /v6/account/{accountid}/contact                         -                    not written yet
-//	DELETE /v6/account/{accountid}                                 -                    not written yet
-//	POST   /v6/account/{accountid}/register                        -                    not written yet
+//	POST   /v6/account/{accountid}/contact                         UpdateContact
+//	DELETE /v6/account/{accountid}                                 DeleteAccount
+//	POST   /v6/account/{accountid}/register                        RegisterCard
 //	POST   /v6/account/{accountid}/card/{cardId}/status            SetCardStatus
-//	DELETE /v6/account/{accountid}/card/{cardId}                   -                    not written yet
+//	DELETE /v6/account/{accountid}/card/{cardId}                   DeleteCard
 //	POST   /v6/charge                                              Charge               moves money
 //	POST   /v6/refund                                              Refund               moves money
 //	POST   /v6/void                                                Void                 moves money

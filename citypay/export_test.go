@@ -5,4 +5,5 @@ import "github.com/batchway/batchway-go/internal/rest"
 // Operations is the whole table, for the test that audits it.
 var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRetrieveTransactions,
 	opCharge, opRefund, opVoid, opCapture,
-	opAccountExists, opRetrieveAccount, opSetAccountStatus, opSetCardStatus, opListMerchants, opPing, opCheckACL}
+	opAccountExists, opRetrieveAccount, opCreateAccount, opUpdateContact, opDeleteAccount, opRegisterCard, opDeleteCard,
+	opSetAccountStatus, opSetCardStatus, opListMerchants, opPing, opCheckACL}

@@ -20,6 +20,11 @@ var (
 	opCapture              = rest.Op{Name: "Capture", Method: http.MethodPost, Path: "/v6/capture", Safety: rest.Once} // moves money
 	opAccountExists        = rest.Op{Name: "AccountExists", Method: http.MethodGet, Path: "/v6/account-exists/{accountid}", Safety: rest.Repeatable}
 	opRetrieveAccount      = rest.Op{Name: "RetrieveAccount", Method: http.MethodGet, Path: "/v6/account/{accountid}", Safety: rest.Repeatable}
+	opCreateAccount        = rest.Op{Name: "CreateAccount", Method: http.MethodPost, Path: "/v6/account/create", Safety: rest.Once}
+	opUpdateContact        = rest.Op{Name: "UpdateContact", Method: http.MethodPost, Path: "/v6/account/{accountid}/contact", Safety: rest.Once}
+	opDeleteAccount        = rest.Op{Name: "DeleteAccount", Method: http.MethodDelete, Path: "/v6/account/{accountid}", Safety: rest.Once}
+	opRegisterCard         = rest.Op{Name: "RegisterCard", Method: http.MethodPost, Path: "/v6/account/{accountid}/register", Safety: rest.Once}
+	opDeleteCard           = rest.Op{Name: "DeleteCard", Method: http.MethodDelete, Path: "/v6/account/{accountid}/card/{cardId}", Safety: rest.Once}
 	opSetAccountStatus     = rest.Op{Name: "SetAccountStatus", Method: http.MethodPost, Path: "/v6/account/{accountid}/status", Safety: rest.Once}
 	opSetCardStatus        = rest.Op{Name: "SetCardStatus", Method: http.MethodPost, Path: "/v6/account/{accountid}/card/{cardId}/status", Safety: rest.Once}
 	opListMerchants        = rest.Op{Name: "ListMerchants", Method: http.MethodGet, Path: "/v6/merchants/{clientid}", Safety: rest.Repeatable}

@@ -92,12 +92,8 @@ func (s *Server) chargeRow(b *run, row wireRow) wireResult {
 	r := wireResult{Account: row.Account, Amount: row.Amount, DateTime: now.Format(time.RFC3339), Identifier: row.Identifier,
 		Merchant: row.Merchant, MaskedPAN: "400000******0002", Scheme: "Visa", SchemeID: "VI",
 		SchemeLogo: "https://cdn.citypay.com/img/cs/visa-logo.svg", TransNo: -1}
-	if slices.Contains(s.options.UnknownAccounts, row.Account) {
-		r.Result, r.Code, r.Message, r.MaskedPAN = 2, "P043", "Account not found", "N/A"
-		return r
-	}
-	if no, ok := s.uncharged(row.Account, now); ok {
-		r.Result, r.Code, r.Message = no.result, no.code, no.message
+	if no, ok := s.uncharged(row.Account); ok {
+		r.Result, r.Code, r.Message, r.MaskedPAN = no.result, no.code, no.message, "N/A"
 		return r
 	}
 	if no, ok := triggers[row.Amount]; ok {
@@ -165,6 +161,11 @@ func (s *Server) operations() []simkit.Operation {
 		method(http.MethodGet, "AccountExists", "/v6/account-exists/{accountid}", s.accountExists),
 		method(http.MethodGet, "RetrieveAccount", "/v6/account/{accountid}", s.readAccount),
 		method(http.MethodGet, "ListMerchants", "/v6/merchants/{clientid}", s.merchants),
+		op("CreateAccount", "/v6/account/create", s.createAccount),
+		op("UpdateContact", "/v6/account/{accountid}/contact", s.updateContact),
+		method(http.MethodDelete, "DeleteAccount", "/v6/account/{accountid}", s.deleteAccount),
+		op("RegisterCard", "/v6/account/{accountid}/register", s.registerCard),
+		method(http.MethodDelete, "DeleteCard", "/v6/account/{accountid}/card/{cardId}", s.deleteCard),
 		op("SetAccountStatus", "/v6/account/{accountid}/status", s.setAccountStatus),
 		op("SetCardStatus", "/v6/account/{accountid}/card/{cardId}/status", s.setCardStatus),
 		op("ProcessBatch", "/v6/batch/process", s.process),
@@ -236,7 +237,7 @@ func (s *Server) process(r simkit.Request) simkit.Reply {
 	for n, row := range in.Rows {
 		bad := row.Amount < 1 || row.Amount > 999_999_999 || !accountID.MatchString(row.Account) ||
 			row.Identifier != "" && !identifier.MatchString(row.Identifier) ||
-			s.options.BadRowRefusesBatch && slices.Contains(s.options.UnknownAccounts, row.Account)
+			s.options.BadRowRefusesBatch && s.holder(row.Account) == nil
 		if bad {
 			return s.refuse("B006", fmt.Sprintf("Transaction invalid in batch: row %d", n))
 		}

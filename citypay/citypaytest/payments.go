@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/internal/simkit"
 )
@@ -84,7 +85,7 @@ func (s *Server) invalid(amount, merchant int64, id, info string) (simkit.Reply,
 		return s.problem("P039", "Identifier is too short"), true
 	case len(id) > 50:
 		return s.problem("P016", "Identifier is too long"), true
-	case len(info) > 50:
+	case utf8.RuneCountInString(info) > 50:
 		return s.problem("P045", "Field invalid: trans_info"), true
 	}
 	return simkit.Reply{}, false
@@ -120,7 +121,7 @@ func (s *Server) chargeCard(r simkit.Request) simkit.Reply {
 		auth := s.outcome(in.Identifier, in.Merchant, in.Amount, number, how, code, message)
 		return encode(http.StatusOK, map[string]any{"AuthResponse": auth})
 	}
-	if no, ok := s.uncharged(card.account, now); ok {
+	if no, ok := s.uncharged(card.account); ok {
 		return decide(-1, rejected, no.code, no.message)
 	}
 	equal := func(a wireAuth) bool { return a.Identifier == in.Identifier && a.Value == in.Amount }

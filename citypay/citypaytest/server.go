@@ -124,23 +124,23 @@ type Server struct {
 	options Options
 	server  *simkit.Server
 
-	mu       sync.Mutex
-	batches  map[int64]map[string]*run // by number and batch account
-	charged  int64
-	auths    []wireAuth        // the oldest first
-	statuses map[string]string // of accounts, as they were set
-	inactive map[string]bool   // whether the card of an account was made so
-	accepted map[string]int    // by identifier
-	tokens   map[string]token  // of cards
-	refunded map[int64]int64   // by number of the original
-	word     string            // what status says of every batch, if set
+	mu         sync.Mutex
+	batches    map[int64]map[string]*run // by number and batch account
+	charged    int64
+	auths      []wireAuth          // the oldest first
+	accounts   map[string]*account // those that were asked for
+	registered int                 // cards
+	accepted   map[string]int      // by identifier
+	tokens     map[string]token    // of cards
+	refunded   map[int64]int64     // by number of the original
+	word       string              // what status says of every batch, if set
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
 	s := &Server{batches: make(map[int64]map[string]*run), accepted: make(map[string]int),
-		statuses: make(map[string]string), inactive: make(map[string]bool),
-		tokens: make(map[string]token), refunded: make(map[int64]int64)}
+		accounts: make(map[string]*account),
+		tokens:   make(map[string]token), refunded: make(map[int64]int64)}
 	if o != nil {
 		s.options = *o
 	}
