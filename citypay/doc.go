@@ -97,6 +97,10 @@
 // ("already refunded", "already voided") is ErrAmbiguous, not a refusal. A reply
 // whose sha256 is not that of its fields and the licence key is, too.
 //
+// [Client.TransactionReport] shows what a look-up cuts off, and
+// [Client.MerchantBatchReport] and [Client.RemittanceReport] what is settled and
+// remitted. Their sums have no sign: use Net.
+//
 // # Operations
 //
 // Every operation that is known of CityPay, and the method for it.
@@ -119,12 +123,12 @@
 //	POST   /v6/void                                                Void                 moves money
 //	POST   /v6/capture                                             Capture              moves money
 //	GET    /v6/merchants/{clientid}                                ListMerchants
-//	POST   /v6/merchant-batch/report                               -                    not written yet
-//	GET    /v6/merchant-batch/{merchantid}/{batch_no}              -                    not written yet
-//	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions -                    not written yet
-//	POST   /v6/remittance/report/{clientid}                        -                    not written yet
-//	GET    /v6/remittance/report/{clientid}/{date}                 -                    not written yet
-//	POST   /v6/transactions                                        -                    not written yet
+//	POST   /v6/merchant-batch/report                               MerchantBatchReport
+//	GET    /v6/merchant-batch/{merchantid}/{batch_no}              MerchantBatch
+//	POST   /v6/merchant-batch/{merchantid}/{batch_no}/transactions MerchantBatchTransactions
+//	POST   /v6/remittance/report/{clientid}                        RemittanceReport
+//	GET    /v6/remittance/report/{clientid}/{date}                 Remittance
+//	POST   /v6/transactions                                        TransactionReport
 //	POST   /v6/permissions/register-temp-ip                        -                    not written yet
 //	POST   /dk/gen                                                 -                    for browsers
 //	POST   /dk/check                                               -                    for browsers

@@ -6,4 +6,5 @@ import "github.com/batchway/batchway-go/internal/rest"
 var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRetrieveTransactions,
 	opCharge, opRefund, opVoid, opCapture,
 	opAccountExists, opRetrieveAccount, opCreateAccount, opUpdateContact, opDeleteAccount, opRegisterCard, opDeleteCard,
-	opSetAccountStatus, opSetCardStatus, opListMerchants, opPing, opCheckACL}
+	opSetAccountStatus, opSetCardStatus, opListMerchants, opMerchantBatchReport, opMerchantBatch, opMerchantBatchTransactions,
+	opRemittanceReport, opRemittance, opTransactionReport, opPing, opCheckACL}

@@ -28,24 +28,27 @@ type AuthReferences struct {
 // CityPay sends another type. It has no BIS batch number and no card-holder
 // account. The cardholder's name and addresses are not kept.
 type AuthReference struct {
-	Amount      Text        `json:"amount,omitempty"`       // a decimal for people: use AmountValue
-	AmountValue int64       `json:"amount_value,omitempty"` // minor units
-	ATRN        Text        `json:"atrn,omitempty"`
-	AuthCode    Text        `json:"authcode,omitempty"`
-	BatchNo     Text        `json:"batchno,omitempty"` // of the settlement batch, not of yours
-	Currency    string      `json:"currency,omitempty"`
-	DateTime    Text        `json:"datetime,omitempty"` // ISO 8601 in UTC
-	Identifier  string      `json:"identifier,omitempty"`
-	MaskedPAN   Text        `json:"maskedpan,omitempty"`
-	MerchantID  int64       `json:"merchantid,omitempty"`
-	Result      Text        `json:"result,omitempty"`    // a word or a number: not documented
-	ResultID    string      `json:"result_id,omitempty"` // presumably the number of a Result
-	Scheme      Text        `json:"scheme,omitempty"`
-	TransNo     int64       `json:"transno,omitempty"` // below 1 if none was issued
-	TransStatus TransStatus `json:"trans_status,omitempty"`
-	TransType   Text        `json:"trans_type,omitempty"` // its values are not documented
-	Type        string      `json:"type,omitempty"`       // "sale", "refund" or "verification"
-	UTC         Text        `json:"utc,omitempty"`        // DateTime in milliseconds
+	Amount              Text        `json:"amount,omitempty"`       // a decimal for people: use AmountValue
+	AmountValue         int64       `json:"amount_value,omitempty"` // minor units
+	ATRN                Text        `json:"atrn,omitempty"`
+	AuthCode            Text        `json:"authcode,omitempty"`
+	BatchNo             Text        `json:"batchno,omitempty"` // of the settlement batch, not of yours
+	CardholderAgreement Text        `json:"cardholder_agreement,omitempty"`
+	Currency            string      `json:"currency,omitempty"`
+	DateTime            Text        `json:"datetime,omitempty"` // ISO 8601 in UTC
+	Identifier          string      `json:"identifier,omitempty"`
+	Initiation          Text        `json:"initiation,omitempty"` // "M" by the merchant, "C" by the cardholder
+	MaskedPAN           Text        `json:"maskedpan,omitempty"`
+	MerchantID          int64       `json:"merchantid,omitempty"`
+	Result              Text        `json:"result,omitempty"`    // a word or a number: not documented
+	ResultID            string      `json:"result_id,omitempty"` // presumably the number of a Result
+	Scheme              Text        `json:"scheme,omitempty"`
+	SchemeLogo          Text        `json:"scheme_logo,omitempty"`
+	TransNo             int64       `json:"transno,omitempty"` // below 1 if none was issued
+	TransStatus         TransStatus `json:"trans_status,omitempty"`
+	TransType           Text        `json:"trans_type,omitempty"` // its values are not documented
+	Type                string      `json:"type,omitempty"`       // "sale", "refund" or "verification"
+	UTC                 Text        `json:"utc,omitempty"`        // DateTime in milliseconds
 }
 
 // TransStatus is the letter for where a transaction stands. The list is open.
@@ -110,25 +113,32 @@ func (c *Client) RetrieveTransactions(ctx context.Context, r RetrieveRequest) (*
 
 // decode reads the list. CityPay does not require it to be there.
 func (a *AuthReferences) decode(body io.Reader) error {
-	type row struct {
-		AuthReference
-		AmountValue rest.Maybe[rest.Int]    `json:"amount_value"`
-		Currency    rest.Maybe[string]      `json:"currency"`
-		Identifier  rest.Maybe[string]      `json:"identifier"`
-		MerchantID  rest.Maybe[rest.Int]    `json:"merchantid"`
-		ResultID    Text                    `json:"result_id"`
-		TransNo     rest.Maybe[rest.Int]    `json:"transno"`
-		TransStatus rest.Maybe[TransStatus] `json:"trans_status"`
-		Type        rest.Maybe[string]      `json:"type"`
-	}
 	var wire struct {
-		Auths []rest.Maybe[row] `json:"auths"`
+		Auths []rest.Maybe[authReference] `json:"auths"`
 	}
 	if err := rest.Read(body, &wire); err != nil {
 		return err
 	}
-	auths := make([]AuthReference, len(wire.Auths))
-	for n, came := range wire.Auths {
+	a.Auths = authReferences(wire.Auths)
+	return nil
+}
+
+// authReference is an AuthReference as it arrives.
+type authReference struct {
+	AuthReference
+	AmountValue rest.Maybe[rest.Int]    `json:"amount_value"`
+	Currency    rest.Maybe[string]      `json:"currency"`
+	Identifier  rest.Maybe[string]      `json:"identifier"`
+	MerchantID  rest.Maybe[rest.Int]    `json:"merchantid"`
+	ResultID    Text                    `json:"result_id"`
+	TransNo     rest.Maybe[rest.Int]    `json:"transno"`
+	TransStatus rest.Maybe[TransStatus] `json:"trans_status"`
+	Type        rest.Maybe[string]      `json:"type"`
+}
+
+func authReferences(rows []rest.Maybe[authReference]) []AuthReference {
+	auths := make([]AuthReference, len(rows))
+	for n, came := range rows {
 		r := came.Value
 		auths[n] = r.AuthReference
 		auths[n].AmountValue, auths[n].Currency = int64(r.AmountValue.Value), r.Currency.Value
@@ -136,8 +146,7 @@ func (a *AuthReferences) decode(body io.Reader) error {
 		auths[n].ResultID, auths[n].TransNo = string(r.ResultID), int64(r.TransNo.Value)
 		auths[n].TransStatus, auths[n].Type = r.TransStatus.Value, r.Type.Value
 	}
-	a.Auths = auths
-	return nil
+	return auths
 }
 
 // faults are those of one request.

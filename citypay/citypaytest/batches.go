@@ -176,6 +176,12 @@ func (s *Server) operations() []simkit.Operation {
 		op("Refund", "/v6/refund", s.refund),
 		op("Void", "/v6/void", s.void),
 		op("Capture", "/v6/capture", s.capture),
+		op("MerchantBatchReport", "/v6/merchant-batch/report", s.merchantBatchReport),
+		method(http.MethodGet, "MerchantBatch", "/v6/merchant-batch/{merchantid}/{batch_no}", s.merchantBatch),
+		op("MerchantBatchTransactions", "/v6/merchant-batch/{merchantid}/{batch_no}/transactions", s.merchantBatchTransactions),
+		op("RemittanceReport", "/v6/remittance/report/{clientid}", s.remittanceReport),
+		method(http.MethodGet, "Remittance", "/v6/remittance/report/{clientid}/{date}", s.remittance),
+		op("TransactionReport", "/v6/transactions", s.transactionReport),
 		op("Ping", "/v6/ping", s.ping),
 		op("CheckACL", "/v6/acl/check", s.checkACL),
 	}

@@ -23,6 +23,8 @@
 //   - A refund, void or capture is refused with 200 and a code
 //     (Options.RefuseByError).
 //   - An accepted refund has the code 002 (Options.RefundIsTest).
+//   - A day without a remittance is refused with D101
+//     (Options.NoRemittanceEmpty).
 //   - Batches move on when they are asked for, not by the hour
 //     (Options.Autoplay).
 //
@@ -71,6 +73,7 @@ type Options struct {
 	LookUpRefuses      bool // a look-up that finds nothing is refused, with D022 or D023
 	RefuseByError      bool // a refund, void or capture is refused with 422, not with 200 and a code
 	RefundIsTest       bool // an accepted refund has the code 001, not 002
+	NoRemittanceEmpty  bool // a day without a remittance is an empty object, not 422 with D101
 }
 
 // Unanswered is what became of a row that the acquirer has not answered.
@@ -129,6 +132,7 @@ type Server struct {
 	charged    int64
 	auths      []wireAuth          // the oldest first
 	accounts   map[string]*account // those that were asked for
+	settled    []settlement        // the oldest first
 	registered int                 // cards
 	accepted   map[string]int      // by identifier
 	tokens     map[string]token    // of cards
@@ -232,17 +236,6 @@ func (s *Server) SayStatus(word string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.word = word
-}
-
-// Settle settles every transaction that is open for settlement.
-func (s *Server) Settle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n := range s.auths {
-		if s.auths[n].Status == "O" {
-			s.auths[n].Status = "S"
-		}
-	}
 }
 
 // Break makes the next ProcessBatch meet the scenario.

@@ -15,6 +15,7 @@ type wireAuth struct {
 	Value      int64  `json:"amount_value"`
 	ATRN       string `json:"atrn"`
 	AuthCode   string `json:"authcode"`
+	BatchNo    string `json:"batchno"`
 	Currency   string `json:"currency"`
 	DateTime   string `json:"datetime"`
 	Identifier string `json:"identifier"`
