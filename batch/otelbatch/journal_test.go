@@ -55,8 +55,13 @@ func TestItemsAndMoneyAreCountedOnce(t *testing.T) {
 				provider := otelbatch.Wrap(memory, r.options...)
 				o := &batch.RunOptions{Journal: otelbatch.WrapJournal(open(t, memory), r.options...)}
 				draft := collect("november")
+				draft.Author, draft.Approvals = "eve", 1
 
 				_, err := batch.Start(t.Context(), provider, draft, o)
+				require.ErrorIs(t, err, batch.ErrConflict, "it waits for an approval")
+				time.Sleep(time.Hour)
+				approve(t, memory, o.Journal)
+				_, err = batch.Start(t.Context(), provider, draft, o)
 				require.NoError(t, err)
 				require.Contains(t, r.points("batchway.items"), items+paid+": 0", "a counter is there before its first increase")
 				time.Sleep(36 * time.Hour)
@@ -93,18 +98,28 @@ func TestItemsAndMoneyAreCountedOnce(t *testing.T) {
 	}
 }
 
+// approve approves all that is open.
+func approve(t *testing.T, p batch.Provider, j batch.Journal) {
+	t.Helper()
+	desk := batch.NewDesk(p, j)
+	for d, err := range desk.Pending(t.Context()) {
+		require.NoError(t, err)
+		require.NoError(t, desk.Approve(t.Context(), d.Key.Reference, batch.Approval{Operator: "ada", Digest: d.Digest}))
+	}
+}
+
 // A batch that is given up has no outcomes, and no time to its end.
 func TestAnAbandonedBatchCountsNothing(t *testing.T) {
 	r := record(t)
 	memory := batchtest.NewMemory(batchtest.MemoryOptions{})
 	journal := otelbatch.WrapJournal(batch.NewMemoryJournal(), r.options...)
-	draft := collect("november")
-	draft.Author, draft.Approvals = "eve", 1
-	_, err := batch.Start(t.Context(), memory, draft, &batch.RunOptions{Journal: journal})
-	require.ErrorIs(t, err, batch.ErrConflict)
+	memory.Break(batchtest.Refused)
+	_, err := batch.Start(t.Context(), memory, collect("november"), &batch.RunOptions{Journal: journal})
+	require.Error(t, err)
 	abandon := batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a test"}
-	_, err = batch.NewDesk(memory, journal).Resolve(t.Context(), "november", abandon)
+	b, err := batch.NewDesk(memory, journal).Resolve(t.Context(), "november", abandon)
 	require.NoError(t, err)
+	require.Equal(t, batch.StateCancelled, b.State)
 	require.Len(t, r.points("batchway.items"), 6)
 	for _, line := range r.points("batchway.items") {
 		require.Regexp(t, ": 0$", line)
@@ -248,7 +263,11 @@ func TestGaugesShowWhatIsOpen(t *testing.T) {
 		}
 		check(t, want("0 0 0 0 0", "0 0 0 0"), gauges())
 
-		start("first", 0)
+		start("first", 1)
+		time.Sleep(time.Hour)
+		check(t, want("1 0 0 0 0", "3600 0 0 0"), gauges())
+		approve(t, memory, journal)
+		start("first", 1)
 		time.Sleep(time.Hour)
 		start("second", 0)
 		start("waiting", 1)

@@ -77,7 +77,7 @@ func transportError(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "canceled"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.As(err, &timeout) && timeout.Timeout(): // context.DeadlineExceeded is one, too.
 		return "timeout"
 	case errors.As(err, &op):
 		return op.Op // "dial", "read" or "write"

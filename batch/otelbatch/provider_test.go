@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchtest"
@@ -399,14 +400,17 @@ func TestMiddlewarePassesRequestAndReplyThrough(t *testing.T) {
 	reply := &http.Response{StatusCode: 404, ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
 	sent := 0
 	var failure error
+	ctx, cancel := context.WithCancel(t.Context())
 	stack := otelbatch.Middleware(r.options...)(roundTripper(func(q *http.Request) (*http.Response, error) {
 		sent++
 		require.Equal(t, http.Header{"Cp-Api-Key": {"secret"}}, q.Header)
+		require.Equal(t, ctx.Err(), q.Context().Err(), "it ends with the caller's context")
+		require.True(t, oteltrace.SpanContextFromContext(q.Context()).IsValid(), "and knows the span")
 		require.Equal(t, "https://user:secret@citypay.test:8443/v6/account/4711?key=secret", q.URL.String())
 		return reply, failure
 	}))
 	send := func() (*http.Response, error) {
-		q, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://user:secret@citypay.test:8443/v6/account/4711?key=secret", nil)
+		q, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://user:secret@citypay.test:8443/v6/account/4711?key=secret", nil)
 		require.NoError(t, err)
 		q.Header.Set("cp-api-key", "secret")
 		return stack.RoundTrip(q)
@@ -419,6 +423,7 @@ func TestMiddlewarePassesRequestAndReplyThrough(t *testing.T) {
 	check(t, []string{"PUT (client) Error error.type=404 " + about + " http.response.status_code=404 network.protocol.version=1.1" +
 		where}, r.tree())
 
+	cancel()
 	reply = nil
 	for want, err := range map[string]error{
 		"dial":     &net.OpError{Op: "dial", Err: errors.New("https://secret")},

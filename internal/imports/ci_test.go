@@ -33,6 +33,7 @@ var leftOut = map[string]string{
 	"skip TestLive":             "it needs an account at the service",
 	"skip needServer":           "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
 	"skip startPostgres":        "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
+	"skip promtool":             "BATCHWAY_REQUIRE_PROMTOOL makes it a failure",
 	"vet ./examples/blobupload": "the packages of three clouds compile for minutes, and the example has no code that depends on the system",
 }
 
