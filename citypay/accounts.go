@@ -406,7 +406,7 @@ func (c *Client) SetAccountStatus(ctx context.Context, account string, status Ac
 		faults.add("status", "must be ACTIVE or DISABLED")
 	}
 	call := rest.Call{Op: opSetAccountStatus, Params: []string{account}}
-	return c.acknowledged(ctx, call, accountStatusRequest{status}, faults)
+	return c.acknowledged(ctx, call, accountStatusRequest{status}, faults, "001")
 }
 
 // DeleteAccount marks an account for deletion, for good: from then on nothing
@@ -418,7 +418,7 @@ func (c *Client) SetAccountStatus(ctx context.Context, account string, status Ac
 func (c *Client) DeleteAccount(ctx context.Context, account string) (*Acknowledgement, error) {
 	var faults faults
 	faults.match("accountid", account, accountID, accountForm)
-	return c.acknowledged(ctx, rest.Call{Op: opDeleteAccount, Params: []string{account}}, nil, faults)
+	return c.acknowledged(ctx, rest.Call{Op: opDeleteAccount, Params: []string{account}}, nil, faults, "001")
 }
 
 // DeleteCard marks a card for deletion, or with force deletes it at once, for
@@ -433,7 +433,7 @@ func (c *Client) DeleteCard(ctx context.Context, account, cardID string, force b
 	faults.match("cardId", cardID, anyCardID, "must be letters, digits and - _ . ~")
 	call := rest.Call{Op: opDeleteCard, Params: []string{account, cardID},
 		Query: url.Values{"force": {strconv.FormatBool(force)}}}
-	return c.acknowledged(ctx, call, nil, faults)
+	return c.acknowledged(ctx, call, nil, faults, "001")
 }
 
 // SetCardStatus makes a card active or inactive, or the default card, or both.
@@ -452,12 +452,14 @@ func (c *Client) SetCardStatus(ctx context.Context, account, cardID string, r Se
 	case r.CardStatus != "" && r.CardStatus != CardActive && r.CardStatus != CardInactive:
 		faults.add("card_status", "must be ACTIVE or INACTIVE")
 	}
-	return c.acknowledged(ctx, rest.Call{Op: opSetCardStatus, Params: []string{account, cardID}}, r, faults)
+	return c.acknowledged(ctx, rest.Call{Op: opSetCardStatus, Params: []string{account, cardID}}, r, faults, "001")
 }
 
-// acknowledged makes a call that maintains an account. Its 001 is done, and
-// its 000 is a refusal: on a transaction, they mean other things (documented).
-func (c *Client) acknowledged(ctx context.Context, call rest.Call, request any, faults faults) (*Acknowledgement, error) {
+// acknowledged makes a call that an Acknowledgement answers, and whose codes of
+// success are done. On accounts, 001 is done, and 000 is a refusal: on a
+// transaction, they mean other things (documented).
+func (c *Client) acknowledged(ctx context.Context, call rest.Call, request any, faults faults, done ...string,
+) (*Acknowledgement, error) {
 	if err := batch.Invalid(name, call.Op.Name, faults); err != nil {
 		return nil, err
 	}
@@ -475,7 +477,7 @@ func (c *Client) acknowledged(ctx context.Context, call rest.Call, request any, 
 			return err
 		}
 		switch kind := meaningOf(reply.Code).call; {
-		case reply.Code == "001":
+		case slices.Contains(done, reply.Code):
 			return nil
 		case reply.Code == "000":
 			return &batch.Error{Kind: batch.ErrInvalid, Code: reply.Code, Message: "CityPay calls the change invalid"}

@@ -232,8 +232,9 @@ func TestOperations(t *testing.T) {
 		require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method, op.Path, op.Name)
 	}
 	require.Equal(t, []string{"ProcessBatch", "Charge", "Refund", "Void", "Capture"}, once[:5], "these move money")
-	require.Equal(t, []string{"CreateAccount", "UpdateContact", "DeleteAccount", "RegisterCard", "DeleteCard", "SetAccountStatus", "SetCardStatus"}, once[5:])
-	require.Len(t, citypay.Operations, 26)
+	require.Equal(t, []string{"CreateAccount", "UpdateContact", "DeleteAccount", "RegisterCard", "DeleteCard", "SetAccountStatus", "SetCardStatus",
+		"RegisterTempIP", "GenerateDomainKey", "CreateChannel", "DeleteChannel", "Subscribe", "Unsubscribe"}, once[5:])
+	require.Len(t, citypay.Operations, 33)
 }
 
 // The table in doc.go and that in ops.go have the same operations.

@@ -101,6 +101,15 @@
 // [Client.MerchantBatchReport] and [Client.RemittanceReport] what is settled and
 // remitted. Their sums have no sign: use Net.
 //
+// # Web hooks
+//
+// [Client.CreateChannel] and [Client.Subscribe] ask for events. The body of an
+// event, its signature, the names of the triggers and whether CityPay sends one
+// again are not documented, so this package decodes none and can verify none.
+// Whoever can reach your endpoint can write one: take it as a hint, and ask
+// [Client.RetrieveTransactions] or Provider.Poll. Nothing documents an event of a
+// batch.
+//
 // # Operations
 //
 // Every operation that is known of CityPay, and the method for it.
@@ -129,13 +138,13 @@
 //	POST   /v6/remittance/report/{clientid}                        RemittanceReport
 //	GET    /v6/remittance/report/{clientid}/{date}                 Remittance
 //	POST   /v6/transactions                                        TransactionReport
-//	POST   /v6/permissions/register-temp-ip                        -                    not written yet
-//	POST   /dk/gen                                                 -                    for browsers
-//	POST   /dk/check                                               -                    for browsers
-//	POST   /hooks/channel/create                                   -                    signature is not documented
-//	POST   /hooks/channel/delete                                   -                    as above
-//	POST   /hooks/subscribe                                        -                    as above
-//	POST   /hooks/unsubscribe                                      -                    as above
+//	POST   /v6/permissions/register-temp-ip                        RegisterTempIP
+//	POST   /dk/gen                                                 GenerateDomainKey
+//	POST   /dk/check                                               CheckDomainKey
+//	POST   /hooks/channel/create                                   CreateChannel
+//	POST   /hooks/channel/delete                                   DeleteChannel
+//	POST   /hooks/subscribe                                        Subscribe
+//	POST   /hooks/unsubscribe                                      Unsubscribe
 //	POST   /v6/ping                                                Ping
 //	POST   /v6/acl/check                                           CheckACL
 //	POST   /v6/authenticate                                        -                    sends the licence key itself

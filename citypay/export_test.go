@@ -7,4 +7,6 @@ var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRet
 	opCharge, opRefund, opVoid, opCapture,
 	opAccountExists, opRetrieveAccount, opCreateAccount, opUpdateContact, opDeleteAccount, opRegisterCard, opDeleteCard,
 	opSetAccountStatus, opSetCardStatus, opListMerchants, opMerchantBatchReport, opMerchantBatch, opMerchantBatchTransactions,
-	opRemittanceReport, opRemittance, opTransactionReport, opPing, opCheckACL}
+	opRemittanceReport, opRemittance, opTransactionReport,
+	opRegisterTempIP, opGenerateDomainKey, opCheckDomainKey, opCreateChannel, opDeleteChannel, opSubscribe, opUnsubscribe,
+	opPing, opCheckACL}

@@ -34,6 +34,13 @@ var (
 	opRemittanceReport          = rest.Op{Name: "RemittanceReport", Method: http.MethodPost, Path: "/v6/remittance/report/{clientid}", Safety: rest.Repeatable}
 	opRemittance                = rest.Op{Name: "Remittance", Method: http.MethodGet, Path: "/v6/remittance/report/{clientid}/{date}", Safety: rest.Repeatable}
 	opTransactionReport         = rest.Op{Name: "TransactionReport", Method: http.MethodPost, Path: "/v6/transactions", Safety: rest.Repeatable}
+	opRegisterTempIP            = rest.Op{Name: "RegisterTempIP", Method: http.MethodPost, Path: "/v6/permissions/register-temp-ip", Safety: rest.Once}
+	opGenerateDomainKey         = rest.Op{Name: "GenerateDomainKey", Method: http.MethodPost, Path: "/dk/gen", Safety: rest.Once}
+	opCheckDomainKey            = rest.Op{Name: "CheckDomainKey", Method: http.MethodPost, Path: "/dk/check", Safety: rest.Repeatable}
+	opCreateChannel             = rest.Op{Name: "CreateChannel", Method: http.MethodPost, Path: "/hooks/channel/create", Safety: rest.Once}
+	opDeleteChannel             = rest.Op{Name: "DeleteChannel", Method: http.MethodPost, Path: "/hooks/channel/delete", Safety: rest.Once}
+	opSubscribe                 = rest.Op{Name: "Subscribe", Method: http.MethodPost, Path: "/hooks/subscribe", Safety: rest.Once}
+	opUnsubscribe               = rest.Op{Name: "Unsubscribe", Method: http.MethodPost, Path: "/hooks/unsubscribe", Safety: rest.Once}
 	opPing                      = rest.Op{Name: "Ping", Method: http.MethodPost, Path: "/v6/ping", Safety: rest.Repeatable}
 	opCheckACL                  = rest.Op{Name: "CheckACL", Method: http.MethodPost, Path: "/v6/acl/check", Safety: rest.Repeatable}
 )

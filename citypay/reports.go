@@ -289,7 +289,7 @@ func (c *Client) Remittance(ctx context.Context, clientID, date string) (*Remitt
 	})
 }
 
-// read makes a call that reads a T.
+// read makes a call that is answered with a T.
 func read[T any](ctx context.Context, c *Client, call rest.Call, request any, faults faults,
 	decode func(*T, reader) error,
 ) (*T, error) {
@@ -348,7 +348,12 @@ func (f *faults) span(from, until string, merchants []int64) {
 	if !first.IsZero() && !last.IsZero() && last.Before(first) {
 		f.add("date_until", "must not be before date_from")
 	}
-	for n, merchant := range merchants {
+	f.merchants(merchants)
+}
+
+// merchants checks a list of merchant ids, which have at most 8 digits there.
+func (f *faults) merchants(ids []int64) {
+	for n, merchant := range ids {
 		if merchant < 1 || merchant > 99_999_999 {
 			f.add(fmt.Sprintf("merchant_id[%d]", n), "must be 1 to 99999999")
 		}

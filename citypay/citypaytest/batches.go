@@ -182,6 +182,13 @@ func (s *Server) operations() []simkit.Operation {
 		op("RemittanceReport", "/v6/remittance/report/{clientid}", s.remittanceReport),
 		method(http.MethodGet, "Remittance", "/v6/remittance/report/{clientid}/{date}", s.remittance),
 		op("TransactionReport", "/v6/transactions", s.transactionReport),
+		op("RegisterTempIP", "/v6/permissions/register-temp-ip", s.registerIP),
+		op("GenerateDomainKey", "/dk/gen", s.generateKey),
+		op("CheckDomainKey", "/dk/check", s.checkKey),
+		op("CreateChannel", "/hooks/channel/create", s.createChannel),
+		op("DeleteChannel", "/hooks/channel/delete", s.deleteChannel),
+		op("Subscribe", "/hooks/subscribe", s.subscribe),
+		op("Unsubscribe", "/hooks/unsubscribe", s.unsubscribe),
 		op("Ping", "/v6/ping", s.ping),
 		op("CheckACL", "/v6/acl/check", s.checkACL),
 	}

@@ -25,6 +25,8 @@
 //   - An accepted refund has the code 002 (Options.RefundIsTest).
 //   - A day without a remittance is refused with D101
 //     (Options.NoRemittanceEmpty).
+//   - The deletion of a channel, a subscription's end and a registered address
+//     are acknowledged with 001 (Options.AcceptedCode).
 //   - Batches move on when they are asked for, not by the hour
 //     (Options.Autoplay).
 //
@@ -70,10 +72,11 @@ type Options struct {
 	CardlessAccounts   []string // card-holder accounts without a card
 	ExpiredAccounts    []string // card-holder accounts whose only card expired in 2001
 	Unanswered         Unanswered
-	LookUpRefuses      bool // a look-up that finds nothing is refused, with D022 or D023
-	RefuseByError      bool // a refund, void or capture is refused with 422, not with 200 and a code
-	RefundIsTest       bool // an accepted refund has the code 001, not 002
-	NoRemittanceEmpty  bool // a day without a remittance is an empty object, not 422 with D101
+	LookUpRefuses      bool   // a look-up that finds nothing is refused, with D022 or D023
+	RefuseByError      bool   // a refund, void or capture is refused with 422, not with 200 and a code
+	RefundIsTest       bool   // an accepted refund has the code 001, not 002
+	AcceptedCode       string // of RegisterTempIP, DeleteChannel and Unsubscribe; empty means "001"
+	NoRemittanceEmpty  bool   // a day without a remittance is an empty object, not 422 with D101
 }
 
 // Unanswered is what became of a row that the acquirer has not answered.
@@ -127,24 +130,28 @@ type Server struct {
 	options Options
 	server  *simkit.Server
 
-	mu         sync.Mutex
-	batches    map[int64]map[string]*run // by number and batch account
-	charged    int64
-	auths      []wireAuth          // the oldest first
-	accounts   map[string]*account // those that were asked for
-	settled    []settlement        // the oldest first
-	registered int                 // cards
-	accepted   map[string]int      // by identifier
-	tokens     map[string]token    // of cards
-	refunded   map[int64]int64     // by number of the original
-	word       string              // what status says of every batch, if set
+	mu              sync.Mutex
+	batches         map[int64]map[string]*run // by number and batch account
+	charged         int64
+	auths           []wireAuth                // the oldest first
+	accounts        map[string]*account       // those that were asked for
+	settled         []settlement              // the oldest first
+	registered      int                       // cards
+	accepted        map[string]int            // by identifier
+	tokens          map[string]token          // of cards
+	refunded        map[int64]int64           // by number of the original
+	keys            map[string]map[string]any // of browsers
+	channels, hooks map[string]bool           // by id
+	made            int                       // keys, channels and hooks
+	word            string                    // what status says of every batch, if set
 }
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
 	s := &Server{batches: make(map[int64]map[string]*run), accepted: make(map[string]int),
-		accounts: make(map[string]*account),
-		tokens:   make(map[string]token), refunded: make(map[int64]int64)}
+		accounts: make(map[string]*account), keys: make(map[string]map[string]any),
+		channels: make(map[string]bool), hooks: make(map[string]bool),
+		tokens: make(map[string]token), refunded: make(map[int64]int64)}
 	if o != nil {
 		s.options = *o
 	}
