@@ -86,6 +86,7 @@ func TestDocumentedSamples(t *testing.T) {
 		"batch_process.request":                       through(new(ProcessBatchRequest)),
 		"batch_process_multi.request":                 through(new(ProcessBatchRequest)),
 		"batch_process_minimal.request":               through(new(ProcessBatchRequest)),
+		"batch_process_date_time.request":             through(new(ProcessBatchRequest)),
 		"batch_process.response":                      through(new(ProcessBatchResponse)),
 		"batch_process_invalid.response":              through(new(ProcessBatchResponse)),
 		"batch_status.request":                        through(new(CheckBatchStatus)),

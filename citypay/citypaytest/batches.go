@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"mime"
 	"net"
 	"net/http"
@@ -238,8 +239,12 @@ func (s *Server) process(r simkit.Request) simkit.Reply {
 	if in.ID < 1 || in.ID > 99_999_999 {
 		return s.refuse("B004", "Invalid Batch Id")
 	}
-	if _, err := time.Parse(time.DateOnly, in.Date); err != nil {
+	date, ok := day(in.Date)
+	if !ok {
 		return s.refuse("B007", "Batch date is invalid")
+	}
+	if !good(in.Account) {
+		return s.refuse("P045", "Field invalid: client_account_id")
 	}
 	if len(in.Rows) == 0 {
 		return s.refuse("B005", "No transactions on batch")
@@ -247,7 +252,9 @@ func (s *Server) process(r simkit.Request) simkit.Reply {
 	if len(in.Rows) > s.options.MaxItems {
 		return s.refuse("B009", "Batch maximum number of transactions reached")
 	}
+	var total int64
 	for n, row := range in.Rows {
+		total += row.Amount
 		bad := row.Amount < 1 || row.Amount > 999_999_999 || !accountID.MatchString(row.Account) ||
 			row.Identifier != "" && !identifier.MatchString(row.Identifier) ||
 			s.options.BadRowRefusesBatch && s.holder(row.Account) == nil
@@ -255,8 +262,11 @@ func (s *Server) process(r simkit.Request) simkit.Reply {
 			return s.refuse("B006", fmt.Sprintf("Transaction invalid in batch: row %d", n))
 		}
 	}
+	if total > math.MaxInt32 {
+		return s.refuse("D033", "Not a valid signed integer") // A report could not say the total.
+	}
 	account := s.account(in.Account)
-	fresh := &run{id: in.ID, date: in.Date, account: account, status: steps[0], rows: in.Rows}
+	fresh := &run{id: in.ID, date: date, account: account, status: steps[0], rows: in.Rows}
 	if old := s.sameNumber(account, in.ID); old != nil {
 		switch s.options.Duplicate {
 		case DuplicateRefused:
@@ -284,6 +294,20 @@ func (s *Server) process(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, map[string]any{"valid": true, "message": "Batch accepted"})
 }
 
+// day is the day of a batch_date, which may be a date or a date and time: CityPay
+// documents the first, and its own Go client sends the second.
+func day(text string) (string, bool) {
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(form, text); err == nil {
+			return at.Format(time.DateOnly), true
+		}
+	}
+	return "", false
+}
+
+// good says that a batch account has a documented length.
+func good(account string) bool { return account == "" || len(account) >= 3 && len(account) <= 20 }
+
 // account is the batch account of a request: it defaults to the client id (documented).
 func (s *Server) account(named string) string { return cmp.Or(named, s.options.ClientID) }
 
@@ -309,6 +333,9 @@ func (s *Server) status(r simkit.Request) simkit.Reply {
 	if len(in.IDs) == 0 {
 		return s.problem("B003", "No batch ids provided")
 	}
+	if !good(in.Account) {
+		return s.problem("P045", "Field invalid: client_account_id")
+	}
 	type row struct {
 		Date   string `json:"batch_date"`
 		ID     int64  `json:"batch_id"`
@@ -325,7 +352,7 @@ func (s *Server) status(r simkit.Request) simkit.Reply {
 			}
 			rows = append(rows, row{b.date, id, b.status})
 		case s.options.Unseen == UnseenUnknown:
-			rows = append(rows, row{"", id, "UNKNOWN"})
+			rows = append(rows, row{s.Clock.Now().UTC().Format(time.DateOnly), id, "UNKNOWN"})
 		case s.options.Unseen == UnseenError:
 			return s.problem("B002", "Batch does not exist")
 		}
@@ -346,6 +373,9 @@ func (s *Server) retrieve(r simkit.Request) simkit.Reply {
 	if !decode(r.Body, &in) {
 		return simkit.Reply{Status: http.StatusBadRequest}
 	}
+	if !good(in.Account) {
+		return s.problem("P045", "Field invalid: client_account_id")
+	}
 	b, ok := s.batches[in.ID][s.account(in.Account)]
 	if !ok {
 		return s.problem("B002", "Batch does not exist")
@@ -358,7 +388,8 @@ func (s *Server) retrieve(r simkit.Request) simkit.Reply {
 		case EarlyPartial:
 			for _, row := range b.rows[:len(b.rows)/2] {
 				results = append(results, wireResult{Account: row.Account, Amount: row.Amount, Identifier: row.Identifier,
-					Merchant: row.Merchant, Message: "Not attempted", Result: 3, Code: "", TransNo: -1})
+					Merchant: row.Merchant, Message: "Not attempted", Result: 3, Code: "", TransNo: -1,
+					DateTime: s.Clock.Now().UTC().Format(time.RFC3339)})
 			}
 		}
 	}

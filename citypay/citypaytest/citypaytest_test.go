@@ -166,14 +166,16 @@ func TestRefusals(t *testing.T) {
 		return fmt.Sprintf(`{"batch_date":%q,"batch_id":%s,"transactions":[%s]}`, date, id, rows)
 	}
 	for body, code := range map[string]string{
-		batch("0", "2020-01-02", row):                                           "B004",
-		batch("100000000", "2020-01-02", row):                                   "B004",
-		batch("1", "2020-01-02", ""):                                            "B005",
-		batch("1", "2020-01-02", strings.Replace(row, "100", "0", 1)):           "B006",
-		batch("1", "2020-01-02", strings.Replace(row, "account-1", "a/b/c", 1)): "B006",
-		batch("1", "2020-01-02", strings.Replace(row, "item-1", "abc", 1)):      "B006",
-		batch("1", "02/01/2020", row):                                           "B007",
-		batch("1", "2020-01-02", row+","+row+","+row):                           "B009",
+		batch("0", "2020-01-02", row):                                                                          "B004",
+		batch("100000000", "2020-01-02", row):                                                                  "B004",
+		batch("1", "2020-01-02", ""):                                                                           "B005",
+		batch("1", "2020-01-02", strings.Replace(row, "100", "0", 1)):                                          "B006",
+		batch("1", "2020-01-02", strings.Replace(row, "account-1", "a/b/c", 1)):                                "B006",
+		batch("1", "2020-01-02", strings.Replace(row, "item-1", "abc", 1)):                                     "B006",
+		batch("1", "02/01/2020", row):                                                                          "B007",
+		batch("1", "2020-01-02", row+","+row+","+row):                                                          "B009",
+		batch("1", "2020-01-02T10:31:07", row):                                                                 "B007",
+		strings.Replace(batch("1", "2020-01-02", row), `"batch_id"`, `"client_account_id":"AC","batch_id"`, 1): "P045",
 	} {
 		status, text := post(t, s, "/v6/batch/process", body)
 		require.Equal(t, 422, status, body)
@@ -194,6 +196,86 @@ func TestRefusals(t *testing.T) {
 	status, _ = post(t, s, "/v6/nothing", "{}")
 	require.Equal(t, 404, status)
 	require.Empty(t, s.Accepted())
+}
+
+// What CityPay's own clients send and cannot read: a batch_date with a time, and
+// replies without a date or with a sum over 32 bits.
+func TestWhatCityPaysClientsNeed(t *testing.T) {
+	s := start(t, &citypaytest.Options{EarlyReport: citypaytest.EarlyPartial})
+	_, text := post(t, s, "/v6/batch/process", strings.Replace(rows, "2020-01-02", "2020-01-02T10:31:07+01:00", 1))
+	require.Contains(t, text, `"valid":true`)
+	_, text = post(t, s, "/v6/batch/status", `{"batch_id":[35,36]}`)
+	require.Contains(t, text, `"batch_date":"2020-01-02","batch_id":35`)
+	require.NotContains(t, text, `""`)
+	_, text = post(t, s, "/v6/batch/retrieve", `{"batch_id":35}`)
+	require.NotContains(t, text, `"datetime":""`)
+
+	var row []string
+	for n := range 3 {
+		row = append(row, fmt.Sprintf(`{"account_id":"account-1","amount":999999999,"identifier":"item-%d","merchantid":1}`, n))
+	}
+	status, text := post(t, s, "/v6/batch/process", `{"batch_date":"2020-01-02","batch_id":1,"transactions":[`+strings.Join(row, ",")+`]}`)
+	require.Equal(t, 422, status)
+	require.Contains(t, text, "D033")
+	require.Equal(t, map[string]int{"item-1": 1, "item-2": 1}, s.Accepted())
+	for _, path := range []string{"/v6/batch/status", "/v6/batch/retrieve"} {
+		id := map[string]string{"/v6/batch/status": "[35]", "/v6/batch/retrieve": "35"}[path]
+		_, text = post(t, s, path, `{"client_account_id":"`+strings.Repeat("x", 21)+`","batch_id":`+id+`}`)
+		require.Contains(t, text, "P045")
+	}
+}
+
+// What the client refuses before a request is refused here as well.
+func TestRefusalsAroundTheBatch(t *testing.T) {
+	s := start(t, &citypaytest.Options{UnknownAccounts: []string{"account-2"}})
+	long := strings.Repeat("x", 51)
+	refund := func(change ...string) string {
+		return strings.NewReplacer(change...).Replace(`{"amount":1,"identifier":"refund-1","merchantid":1,"refund_ref":1,"trans_info":"info"}`)
+	}
+	card := func(change ...string) string {
+		return strings.NewReplacer(change...).Replace(`{"cardnumber":"4000 0000 0000 0002","expmonth":9,"expyear":2099,"name_on_card":"MR NE BODY"}`)
+	}
+	for _, c := range [][]string{
+		{"/v6/refund", refund(), "R001"},
+		{"/v6/refund", refund(`"amount":1`, `"amount":0`), "P005"},
+		{"/v6/refund", refund(`"amount":1`, `"amount":1000000000`), "P005"},
+		{"/v6/refund", refund("refund-1", ""), "P026"},
+		{"/v6/refund", refund("refund-1", "abcd"), "P039"},
+		{"/v6/refund", refund("refund-1", long), "P016"},
+		{"/v6/refund", refund(`"merchantid":1`, `"merchantid":0`), "P002"},
+		{"/v6/refund", refund(`"merchantid":1`, `"merchantid":2`), "S003"},
+		{"/v6/refund", refund(`"info"`, `"`+long+`"`), "P045"},
+		{"/v6/charge", `{"amount":1,"identifier":"charge-1","merchantid":1,"token":"ct"}`, "P052"},
+		{"/v6/void", `{"merchantid":1}`, "P013"},
+		{"/v6/capture", `{"merchantid":1,"transno":7}`, "D022"},
+		{"/v6/account/create", `{}`, "P044"},
+		{"/v6/account/create", `{"account_id":"a/b/c"}`, "D048"},
+		{"/v6/account/create", `{"account_id":"account-1"}`, "D049"},
+		{"/v6/account/create", `{"account_id":"account-2","contact":{"country":"GBR"}}`, "P045"},
+		{"/v6/account/account-2/contact", `{}`, "P043"},
+		{"/v6/account/account-2/register", card(), "P043"},
+		{"/v6/account/account-1/register", card("0000 0002", "0000 000x"), "C001"},
+		{"/v6/account/account-1/register", card(" 0000 0002", ""), "C004"},
+		{"/v6/account/account-1/register", card("0002", "0003"), "C002"},
+		{"/v6/account/account-1/register", card(":9,", ":13,"), "C007"},
+		{"/v6/account/account-1/register", card("2099", "1999"), "C008"},
+		{"/v6/account/account-1/register", card("2099", "2001"), "C027"},
+		{"/v6/account/account-1/register", card("MR NE BODY", "x"), "P045"},
+		{"/v6/merchant-batch/report", `{"maxResults":4}`, "P045"},
+		{"/v6/merchant-batch/report", `{"date_from":"24/01/2024"}`, "P045"},
+		{"/v6/merchant-batch/report", `{"nextToken":"x"}`, "P045"},
+		{"/v6/transactions", `{"merchantid":1}`, "P044"},
+		{"/v6/permissions/register-temp-ip", `{"exp":1}`, "P045"},
+		{"/dk/check", `{"domain_key":"short"}`, "P045"},
+		{"/hooks/channel/create", `{"channel_name":"x"}`, "P044"},
+		{"/hooks/subscribe", `{"clientid":"PC1","channels":["wc_0001"]}`, "D101"},
+	} {
+		status, text := post(t, s, c[0], c[1])
+		require.Equal(t, map[bool]int{true: 200, false: 422}[c[2] == "R001"], status, "%v", c)
+		require.Contains(t, text, `"`+c[2]+`"`, "%v", c)
+	}
+	require.Empty(t, s.Ledger.Effects())
+	require.Zero(t, s.Made())
 }
 
 func TestTheOtherAnswers(t *testing.T) {
