@@ -36,7 +36,7 @@ type meaning struct {
 //     D101: internal errors and parts that are unavailable, some of them in the
 //     middle of processing. (D101, "data is not found", answers reads.)
 //   - 002, 003, 071, 072, 092, 093, R001 to R011, T002 to T004, T007, T008,
-//     T010 and T012: of refunds, voids and captures.
+//     T010 and T012: of refunds, voids and captures, which payments.go judges.
 //   - 011 and 014: the cardholder is still to sign, or to try a PIN again.
 //   - 040, 041, 044, the L and W families: verification, ping, Paylink, wallets.
 var codes = []meaning{

@@ -166,8 +166,8 @@ var (
 )
 
 // Charge charges a card: money moves. It is sent at most once. Success means
-// that CityPay has accepted the charge, or with PreAuth that it has reserved the
-// amount.
+// that CityPay has accepted the charge, or that it has reserved the amount, if
+// TransStatus is TransPreAuthorised.
 //
 // A decline, and a refusal in CityPay's own words with a code that codes.go
 // lists, are ErrInvalid or ErrAuth: the card was not charged. Everything else is
@@ -379,12 +379,17 @@ type hidden struct {
 func (h hidden) Error() string        { return h.text }
 func (h hidden) Is(target error) bool { return h.is(target) }
 
-// kind says what a code means that does not say success.
+// kind says what a code means that does not say success. Of the table in
+// codes.go, only what says that the request or the credential is wrong is a
+// refusal here: the rest is about batches and reads.
 func (p payment) kind(code string) batch.Kind {
 	if kind, ok := p.refused[code]; ok {
 		return kind
 	}
-	return meaningOf(code).call
+	if kind := meaningOf(code).call; kind == batch.ErrInvalid || kind == batch.ErrAuth {
+		return kind
+	}
+	return batch.ErrAmbiguous
 }
 
 // succeeds says that a code is one of success here. A test transaction is none
@@ -404,11 +409,7 @@ func (c *Client) settled(ctx context.Context, p payment, request any, faults fau
 		if c.succeeds(p, reply.Code) {
 			return nil
 		}
-		kind := p.kind(reply.Code)
-		if _, ours := p.refused[reply.Code]; !ours && kind != batch.ErrInvalid && kind != batch.ErrAuth {
-			kind = batch.ErrAmbiguous
-		}
-		return &batch.Error{Kind: kind, Code: reply.Code,
+		return &batch.Error{Kind: p.kind(reply.Code), Code: reply.Code,
 			Message: string(reply.Message), RequestID: string(reply.Context)}
 	})
 	if err != nil {
@@ -483,6 +484,8 @@ func (c *Client) judge(p payment, came authResponse, id string, merchant, amount
 		return contradicts("it is not said to be authorised")
 	case accepted && !taken && a.TransStatus != "":
 		return contradicts(fmt.Sprintf("it has the status %q", a.TransStatus))
+	case accepted && p.op == opRefund && a.TransStatus == TransPreAuthorised:
+		return contradicts("a refund is not reserved")
 	case accepted && (came.TransNo.Text != "" || came.TransNo.OK && a.TransNo < 1):
 		return contradicts("it has no number")
 	case !accepted && (a.Authorised || taken):

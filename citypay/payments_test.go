@@ -301,6 +301,7 @@ func TestAnswersToPayments(t *testing.T) {
 		"422 wrapped": simkit.JSON(422, `{"Error":{"code":"P005"}}`), "F006": simkit.JSON(422, `{"code":"F006"}`), "T001": simkit.JSON(422, `{"code":"T001"}`),
 		"072": simkit.JSON(422, `{"code":"072"}`), "R003": simkit.JSON(422, `{"code":"R003"}`), "R005": simkit.JSON(422, `{"code":"R005"}`),
 		"071": simkit.JSON(422, `{"code":"071"}`), "T009": simkit.JSON(422, `{"code":"T009"}`), "T011": simkit.JSON(422, `{"code":"T011"}`),
+		"D101": simkit.JSON(422, `{"code":"D101"}`), "B001": simkit.JSON(422, `{"code":"B001"}`), "B008": simkit.JSON(422, `{"code":"B008"}`),
 		"000, and refused": simkit.JSON(422, `{"code":"000"}`), "050": simkit.JSON(422, `{"code":"050"}`), "a code of its own": simkit.JSON(422, `{"code":"X001"}`),
 		"an empty body": simkit.JSON(200, ""), "null": simkit.JSON(200, "null"), "a list": simkit.JSON(200, "[]"), "an object": simkit.JSON(200, "{}"),
 		"a code of null": simkit.JSON(200, `{"code":null}`), "cut off": simkit.JSON(200, `{"code":"003"`), "two": simkit.JSON(200, `{"code":"003"}{}`),
@@ -366,7 +367,7 @@ func TestWhatAnAuthResponseProves(t *testing.T) {
 		}
 		code := fmt.Sprintf(`"result_code":%q`, c.code)
 		for _, good := range [][]string{nil, {`"amount":` + c.amount + `,`, ``}, {`"amount":` + c.amount, fmt.Sprintf(`"amount":"%s"`, c.amount)}, {`"transno":78416`, `"x":1`},
-			{`"O"`, `"A"`}, {`"O"`, `""`}, {`"O"`, `"P"`}, {`"result_message":"m"`, `"result_message":{"a":1}`}, {fmt.Sprintf(`"identifier":%q,`, c.id), ``}, {`"result":1`, `"result":"1"`}} {
+			{`"O"`, `"A"`}, {`"O"`, `""`}, {`"result_message":"m"`, `"result_message":{"a":1}`}, {fmt.Sprintf(`"identifier":%q,`, c.id), ``}, {`"result":1`, `"result":"1"`}} {
 			require.NoError(t, answer(good...), "%s %v", op, good)
 		}
 		for _, doubt := range [][]string{{`"amount":` + c.amount, `"amount":1`}, {`"amount":` + c.amount, `"amount":13.5`}, {c.id, "another"}, {fmt.Sprintf(`"identifier":%q`, c.id), `"identifier":7`},
@@ -391,9 +392,11 @@ func TestWhatAnAuthResponseProves(t *testing.T) {
 		require.ErrorIs(t, answer(append([]string{code, `"result_code":"S003"`}, decline...)...), batch.ErrAuth)
 		if op == "Charge" {
 			require.ErrorIs(t, answer(`"authorised":true,`, ``), batch.ErrAmbiguous)
+			require.NoError(t, answer(`"O"`, `"P"`), "it is reserved")
 			require.ErrorIs(t, answer(code, `"result_code":"002"`), batch.ErrAmbiguous)
 		} else {
 			require.NoError(t, answer(`"authorised":true,`, ``), "not documented for a refund")
+			require.ErrorIs(t, answer(`"O"`, `"P"`), batch.ErrAmbiguous)
 			require.ErrorIs(t, answer(code, `"result_code":"000"`), batch.ErrAmbiguous)
 			require.ErrorIs(t, answer(append([]string{code, `"result_code":"R003"`}, decline...)...), batch.ErrAmbiguous)
 			require.ErrorIs(t, answer(append([]string{code, `"result_code":"R010"`}, decline...)...), batch.ErrInvalid)
