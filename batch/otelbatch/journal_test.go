@@ -282,6 +282,12 @@ func TestGaugesShowWhatIsOpen(t *testing.T) {
 		time.Sleep(time.Minute)
 		check(t, want("1 0 2 1 1", "60 0 3660 60"), gauges())
 
+		start("later", 0)
+		time.Sleep(59 * time.Second)
+		check(t, want("1 0 2 1 1", "119 0 3719 119"), gauges()) // The journal is read once a minute.
+		time.Sleep(time.Second)
+		check(t, want("1 0 3 1 1", "120 0 3720 120"), gauges())
+
 		require.NoError(t, registration.Unregister())
 		require.Empty(t, gauges())
 	})
