@@ -53,6 +53,7 @@ type service struct {
 	provider func() batch.Provider                         // a fresh one, as another process has
 	other    func() batch.Provider                         // one of other terms; nil if there is none
 	finish   func()                                        // everything that was submitted ends
+	bounce   func(account string)                          // what was paid by an account comes back; nil where nothing does
 	close    func()                                        // also of the clients
 	once     func(batch.Draft) bool                        // is it promised that the batch ends well once all is healed?
 }
@@ -361,7 +362,7 @@ func openSnapBill(r *rand.Rand) *service {
 			d.Reference = "twin"
 			return d, true
 		},
-		accepted: server.Accepted, finish: server.FinishAll, close: c.close,
+		accepted: server.Accepted, finish: server.FinishAll, bounce: server.Bounce, close: c.close,
 		payer:    func(map[string]string) string { return "account 10608" },
 		once:     func(batch.Draft) bool { return false },
 		provider: func() batch.Provider { return provider("netcash") },
