@@ -75,10 +75,10 @@ const (
 // other terms (Info.Terms), is ErrConflict and nothing is sent. The one
 // exception is a draft that was never submitted: a corrected one takes its place
 // if nothing is left of it at the service, or if the corrected one says so
-// (Draft.Replaces). ErrConflict also says that the
-// batch ID belongs to another reference, that Draft.NotAfter has passed
-// (CodeExpired), that another batch holds a purpose (CodePurposeTaken), or that
-// people must approve first (CodeApprovalNeeded).
+// (Draft.Replaces). ErrConflict also says that the batch ID belongs to another
+// reference, that Draft.NotAfter has passed (CodeExpired), that another batch
+// holds a purpose (CodePurposeTaken), or that people must approve first
+// (CodeApprovalNeeded).
 //
 // A purpose (Item.Purpose) is held from the intent on. It is free again once a
 // final report says that its item failed, was skipped or has been returned, and
@@ -292,7 +292,7 @@ func (e *engine) start(ctx context.Context) (Batch, error) {
 // replace abandons the draft that this one takes the place of, unless this one
 // is intended already. It holds one lock at a time.
 func (e *engine) replace(ctx context.Context) error {
-	if e.draft == nil || e.draft.Replaces == "" || e.draft.Replaces == e.key.Reference {
+	if e.draft == nil || e.draft.Replaces == "" || e.corrects() {
 		return nil
 	}
 	own, err := e.journal.History(ctx, e.key)
@@ -330,6 +330,10 @@ func (e *engine) replace(ctx context.Context) error {
 	}
 	return err
 }
+
+// corrects says that the draft takes the place of an earlier one under its own
+// reference.
+func (e *engine) corrects() bool { return e.draft.Replaces == e.key.Reference }
 
 // theirs says that the draft of p names a batch that the service has made. It is
 // left to the service when another draft takes the place of this one.
@@ -427,9 +431,9 @@ func (e *engine) intend(ctx context.Context, p progress) error {
 	switch {
 	case p.intent != nil && p.intent.Fingerprint == fingerprint:
 		return nil
-	case p.intent == nil && e.draft.Replaces == e.key.Reference:
+	case p.intent == nil && e.corrects():
 		return e.unknownReference()
-	case p.intent != nil && p.touched && e.draft.Replaces != e.key.Reference:
+	case p.intent != nil && p.touched && !e.corrects():
 		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which may have been sent: nothing was sent by this call", e.key.Reference), nil)
 	}
 	// The reference is new, or nothing may be left of the first draft at the service.

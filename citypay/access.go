@@ -69,7 +69,7 @@ func (c *Client) RegisterTempIP(ctx context.Context, ip string, until time.Time)
 
 // GenerateDomainKey makes a key for browsers, which is a credential. It moves no
 // money. It is sent at most once, because each request makes another key. On
-// ErrAmbiguous there may be a key that nobody has: nothing lists them.
+// ErrAmbiguous, CityPay may have made a key that is lost: keys cannot be listed.
 //
 //	POST /dk/gen
 func (c *Client) GenerateDomainKey(ctx context.Context, r GenerateDomainKeyRequest) (*DomainKey, error) {

@@ -2,11 +2,9 @@ package citypay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -144,7 +142,11 @@ var anyClientID = regexp.MustCompile(`^[A-Za-z0-9._~-]{3,10}$`)
 // anyCardID takes the characters of account ids: CityPay does not document the form.
 var anyCardID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,100}$`)
 
-const accountForm = "must be 5 to 50 of letters, digits and - _ . ~"
+const (
+	accountForm = "must be 5 to 50 of letters, digits and - _ . ~"
+	clientForm  = "must be 3 to 10 of letters, digits and - _ . ~"
+	cardForm    = "must be letters, digits and - _ . ~"
+)
 
 // AccountExists asks whether a card-holder account exists. It moves no money.
 // What it says of a deleted account is not documented.
@@ -267,24 +269,12 @@ func (c *Client) RegisterCard(ctx context.Context, account string, r RegisterCar
 		RegisterCardRequest
 		CardNumber string `json:"cardnumber"`
 	}{r, number}
-	secrets := []Secret{r.CardNumber, NewSecret(digits)}
-	for _, separator := range []string{" ", "-"} {
-		secrets = append(secrets, NewSecret(strings.Join(slices.Collect(chunks(digits, 4)), separator)))
+	var groups []string // as they are printed on a card
+	for group := range slices.Chunk([]byte(digits), 4) {
+		groups = append(groups, string(group))
 	}
+	secrets := []Secret{r.CardNumber, NewSecret(digits), NewSecret(strings.Join(groups, " ")), NewSecret(strings.Join(groups, "-"))}
 	return c.account(ctx, opRegisterCard, account, []string{account}, wire, secrets, faults)
-}
-
-// chunks cuts a number into groups, as it is printed on a card.
-func chunks(s string, size int) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for len(s) > 0 {
-			n := min(size, len(s))
-			if !yield(s[:n]) {
-				return
-			}
-			s = s[n:]
-		}
-	}
 }
 
 // luhn checks the check digit of a card number.
@@ -326,22 +316,15 @@ func (f *faults) contact(in string, r Contact) {
 func (c *Client) account(ctx context.Context, op rest.Op, account string, params []string, request any,
 	secrets []Secret, faults faults,
 ) (*CardHolderAccount, error) {
-	if err := batch.Invalid(name, op.Name, faults); err != nil {
-		return nil, err
-	}
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
-	}
 	var reply CardHolderAccount
-	err = c.do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/json", Body: body, Secrets: secrets,
+	err := c.send(ctx, rest.Call{Op: op, Params: params, Secrets: secrets,
 		Refusal: func(status int, header http.Header, body []byte) *batch.Error {
 			e := refusal(status, header, body)
 			if e != nil && e.Code == "D049" {
 				e.Kind = batch.ErrConflict
 			}
 			return e
-		}, Decode: reply.of(account)})
+		}, Decode: reply.of(account)}, request, faults)
 	if err != nil {
 		return nil, hide(err, secrets)
 	}
@@ -430,7 +413,7 @@ func (c *Client) DeleteAccount(ctx context.Context, account string) (*Acknowledg
 func (c *Client) DeleteCard(ctx context.Context, account, cardID string, force bool) (*Acknowledgement, error) {
 	var faults faults
 	faults.match("accountid", account, accountID, accountForm)
-	faults.match("cardId", cardID, anyCardID, "must be letters, digits and - _ . ~")
+	faults.match("cardId", cardID, anyCardID, cardForm)
 	call := rest.Call{Op: opDeleteCard, Params: []string{account, cardID},
 		Query: url.Values{"force": {strconv.FormatBool(force)}}}
 	return c.acknowledged(ctx, call, nil, faults, "001")
@@ -445,7 +428,7 @@ func (c *Client) DeleteCard(ctx context.Context, account, cardID string, force b
 func (c *Client) SetCardStatus(ctx context.Context, account, cardID string, r SetCardStatus) (*Acknowledgement, error) {
 	var faults faults
 	faults.match("accountid", account, accountID, accountForm)
-	faults.match("cardId", cardID, anyCardID, "must be letters, digits and - _ . ~")
+	faults.match("cardId", cardID, anyCardID, cardForm)
 	switch {
 	case r.CardStatus == "" && r.Default == nil:
 		faults.add("card_status", "give a card_status, default, or both")
@@ -460,16 +443,6 @@ func (c *Client) SetCardStatus(ctx context.Context, account, cardID string, r Se
 // transaction, they mean other things (documented).
 func (c *Client) acknowledged(ctx context.Context, call rest.Call, request any, faults faults, done ...string,
 ) (*Acknowledgement, error) {
-	if err := batch.Invalid(name, call.Op.Name, faults); err != nil {
-		return nil, err
-	}
-	if request != nil {
-		var err error
-		if call.Body, err = json.Marshal(request); err != nil {
-			return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: call.Op.Name, Err: err}
-		}
-		call.ContentType = "application/json"
-	}
 	var reply Acknowledgement
 	decode := rest.JSON(&reply)
 	call.Decode = func(body reader) error {
@@ -486,7 +459,7 @@ func (c *Client) acknowledged(ctx context.Context, call rest.Call, request any, 
 		}
 		return fmt.Errorf("the answer has the code %q, which leaves open whether it was done", reply.Code)
 	}
-	if err := c.do(ctx, call); err != nil {
+	if err := c.send(ctx, call, request, faults); err != nil {
 		return nil, err
 	}
 	return &reply, nil
@@ -502,7 +475,7 @@ func (c *Client) ListMerchants(ctx context.Context, clientID string) (*ListMerch
 		clientID = "default"
 	}
 	var faults faults
-	faults.match("clientid", clientID, anyClientID, "must be 3 to 10 of letters, digits and - _ . ~")
+	faults.match("clientid", clientID, anyClientID, clientForm)
 	if err := batch.Invalid(name, op.Name, faults); err != nil {
 		return nil, err
 	}

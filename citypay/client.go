@@ -183,11 +183,23 @@ func (c *Client) CheckACL(ctx context.Context, ip string) (*ACLCheck, error) {
 }
 
 func (c *Client) call(ctx context.Context, op rest.Op, request any, maxReply int64, decode func(reader) error) error {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
+	return c.send(ctx, rest.Call{Op: op, MaxReply: maxReply, MaxValues: maxValues, Decode: decode}, request, nil)
+}
+
+// send makes a call with request as its JSON body, or without a body if request
+// is nil. Nothing is sent if there are faults.
+func (c *Client) send(ctx context.Context, call rest.Call, request any, faults faults) error {
+	if err := batch.Invalid(name, call.Op.Name, faults); err != nil {
+		return err
 	}
-	return c.do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
+	if request != nil {
+		body, err := json.Marshal(request)
+		if err != nil {
+			return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: call.Op.Name, Err: err}
+		}
+		call.Body, call.ContentType = body, "application/json"
+	}
+	return c.do(ctx, call)
 }
 
 // do makes a call, and says what may be wrong if it is not authorised.

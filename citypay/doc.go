@@ -106,7 +106,7 @@
 // [Client.CreateChannel] and [Client.Subscribe] ask for events. The body of an
 // event, its signature, the names of the triggers and whether CityPay sends one
 // again are not documented, so this package decodes none and can verify none.
-// Whoever can reach your endpoint can write one: take it as a hint, and ask
+// Anyone who can reach your endpoint can write one: take it as a hint, and ask
 // [Client.RetrieveTransactions] or Provider.Poll. Nothing documents an event of a
 // batch.
 //

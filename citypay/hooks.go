@@ -58,14 +58,14 @@ var (
 const nameForm = "must be printable ASCII"
 
 // CreateChannel makes a channel for events. It moves no money. It is sent at
-// most once. On ErrAmbiguous there may be a channel whose id nobody has: nothing
-// lists them, so ask CityPay's support.
+// most once. On ErrAmbiguous, CityPay may have made a channel whose id is lost.
+// Channels cannot be listed: ask CityPay's support.
 //
 //	POST /hooks/channel/create
 func (c *Client) CreateChannel(ctx context.Context, r CreateChannelRequest) (*Channel, error) {
 	var faults faults
 	faults.match("channel_name", r.ChannelName, anyName, nameForm)
-	faults.match("clientid", r.ClientID, anyClientID, "must be 3 to 10 of letters, digits and - _ . ~")
+	faults.match("clientid", r.ClientID, anyClientID, clientForm)
 	faults.match("endpoint_id", r.EndpointID, anyName, nameForm)
 	if u, err := url.Parse(r.Config.URL); err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
 		faults.add("config.url", "must be an https URL with a host, and without a user")
@@ -123,13 +123,13 @@ func (c *Client) DeleteChannel(ctx context.Context, channelID string) (*Acknowle
 }
 
 // Subscribe lets events flow to channels. It moves no money. It is sent at most
-// once. On ErrAmbiguous there may be a subscription whose id nobody has: nothing
-// lists them, so ask CityPay's support.
+// once. On ErrAmbiguous, CityPay may have made a subscription whose id is lost.
+// Subscriptions cannot be listed: ask CityPay's support.
 //
 //	POST /hooks/subscribe
 func (c *Client) Subscribe(ctx context.Context, r SubscribeRequest) (*Subscription, error) {
 	var faults faults
-	faults.match("clientid", r.ClientID, anyClientID, "must be 3 to 10 of letters, digits and - _ . ~")
+	faults.match("clientid", r.ClientID, anyClientID, clientForm)
 	for n, channel := range r.Channels {
 		faults.match(fmt.Sprintf("channels[%d]", n), channel, anyName, nameForm)
 	}
@@ -156,7 +156,7 @@ func (c *Client) Subscribe(ctx context.Context, r SubscribeRequest) (*Subscripti
 //	POST /hooks/unsubscribe
 func (c *Client) Unsubscribe(ctx context.Context, clientID, webHookID string) (*Acknowledgement, error) {
 	var faults faults
-	faults.match("clientid", clientID, anyClientID, "must be 3 to 10 of letters, digits and - _ . ~")
+	faults.match("clientid", clientID, anyClientID, clientForm)
 	faults.match("web_hook_id", webHookID, anyName, nameForm)
 	wire := struct {
 		ClientID  string `json:"clientid"`

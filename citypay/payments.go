@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -328,21 +327,14 @@ func (f *faults) payment(amount int64, id string, merchant int64, info string) {
 func (c *Client) pay(ctx context.Context, p payment, request any, secrets []Secret, faults faults,
 	decode func(reader) error,
 ) error {
-	if err := batch.Invalid(name, p.op.Name, faults); err != nil {
-		return err
-	}
-	body, err := json.Marshal(request)
-	if err != nil {
-		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: p.op.Name, Err: err}
-	}
-	err = c.do(ctx, rest.Call{Op: p.op, ContentType: "application/json", Body: body, Decode: decode, Secrets: secrets,
+	err := c.send(ctx, rest.Call{Op: p.op, Decode: decode, Secrets: secrets,
 		Refusal: func(status int, header http.Header, body []byte) *batch.Error {
 			e := refusal(status, header, body)
 			if e != nil {
 				e.Kind = p.kind(e.Code)
 			}
 			return e
-		}})
+		}}, request, faults)
 	return hide(err, secrets)
 }
 

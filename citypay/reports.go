@@ -2,7 +2,6 @@ package citypay
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -38,7 +37,7 @@ type MerchantBatchReport struct {
 	Batches    []MerchantBatch `json:"batches"`
 	Count      Text            `json:"count,omitempty"`
 	MaxResults Text            `json:"maxResults,omitempty"`
-	NextToken  string          `json:"nextToken,omitempty"` // empty: there are no more
+	NextToken  string          `json:"nextToken,omitempty"` // empty on the last page
 }
 
 // MerchantBatch is a settlement batch: what one merchant took and returned on a
@@ -80,7 +79,7 @@ type TransactionReport struct {
 	Count      Text            `json:"count,omitempty"`
 	Data       []AuthReference `json:"data"`
 	MaxResults Text            `json:"maxResults,omitempty"`
-	NextToken  string          `json:"nextToken,omitempty"` // empty: there are no more
+	NextToken  string          `json:"nextToken,omitempty"` // empty on the last page
 }
 
 // TransactionReportRequest asks for the transactions of a merchant in a span of
@@ -116,7 +115,7 @@ type RemittanceReport struct {
 	Count      Text                 `json:"count,omitempty"`
 	Data       []RemittedClientData `json:"data"`
 	MaxResults Text                 `json:"maxResults,omitempty"`
-	NextToken  string               `json:"nextToken,omitempty"` // empty: there are no more
+	NextToken  string               `json:"nextToken,omitempty"` // empty on the last page
 }
 
 // RemittedClientData is what was remitted to a client on a day. The acquirer
@@ -293,23 +292,13 @@ func (c *Client) Remittance(ctx context.Context, clientID, date string) (*Remitt
 func read[T any](ctx context.Context, c *Client, call rest.Call, request any, faults faults,
 	decode func(*T, reader) error,
 ) (*T, error) {
-	if err := batch.Invalid(name, call.Op.Name, faults); err != nil {
-		return nil, err
-	}
-	if request != nil {
-		var err error
-		if call.Body, err = json.Marshal(request); err != nil {
-			return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: call.Op.Name, Err: err}
-		}
-		call.ContentType = "application/json"
-	}
 	reply := new(T)
 	call.MaxValues = maxValues
 	call.Decode = func(body reader) error {
 		*reply = *new(T)
 		return decode(reply, body)
 	}
-	if err := c.do(ctx, call); err != nil {
+	if err := c.send(ctx, call, request, faults); err != nil {
 		return nil, err
 	}
 	return reply, nil
@@ -319,7 +308,7 @@ func read[T any](ctx context.Context, c *Client, call rest.Call, request any, fa
 func batchParams(merchantID int64, batchNo string) (faults, []string) {
 	var faults faults
 	faults.id("merchantid", merchantID)
-	faults.match("batch_no", batchNo, anyCardID, "must be letters, digits and - _ . ~")
+	faults.match("batch_no", batchNo, anyCardID, cardForm)
 	return faults, []string{fmt.Sprint(merchantID), batchNo}
 }
 
@@ -328,7 +317,7 @@ func (c *Client) client(id string, f *faults) string {
 	if id == "" {
 		id = c.config.ClientID
 	}
-	f.match("clientid", id, anyClientID, "must be 3 to 10 of letters, digits and - _ . ~")
+	f.match("clientid", id, anyClientID, clientForm)
 	return id
 }
 

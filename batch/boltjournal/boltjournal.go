@@ -16,7 +16,7 @@
 // Look opens a copy of the file while the process that runs the batches has it
 // open. Move takes the journal to another place, such as another machine, and
 // leaves a file that refuses to be opened. A file that is copied by other means
-// is a second journal of the same account, which nothing can notice.
+// is a second journal of the same account. Neither of the two can detect that.
 //
 // # Older copies
 //
@@ -115,7 +115,7 @@ func Open(path string, owner batch.Info) (*Journal, error) {
 	return open(path, owner, "", syncDirectory)
 }
 
-// open is Open of a journal that was moved to the path to.
+// open is Open, and also opens a journal that was moved to the path to.
 func open(path string, owner batch.Info, to string, syncDirectory func(path string) error) (*Journal, error) {
 	account, err := record.OwnerOf(owner)
 	if err != nil {
@@ -135,7 +135,7 @@ func open(path string, owner batch.Info, to string, syncDirectory func(path stri
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
 	err = j.check()
-	if moved := j.moved(); err == nil && moved != to {
+	if moved := j.moved(); err == nil && moved != "" && moved != to {
 		err = fmt.Errorf("was moved to %s: open it there; if it did not arrive there, call Move again", moved)
 	}
 	if err == nil {
@@ -245,10 +245,10 @@ func checkFile(path string) error {
 // file to write.
 func (j *Journal) openFile(path string) (err error) {
 	if file, err := os.Stat(path); err == nil && file.Size() > 0 {
-		if err := j.openBolt(path, true); err != nil {
+		if err := j.openToRead(path); err != nil {
 			return err
 		}
-		if err := errors.Join(checkPages(j.db, j.file), j.db.Close()); err != nil {
+		if err := j.db.Close(); err != nil {
 			return damaged(err)
 		}
 	}
@@ -256,6 +256,17 @@ func (j *Journal) openFile(path string) (err error) {
 		return err
 	}
 	j.db.NoFreelistSync = false
+	return nil
+}
+
+// openToRead opens the file to read it, and checks its pages.
+func (j *Journal) openToRead(path string) error {
+	if err := j.openBolt(path, true); err != nil {
+		return err
+	}
+	if err := checkPages(j.db, j.file); err != nil {
+		return damaged(errors.Join(err, j.db.Close()))
+	}
 	return nil
 }
 

@@ -16,6 +16,12 @@ func OpenWith(path string, owner batch.Info, sync func(path string) error) (*Jou
 // MoveWith is Move with another way to sync a directory.
 var MoveWith = move
 
+// CopyWhole and ErrTorn are how Look copies a file that is written to.
+var (
+	CopyWhole = copyWhole
+	ErrTorn   = errTorn
+)
+
 // DB is the database of j.
 func DB(j *Journal) *bbolt.DB { return j.db }
 

@@ -1,6 +1,7 @@
 package boltjournal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,27 +21,27 @@ import (
 // of a batch. Whatever writes to it is ErrUnsupported. The copy is a temporary
 // file that only its owner can read. Close removes it.
 func Look(path string, owner batch.Info) (*Journal, error) {
+	j, err := lookAt(path, owner)
+	if err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
+	}
+	return j, nil
+}
+
+func lookAt(path string, owner batch.Info) (*Journal, error) {
 	account, err := record.OwnerOf(owner)
-	if err == nil {
-		err = checkFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path); err != nil {
+		return nil, err
 	}
 	for range looks {
-		if err != nil {
-			break
+		if j, err := look(path, account); !errors.Is(err, errTorn) {
+			return j, err
 		}
-		var j *Journal
-		if j, err = look(path, account); err == nil {
-			return j, nil
-		}
-		if !errors.Is(err, errTorn) {
-			break
-		}
-		err = nil
 	}
-	if err == nil {
-		err = errors.New("is written to faster than it can be copied: try again later")
-	}
-	return nil, fmt.Errorf("journal %s: %w", path, err)
+	return nil, errors.New("is written to faster than it can be copied: try again later")
 }
 
 // looks is how often Look copies a file that is written to meanwhile.
@@ -50,30 +51,12 @@ const looks = 20
 var errTorn = errors.New("was written to while it was copied")
 
 func look(path string, owner record.Owner) (*Journal, error) {
-	before, err := metaPages(path)
-	if err != nil {
-		return nil, err
-	}
-	j := &Journal{owner: owner}
-	if j.copied, err = copyFile(path); err != nil {
-		return nil, errors.Join(err, j.forget())
-	}
-	after, err := metaPages(path)
-	if err == nil && before != after {
-		err = errTorn
-	}
+	copied, err := copyFile(path)
+	j := &Journal{owner: owner, copied: copied}
 	if err != nil {
 		return nil, errors.Join(err, j.forget())
 	}
-	if err := guarded(func() error {
-		if err := j.openBolt(j.copied, true); err != nil {
-			return err
-		}
-		if err := checkPages(j.db, j.file); err != nil {
-			return damaged(err)
-		}
-		return nil
-	}); err != nil {
+	if err := guarded(func() error { return j.openToRead(copied) }); err != nil {
 		_ = j.file.Close() // A panic has left it open.
 		return nil, errors.Join(err, j.forget())
 	}
@@ -97,21 +80,17 @@ func (j *Journal) forget() error {
 
 // metaPages returns the facts that every transaction of bolt changes last. A file
 // in which they are the same before and after has not changed in between.
-func metaPages(path string) (pages string, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
+func metaPages(file io.ReaderAt) ([]byte, error) {
+	pages := make([]byte, 2*os.Getpagesize())
+	_, err := file.ReadAt(pages, 0)
+	if errors.Is(err, io.EOF) {
+		return nil, damaged("it is too short")
 	}
-	defer func() { _ = file.Close() }()
-	text := make([]byte, 2*os.Getpagesize())
-	n, err := io.ReadFull(file, text)
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return "", damaged("it is too short")
-	}
-	return string(text[:n]), err
+	return pages, err
 }
 
-// copyFile copies a file into a temporary one.
+// copyFile copies the file of a journal into a temporary one, whose name it
+// returns.
 func copyFile(path string) (name string, err error) {
 	from, err := os.Open(path)
 	if err != nil {
@@ -122,8 +101,24 @@ func copyFile(path string) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(to, from)
-	return to.Name(), errors.Join(err, to.Close())
+	return to.Name(), errors.Join(copyWhole(to, from), to.Close())
+}
+
+// copyWhole copies the file of a journal. It returns errTorn if the file was
+// written to meanwhile.
+func copyWhole(to io.Writer, from *os.File) error {
+	before, err := metaPages(from)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		return err
+	}
+	after, err := metaPages(from)
+	if err == nil && !bytes.Equal(before, after) {
+		err = errTorn
+	}
+	return err
 }
 
 // Move moves the journal at path from to the path to, which must not exist, for
@@ -149,15 +144,12 @@ func move(from, to string, owner batch.Info, syncDirectory func(path string) err
 		return fmt.Errorf("journal %s: %w", from, err) // Open would make one.
 	}
 	j, err := open(from, owner, to, syncDirectory)
-	begun := err == nil
-	if !begun {
-		if j, err = open(from, owner, "", syncDirectory); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	defer func() { _ = j.Close() }()
 	switch {
-	case there && begun:
+	case there && j.moved() == to:
 		return nil // An earlier call has moved it.
 	case there:
 		return refuse(errors.New("is there already: name a new file"))

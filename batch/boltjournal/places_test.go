@@ -76,6 +76,31 @@ func TestLookRefusesWhatItCannotTrust(t *testing.T) {
 	empty(t, copies)
 }
 
+// writes calls a function with each write.
+type writes func()
+
+func (w writes) Write(text []byte) (int, error) { w(); return len(text), nil }
+
+func TestACopyIsTornIfTheRunnerWritesMeanwhile(t *testing.T) {
+	path := filled(t)
+	runner, seq := open(t, path), 0
+	for _, c := range []struct {
+		between func()
+		want    error
+	}{
+		{func() {}, nil},
+		{func() {
+			seq++
+			require.NoError(t, runner.Append(t.Context(), key("new"), batch.Entry{Seq: seq, Kind: batch.EntryIntent}))
+		}, boltjournal.ErrTorn},
+	} {
+		file, err := os.Open(path)
+		require.NoError(t, err)
+		require.ErrorIs(t, boltjournal.CopyWhole(writes(c.between), file), c.want)
+		require.NoError(t, file.Close())
+	}
+}
+
 // While it is written to, a copy is whole, or Look says that it was not able to
 // make one.
 func TestLookWhileTheRunnerWrites(t *testing.T) {

@@ -21,7 +21,7 @@ const fresh = time.Minute
 // open batch, which is about a second for 1,000 batches of 100 items; it asks no
 // service. Where many processes share a journal, call it in one of them.
 //
-// If j cannot list its open batches there is no gauge, and the error goes to
+// If j cannot list its open batches, the gauges show nothing, and the error goes to
 // OpenTelemetry's error handler. Unregister of the result ends the gauges.
 func Observe(p batch.Provider, j batch.Journal, options ...Option) (metric.Registration, error) {
 	meter, info := newConfig(options).meter(), p.Info()

@@ -193,7 +193,7 @@ func panels(t *testing.T) (all []string) {
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath("promtool"); err != nil && os.Getenv("BATCHWAY_REQUIRE_PROMTOOL") != "1" {
-		t.Skip("there is no promtool: it is in Debian's package prometheus")
+		t.Skip("promtool is not installed: it is in Debian's package prometheus")
 	}
 	out, err := exec.CommandContext(t.Context(), "promtool", args...).CombinedOutput()
 	require.NoError(t, err, string(out))

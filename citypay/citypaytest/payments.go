@@ -232,21 +232,33 @@ func (s *Server) answered(code, id, message string, done bool) simkit.Reply {
 		"identifier": id, "message": message})
 }
 
-func (s *Server) void(r simkit.Request) simkit.Reply {
-	var in struct {
-		Merchant   int64  `json:"merchantid"`
-		Identifier string `json:"identifier"`
-		TransNo    int64  `json:"transno"`
+// wireOriginal names the transaction that a void or a capture is about.
+type wireOriginal struct {
+	Merchant   int64  `json:"merchantid"`
+	Identifier string `json:"identifier"`
+	TransNo    int64  `json:"transno"`
+}
+
+// original finds that transaction; nil if the reply says that there is none.
+func (s *Server) original(in wireOriginal) (auth *wireAuth, missing simkit.Reply) {
+	if in.TransNo == 0 {
+		return nil, s.problem("P013", "Transaction Id or Identifier not Present")
 	}
+	if auth = s.transaction(in.Merchant, in.TransNo); auth == nil {
+		missing = s.problem("D022", "Transaction not found for merchant with given trasaction number")
+	}
+	return auth, missing
+}
+
+func (s *Server) void(r simkit.Request) simkit.Reply {
+	var in wireOriginal
 	if !decode(r.Body, &in) {
 		return simkit.Reply{Status: http.StatusBadRequest}
 	}
-	auth := s.transaction(in.Merchant, in.TransNo)
+	auth, missing := s.original(in)
 	switch {
-	case in.TransNo == 0:
-		return s.problem("P013", "Transaction Id or Identifier not Present")
 	case auth == nil:
-		return s.problem("D022", "Transaction not found for merchant with given trasaction number")
+		return missing
 	case auth.Status == "C":
 		return s.answered("071", auth.Identifier, "Transaction already voided", false)
 	case auth.Status != "O" && auth.Status != "P":
@@ -261,20 +273,16 @@ func (s *Server) void(r simkit.Request) simkit.Reply {
 
 func (s *Server) capture(r simkit.Request) simkit.Reply {
 	var in struct {
-		Amount     int64  `json:"amount"`
-		Merchant   int64  `json:"merchantid"`
-		Identifier string `json:"identifier"`
-		TransNo    int64  `json:"transno"`
+		Amount int64 `json:"amount"`
+		wireOriginal
 	}
 	if !decode(r.Body, &in) {
 		return simkit.Reply{Status: http.StatusBadRequest}
 	}
-	auth := s.transaction(in.Merchant, in.TransNo)
+	auth, missing := s.original(in.wireOriginal)
 	switch {
-	case in.TransNo == 0:
-		return s.problem("P013", "Transaction Id or Identifier not Present")
 	case auth == nil:
-		return s.problem("D022", "Transaction not found for merchant with given trasaction number")
+		return missing
 	case auth.Status == "O":
 		return s.answered("T011", auth.Identifier, "Transaction already completed", false)
 	case auth.Status != "P":

@@ -190,7 +190,7 @@ func (c *Client) sendOnce(ctx context.Context, call Call, target string) error {
 func (c *Client) attempt(req *http.Request, call Call, number int) (*attempt, error) {
 	a := &attempt{client: c, outer: req.Context(), number: number, start: time.Now()}
 	a.wire, a.safety = c, call.Op.Safety
-	a.words.fixed = slices.Concat(c.config.Secrets, call.Secrets)
+	a.words.fixed = append(slices.Clip(c.config.Secrets), call.Secrets...)
 	a.ctx, a.cancel = context.WithCancelCause(a.outer)
 	req = req.WithContext(context.WithValue(a.ctx, sendingKey{}, &a.sending))
 	if err := a.authorize(req); err != nil {
