@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ import (
 // and the clock. From each world every call is tried with every answer that the
 // world can give; worlds that are the same are explored once.
 
-var deeper = flag.Int("explore", 0, "how many more submits than 2 small worlds have, and how many more crashes and failed reads; 1 takes about a minute")
+var deeper = flag.Int("explore", 0, "how many more submits than 2 small worlds have, and how many more crashes and failed reads; 1 takes some minutes")
 
 // rulesOf is what a service promises.
 type rulesOf struct {
@@ -631,10 +632,18 @@ func end(r rulesOf, w world) []string {
 	return p.faults
 }
 
+// collectLess makes the garbage collector wait until t is over: a world is
+// small, and there are many, and to collect each costs a third of the time.
+func collectLess(t *testing.T) {
+	percent := debug.SetGCPercent(400)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+}
+
 func TestSmallWorldsExploredWhole(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector has nothing to find in one goroutine")
 	}
+	collectLess(t)
 	services := []rulesOf{
 		{name: "no guard, as CityPay", unseen: batch.StateUnknown},
 		{name: "no guard, and it cancels, as SnapBill", unseen: batch.StateDraft, cancels: true},
@@ -685,6 +694,7 @@ func TestSmallWorldsWithTwoCallersAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine runs at a time")
 	}
+	collectLess(t)
 	for _, r := range []rulesOf{
 		{name: "no guard", unseen: batch.StateUnknown},
 		{name: "a guard, and it cancels", guard: batch.GuardRefuses, unseen: batch.StateDraft, cancels: true},

@@ -57,6 +57,7 @@ func pool(t testing.TB, database string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("postgres", postgres.DSN(database))
 	require.NoError(t, err)
+	db.SetMaxIdleConns(40) // A connection is a process of the server: a new one for each writer costs more than the test.
 	t.Cleanup(func() { _ = db.Close() })
 	return db
 }

@@ -30,12 +30,25 @@ func entry(seq int, kind batch.EntryKind) batch.Entry {
 	return batch.Entry{Seq: seq, Kind: kind, At: time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC)}
 }
 
+var (
+	migrated sync.Once
+	template string
+)
+
 // newJournalDatabase makes a database with the journal's tables.
 func newJournalDatabase(t testing.TB) string {
 	t.Helper()
-	name := newDatabase(t)
-	require.NoError(t, sqljournal.Migrate(context.Background(), pool(t, name)))
-	return name
+	needServer(t)
+	migrated.Do(func() {
+		name := newDatabase(t)
+		db, err := sql.Open("postgres", postgres.DSN(name)) // A template has no connection when it is copied.
+		require.NoError(t, err)
+		require.NoError(t, sqljournal.Migrate(context.Background(), db))
+		require.NoError(t, db.Close())
+		template = name
+	})
+	require.NotEmpty(t, template, "the first migration failed")
+	return newDatabase(t, "TEMPLATE", template)
 }
 
 func open(t testing.TB, db *sql.DB, owner batch.Info) *sqljournal.Journal {

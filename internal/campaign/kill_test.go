@@ -37,7 +37,7 @@ import (
 	"github.com/batchway/batchway-go/snapbill/snapbilltest"
 )
 
-var kills = flag.Int("kills", 5, "batches whose process is killed with SIGKILL, for each provider and each kind of journal")
+var kills = flag.Int("kills", 2, "batches whose process is killed with SIGKILL, for each provider and each kind of journal")
 
 // TestMain is also the process that is killed.
 func TestMain(m *testing.M) {
