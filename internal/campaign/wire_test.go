@@ -150,7 +150,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func (n *network) client(c *http.Client) *http.Client {
 	inner := c.Transport.(*http.Transport).DialContext
 	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: identities().roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig: &tls.Config{RootCAs: identities().roots, MinVersion: tls.VersionTLS12, CurvePreferences: quick},
 		DialContext: func(ctx context.Context, proto, address string) (net.Conn, error) {
 			return n.dial(ctx, proto, address, inner)
 		},
@@ -212,7 +212,7 @@ func terminate(kind netKind, client, service net.Conn) {
 		}
 		return
 	}
-	outside := tls.Server(client, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true})
+	outside := tls.Server(client, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, CurvePreferences: quick, SessionTicketsDisabled: true})
 	if outside.Handshake() != nil {
 		return
 	}
@@ -229,6 +229,10 @@ func terminate(kind netKind, client, service net.Conn) {
 	_ = client.Close()
 	<-gone
 }
+
+// quick is the key exchange that costs least: a third of the campaign's time
+// was the default one.
+var quick = []tls.CurveID{tls.CurveP256}
 
 type identity struct {
 	roots                       *x509.CertPool
