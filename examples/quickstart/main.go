@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchcsv"
 	"github.com/batchway/batchway-go/examples/internal/sandbox"
 )
 
@@ -69,6 +70,9 @@ type opened struct {
 	close    func()
 }
 
+// ownCurrencies are not in ISO 4217, and have so many decimals.
+var ownCurrencies = map[string]int{"DZAR": 2}
+
 var services = []service{cityPay, centraPay, sixDotFifty, snapBill}
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
@@ -110,10 +114,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if *direction != "" {
 		wanted = batch.Direction(*direction)
 	}
-	items, err := readItems(bytes.NewReader(text))
+	sheet, err := batchcsv.Read(bytes.NewReader(text), &batchcsv.Options{Exponents: ownCurrencies})
 	if err != nil {
 		return fmt.Errorf("%s cannot be sent:\n%w", source, err)
 	}
+	items := sheet.Items
 
 	o, simulated, err := open(s, items, getenv)
 	if err != nil {
@@ -142,7 +147,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if len(report.Results) > 0 {
 		printReport(stdout, report)
 	}
-	return err
+	return sheet.Explain(err)
 }
 
 // open opens the sandbox if its environment is complete, and the simulator if

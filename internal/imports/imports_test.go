@@ -47,6 +47,7 @@ func rules() []rule {
 		{"/batch/internal/record", []string{"/batch"}, []string{"/batch", "/batch/internal/record"}, "what journals share knows no store"},
 		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
 		{"/batch/sqljournal", []string{"/batch", "/batch/internal/record"}, nil, "a journal on database/sql knows no driver"},
+		{"/batch/batchcsv", []string{"/batch"}, []string{"/batch", "/batch/batchcsv"}, "a file of items needs only the standard library"},
 		{"/batch/batchtest", []string{"/batch", "/internal/simkit"}, []string{"/batch/...", "/internal/simkit"}, "the suite is for anybody's provider"},
 		{"/internal/rest", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
 		{"/internal/simkit", nil, []string{"/internal/simkit"}, "a simulator's kit knows no service and no client"},
