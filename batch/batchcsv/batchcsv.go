@@ -135,7 +135,12 @@ func (s Sheet) Explain(err error) error {
 		}
 		e.Faults = append(e.Faults, fault)
 	}
+	sortByLine(e.Faults)
 	return e
+}
+
+func sortByLine(faults []Fault) {
+	slices.SortStableFunc(faults, func(a, b Fault) int { return a.Line - b.Line })
 }
 
 // Read reads a file. It returns items only if there is no fault; all that is
@@ -282,7 +287,7 @@ func (s *sheetReader) read(text string) (Sheet, error) {
 		s.fault(0, -1, "the file has no rows below the names of the columns")
 	}
 	if len(s.faults) > 0 {
-		slices.SortStableFunc(s.faults, func(a, b Fault) int { return a.Line - b.Line })
+		sortByLine(s.faults)
 		return Sheet{}, &Error{Faults: s.faults}
 	}
 	return s.sheet, nil

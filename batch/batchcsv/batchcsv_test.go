@@ -199,7 +199,7 @@ func TestExplainNamesLines(t *testing.T) {
 		{Item: -1, Field: "reference", Message: "is too long"}, {Item: 1, Reference: "invoice-2", Field: "account", Message: "is not ASCII"}, {Item: 9, Field: "amount", Message: "is odd"},
 	})
 	explained := sheet.Explain(refused)
-	require.EqualError(t, explained, "column reference: is too long\nline 5, column account: is not ASCII\ncolumn amount: is odd")
+	require.EqualError(t, explained, "column reference: is too long\ncolumn amount: is odd\nline 5, column account: is not ASCII")
 	require.ErrorIs(t, explained, refused)
 	require.ErrorIs(t, explained, batch.ErrInvalid)
 

@@ -1,0 +1,161 @@
+// Payrun runs and looks after payment batches from a terminal: it checks a
+// file, runs it, shows what is open, and takes the decisions of people.
+//
+//	payrun check wages.csv --pay
+//	payrun run wages.csv --pay --reference november-wages
+//	payrun pending
+//
+// A configuration file says which service and which journal; credentials come
+// from the environment alone (payrun --help lists both). Like all examples it
+// sends only to sandboxes, simulators and this machine: see config.go.
+//
+// The exit code says what is known about money:
+//
+//	0  done: every item is paid
+//	1  an error; this call has moved nothing
+//	2  a mistake in the command line or in the configuration
+//	3  unknown: money may have moved; look at payrun status, and never send again
+//	4  done, but some items failed, were skipped or came back
+//	5  not done yet: under way, prepared, or waiting for approvals
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/batchway/batchway-go/batch"
+)
+
+const (
+	exitDone    = 0
+	exitError   = 1
+	exitUsage   = 2
+	exitUnknown = 3
+	exitSome    = 4
+	exitWaits   = 5
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := &program{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))} //nolint:gosec // A descriptor is small.
+	code := p.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// A program is one call of payrun.
+type program struct {
+	getenv         func(string) string
+	stdout, stderr io.Writer
+	terminal       bool // stderr is one: progress is one line that changes
+
+	commands
+	account
+}
+
+// commands is the command line.
+type commands struct {
+	Config string `default:"payrun.json" help:"The configuration file." placeholder:"FILE"`
+	JSON   bool   `name:"json" help:"Write JSON, for machines."`
+
+	Check   check   `cmd:"" help:"Check a file; nothing is sent."`
+	Run     run     `cmd:"" help:"Run a file to its end, or go on with a run that was interrupted."`
+	Resume  resume  `cmd:"" help:"Go on with a batch that the journal holds open."`
+	Settle  settle  `cmd:"" help:"Ask the service about every open batch, and close what is final; submits nothing."`
+	Pending pending `cmd:"" help:"List the open batches, from the journal alone."`
+	Status  status  `cmd:"" help:"Show what the journal knows of a batch, and what is safe to do."`
+	Report  report  `cmd:"" help:"Show what became of every item, from the journal alone."`
+	Approve approve `cmd:"" help:"Approve of a batch that waits for a second person."`
+	Note    note    `cmd:"" help:"Write a note to an open batch, such as the case number of the service's support."`
+	Resolve resolve `cmd:"" help:"Decide about a batch whose outcome the service cannot tell."`
+	Review  review  `cmd:"" help:"Read the reports of closed batches again, and show what has changed, such as a payment that came back."`
+	Again   again   `cmd:"" help:"Run what failed in a batch again, as a new batch."`
+}
+
+// command is one of commands. It returns the exit code if there is no error.
+type command interface {
+	run(context.Context, *program) (int, error)
+}
+
+// usageError is a mistake in the command line or the configuration.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func mistake(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run returns the exit code.
+func (p *program) run(ctx context.Context, args []string) int {
+	parser, err := kong.New(&p.commands, kong.Name("payrun"), kong.Writers(p.stdout, p.stderr), kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.Description(description), kong.UsageOnError())
+	if err != nil {
+		return p.fail(err)
+	}
+	code, over := func() (code int, over bool) {
+		defer func() {
+			if r := recover(); r != nil {
+				e, ok := r.(exit)
+				if !ok {
+					panic(r)
+				}
+				code, over = int(e), true // --help has been written.
+			}
+		}()
+		parsed, err := parser.Parse(args)
+		if err != nil {
+			return p.fail(usageError{err}), true
+		}
+		chosen, ok := parsed.Selected().Target.Addr().Interface().(command)
+		if !ok {
+			return p.fail(errors.New("the command has no code")), true
+		}
+		code, err = chosen.run(ctx, p)
+		if closed := p.close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			code = p.fail(err)
+		}
+		return code, true
+	}()
+	if !over {
+		return exitError
+	}
+	return code
+}
+
+// exit is how kong ends the program.
+type exit int
+
+// fail prints an error and returns its exit code.
+func (p *program) fail(err error) int {
+	fmt.Fprintln(p.stderr, "payrun:", printable(err.Error()))
+	switch _, usage := errors.AsType[usageError](err); {
+	case usage:
+		return exitUsage
+	case errors.Is(err, batch.ErrAmbiguous):
+		return exitUnknown
+	}
+	return exitError
+}
+
+const description = `Runs and looks after payment batches.
+
+Exit codes: 0 every item is paid; 1 an error, and this call has moved nothing; 2 a mistake in the command line or the configuration;
+3 unknown, money may have moved; 4 done, but some items failed, were skipped or came back; 5 not done yet.
+
+The configuration file is JSON, such as
+{"provider": "citypay", "journal": "citypay.journal", "citypay": {"merchant_id": 11223344, "currency": "GBP"}}
+See config.go and the README beside it for every key. The base_url "simulator" is a simulator inside this program.
+
+Credentials come from the environment: CITYPAY_CLIENT_ID, CITYPAY_LICENCE_KEY; CENTRAPAY_API_KEY; SIXDOTFIFTY_KEY, SIXDOTFIFTY_SECRET;
+SNAPBILL_USERNAME, SNAPBILL_PASSWORD; and PAYRUN_POSTGRES, the connection string, if the journal is "postgres".
+BATCHWAY_LIVE=1 allows requests to a service that is not the simulator.`
