@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -16,6 +17,31 @@ func gbp(minor int64) batch.Money { return batch.Money{Minor: minor, Currency: "
 
 func draft(items ...batch.Item) batch.Draft {
 	return batch.Draft{Reference: "run-1", Direction: batch.Collect, Items: items}
+}
+
+// A million items are refused where there may be ten thousand, without I/O, and
+// checked in a time that grows with their number and not with its square.
+func TestAMillionItems(t *testing.T) {
+	items := make([]batch.Item, 1_000_000)
+	for n := range items {
+		items[n] = batch.Item{Reference: fmt.Sprint("item-", n), Account: "a", Amount: gbp(1)}
+	}
+	info := batch.Info{Name: "test", Direction: batch.Collect, MaxItems: 10_000}
+	require.Equal(t, []batch.FieldError{{Item: -1, Field: "items", Message: "there are 1000000, and test takes at most 10000"}},
+		info.Faults(draft(items...)))
+
+	info.MaxItems = 0
+	least := func(of int) time.Duration {
+		fastest := time.Hour
+		for range 3 {
+			start := time.Now()
+			require.Empty(t, info.Faults(draft(items[:of]...)))
+			fastest = min(fastest, time.Since(start))
+		}
+		return fastest
+	}
+	few, many := least(10_000), least(80_000)
+	require.Less(t, many, 24*few, "eight times as many items: the square would be 64 times as long")
 }
 
 func TestInfoFaults(t *testing.T) {

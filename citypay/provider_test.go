@@ -448,6 +448,7 @@ func TestAnswersToRetrieve(t *testing.T) {
 		"row 61: whole, with a point":                    {report(35, 350, paid("100.0"), b), "", "paid failed", ""},
 		"row 61: negative":                               {report(35, 350, paid(-100), b), batch.ErrProtocol, "unknown failed", `amount: must be a whole number that is not negative, and is "-100"`},
 		"row 61: absurd":                                 {report(35, 350, paid("99999999999999999999"), b), batch.ErrProtocol, "unknown failed", "amount: must be"},
+		"row 51: an identifier of invalid UTF-8":         {report(35, 350, strings.Replace(a, "item-a", "item-a\xff", 1), b), batch.ErrProtocol, "unknown failed", "that is not in the batch"},
 		"null among the rows":                            {report(35, 350, a, "null", b), batch.ErrProtocol, "paid failed", "identifier: of row 1 must be a string, and is missing"},
 		"a number among the rows":                        {report(35, 350, a, "7", b), batch.ErrProtocol, "paid failed", "identifier: of row 1 must be a string, and is missing"},
 		"a row without an identifier":                    {report(35, 350, without("identifier"), b), batch.ErrProtocol, "unknown failed", "identifier: of row 0 must be a string, and is missing"},

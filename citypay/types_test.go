@@ -2,6 +2,9 @@ package citypay
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -9,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -242,6 +246,52 @@ func TestEveryKeyIsNew(t *testing.T) {
 		require.False(t, seen[key])
 		seen[key] = true
 	}
+}
+
+// S10: a clock that is off by more than a minute is named, in both directions;
+// a Date that makes no sense is no clock.
+func TestAWrongClockIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for date, want := range map[string]string{
+			time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat):  "; this clock is off by -10m0s from CityPay's",
+			time.Now().Add(-10 * time.Minute).UTC().Format(http.TimeFormat): "; this clock is off by 10m0s from CityPay's",
+			time.Now().Add(time.Minute).UTC().Format(http.TimeFormat):       "",
+			"":                              "",
+			"yesterday":                     "",
+			"Fri, 31 Dec 1999 23:59:60 GMT": "",
+		} {
+			require.Equal(t, want, skew(http.Header{"Date": {date}}), date)
+		}
+		require.Empty(t, skew(http.Header{}))
+	})
+}
+
+// FuzzAPIKey: a key is what CityPay documents, whatever is in the licence key.
+// The parts are taken apart here by other means than they were put together.
+func FuzzAPIKey(f *testing.F) {
+	f.Add("PC2", "7G79TG62BAJTK669", []byte("0123456789abcdef"), int64(1_600_000_000))
+	f.Add("", "", []byte{}, int64(0))
+	f.Add("a:b", "\xff\x00", []byte{0xff}, int64(-1))
+	f.Fuzz(func(t *testing.T, clientID, licenceKey string, random []byte, unix int64) {
+		at := time.Unix(unix, 0)
+		if year := at.UTC().Year(); year < 1000 || year > 9999 {
+			return
+		}
+		var nonce [16]byte
+		copy(nonce[:], random)
+		packet, err := base64.StdEncoding.Strict().DecodeString(apiKey(clientID, licenceKey, nonce, at))
+		require.NoError(t, err)
+		head, sum := packet[:len(packet)-sha256.Size], packet[len(packet)-sha256.Size:]
+		require.Equal(t, fmt.Sprintf("%s:%X:", clientID, nonce), string(head))
+		mac := hmac.New(sha256.New, []byte(licenceKey))
+		mac.Write(append([]byte(clientID), nonce[:]...))
+		u := at.UTC()
+		for _, n := range []int{u.Year() / 100, u.Year() % 100, int(u.Month()), u.Day(), u.Hour(), u.Minute()} {
+			mac.Write([]byte{byte(n/10<<4 | n%10)}) // packed decimal
+		}
+		require.Equal(t, mac.Sum(nil), sum)
+		require.Equal(t, apiKey(clientID, licenceKey, nonce, at), apiKey(clientID, licenceKey, nonce, at.Truncate(time.Minute)), "it changes by the minute")
+	})
 }
 
 // FuzzDecodeReport: no reply panics, and none is believed without its parts.

@@ -760,6 +760,25 @@ func TestForms(t *testing.T) {
 	require.Positive(t, sent)
 }
 
+// FuzzForm: a value of a form adds no field to it (S13), such as the state that
+// submits a batch.
+func FuzzForm(f *testing.F) {
+	for _, s := range []string{"a=1&state=submit", "a&state=submit", "%26state=submit", "a\x00", "\r\n", "é;state=submit", "[0]", ""} {
+		f.Add(s, s, s)
+	}
+	f.Fuzz(func(t *testing.T, name, email, data string) {
+		form, err := url.ParseQuery(snapbill.FormOf(snapbill.CustomerFields{FirstName: name, Email: email, Data: map[string]string{"vat_number": data}}))
+		require.NoError(t, err)
+		want := url.Values{"data-vat_number": {data}}
+		for field, value := range map[string]string{"firstname": name, "email": email} {
+			if value != "" {
+				want.Set(field, value)
+			}
+		}
+		require.Equal(t, want, form)
+	})
+}
+
 // All that can be said is sent, under its documented name.
 func TestWhatIsSent(t *testing.T) {
 	server := snapbilltest.New(nil)

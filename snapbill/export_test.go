@@ -26,5 +26,8 @@ func Check(v any) error {
 	return cmp.Or(o.identify(), o.check(), o.verify())
 }
 
+// FormOf is what is sent for a client.
+func FormOf(f CustomerFields) string { return f.form().Encode() }
+
 // StateOf is what a batch at the service means.
 func StateOf(b *Batch) batch.State { return state(b) }

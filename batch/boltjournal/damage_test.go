@@ -81,6 +81,29 @@ func checkDamaged(t *testing.T, step int, spoil func(file []byte, at int)) {
 	require.NotZero(t, sound)
 }
 
+// FuzzOpen: whatever was written into a file, it is refused, or all that was
+// promised is there. Nothing panics, and nothing is invented.
+func FuzzOpen(f *testing.F) {
+	for _, at := range []uint32{0, 16, 4096, 8192, 12_288, 20_000, 40_000} {
+		f.Add(at, []byte{0xff}, uint32(0), []byte{})
+		f.Add(at, []byte("\x00\x00\x00\x00\x00\x00\x00\x00"), at+64, []byte("entries"))
+	}
+	f.Fuzz(func(t *testing.T, at uint32, patch []byte, at2 uint32, patch2 []byte) {
+		path := filled(t)
+		file, err := os.ReadFile(path)
+		require.NoError(t, err)
+		copy(file[int64(at)%int64(len(file)):], patch)
+		copy(file[int64(at2)%int64(len(file)):], patch2)
+		require.NoError(t, os.WriteFile(path, file, 0o600))
+		j, err := boltjournal.Open(path, owner)
+		if err != nil {
+			return
+		}
+		checkFilled(t, j, "patched")
+		require.NoError(t, j.Close())
+	})
+}
+
 // A power cut tears the last write at any sector, and applies what was not
 // synced in any order: what was acknowledged before is there, or the file is
 // refused. Nothing is invented.

@@ -219,7 +219,9 @@ func (a *attempt) finish(op Op) error {
 
 func (a *attempt) error(op Op, v verdict) *batch.Error {
 	e := &batch.Error{Kind: v.kind, Provider: a.client.config.Provider, Op: op.Name, Status: a.status}
-	e.RetryAfter = retryAfter(a.header.Get("Retry-After"), time.Now())
+	if asked := a.header.Values("Retry-After"); len(asked) == 1 { // Two say nothing: a proxy has added one.
+		e.RetryAfter = retryAfter(asked[0], time.Now())
+	}
 	e.RequestID = a.words.clean(first(a.header.Get("X-Request-Id"), a.header.Get("Request-Id")))
 	if a.status >= 300 && a.status <= 399 && a.location != "" {
 		e.Message = "redirects are not followed; this one goes to " + a.words.clean(whereTo(a.location))

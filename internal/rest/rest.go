@@ -130,6 +130,7 @@ func New(c Config) (*Client, error) {
 	if fault != "" {
 		return nil, invalid("HTTPClient", fault)
 	}
+	c.Secrets = slices.Clone(c.Secrets)
 	client := &Client{config: c, base: base, name: canonical(base), once: once, reads: reads, stack: wire{}}
 	client.words.fixed = c.Secrets
 	if c.Middleware != nil {

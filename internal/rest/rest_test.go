@@ -167,6 +167,16 @@ func TestReplies(t *testing.T) {
 		"row 14: longer length than body":        {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
 		"row 15: chunks without an end":          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
 		"row 16: two lengths":                    {"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Length: 5\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 16: a length and chunks":            {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n0\r\n\r\n", "", "", "", 1, ""},
+		"row 16: a length and chunks, cut off":   {"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nTransfer-Encoding: chunked\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"a length that is too short":             {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"a negative length":                      {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"a length of 1 GiB":                      {"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
+		"a chunk beyond 64 bits":                 {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"a chunk that is longer than it says":    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ok\":true}\r\n0\r\n\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"row 34: 425 by the service":             {reply("425 Too Early", asJSON, `{}`), "", batch.ErrInvalid, batch.ErrInvalid, 3, ""},
+		"row 34: 425 by a proxy":                 {reply("425 Too Early", "", ""), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"a million headers":                      {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 1_000_000) + "Content-Length: 11\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
 		"row 19: 101":                            {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
 		"row 20: 204":                            {"HTTP/1.1 204 No Content\r\n\r\n", "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
 		"row 21: 201 and a good body":            {reply("201 Created", asJSON, `{"ok":true}`), "", "", "", 1, ""},
@@ -373,7 +383,7 @@ func TestContextEndsUnderWay(t *testing.T) {
 func answer(r *http.Request, status int, header ...string) *http.Response {
 	h := http.Header{}
 	for i := 0; i < len(header); i += 2 {
-		h.Set(header[i], header[i+1])
+		h.Add(header[i], header[i+1])
 	}
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(`{"ok":true}`)), Request: r}
 }
@@ -437,6 +447,8 @@ func TestReadsAreRepeated(t *testing.T) {
 		"a long Retry-After":                {[]int{503}, []string{"Retry-After", "21"}, batch.ErrUnavailable, 1, 0, 0},
 		"row 37: a negative Retry-After":    {[]int{503, 200}, []string{"Retry-After", "-1"}, "", 2, 0, 500 * time.Millisecond},
 		"row 37: a Retry-After of words":    {[]int{503, 200}, []string{"Retry-After", "abc"}, "", 2, 0, 500 * time.Millisecond},
+		"row 37: an empty Retry-After":      {[]int{503, 200}, []string{"Retry-After", ""}, "", 2, 0, 500 * time.Millisecond},
+		"row 37: two of them":               {[]int{503, 200}, []string{"Retry-After", "7", "Retry-After", "9"}, "", 2, 0, 500 * time.Millisecond},
 		"row 38: a date that has passed":    {[]int{503, 200}, []string{"Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"}, "", 2, 0, 500 * time.Millisecond},
 		"row 38: a date to come (synctest)": {[]int{503, 200}, []string{"Retry-After", "Sat, 01 Jan 2000 00:00:10 GMT"}, "", 2, 10 * time.Second, 10 * time.Second},
 		"row 38: asctime":                   {[]int{503, 200}, []string{"Retry-After", "Sat Jan  1 00:00:10 2000"}, "", 2, 10 * time.Second, 10 * time.Second},
@@ -714,6 +726,101 @@ func TestEnvironment(t *testing.T) {
 	require.Equal(t, "production", newClient(t, "https://production").Environment(nil))
 }
 
+// S7: the clients that all packages of a program share are as they were, and
+// know nothing of ours (CVE-2024-28110).
+func TestTheSharedClientIsLeftAlone(t *testing.T) {
+	client, transport := http.DefaultClient, http.DefaultTransport
+	before := *client
+	settings := func() []any {
+		theirs := transport.(*http.Transport)
+		return []any{theirs.MaxResponseHeaderBytes, theirs.DisableKeepAlives, theirs.TLSHandshakeTimeout, theirs.ResponseHeaderTimeout, theirs.MaxConnsPerHost, theirs.TLSClientConfig.Clone()}
+	}
+	set := settings()
+	s := serveRaw(t, always(reply("200 OK", asJSON, `{"ok":true}`), ""))
+	for _, user := range []*http.Client{nil, {}, http.DefaultClient, {Transport: http.DefaultTransport}} {
+		ours := newClient(t, s.url, func(c *Config) { c.HTTPClient = user })
+		for _, op := range []Op{opPay, opRead} {
+			require.NoError(t, ours.Do(t.Context(), Call{Op: op, Decode: decodeOK}))
+		}
+		require.NotSame(t, transport, ours.once)
+		require.NotSame(t, transport, ours.reads)
+	}
+	require.Same(t, client, http.DefaultClient)
+	require.Same(t, transport, http.DefaultTransport)
+	require.Equal(t, before, *http.DefaultClient)
+	require.Equal(t, set, settings())
+
+	var theirs http.Header
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { theirs = r.Header }))
+	defer other.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, other.URL, http.NoBody)
+	require.NoError(t, err)
+	answered, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, answered.Body.Close())
+	require.NotContains(t, fmt.Sprint(theirs), canary, "a request of another package carries no credential of ours")
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// S23: what a caller changes in a Config after New changes nothing.
+func TestAClientKeepsItsOwnConfig(t *testing.T) {
+	s := serveRaw(t, always(reply("422 X", asJSON, `"`+canary+`"`), ""))
+	theirs := &http.Transport{TLSClientConfig: new(tls.Config), ProxyConnectHeader: http.Header{}}
+	config := Config{Provider: "test", BaseURL: s.url, Refusal: ofTheService, Secrets: []Secret{NewSecret(canary)}, HTTPClient: &http.Client{Transport: theirs}}
+	client, err := New(config)
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+
+	config.Secrets[0] = NewSecret("another")
+	config.BaseURL, config.Refusal = "https://evil.test", nil
+	config.HTTPClient.Transport = only(nil)(nil)
+	theirs.TLSClientConfig.InsecureSkipVerify, theirs.TLSClientConfig.NextProtos = true, []string{"h2"}
+	theirs.ProxyConnectHeader.Set("X", "y")
+	theirs.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("another dialer") }
+	theirs.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("a proxy") }
+
+	var e *batch.Error
+	require.ErrorAs(t, client.Do(t.Context(), Call{Op: opPay, Decode: decodeOK}), &e)
+	require.Equal(t, []any{batch.ErrInvalid, `"[redacted]"`}, []any{e.Kind, e.Message})
+	for _, path := range []http.RoundTripper{client.once, client.reads} {
+		ours := path.(*http.Transport)
+		require.False(t, ours.TLSClientConfig.InsecureSkipVerify)
+		require.Empty(t, ours.TLSClientConfig.NextProtos)
+		require.Empty(t, ours.ProxyConnectHeader)
+		require.Nil(t, ours.Proxy)
+	}
+}
+
+var ofTheService = theirs // Under a name that no test hides.
+
+// S23: sixty-four callers share a client, of whom each gets the answer to its
+// own question. The race detector watches.
+func TestManyCallersShareAClient(t *testing.T) {
+	client := newClient(t, "https://service.test", func(c *Config) {
+		c.Authorize = func(r *http.Request) error { r.Header.Set("X-Api-Key", canary+r.URL.Path); return nil }
+		c.Middleware = only(func(r *http.Request) (*http.Response, error) {
+			reply := answer(r, 422, "Content-Type", "application/json")
+			reply.Body = io.NopCloser(strings.NewReader(r.URL.Path + " " + r.Header.Get("X-Api-Key")))
+			return reply, nil
+		})
+	})
+	said := make(chan string)
+	for n := range 64 {
+		go func() {
+			path := fmt.Sprint("/", n)
+			err := client.Do(t.Context(), Call{Op: Op{Name: "X", Method: http.MethodPost, Path: path, Safety: Safety(n % 2)}, Decode: decodeOK})
+			var e *batch.Error
+			if errors.As(err, &e) && e.Message == path+" [redacted]" {
+				e.Message = "its own"
+			}
+			said <- fmt.Sprint(e.Message, client.Clean(canary))
+		}()
+	}
+	for range 64 {
+		require.Equal(t, "its own[redacted]", <-said)
+	}
+}
+
 // FuzzCanonical: a name is its own name, and makes a client.
 func FuzzCanonical(f *testing.F) {
 	for _, s := range []string{"https://X.test:443/a/", "http://127.0.0.1:80", "https://[::1]:0443//", "https://x.test.:65535/a%20b", "https://x%2etest", "https://[fe80::1%25en0]/"} {
@@ -735,6 +842,30 @@ func FuzzCanonical(f *testing.F) {
 		if u, parseErr := url.Parse(target); err != nil || parseErr != nil || u.Host != client.base.Host || u.User != nil {
 			t.Fatalf("%q sends to %q (%v, %v)", s, target, err, parseErr)
 		}
+	})
+}
+
+// FuzzPath: what a caller gives stays one part of the path, on the host.
+func FuzzPath(f *testing.F) {
+	for _, s := range []string{"1500", "Clw:Xc", "..", "%2e%2e", "a/b", "a?b=c", "a#b", "a\x00b", "\r\n", "é", ";", "//evil.test", "@evil.test", "\u2028", "%"} {
+		f.Add(s, s)
+	}
+	client, err := New(Config{Provider: "test", BaseURL: "https://x.test/v1"})
+	require.NoError(f, err)
+	op := Op{Name: "Get", Method: http.MethodGet, Path: "/batches/{id}/payments", Safety: Repeatable}
+	f.Fuzz(func(t *testing.T, id, query string) {
+		target, err := client.target(Call{Op: op, Params: []string{id}, Query: url.Values{"q": {query}}})
+		if err != nil {
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			return
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody)
+		require.NoError(t, err)
+		require.Equal(t, []string{"https", "x.test", ""}, []string{r.URL.Scheme, r.URL.Host, r.URL.Fragment})
+		require.Nil(t, r.URL.User)
+		require.Equal(t, "/v1/batches/"+id+"/payments", r.URL.Path)
+		require.Len(t, strings.Split(r.URL.EscapedPath(), "/"), 5, "%q is one part of %q", id, r.URL.EscapedPath())
+		require.Equal(t, url.Values{"q": {query}}, r.URL.Query())
 	})
 }
 
