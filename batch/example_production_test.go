@@ -115,3 +115,67 @@ func ExampleReport_Again() {
 	// <nil>
 	// 0 [paid] INV-2 november again <nil>
 }
+
+// The service cannot tell what became of a batch. A person asks its support,
+// writes down the case, and decides.
+func ExampleDesk_Resolve() {
+	ctx := context.Background()
+	provider := batchtest.NewMemory(batchtest.MemoryOptions{})
+	provider.Break(batchtest.LostBefore) // The batch does not arrive, and nothing says so.
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Nanosecond}
+	_, err := batch.Run(ctx, provider, invoices("november", "INV-1"), o)
+	fmt.Println(batch.KindOf(err))
+
+	desk := batch.NewDesk(provider, o.Journal)
+	for dossier, err := range desk.Pending(ctx) {
+		if err != nil || dossier.Standing != batch.StandingUnclear {
+			continue
+		}
+		sendToSupport(dossier.Ticket())
+		err = desk.Note(ctx, dossier.Key.Reference, batch.Note{Operator: "ada", Text: "case 4711"})
+		fmt.Println(dossier.Key.Reference, dossier.Standing, err)
+	}
+	// Days later the support answers: it has never seen the batch.
+	_, err = desk.Resolve(ctx, "november", batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "case 4711"})
+	fmt.Println("decided:", err)
+	b, err := batch.Start(ctx, provider, invoices("november", "INV-1"), o)
+	fmt.Println(b.State, err)
+	// Output:
+	// ambiguous
+	// november unclear <nil>
+	// decided: <nil>
+	// pending <nil>
+}
+
+func sendToSupport(string) {}
+
+// The wages of November are not paid in December because a server was down.
+func ExampleDraft_notAfter() {
+	ctx := context.Background()
+	provider := batchtest.NewMemory(batchtest.MemoryOptions{})
+	draft := invoices("november", "INV-1")
+	draft.NotAfter = time.Date(2025, 12, 1, 0, 0, 0, 0, time.UTC)
+	_, err := batch.Run(ctx, provider, draft, &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+	var late *batch.Error
+	if errors.As(err, &late) && late.Code == batch.CodeExpired {
+		fmt.Println("nothing was sent:", provider.Submits())
+	}
+	// Output: nothing was sent: 0
+}
+
+// Labels add up what belongs together in your books.
+func ExampleReport_By() {
+	ctx := context.Background()
+	provider := batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1})
+	draft := invoices("november", "INV-1", "INV-2", "INV-3")
+	for n, site := range []string{"Auckland", "Auckland", "Dunedin"} {
+		draft.Items[n].Labels = map[string]string{"site": site}
+	}
+	report, err := batch.Run(ctx, provider, draft, &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+	for site, totals := range report.By("site") {
+		if site == "Auckland" {
+			fmt.Println(site, totals[batch.OutcomePaid].Count, totals[batch.OutcomePaid].Amount, err)
+		}
+	}
+	// Output: Auckland 2 25.00 GBP <nil>
+}

@@ -1,0 +1,71 @@
+package boltjournal_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchtest"
+	"github.com/batchway/batchway-go/batch/boltjournal"
+)
+
+// The journal of an account outlives the process: the second Run is that of
+// another process, with the same file.
+func Example() {
+	directory, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	path := filepath.Join(directory, "payments.journal")
+	provider := batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1})
+	draft := batch.Draft{Reference: "november", Direction: batch.Collect, Items: []batch.Item{
+		{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+	}}
+	for range 2 {
+		journal, err := boltjournal.Open(path, provider.Info())
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		report, err := batch.Run(context.Background(), provider, draft, &batch.RunOptions{Journal: journal})
+		fmt.Println(report.Batch.State, err, provider.Submits())
+		_ = journal.Close()
+	}
+	// Output:
+	// done <nil> 1
+	// done <nil> 1
+}
+
+// A report of the night reads a copy while the runner has the journal open.
+func ExampleLook() {
+	directory, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	path := filepath.Join(directory, "payments.journal")
+	provider := batchtest.NewMemory(batchtest.MemoryOptions{})
+	runner, err := boltjournal.Open(path, provider.Info())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = runner.Close() }()
+
+	look, err := boltjournal.Look(path, provider.Info())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = look.Close() }()
+	for dossier, err := range batch.NewDesk(provider, look).Pending(context.Background()) {
+		fmt.Println(dossier.Key.Reference, dossier.Standing, err)
+	}
+	fmt.Println("nothing is open")
+	// Output: nothing is open
+}
