@@ -1,0 +1,28 @@
+package centrapaytest
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/batchway/batchway-go/internal/simkit"
+)
+
+// Batches returns every batch and its records, as far as its file was fetched.
+func (s *Server) Batches() []simkit.Batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []simkit.Batch
+	for _, id := range slices.Sorted(maps.Keys(s.batches)) {
+		b := s.batches[id]
+		view := simkit.Batch{ID: b.id, State: b.status}
+		for n, r := range b.records {
+			item := simkit.BatchItem{Reference: r.id, Account: r.account, Minor: r.cents, State: r.fault}
+			if r.fault == "" && n < b.loaded {
+				item.State = "loaded"
+			}
+			view.Items = append(view.Items, item)
+		}
+		all = append(all, view)
+	}
+	return all
+}
