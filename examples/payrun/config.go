@@ -6,8 +6,11 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -54,7 +57,8 @@ type configuration struct {
 	Centrapay struct {
 		AccountID string `json:"account_id"`
 		Currency  string `json:"currency"`
-		FileURL   string `json:"file_url"` // where the file of the records already is
+		FileURL   string `json:"file_url"`  // where the file of the records already is; or
+		UploadTo  string `json:"upload_to"` // a port of this machine that keeps a file that is PUT below it, and answers with its URL
 	} `json:"centrapay"`
 	SixDotFifty struct {
 		Currency string `json:"currency"`
@@ -220,8 +224,16 @@ func (p *program) openCentrapay() error {
 		if err := sandbox.Check(p.getenv, config.BaseURL, "service.centrapay.com"); err != nil {
 			return err
 		}
-		if c.FileURL == "" {
-			return errors.New("centrapay.file_url is missing: where the file of the records is")
+		switch {
+		case c.UploadTo != "":
+			if err := sandbox.Check(p.getenv, c.UploadTo); err != nil {
+				return fmt.Errorf("centrapay.upload_to: %w", err)
+			}
+			upload = func(ctx context.Context, name string, file io.Reader) (string, error) {
+				return put(ctx, c.UploadTo+"/"+name, file)
+			}
+		case c.FileURL == "":
+			return errors.New("centrapay.file_url is missing: where the file of the records is; or centrapay.upload_to")
 		}
 	} else {
 		server := centrapaytest.New(&centrapaytest.Options{Autoplay: 1})
@@ -236,6 +248,25 @@ func (p *program) openCentrapay() error {
 	provider, err := centrapay.NewProvider(client, centrapay.ProviderConfig{AccountID: c.AccountID, Currency: c.Currency, Upload: upload, Account: p.named()})
 	p.provider = provider
 	return err
+}
+
+// put keeps a file at a URL, and returns the one at which it can be fetched.
+func put(ctx context.Context, to string, file io.Reader) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, to, file)
+	if err != nil {
+		return "", err
+	}
+	reply, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = reply.Body.Close() }()
+	const longest = 4096
+	answer, err := io.ReadAll(io.LimitReader(reply.Body, longest))
+	if err == nil && reply.StatusCode/100 != 2 {
+		err = fmt.Errorf("centrapay.upload_to answers %s", reply.Status)
+	}
+	return strings.TrimSpace(string(answer)), err
 }
 
 func (p *program) openSixDotFifty() error {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/centrapay/centrapaytest"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
 	"github.com/batchway/batchway-go/internal/pgtest"
 )
@@ -153,6 +154,36 @@ func TestEachServiceRunsOnItsSimulator(t *testing.T) {
 	}
 }
 
+// Centrapay fetches the file of the records from where payrun has put it.
+func TestAFileIsPutWhereCentrapayCanFetchIt(t *testing.T) {
+	server := centrapaytest.New(&centrapaytest.Options{Autoplay: 1})
+	t.Cleanup(server.Close)
+	refuses := false
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuses {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		at, err := server.Upload(r.Context(), r.URL.Path, r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = fmt.Fprintln(w, at)
+	}))
+	t.Cleanup(storage.Close)
+	d := newDesk(t, "")
+	d.env = map[string]string{"CENTRAPAY_API_KEY": server.Config().APIKey, "BATCHWAY_LIVE": "1"}
+	d.file("run.csv", "reference,account,amount,currency\nasset-ada,012345678,10.00,NZD\n")
+	d.file("payrun.json", fmt.Sprintf(`{"provider": "centrapay", "base_url": %q, "interval": "10ms", "journal": %q, "centrapay": {"account_id": %q, "currency": "NZD", "upload_to": %q}}`,
+		server.URL, filepath.Join(d.directory, "j"), server.ProviderConfig().AccountID, storage.URL))
+	d.wants(exitDone, "run FILE --load --reference 7")
+	require.Len(t, server.Accepted(), 1)
+	refuses = true
+	_, stderr := d.wants(exitError, "run FILE --load --reference 8")
+	require.Contains(t, stderr, "403")
+	require.Len(t, server.Accepted(), 1)
+}
+
 // The exit code of a mistake is 2, and nothing is sent.
 func TestMistakes(t *testing.T) {
 	server := citypaytest.New(nil)
@@ -186,6 +217,7 @@ func TestMistakes(t *testing.T) {
 		"production of SnapBill":   {"pending", `{"journal": "j", "provider": "snapbill", "base_url": "https://api.snapbill.com", "snapbill": {"payment_method": "netcash"}}`, "may be production"},
 		"production of 6DOT50":     {"pending", `{"journal": "j", "provider": "sixdotfifty", "base_url": "https://api.6dot50.com"}`, "may be production"},
 		"production of Centrapay":  {"pending", `{"journal": "j", "provider": "centrapay", "base_url": "https://service.centrapay.com.example.test"}`, "may be production"},
+		"storage elsewhere":        {"pending", `{"journal": "j", "provider": "centrapay", "base_url": "http://127.0.0.1:1", "centrapay": {"upload_to": "https://storage.example.test"}}`, "centrapay.upload_to"},
 		"no file of records":       {"pending", `{"journal": "j", "provider": "centrapay", "base_url": "http://127.0.0.1:1"}`, "centrapay.file_url is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -82,6 +82,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if s.url, err = serve(0, s.handler()); err != nil {
 		return err
 	}
+	for _, service := range s.services {
+		service.page = s.url
+	}
 	fmt.Fprintf(stdout, "The page is at %s\n\nFor the examples and for payrun:\n\nexport BATCHWAY_LIVE=1\n", s.url)
 	for _, service := range s.services {
 		for _, line := range service.environment() {

@@ -34,7 +34,7 @@ type simulator interface {
 // A service is a simulator that can be started anew.
 type service struct {
 	name, title, unit string
-	url               string
+	url, page         string // its own, and that of the page
 	start             func(options any) (simulator, *simkit.Kit)
 	environment       func() []string
 	payrun            func() string
@@ -96,8 +96,8 @@ func newServices() []*service {
 		return []string{"CENTRAPAY_API_KEY=" + server.Config().APIKey, "CENTRAPAY_ACCOUNT_ID=" + server.ProviderConfig().AccountID}
 	}
 	centra.payrun = func() string {
-		return fmt.Sprintf(`{"provider": "centrapay", "base_url": %q, "interval": "1s", "journal": "centrapay.journal", "centrapay": {"account_id": %q, "currency": "NZD", "file_url": "the URL that PUT /files/NAME answers"}}`,
-			centra.url, centra.sim.(*centrapaytest.Server).ProviderConfig().AccountID) //nolint:forcetypeassert // The same.
+		return fmt.Sprintf(`{"provider": "centrapay", "base_url": %q, "interval": "1s", "journal": "centrapay.journal", "centrapay": {"account_id": %q, "currency": "NZD", "upload_to": "%s/files"}}`,
+			centra.url, centra.sim.(*centrapaytest.Server).ProviderConfig().AccountID, centra.page) //nolint:forcetypeassert // The same.
 	}
 
 	six := &service{
