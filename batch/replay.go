@@ -75,12 +75,18 @@ var rules = []struct {
 
 // next returns what may be done about p.
 func (p progress) next(s situation) step {
+	next, _ := p.decide(s)
+	return next
+}
+
+// decide returns what may be done about p, and why.
+func (p progress) decide(s situation) (next step, reason string) {
 	for _, rule := range rules {
 		if rule.applies(p, s) {
-			return rule.step
+			return rule.step, rule.reason
 		}
 	}
-	return stepStop
+	return stepStop, "no rule applies"
 }
 
 // progress is what a history amounts to.

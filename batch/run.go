@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -29,14 +30,19 @@ type RunOptions struct {
 	// that runs: for progress bars and logs. What an event reports is already in
 	// the journal. Observe must not block.
 	Observe func(Event)
+	// Logger, if set, has a record of every event, and at debug level one of what
+	// Run decides to do next, and why. A record has the reference, the batch ID,
+	// the state and the error, and no item.
+	Logger *slog.Logger
 }
 
 // An Event is one thing that has happened in a run.
 type Event struct {
 	Phase   Phase
-	Attempt int   // of a Submit: 1, or more where the rules let it be repeated
-	Batch   Batch // as known after it
-	Err     error // what went wrong, if anything did
+	Attempt int           // of a Submit: 1, or more where the rules let it be repeated
+	Batch   Batch         // as known after it
+	Err     error         // what went wrong, if anything did
+	Took    time.Duration // since the event before it, or since the call began
 }
 
 // Phase is a part of a run.
@@ -141,6 +147,7 @@ type engine struct {
 	history  []Entry         // of key, as read and appended under its lock
 	claimed  map[string]bool // names that the key holds
 	made     *Batch          // as Create returned it to this call, with its secrets
+	told     time.Time       // when Observe last heard, or the call began
 
 	asking    time.Time // until when the outcome of an unclear Submit is asked for
 	asked     int       // reads about the last attempt
@@ -152,7 +159,7 @@ type engine struct {
 }
 
 func newEngine(op string, p Provider, reference string, o *RunOptions, d *Draft) *engine {
-	e := &engine{op: op, p: p, info: p.Info(), draft: d}
+	e := &engine{op: op, p: p, info: p.Info(), draft: d, told: time.Now()}
 	if o != nil {
 		e.o = *o
 	}
@@ -249,7 +256,9 @@ func (e *engine) start(ctx context.Context) (Batch, error) {
 		if err != nil {
 			return p.state(b), e.journalFailed(ErrUnavailable, "not submitted by this call", err)
 		}
-		switch p.next(s) {
+		next, why := p.decide(s)
+		e.decides(next, why)
+		switch next {
 		case stepStop, stepWait:
 			return b, nil
 		case stepExpire:
@@ -1013,9 +1022,48 @@ func (e *engine) now(ctx context.Context) (time.Time, error) {
 }
 
 func (e *engine) observe(event Event) {
+	now := time.Now()
+	event.Took, e.told = now.Sub(e.told), now
+	e.log(event)
 	if e.o.Observe != nil {
 		e.o.Observe(event)
 	}
+}
+
+// log writes down an event. What went wrong is a warning: the call returns it,
+// or goes on.
+func (e *engine) log(event Event) {
+	if e.o.Logger == nil {
+		return
+	}
+	level := slog.LevelInfo
+	attrs := append(e.attrs(), slog.String("state", string(event.Batch.State)), slog.String("native", event.Batch.Native),
+		slog.String("batch_id", event.Batch.ID), slog.Duration("took", event.Took))
+	if event.Attempt > 0 {
+		attrs = append(attrs, slog.Int("attempt", event.Attempt))
+	}
+	if event.Err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("kind", string(KindOf(event.Err))), slog.String("error", event.Err.Error()))
+		var failed *Error
+		if errors.As(event.Err, &failed) && failed.RequestID != "" {
+			attrs = append(attrs, slog.String("request_id", failed.RequestID))
+		}
+	}
+	e.o.Logger.LogAttrs(context.Background(), level, "batch: "+string(event.Phase), attrs...)
+}
+
+// decides writes down what Run does next, and why.
+func (e *engine) decides(next step, why string) {
+	if e.o.Logger != nil {
+		e.o.Logger.LogAttrs(context.Background(), slog.LevelDebug, "batch: decided",
+			append(e.attrs(), slog.String("next", string(next)), slog.String("because", why))...)
+	}
+}
+
+// attrs say which batch a record is about.
+func (e *engine) attrs() []slog.Attr {
+	return []slog.Attr{slog.String("provider", e.key.Provider), slog.String("account", e.key.Account), slog.String("reference", e.key.Reference)}
 }
 
 func (e *engine) unsent() Batch {

@@ -1,11 +1,13 @@
 package batch_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchtest"
 )
 
 // teller is a service whose Submits follow a script, one word for each; the
@@ -890,4 +893,43 @@ func TestAJournalThatCannotBeRead(t *testing.T) {
 		require.ErrorIs(t, err, errDisk, name)
 		require.Equal(t, batch.StateUnknown, resolved.State, name)
 	}
+}
+
+// The records of a run say what it decides and why, and what went wrong, and
+// name no item.
+func TestRunLogs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		logger := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		provider := batchtest.NewMemory(batchtest.MemoryOptions{Polls: 3})
+		provider.Break(batchtest.LostAfter)
+		d := draft(batch.Item{Reference: "INV-4711", Account: "account-of-ada", Amount: batch.Money{Minor: 1250, Currency: "GBP"}})
+		d.Reference = "november"
+		var took []time.Duration
+		_, err := batch.Run(t.Context(), provider, d, &batch.RunOptions{
+			Journal: batch.NewMemoryJournal(), Logger: logger, Watch: batch.WatchOptions{Interval: time.Minute},
+			Observe: func(e batch.Event) { took = append(took, e.Took) },
+		})
+		require.NoError(t, err)
+		var said []string
+		for line := range strings.Lines(out.String()) {
+			var r struct{ Level, Msg, Reference, Account, Next, Because, State, Kind, Error string }
+			require.NoError(t, json.Unmarshal([]byte(line), &r))
+			require.Equal(t, "november", r.Reference)
+			if r.Next != "" {
+				require.NotEmpty(t, r.Because)
+				require.Equal(t, "DEBUG", r.Level)
+			}
+			said = append(said, strings.TrimSpace(r.Level+" "+strings.TrimPrefix(r.Msg, "batch: ")+" "+r.Next+r.State+" "+r.Kind))
+		}
+		require.Equal(t, []string{
+			"DEBUG decided create", "INFO create draft", "DEBUG decided submit", "WARN submit  ambiguous", "DEBUG decided reconcile",
+			"INFO reconcile pending", "DEBUG decided wait", "INFO wait pending", "INFO wait done", "INFO report done",
+		}, said)
+		require.NotContains(t, out.String(), "account-of-ada")
+		require.NotContains(t, out.String(), d.Items[0].Reference)
+		require.InDelta(t, time.Minute, took[4], float64(30*time.Second), "between two polls is about a minute")
+		took[4] = 0
+		require.Equal(t, make([]time.Duration, 6), took)
+	})
 }
