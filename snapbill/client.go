@@ -228,8 +228,7 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	// Accepted is not applied: only what is read afterwards counts.
 	b, err := c.readBatch(ctx, id)
 	if err != nil {
-		return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
-			Message: "the call was accepted, but what it did cannot be read", Err: err}
+		return nil, unread(op, err)
 	}
 	var w wishes
 	w.compare("action_date", string(u.ActionDate), string(b.ActionDate))
@@ -331,8 +330,7 @@ func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) 
 	}
 	if updated == nil || !updated.names().has(id) {
 		if updated, err = get[Customer](ctx, c, opGetClient, "client", id); err != nil {
-			return nil, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: opUpdateClient.Name,
-				Message: "the call was accepted, but what it did cannot be read", Err: err}
+			return nil, unread(opUpdateClient, err)
 		}
 	}
 	return updated, f.compare(c, opUpdateClient.Name, updated)
@@ -390,20 +388,7 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 	set(form, "state", a.State)
 	set(form, "po_number", a.PONumber)
 	set(form, "discount", a.Discount)
-	var faults []batch.FieldError
-	for n, line := range a.Lines {
-		form.Set(fmt.Sprintf("description[%d]", n), line.Description)
-		for field, value := range map[string]string{"unit_cost": line.UnitCost, "quantity": line.Quantity} {
-			form.Set(fmt.Sprintf("%s[%d]", field, n), value)
-			if _, err := batch.ParseDecimal(value, 2); err != nil {
-				faults = append(faults, batch.FieldError{Item: n, Field: field,
-					Message: fmt.Sprintf("%.40q is not a decimal with up to two places", value)})
-			}
-		}
-	}
-	if len(a.Lines) == 0 {
-		faults = append(faults, fault("lines", "there are none"))
-	}
+	faults := addLines(form, a.Lines)
 	if err := batch.Invalid(name, opAddInvoice.Name, faults); err != nil {
 		return nil, err
 	}
@@ -420,13 +405,7 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 	if made.Client.OK && !made.Client.Value.names().has(clientID) {
 		w.compare("client", clientID, made.Client.Value.names().number)
 	}
-	w.compare("lines", strconv.Itoa(len(a.Lines)), strconv.Itoa(len(made.Lines.Value)))
-	for n, line := range made.Lines.Value {
-		if n < len(a.Lines) {
-			w.compareDecimal(fmt.Sprintf("unit_cost[%d]", n), a.Lines[n].UnitCost, string(line.UnitCost))
-			w.compareDecimal(fmt.Sprintf("quantity[%d]", n), a.Lines[n].Quantity, string(line.Quantity))
-		}
-	}
+	w.lines(a.Lines, made.Lines.Value)
 	return made, w.err(c, opAddInvoice.Name)
 }
 
@@ -454,10 +433,7 @@ func (c *Client) ListInvoices(ctx context.Context, clientID ID) iter.Seq2[Invoic
 	form := url.Values{}
 	setNumber(form, "client_id", clientID)
 	return verifiedRows(c, opListInvoices, list(ctx, c, opListInvoices, "invoice", form, func(i *Invoice) error {
-		if clientID != 0 && (!i.Client.OK || i.Client.Value.ID != clientID) {
-			return ignored("client_id", "another")
-		}
-		return nil
+		return ofClient(clientID, i.Client)
 	}))
 }
 

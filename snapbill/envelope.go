@@ -38,11 +38,17 @@ func invalid(op rest.Op, field, format string, args ...any) error {
 // post makes a call with a form.
 func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values,
 	decode func(io.Reader) error) error {
-	if strings.Contains(op.Path, "{id}") && !address.MatchString(params[0]) {
-		return invalid(op, "id", "%s", notAnAddress)
+	return c.send(ctx, rest.Call{Op: op, Params: params, Decode: decode}, form)
+}
+
+// send fills in what all calls have in common.
+func (c *Client) send(ctx context.Context, call rest.Call, form url.Values) error {
+	if strings.Contains(call.Op.Path, "/{id}") && !strings.HasPrefix(call.Op.Path, "/{class}") &&
+		!address.MatchString(call.Params[0]) {
+		return invalid(call.Op, "id", "%s", notAnAddress)
 	}
-	return c.rest.Do(ctx, rest.Call{Op: op, Params: params, ContentType: "application/x-www-form-urlencoded",
-		Body: []byte(form.Encode()), MaxReply: maxReply, Decode: decode})
+	call.ContentType, call.Body, call.MaxReply = "application/x-www-form-urlencoded", []byte(form.Encode()), maxReply
+	return c.rest.Do(ctx, call)
 }
 
 // conflict and nonsense are errors of what the service says, in words that are
@@ -96,8 +102,13 @@ func numbered(id ID, xid XID) names { return names{id.String(), xid} }
 // returned beside any error, because the service has it.
 func call[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values,
 	must bool) (*T, error) {
+	return callWith[T, P](ctx, c, rest.Call{Op: op, Params: params}, class, form, must)
+}
+
+func callWith[T any, P object[T]](ctx context.Context, c *Client, send rest.Call, class string, form url.Values,
+	must bool) (*T, error) {
 	var out *T
-	err := c.post(ctx, op, params, form, opened(func(e *envelope) error {
+	send.Decode = opened(func(e *envelope) error {
 		found, err := item[T, P](e, class)
 		out = found
 		if verdict := e.verdict(); verdict != nil {
@@ -107,7 +118,8 @@ func call[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 			err = fmt.Errorf("the reply holds no %s", class)
 		}
 		return err
-	}))
+	})
+	err := c.send(ctx, send, form)
 	return out, err
 }
 

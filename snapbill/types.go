@@ -413,12 +413,8 @@ func (i *Invoice) identify() error {
 func (i *Invoice) check() error { return nil }
 
 func (i *Invoice) verify() error {
-	faults := []error{agree("total", i.Total, i.TotalCents), agree("subtotal", i.Subtotal, i.SubtotalCents)}
-	for _, line := range i.Lines.Value {
-		faults = append(faults, agree("unit cost", line.UnitCost, line.UnitCostCents),
-			agree("total of a line", line.Total, line.TotalCents))
-	}
-	return errors.Join(faults...)
+	return errors.Join(agree("total", i.Total, i.TotalCents), agree("subtotal", i.Subtotal, i.SubtotalCents),
+		verifyLines(i.Lines.Value))
 }
 
 // InvoiceLine is a line of an invoice. Where it stems from an agreement, that
@@ -467,11 +463,22 @@ type PaymentDetails struct {
 	Number  Text            `json:"number,omitempty"` // masked
 	Last4   Text            `json:"last4,omitempty"`
 	Expiry  Text            `json:"expiry,omitempty"` // "2015-04"
-	State   Text            `json:"state,omitempty"`
+	State   Text            `json:"state,omitempty"`  // documented: "active", "disabled", "expired", "dead"; in no published reply
 	Created DateTime        `json:"created,omitempty"`
 	Tokens  json.RawMessage `json:"tokens,omitempty"`
 	Client  Maybe[Customer] `json:"client,omitzero"`
 }
+
+func (d *PaymentDetails) names() names { return numbered(d.ID, d.XID) }
+
+func (d *PaymentDetails) identify() error {
+	d.Client.OK = d.Client.OK && d.Client.Value.identify() == nil
+	return identify("set of payment details", &d.ID, d.XID)
+}
+
+func (d *PaymentDetails) check() error { return nil }
+
+func (d *PaymentDetails) verify() error { return nil }
 
 // Currency is a currency of an account.
 type Currency struct {
@@ -497,6 +504,14 @@ type Country struct {
 	Name Text `json:"name,omitempty"`
 }
 
+func (c *Country) names() names { return names{number: string(c.Code)} }
+
+func (c *Country) identify() error { return coded("country", c.Code) }
+
+func (c *Country) check() error { return nil }
+
+func (c *Country) verify() error { return nil }
+
 // Account is an account of SnapBill: whose clients are billed.
 type Account struct {
 	Depth    Text            `json:"depth,omitempty"`
@@ -513,14 +528,6 @@ func (a *Account) identify() error { return identify("account", &a.ID, a.XID) }
 func (a *Account) check() error { return nil }
 
 func (a *Account) verify() error { return nil }
-
-// User is a login.
-type User struct {
-	Depth    Text `json:"depth,omitempty"`
-	ID       ID   `json:"id"`
-	XID      XID  `json:"xid,omitempty"`
-	Username Text `json:"username,omitempty"`
-}
 
 // Action is a change that SnapBill has recorded: the best evidence of who did
 // what.

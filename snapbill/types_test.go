@@ -48,12 +48,16 @@ func TestSamples(t *testing.T) {
 		"client": func() any { return new(snapbill.Customer) }, "invoice": func() any { return new(snapbill.Invoice) },
 		"payment_method": func() any { return new(snapbill.PaymentMethod) }, "payment_details": func() any { return new(snapbill.PaymentDetails) },
 		"currency": func() any { return new(snapbill.Currency) }, "account": func() any { return new(snapbill.Account) },
-		"action": func() any { return new(snapbill.Action) },
+		"action":            func() any { return new(snapbill.Action) },
+		"recurring_invoice": func() any { return new(snapbill.RecurringInvoice) }, "service": func() any { return new(snapbill.Service) },
+		"service_type": func() any { return new(snapbill.ServiceType) }, "package": func() any { return new(snapbill.Package) },
+		"user": func() any { return new(snapbill.User) }, "session": func() any { return new(snapbill.Session) },
+		"email": func() any { return new(snapbill.Email) }, "country": func() any { return new(snapbill.Country) },
 	}
 	read := 0
 	for name, s := range samples(t) {
-		if s.Body == nil || strings.HasPrefix(name, "error_") || name == "client_add_recurring_invoice" {
-			continue // A recurring invoice has no type here: its decimals are wrong, and nothing needs one.
+		if s.Body == nil || strings.HasPrefix(name, "error_") {
+			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			class, texts := objects(t, s)
@@ -125,6 +129,9 @@ func meaning(t *testing.T, text []byte, class string) any {
 		all = []any{stripped}
 	}
 	for _, one := range all {
+		if object, ok := one.(map[string]any); ok && class == "user" {
+			delete(object, "password") // It is a secret: TestAddUser reads it.
+		}
 		if object, ok := one.(map[string]any); ok && class == "action" {
 			for _, key := range []string{"service", "batch", "payment"} {
 				delete(object, key) // It is in Action.Item.

@@ -12,6 +12,7 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -78,6 +79,7 @@ type Call struct {
 	Params      []string // path parameters, checked and escaped
 	Query       url.Values
 	ContentType string
+	Accept      string // the type of the reply; empty means application/json
 	Body        []byte
 	MaxReply    int64 // bytes of the reply that are read at the most; 0, and any for a Once operation, means 1 MiB
 	MaxValues   int   // JSON values of the reply that are read at the most; 0 means 100,000
@@ -219,7 +221,7 @@ func newRequest(ctx context.Context, call Call, target string) (*http.Request, e
 }
 
 func setHeaders(h http.Header, call Call) {
-	h.Set("Accept", "application/json")
+	h.Set("Accept", cmp.Or(call.Accept, "application/json"))
 	h.Set("Accept-Encoding", "identity") // Without it, a service may choose any coding (RFC 9110 12.5.3).
 	h.Set("User-Agent", "batchway-go")
 	if call.ContentType != "" {

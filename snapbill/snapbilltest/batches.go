@@ -22,6 +22,13 @@ type Account struct {
 	batches  []*run
 	actions  []map[string]any
 	accepted map[string]int // by client number
+
+	sets      int64 // payment details that there ever were
+	services  []*service
+	recurring []recurring
+	users     []*user
+	sessions  int
+	emails    []recurring
 }
 
 // payer is what the ledger calls the account.
@@ -41,6 +48,7 @@ type payment struct {
 	id       int64
 	batch    *run
 	client   *client
+	details  *details
 	cents    int64
 	state    string
 	invoices []*invoice
@@ -50,6 +58,7 @@ type client struct {
 	id                                    int64
 	number, name, email, company, surname string
 	cell, method, state                   string
+	details                               []*details
 	charges                               []int64 // cents that are on no invoice yet
 }
 
@@ -80,6 +89,9 @@ func (a *Account) newBatch(method, action string, filled bool) *run {
 	}
 	if filled {
 		for _, c := range a.clients {
+			if a.debited(c) == nil || c.state == "dead" && !a.s.options.DebitsDead {
+				continue
+			}
 			var cents int64
 			var due []*invoice
 			for _, i := range a.invoices {
@@ -117,7 +129,11 @@ func (a *Account) payments() int64 {
 }
 
 func (a *Account) pay(b *run, c *client, cents int64, invoices ...*invoice) {
-	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, cents: cents, state: "pending",
+	account := a.debited(c)
+	if account == nil {
+		account = c.details[len(c.details)-1] // A person has put the client on the batch.
+	}
+	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, details: account, cents: cents, state: "pending",
 		invoices: invoices})
 }
 
@@ -167,10 +183,12 @@ func (a *Account) advance(b *run) {
 			switch {
 			case slices.Contains(a.s.options.Bounces, p.client.number):
 				p.state = "bounce"
+				p.details.fail(false)
 			case slices.Contains(a.s.options.Refutes, p.client.number):
 				p.state = "refuted"
+				p.details.fail(true)
 			default:
-				p.state = "paid"
+				p.state, p.details.failed = "paid", 0
 			}
 			return
 		}
@@ -377,12 +395,10 @@ func (a *Account) setBatchState(b *run, c call) simkit.Reply {
 }
 
 func (a *Account) wirePayment(p *payment) map[string]any {
-	details := p.client.id - 15483 // Each client has a bank account of its own.
 	return map[string]any{"id": p.id, "xid": a.xid(p.id), "client": p.client.wire(a, 0), "batch": a.wire(p.batch, 1), "currency": zar,
 		"amount": decimal(p.cents), "amount_cents": p.cents, "reference": fmt.Sprintf("Debit order payment (Batch #%03d)", p.batch.id-1499),
 		"payment_method": method(p.batch.method, 1), "state": p.state,
-		"payment_details": map[string]any{"id": details, "xid": a.xid(details), "type": "bank_account", "bank": "ABSA BANK", "number": "************7015",
-			"last4": "7015", "expiry": nil, "created": "2014-08-21 16:23:40", "tokens": []any{}, "client": p.client.wire(a, 1)}}
+		"payment_details": p.details.wire(a)}
 }
 
 func (a *Account) getPayment(c call) simkit.Reply {
@@ -454,6 +470,9 @@ func (a *Account) form(c call) simkit.Reply {
 		}
 	case "batch/set_state":
 		controls = []any{control("select", "state", "State")}
+	case "client/set_payment":
+		controls = []any{control("select", "payment_method_code", "Payment method"), control("textbox", "bank", "Bank"),
+			control("textbox", "account_number", "Account number")}
 	case "client/add":
 		controls = []any{control("textbox", "firstname", "First Name"), control("email", "email", "Email Address")}
 	default:

@@ -20,6 +20,7 @@ func (a *Account) clientOf(number string) *client {
 	}
 	c := &client{id: int64(158958 + len(a.clients)), number: number, name: "client " + number, method: "netcash", state: "active"}
 	a.clients = append(a.clients, c)
+	a.newDetails(c, "bank_account", "ABSA BANK", fmt.Sprintf("40%08d", c.id))
 	return c
 }
 
@@ -41,7 +42,7 @@ func (c *client) wire(a *Account, depth int) map[string]any {
 		}
 	}
 	for key, value := range map[string]any{"account": a.wireAccount(1), "cell": c.cell, "company": c.company,
-		"country": map[string]any{"code": "ZA", "iso2": "ZA", "iso3": "ZAF", "name": "South Africa"}, "credit": "0.00", "credit_cents": 0,
+		"country": southAfrica, "credit": "0.00", "credit_cents": 0,
 		"currency": zar, "discount": "0.00", "email": c.email, "firstname": c.name, "payment": c.method, "payment_method": method(c.method, depth+1),
 		"surname": c.surname, "totals": map[string]any{"unpaid_invoices": decimal(unpaid), "unpaid_invoices_cents": unpaid, "paid_payments": "0.00", "paid_payments_cents": 0},
 		"urls": map[string]any{"statement": "https://demo.snapbill.com/statement/" + a.xid(c.id) + "/=NTYxY2UyN2E5", "payment": "https://demo.snapbill.com/payment/client/" + a.xid(c.id) + "/=YjE5YTM0YWNm"},
@@ -49,7 +50,15 @@ func (c *client) wire(a *Account, depth int) map[string]any {
 		w[key] = value
 	}
 	if depth == 0 {
-		w["services"] = []any{}
+		services := map[string]any{}
+		for _, service := range a.services {
+			if service.client == c && !service.dead {
+				services[strconv.FormatInt(service.id, 10)] = map[string]any{"id": service.id, "xid": a.xid(service.id), "name": pancakes["name"]}
+			}
+		}
+		if w["services"] = services; len(services) == 0 {
+			w["services"] = []any{}
+		}
 	}
 	return w
 }
@@ -110,29 +119,9 @@ func (a *Account) updateClient(found *client, c call) simkit.Reply {
 
 // addInvoice ignores date, as the real one does.
 func (a *Account) addInvoice(found *client, c call) simkit.Reply {
-	var lines []map[string]any
-	var total int64
-	for n := 0; ; n++ {
-		field := func(name string) string {
-			if value := c.form.Get(fmt.Sprintf("%s[%d]", name, n)); value != "" {
-				return value
-			}
-			if values := c.form[name+"[]"]; n < len(values) {
-				return values[n]
-			}
-			return ""
-		}
-		if field("unit_cost") == "" {
-			break
-		}
-		unit, ok1 := hundredths(field("unit_cost"))
-		quantity, ok2 := hundredths(field("quantity"))
-		if !ok1 || !ok2 {
-			return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
-		}
-		cents := unit * quantity / 100
-		total += cents
-		lines = append(lines, lineWire(n, field("description"), unit, quantity, cents))
+	lines, total, ok := formLines(c.form)
+	if !ok {
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
 	}
 	return a.invoiced(found, total, lines)
 }

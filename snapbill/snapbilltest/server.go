@@ -19,6 +19,13 @@
 //   - Filters are honoured (Options.IgnoresFilters).
 //   - Numbers that are not zero are strings (Options.PlainNumbers).
 //   - A wrong login is refused in SnapBill's envelope (Options.BareUnauthorized).
+//   - A client whose bank details are disabled (documented: after two failed debits
+//     in a row, or one dispute) is put on no batch (Options.DebitsDisabled), and
+//     neither is one who was deleted (Options.DebitsDead).
+//   - The state of bank details is not shown (Options.ShowsDetailsState).
+//   - New bank details replace the old ones (Options.KeepsOldDetails), and a batch
+//     debits the newest. The names of their fields, bank and account_number, are
+//     made up: see the form.
 //
 // Known of the real one, and so here: a client's state and the date of a new
 // invoice are ignored.
@@ -72,6 +79,14 @@ type Options struct {
 	// BareUnauthorized answers a wrong login with 401 and no body, which could be
 	// any proxy's.
 	BareUnauthorized bool
+
+	DebitsDisabled    bool
+	DebitsDead        bool
+	ShowsDetailsState bool
+	KeepsOldDetails   bool // a second set of bank details leaves the first one active
+	// Commands are what the account offers beyond the documentation, by "class/command".
+	// Each is given the id in the path, if any, and the form.
+	Commands map[string]func(id string, form url.Values)
 }
 
 // Honours says which calls change the state of a batch; another is accepted
@@ -109,6 +124,8 @@ type Server struct {
 	logins map[string]login // by user name
 	word   string           // the state of every batch, if set
 }
+
+type reply = simkit.Reply
 
 type login struct {
 	password string
@@ -229,6 +246,7 @@ func (a *Account) Bounce(number string) {
 		for _, p := range b.payments {
 			if p.client.number == number && p.state == "paid" {
 				p.state = "bounce"
+				p.details.fail(false)
 			}
 		}
 	}
@@ -347,10 +365,54 @@ func (s *Server) operations() []simkit.Operation {
 		}
 		return a.page(c, "action", all)
 	})
+	s.around(post)
+	all = append(all, simkit.Operation{Name: "InvoicePDF", Method: http.MethodPost, Path: "/v1/invoice/{id}/pdf",
+		Serve: func(r simkit.Request) simkit.Reply { return s.serve(r, (*Account).invoicePDF) }})
+	for name, path := range map[string]string{"Command": "/v1/{class}/{command}", "ObjectCommand": "/v1/{class}/{id}/{command}"} {
+		all = append(all, simkit.Operation{Name: name, Method: http.MethodPost, Path: path,
+			Serve: func(r simkit.Request) simkit.Reply { return s.serve(r, (*Account).command) }})
+	}
 	add("Index", http.MethodGet, "/{class}", (*Account).index)
 	add("Form", http.MethodGet, "/{class}/{command}", (*Account).form)
 	add("ObjectForm", http.MethodGet, "/{class}/{id}/{command}", (*Account).form)
 	return all
+}
+
+// around registers what is around a batch.
+func (s *Server) around(post func(name, path string, serve func(*Account, call) reply)) {
+	post("DeleteClient", "/client/{id}/delete", onClient((*Account).deleteClient))
+	post("SetPayment", "/client/{id}/set_payment", onClient((*Account).setPayment))
+	post("GetPaymentDetails", "/payment_details/{id}/get", onDetails(func(a *Account, d *details, _ call) reply { return item("payment_details", d.wire(a)) }))
+	post("ListPaymentDetails", "/payment_details/list", (*Account).listDetails)
+	post("UpdatePaymentDetails", "/payment_details/{id}/update", onDetails((*Account).updateDetails))
+	post("AddRecurringInvoice", "/client/{id}/add_recurring_invoice", onClient((*Account).addRecurringInvoice))
+	post("ListRecurringInvoices", "/recurring_invoice/list", (*Account).listRecurringInvoices)
+	post("AddService", "/client/{id}/add_service", onClient((*Account).addService))
+	post("RemoveService", "/service/{id}/remove", (*Account).removeService)
+	post("ListServices", "/service/list", (*Account).listServices)
+	post("GetServiceType", "/service_type/{id}/get", func(a *Account, c call) reply { return a.only(c, 596, "service_type", a.serviceType()) })
+	post("ListServiceTypes", "/service_type/list", (*Account).listServiceTypes)
+	post("GetPackage", "/package/{id}/get", func(a *Account, c call) reply { return a.only(c, packageID, "package", a.wirePackage(0)) })
+	post("ListPackages", "/package/list", (*Account).listPackages)
+	post("AddUser", "/client/{id}/add_user", onClient((*Account).addUser))
+	post("ListUsers", "/user/list", (*Account).listUsers)
+	post("AddSession", "/user/{id}/add_session", (*Account).addSession)
+	post("SendLostPassword", "/client/{id}/lost_password", onClient((*Account).lostPassword))
+	post("ListEmails", "/email/list", (*Account).listEmails)
+	post("GetCountry", "/country/{code}/get", func(a *Account, c call) reply {
+		if c.PathValue("code") != "ZA" {
+			return s.problem(http.StatusNotFound, "Not found", nil)
+		}
+		return item("country", southAfrica)
+	})
+	post("ListCountries", "/country/list", func(a *Account, c call) reply {
+		var found []any
+		if a.matches(c, "iso2", "ZA") {
+			found = append(found, southAfrica)
+		}
+		return a.page(c, "country", found)
+	})
+	post("ListAccounts", "/account/list", func(a *Account, c call) reply { return a.page(c, "account", []any{a.wireAccount(1)}) })
 }
 
 // serve checks what every call has in common. The real service may answer with
@@ -368,7 +430,7 @@ func (s *Server) serve(r simkit.Request, serve func(*Account, call) simkit.Reply
 		reply.Header.Set("WWW-Authenticate", `Basic realm="SnapBill API"`)
 		return reply
 	}
-	if !strings.HasSuffix(r.URL.Path, ".json") && r.Header.Get("Accept") != "application/json" {
+	if !strings.HasSuffix(r.URL.Path, ".json") && r.Op != "InvoicePDF" && r.Header.Get("Accept") != "application/json" {
 		return simkit.Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><body>SnapBill API</body></html>")}
 	}
 	c := call{Request: r, form: url.Values{}}
