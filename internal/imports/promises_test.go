@@ -367,23 +367,25 @@ var requirements = []promise{
 	{"S3", "nothing is logged unless asked for, and never a body", []string{
 		"internal/rest TestPitfall05TheLoggerPrintsURLs",
 		"internal/rest TestNoCredentialLeaks",
-		"internal/imports TestSourceKeepsTheRules",
+		"internal/imports TestLintForbidsWhatLeaks",
 	}, ""},
 	{"S4", "an error holds few words of the service, all of them clean", []string{
 		"internal/rest TestAllWordsOfAnErrorAreClean",
 		"internal/rest TestWordsOfAServiceAreMadeFit",
 		"internal/rest TestEverySpellingOfASecretIsRemoved",
+		"internal/rest TestEscapesAreReadBothWays",
+		"internal/rest FuzzClean",
 	}, ""},
 	{"S5", "no redirect is followed", []string{"internal/rest TestNoRedirectIsFollowed"}, ""},
 	{"S6", "TLS 1.2 at least, and always verified", []string{
 		"internal/rest TestAFailedHandshakeHasSentNothing",
 		"internal/rest TestHTTPClientGivesOnlyProxyDialerAndCertificates",
 		"internal/rest TestNewRefusesABadBaseURL/http://service.test",
-		"internal/imports TestSourceKeepsTheRules",
+		"internal/imports TestLintForbidsWhatLeaks",
 	}, ""},
 	{"S7", "the shared HTTP client is left alone", []string{
 		"internal/rest TestTheSharedClientIsLeftAlone",
-		"internal/imports TestSourceKeepsTheRules",
+		"internal/imports TestLintForbidsWhatLeaks",
 	}, ""},
 	{"S8", "a credential goes to one host", []string{
 		"internal/rest TestMiddlewareSendsAOnceCallOnce/it sends to another host",
@@ -457,7 +459,7 @@ var requirements = []promise{
 	{"S20", "a proxy is used only if the user names one", []string{
 		"internal/rest TestAProxyThatDoesNotConnect",
 		"internal/rest TestPitfall07NoTimeoutsAndAProxyFromTheEnvironment",
-		"internal/imports TestSourceKeepsTheRules",
+		"internal/imports TestLintForbidsWhatLeaks",
 	}, ""},
 	{"S21", "few dependencies, all checked", []string{
 		"internal/imports TestImports",

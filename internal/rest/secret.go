@@ -1,22 +1,20 @@
 package rest
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
 	"io"
 	"math"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
 )
@@ -61,7 +59,7 @@ type redactor struct {
 
 	mu      sync.Mutex
 	recent  []Secret
-	replace func(string) string // of all of them; nil if it must be made again
+	needles *needles // of all of them; nil if they must be listed again
 }
 
 // learn adds what a request has carried.
@@ -73,7 +71,7 @@ func (r *redactor) learn(values ...string) {
 			continue
 		}
 		r.recent = append(r.recent[max(0, len(r.recent)-recentSecrets+1):], NewSecret(value))
-		r.replace = nil
+		r.needles = nil
 	}
 }
 
@@ -83,16 +81,16 @@ func (r *redactor) redact(text string) string {
 		r.mu.Unlock()
 		return text
 	}
-	if r.replace == nil {
-		r.replace = replacer(slices.Concat(r.fixed, r.recent))
+	if r.needles == nil {
+		r.needles = needlesOf(slices.Concat(r.fixed, r.recent))
 	}
-	replace := r.replace
+	needles := r.needles
 	r.mu.Unlock()
-	return replace(text)
+	return needles.redact(text)
 }
 
-// shortest is the length of the shortest secret. To list every spelling of the
-// secrets costs more than a request, and most words of a service are short.
+// shortest is the length of the shortest secret: most words of a service are
+// shorter, and need no search.
 func (r *redactor) shortest() int {
 	shortest := math.MaxInt
 	for _, secrets := range [][]Secret{r.fixed, r.recent} {
@@ -107,41 +105,39 @@ func (r *redactor) shortest() int {
 
 // clean makes words fit: short, on one line, without control characters and
 // without any spelling of any secret.
-func (r *redactor) clean(text string) string { return plain(r.redact(text)) }
+func (r *redactor) clean(text string) string { return plain(r.redact(strings.TrimSpace(text))) }
 
 // Clean makes the words of the service fit for an error, a Result, a Batch or
 // a journal: short, on one line, without control characters and without any
 // spelling of any credential.
 func (c *Client) Clean(text string) string { return c.words.clean(text) }
 
-// replacer removes every spelling of the secrets, the longest first.
-func replacer(secrets []Secret) func(string) string {
-	var all []string
+// needles are what is searched for, by the first byte.
+type needles [256][]string
+
+func needlesOf(secrets []Secret) *needles {
+	n := new(needles)
 	for _, secret := range secrets {
-		if s := secret.Reveal(); len(s) >= shortestSecret {
-			all = append(all, spellings(s)...)
+		s := secret.Reveal()
+		if len(s) < shortestSecret {
+			continue
+		}
+		for _, spelling := range spellings(s) {
+			if first := spelling[0]; !slices.Contains(n[first], spelling) {
+				n[first] = append(n[first], spelling)
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	var pairs []string
-	for _, spelling := range slices.Compact(all) {
-		if len(spelling) >= shortestSecret {
-			pairs = append(pairs, spelling, redactedText)
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace // It compares in the order of its arguments.
+	return n
 }
 
-// spellings lists how a service may write what it was sent.
+// spellings lists how a service may write what it was sent, beside the escapes
+// that spelt undoes.
 func spellings(s string) []string {
-	quoted := strconv.Quote(s)
-	inJSON, _ := json.Marshal(s)
-	all := []string{s, quoted[1 : len(quoted)-1], string(inJSON[1 : len(inJSON)-1])}
-	for _, spelling := range all {
-		all = append(all, inASCII(spelling))
+	all := []string{s, hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s)))}
+	if !utf8.ValidString(s) { // JSON has no other way to write it.
+		all = append(all, strings.Map(func(r rune) rune { return r }, s))
 	}
-	all = append(all, html.EscapeString(s), named.Replace(html.EscapeString(s)), hex.EncodeToString([]byte(s)),
-		url.QueryEscape(s), strings.ReplaceAll(url.QueryEscape(s), "~", "%7E"), url.PathEscape(s))
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		unpadded := encoding.WithPadding(base64.NoPadding)
 		all = append(all, encoding.EncodeToString([]byte(s)), unpadded.EncodeToString([]byte(s)))
@@ -151,51 +147,142 @@ func spellings(s string) []string {
 			all = append(all, whole[(before*8+5)/6:(before+len(s))*8/6])
 		}
 	}
-	for _, spelling := range all { // Escapes may have either case, and a slash its own.
-		all = append(all, strings.ReplaceAll(spelling, "/", `\/`))
-		if strings.ContainsAny(spelling, `%\`) {
-			all = append(all, upperEscapes(spelling), lowerEscapes(spelling))
-		}
-	}
-	return append(all, strings.ToUpper(hex.EncodeToString([]byte(s))))
+	return slices.DeleteFunc(all, func(spelling string) bool { return len(spelling) < shortestSecret })
 }
 
-// inASCII writes letters beyond ASCII as JSON may.
-func inASCII(s string) string {
-	var ascii strings.Builder
-	for _, r := range s {
-		if r < 0x80 {
-			ascii.WriteRune(r)
-			continue
+// enough is as many bytes as plain can keep.
+const enough = utf8.UTFMax * (longestWords + 1)
+
+// redact removes every spelling of the secrets, the longest at each place. It
+// ends where there is enough.
+func (n *needles) redact(text string) string {
+	var clean strings.Builder
+	kept := 0
+	for at := 0; at < len(text); at++ {
+		if clean.Len()+at-kept >= enough {
+			text = text[:at]
+			break
 		}
-		for _, unit := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&ascii, `\u%04x`, unit)
+		if length := n.match(text[at:]); length > 0 {
+			clean.WriteString(text[kept:at])
+			clean.WriteString(redactedText)
+			kept = at + length
+			at = kept - 1
 		}
 	}
-	return ascii.String()
+	clean.WriteString(text[kept:])
+	return clean.String()
 }
 
-var named = strings.NewReplacer("&#34;", "&quot;", "&#39;", "&apos;")
-
-var escape = regexp.MustCompile(`%[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}`)
-
-func upperEscapes(s string) string {
-	if !strings.ContainsAny(s, `%\`) {
-		return s // Most spellings hold none, and every attempt asks.
-	}
-	return escape.ReplaceAllStringFunc(s, func(e string) string {
-		if e[0] == '%' {
-			return strings.ToUpper(e)
+// match is the length of the longest spelling with which text begins, or 0.
+func (n *needles) match(text string) (longest int) {
+	look := func(first byte) {
+		for _, needle := range n[first] {
+			longest = max(longest, spelt(text, needle, 0, make(map[way]bool)))
 		}
-		return e[:2] + strings.ToUpper(e[2:])
-	})
+	}
+	look(text[0])
+	if text[0] == '+' {
+		look(' ')
+	}
+	if char, _ := unescape(text); char != "" && char[0] != text[0] {
+		look(char[0])
+	}
+	return longest
 }
 
-func lowerEscapes(s string) string {
-	if !strings.ContainsAny(s, `%\`) {
-		return s
+// A way is a place in a text and how much of a needle is to come there.
+type way struct{ at, left int }
+
+// spelt is where in text a spelling of needle ends that begins at a place, or 0
+// if none does. Any character may be escaped or not, in the way of URLs, HTML,
+// JSON or Go: a proxy may escape what another has left. Failed are ways
+// that came to nothing: none is tried twice.
+func spelt(text, needle string, at int, failed map[way]bool) int {
+	for needle != "" {
+		if at == len(text) {
+			return 0
+		}
+		same := text[at] == needle[0] || text[at] == '+' && needle[0] == ' '
+		char, length := unescape(text[at:])
+		switch escaped := char != "" && strings.HasPrefix(needle, char); {
+		case same && escaped: // Such as "%25" for a secret that holds a percent sign.
+			if failed[way{at, len(needle)}] {
+				return 0
+			}
+			failed[way{at, len(needle)}] = true
+			if end := spelt(text, needle[1:], at+1, failed); end > 0 {
+				return end
+			}
+			fallthrough
+		case escaped:
+			at, needle = at+length, needle[len(char):]
+		case same:
+			at, needle = at+1, needle[1:]
+		default:
+			return 0
+		}
 	}
-	return escape.ReplaceAllStringFunc(s, strings.ToLower)
+	return at
+}
+
+const longestEntity = 40 // bytes; HTML has none that is longer
+
+// unescape returns the character that the escape at the start of text stands
+// for, and the length of the escape. Char is empty if there is no escape. No
+// escape is shorter than its character.
+func unescape(text string) (char string, length int) {
+	if len(text) < 2 {
+		return "", 0
+	}
+	number := func(from, digits, base int) (int64, bool) {
+		if len(text) < from+digits {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(text[from:from+digits], base, 32)
+		return int64(n), err == nil
+	}
+	switch text[0] {
+	case '%':
+		if n, ok := number(1, 2, 16); ok {
+			return string([]byte{byte(n)}), 3
+		}
+	case '&':
+		text = text[:min(len(text), longestEntity)]
+		end := strings.IndexByte(text, ';')
+		if end < 0 { // HTML allows a number without one.
+			end = len(text) - len(strings.TrimLeft(text[2:], "xX0123456789abcdefABCDEF")) - 1
+		}
+		escape := text[:end+1]
+		if char := html.UnescapeString(escape); char != escape && len(char) <= len(escape) && !strings.HasPrefix(char, "&#") {
+			return char, len(escape)
+		}
+	case '\\':
+		switch text[1] {
+		case 'x':
+			if n, ok := number(2, 2, 16); ok {
+				return string([]byte{byte(n)}), 4
+			}
+		case 'u':
+			n, ok := number(2, 4, 16)
+			if low, paired := number(8, 4, 16); ok && paired && text[6:8] == `\u` && utf16.IsSurrogate(rune(n)) {
+				return string(utf16.DecodeRune(rune(n), rune(low))), 12
+			}
+			if ok {
+				return string(rune(n)), 6
+			}
+		case 'U':
+			if n, ok := number(2, 8, 16); ok {
+				return string(rune(n)), 10
+			}
+		default:
+			if n := strings.IndexByte("abfnrtv", text[1]); n >= 0 {
+				return "\a\b\f\n\r\t\v"[n : n+1], 2
+			}
+			return text[1:2], 2
+		}
+	}
+	return "", 0
 }
 
 // plain is text as one short line without control characters.

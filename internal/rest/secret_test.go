@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +45,19 @@ func TestEverySpellingOfASecretIsRemoved(t *testing.T) {
 		"in JSON of PHP":                   "S3cr\\/et+&\\\"\\u00fc~>>?421",
 		"in HTML":                          "S3cr/et+&amp;&#34;ü~&gt;&gt;?421",
 		"in HTML, by name":                 "S3cr/et+&amp;&quot;ü~&gt;&gt;?421",
+		"in HTML, all by number":           "&#83;&#51;&#99;&#114;&#47;&#101;&#116;&#43;&#38;&#34;&#252;&#126;&#62;&#62;&#63;&#52;&#50;&#49;",
+		"in HTML, in hexadecimal":          "S3cr&#x2F;et&#x2b;&#x26;&#X22;&#xfc;~&#x3E;&#x3e;?421",
+		"in HTML, with names for all":      "S3cr&sol;et&plus;&amp;&quot;&uuml;~&gt;&gt;&quest;421",
+		"in HTML, with leading zeros":      "S3cr/et&#0043;&#0038;\"ü~>>?421",
+		"in HTML, without semicolons":      "S3cr/et&#43&#38&#34ü~>>?421",
+		"in a query, in part":              "S3cr/et%2B&\"%C3%BC~>%3E?421",
+		"in a query, more than needed":     "%533cr%2Fet%2B%26%22%C3%BC%7E%3E%3E%3F42%31",
+		"in JSON, more than needed":        "\\u00533cr/et\\u002b\\u0026\\u0022ü~>\\u003E?421",
+		"in Go, more than needed":          "S3cr/et\\x2b&\\x22ü~>>?421",
+		"in HTML and in a query":           "S3cr%2Fet+&amp;%22ü~&gt;%3e?421",
+		"in HTML, in JSON, in a query":     "S3cr\\/et&#43;\\u0026%22ü~&gt;>%3F421",
+		"base64, in a query":               "UzNjci9ldCsmIsO8fj4%2BPzQyMQ%3D%3D",
+		"base64, in HTML":                  "UzNjci9ldCsmIsO8fj4&#43;PzQyMQ&#61;&#61;",
 	}
 	midst := map[string]string{
 		"in the midst of base64, at 3": "eHh4UzNjci9ldCsmIsO8fj4+PzQyMXl5eQ==",
@@ -79,7 +93,81 @@ func TestNoSpellingIsShorterThanItsSecret(t *testing.T) {
 func TestWordsShorterThanEverySecretAreNotSearched(t *testing.T) {
 	client := newClient(t, "https://service.test", func(c *Config) { c.Secrets = []Secret{NewSecret("0123456789"), NewSecret("abc")} })
 	require.Equal(t, "012345678", client.Clean("012345678"))
-	require.Nil(t, client.words.replace, "the spellings were listed for nothing")
+	require.Nil(t, client.words.needles, "the spellings were listed for nothing")
+}
+
+// Secrets of odd characters, and words that only look like escapes.
+func TestEscapesAreReadBothWays(t *testing.T) {
+	for secret, words := range map[string][]string{
+		"50%25off":   {"50%25off", "50%2525off", "50%25%32%35off", "&#53;0%25off"},
+		"a&amp;b":    {"a&amp;b", "a&amp;amp;b", "a%26amp;b"},
+		`a\\nb`:      {`a\\nb`, `a\\\\nb`},
+		"two words":  {"two words", "two+words", "two%20words", `two\u0020words`},
+		" leads":     {" leads", "+leads", "%20leads"},
+		"😀smile":     {"😀smile", `\ud83d\ude00smile`, `\uD83D\uDE00smile`, "%F0%9F%98%80smile", "&#128512;smile", `\U0001f600smile`},
+		"bin\xffary": {"bin\xffary", "bin%FFary", `bin\xffary`, "bin\uFFFDary", `bin\ufffdary`},
+		"tab\there":  {"tab\there", `tab\there`, "tab%09here", "tab&Tab;here", "tab&#9;here"},
+	} {
+		client := newClient(t, "https://service.test", func(c *Config) { c.Secrets = []Secret{NewSecret(secret)} })
+		for _, text := range words {
+			require.Equal(t, "x "+redactedText+" y", client.Clean("x "+text+" y"), "%q as %q", secret, text)
+		}
+		for _, text := range []string{"%", "&", `\\`, "%2", "&#", "&#;", "&;", `\u`, `\u12`, `\x`, "50%", "&#99999999999;", "%zz", "two words"[:8]} {
+			require.NotContains(t, client.Clean(text), redactedText, "%q", text)
+		}
+	}
+}
+
+// What a service says costs little to search, even where it is all escapes, or
+// almost the secret.
+func TestCleaningIsCheap(t *testing.T) {
+	secrets := []Secret{NewSecret(strings.Repeat(`\\`, 20) + "x"), NewSecret(strings.Repeat("%25", 60) + "x"), NewSecret(strings.Repeat("a", 60) + "x")}
+	r := redactor{fixed: secrets}
+	for _, unit := range []string{`\\`, "%25", "a", "&#97", "&", "&amp;", `\u005c`, "+"} {
+		text := strings.Repeat(unit, maxErrorReply/len(unit))
+		start := time.Now()
+		require.Equal(t, text[:enough], r.redact(text))
+		require.Less(t, time.Since(start), time.Second, unit)
+	}
+}
+
+// FuzzClean: however a secret is escaped, character by character, it is found.
+func FuzzClean(f *testing.F) {
+	f.Add("secret%25&amp;", []byte{0, 1, 2, 3, 4, 5, 6, 7}, "before", "after")
+	f.Add("\xff\\u0041", []byte{1, 3, 4}, "%", ";")
+	f.Add("aaaa", []byte{}, "a", "aa")
+	f.Fuzz(func(t *testing.T, secret string, how []byte, before, after string) {
+		if len(secret) < shortestSecret || len(secret) > 200 || len(before) > enough/2 {
+			return
+		}
+		var escaped strings.Builder
+		for n := range len(secret) {
+			c := secret[n]
+			way := byte(0)
+			if len(how) > 0 {
+				way = how[n%len(how)] % 6
+			}
+			switch {
+			case way == 1:
+				fmt.Fprintf(&escaped, "%%%02x", c)
+			case way == 2 && c > 0 && c < 0x80 && c != '\r':
+				fmt.Fprintf(&escaped, "&#%d;", c)
+			case way == 3 && c > 0 && c < 0x80 && c != '\r':
+				fmt.Fprintf(&escaped, "&#x%02X;", c)
+			case way == 4 && c < 0x80:
+				fmt.Fprintf(&escaped, `\u%04x`, c)
+			case way == 5:
+				fmt.Fprintf(&escaped, `\x%02x`, c)
+			default:
+				escaped.WriteByte(c)
+			}
+		}
+		r := redactor{fixed: []Secret{NewSecret(secret)}}
+		if got := r.redact(before + escaped.String() + after); !strings.Contains(got, redactedText) {
+			t.Fatalf("%q as %q stays in %q", secret, escaped.String(), got)
+		}
+		require.Equal(t, redactedText, r.redact(secret))
+	})
 }
 
 func TestTheLongestSecretIsRemovedFirst(t *testing.T) {
