@@ -10,11 +10,14 @@ import (
 	"github.com/batchway/batchway-go/batch"
 )
 
-// keyHeader carries the API key. The service also takes a user's access token
-// in Authorization; it ends after an hour and is not offered here.
-const keyHeader = "X-Api-Key"
+// The headers that carry the credential, and the account for which a user acts.
+const (
+	keyHeader     = "X-Api-Key"
+	tokenHeader   = "Authorization" // the bare token, without a scheme (documented)
+	accountHeader = "X-Centrapay-Account"
+)
 
-// authorize waits for the client's turn and sets the key. It is asked before
+// authorize waits for the client's turn and sets the credential. It is asked before
 // every attempt, so reads that are repeated count against the limit as well.
 func (c *Client) authorize(r *http.Request) error {
 	if err := c.limiter.Wait(r.Context()); err != nil {
@@ -24,7 +27,21 @@ func (c *Client) authorize(r *http.Request) error {
 		return &batch.Error{Kind: batch.ErrThrottled, Err: context.DeadlineExceeded,
 			Message: "the limit on requests per minute allows none before the deadline"}
 	}
-	r.Header.Set(keyHeader, c.key.Reveal())
+	if c.config.UserToken == nil {
+		r.Header.Set(keyHeader, c.key.Reveal())
+		return nil
+	}
+	token, err := c.config.UserToken(r.Context())
+	switch {
+	case err != nil:
+		return err
+	case !printable(token):
+		return &batch.Error{Kind: batch.ErrAuth, Message: "UserToken must return printable ASCII without spaces"}
+	}
+	r.Header.Set(tokenHeader, token)
+	if c.config.UserAccount != "" {
+		r.Header.Set(accountHeader, c.config.UserAccount)
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/time/rate"
@@ -26,8 +27,17 @@ const Service = "https://service.centrapay.com"
 
 // Config is what a Client needs. Printed in any way, it shows no secret.
 type Config struct {
-	APIKey string // belongs to one account, and does not expire
-	Live   bool   // batches are tests unless this is set
+	// APIKey belongs to one account, and does not expire. This or UserToken is required.
+	APIKey string
+	// UserToken returns the access token of a user, from the OIDC service. It is
+	// valid for an hour (documented), so it is asked for before every request and
+	// must return one that is still valid. Safe for concurrent use.
+	UserToken func(context.Context) (string, error)
+	// UserAccount is the account for which the user acts: required with UserToken
+	// for an org account. With an API key it is not documented, and refused.
+	UserAccount string
+
+	Live bool // batches are tests unless this is set
 
 	RequestsPerMinute int // 0 means the documented default of 200 for each calling account
 
@@ -60,11 +70,20 @@ type Client struct {
 // New checks the configuration. It does no I/O and reads no environment.
 func New(c Config) (*Client, error) {
 	var faults []batch.FieldError
-	if c.APIKey == "" || strings.IndexFunc(c.APIKey, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "APIKey", Message: "must be printable ASCII without spaces"})
+	fault := func(field, message string) {
+		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: message})
+	}
+	switch {
+	case c.UserToken != nil && c.APIKey != "":
+		fault("APIKey", "takes the place of UserToken: set one of them")
+	case c.UserToken == nil && !printable(c.APIKey):
+		fault("APIKey", "must be printable ASCII without spaces")
+	}
+	if c.UserAccount != "" && (c.UserToken == nil || !batchID.MatchString(c.UserAccount)) {
+		fault("UserAccount", "must be letters and digits, and is for UserToken")
 	}
 	if c.RequestsPerMinute < 0 {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "RequestsPerMinute", Message: "is negative"})
+		fault("RequestsPerMinute", "is negative")
 	}
 	if err := batch.Invalid(name, "New", faults); err != nil {
 		return nil, err
@@ -85,7 +104,7 @@ func New(c Config) (*Client, error) {
 		Middleware:      c.Middleware,
 		Logger:          c.Logger,
 		Authorize:       client.authorize,
-		Refusal:         refusal,
+		Refusal:         refusals{}.read,
 		ThrottleRejects: true, // The service tells callers to wait and repeat (documented).
 		Secrets:         []rest.Secret{client.key},
 	})
@@ -93,6 +112,11 @@ func New(c Config) (*Client, error) {
 		return nil, err
 	}
 	return client, nil
+}
+
+// printable reports whether a credential can be in a header.
+func printable(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
 // environment names where the batches of the client go: the service has one
@@ -273,7 +297,11 @@ func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID
 // get makes a read. To reads, the service's own 403 means that there is no such
 // thing here: a missing or wrong key is 401.
 func (c *Client) get(ctx context.Context, op rest.Op, params []string, maxReply int64, decode func(io.Reader) error) error {
-	err := c.rest.Do(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
+	return c.read(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
+}
+
+func (c *Client) read(ctx context.Context, call rest.Call) error {
+	err := c.rest.Do(ctx, call)
 	var e *batch.Error
 	switch {
 	case !errors.As(err, &e):
@@ -319,14 +347,17 @@ func marshal(v any) ([]byte, error) {
 
 var word = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
 
-// refusals are the documented messages with which the service refuses a call.
-// Any other reply to CreateBatch, whatever its status, leaves unknown whether
-// the batch was created: a proxy may have written it.
-var refusals = []struct {
+// refusals are messages with which the service refuses a call.
+type refusals []struct {
 	status  int
 	message string
 	kind    batch.Kind
-}{
+}
+
+// common are the documented messages with which the service refuses any call.
+// Any other reply to CreateBatch, whatever its status, leaves unknown whether
+// the batch was created: a proxy may have written it.
+var common = refusals{
 	{http.StatusBadRequest, "", batch.ErrInvalid}, // prose, such as "amount is required"
 	{http.StatusUnauthorized, "Missing authentication", batch.ErrAuth},
 	{http.StatusForbidden, "Forbidden", batch.ErrAuth},
@@ -337,9 +368,9 @@ var refusals = []struct {
 
 const livenessMismatch = "LIVENESS_MISMATCH" // the account is for tests and the batch is not, or the reverse
 
-// refusal reads an error reply of the documented shape, or returns nil if it has
-// another. A message that is not among refusals is ErrAmbiguous.
-func refusal(status int, header http.Header, body []byte) *batch.Error {
+// read reads an error reply of the documented shape, or returns nil if it has
+// another. A message that is neither in more nor in common is ErrAmbiguous.
+func (more refusals) read(status int, header http.Header, body []byte) *batch.Error {
 	var reply struct {
 		StatusCode rest.Maybe[int]    `json:"statusCode"`
 		Message    rest.Maybe[string] `json:"message"` // a word for a broken rule, prose for a wrong request
@@ -351,7 +382,7 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 		return nil
 	}
 	e := &batch.Error{Kind: batch.ErrAmbiguous, Message: reply.Message.Value}
-	for _, r := range refusals {
+	for _, r := range slices.Concat(common, more) {
 		if r.status == status && (r.message == "" || r.message == e.Message) {
 			e.Kind = r.kind
 		}

@@ -9,7 +9,7 @@
 // # Authentication
 //
 // An API key, which belongs to one account and does not expire, is sent in a
-// header. Tests and live data share one host: batches are tests unless
+// header; or the access token of a user, from Config.UserToken. Tests and live data share one host: batches are tests unless
 // Config.Live is set, and the service refuses a batch whose test flag is not
 // that of the account (LIVENESS_MISMATCH). A client keeps to 200 requests a
 // minute (documented for each account): it waits before it is told to. A batch
@@ -74,8 +74,43 @@
 // again. A file that was fetched was loaded once: Poll then says when it was
 // fetched, and only Centrapay's support knows the id of the batch.
 //
+// [Client.ListAssets] and [Client.GetAssetByExternalID] are a second witness of
+// a farmlands batch, for a person. An asset that was not there, or was another,
+// before the batch proves that a record of that id was loaded since. It does not
+// prove that this batch did it, nor the rest of the file, and no asset proves
+// nothing. So Reconcile and Poll do not use it.
+//
+// # Around a batch
+//
+// [Client.OnboardBusiness] asks for one business. The service knows a request by
+// its external id: after an ErrAmbiguous, the very same request again shows what
+// it has. Do not send a file in the format of the onboarding guide (NZBN,
+// COMPANY_NAME...) as a business-onboard batch: they share no column.
+// [Client.UploadMedia] stores CSV files and logos, and no JSONL. Whether its
+// location may be the URL of a batch is not documented.
+//
+// # Accounts
+//
 // Info.Account is "sandbox" or "production" and the account's id. For another
 // host than Centrapay's, that comes first. ProviderConfig.Account replaces it.
+//
+// # Operations
+//
+// Every operation around batches that is known of Centrapay, and the method for
+// it. Payment requests, tokens and web hooks are not for batches.
+//
+//	POST /api/batches                                     CreateBatch          loads records
+//	POST /api/businesses/onboard                          OnboardBusiness      decides where money is settled; idempotent by its external id
+//	POST /api/media-uploads                               UploadMedia          experimental
+//	GET  /api/batches/{batchId}                           GetBatch
+//	GET  /api/accounts/{accountId}                        GetAccount
+//	GET  /api/assets/{assetType}/external-id/{externalId} GetAssetByExternalID
+//	GET  /api/accounts/{accountId}/assets                 ListAssets
+//	GET  /api/media-uploads/{mediaUploadId}/location      MediaLocation        experimental
+//	GET  /api/businesses/onboard/{id}                     GetOnboarding
+//	POST /api/accounts/{accountId}/api-keys               -                    credentials: for a person
+//	GET  /api/accounts/{accountId}/api-keys               -                    credentials: for a person
+//	PUT  /api/accounts/{accountId}/api-keys/{name}        -                    credentials: for a person; it can lock the caller out
 //
 // # Open questions
 //
@@ -100,6 +135,6 @@
 //     batches with the same ids at a time.
 //   - Whether verifone-terminal-status, undocumented since May 2025, is still
 //     accepted.
-//
-// The access token of a user, API keys, and media uploads are not covered.
+//   - What an error of a ticket or a terminal has as its external id: the barcode
+//     and the terminal id are tried, and any other leaves unknown what it is about.
 package centrapay

@@ -663,8 +663,8 @@ func (f *findings) all(field, format string, args ...any) batch.Outcome {
 	return batch.OutcomeUnknown
 }
 
-// match finds the item of every error: by its external id, with which the
-// index must agree, counted from 0 or from 1 but in the same way for all. The
+// match finds the item of every error: by its external id (of a ticket the
+// barcode, of a terminal its id), with which the index must agree, counted from 0 or from 1 but in the same way for all. The
 // index alone is trusted only if ErrorIndex says how it counts. An error that
 // names no item may be about any; one that contradicts itself, about each item
 // that it may mean.
@@ -674,9 +674,18 @@ func (p *Provider) match(items []batch.Item, errs []RecordError) *findings {
 		return f
 	}
 	place := make(map[Text]int, len(items))
+	shared := make(map[Text][]int) // Ids of several records: a ticket and its cancellation.
 	for n, item := range items {
-		if record, err := p.record(item); err == nil && record.externalID() != "" {
-			place[Text(record.externalID())] = n
+		record, err := p.record(item)
+		if err != nil || record.errorID() == "" {
+			continue
+		}
+		id := Text(record.errorID())
+		if earlier, taken := place[id]; taken && shared[id] == nil {
+			shared[id] = []int{earlier}
+		}
+		if place[id] = n; shared[id] != nil {
+			shared[id] = append(shared[id], n)
 		}
 	}
 	from := []int64{0, 1} // what the first record's index can still be
@@ -690,6 +699,16 @@ func (p *Provider) match(items []batch.Item, errs []RecordError) *findings {
 		field := fmt.Sprintf("errors[%d]", i)
 		n, known := place[e.ExternalID]
 		index, err := e.Index.Int64()
+		if several := shared[e.ExternalID]; several != nil {
+			n = int(index - from[0])
+			if err != nil || len(from) > 1 || !slices.Contains(several, n) {
+				for _, n := range several {
+					f.unclear[n] = true
+				}
+				f.fault(field, "is about %q, which is the id of %d items", clip(string(e.ExternalID)), len(several))
+				continue
+			}
+		}
 		switch {
 		case e.ExternalID != "" && !known:
 			f.stray = true

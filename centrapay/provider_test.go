@@ -55,6 +55,18 @@ func TestOperationsAtSimulator(t *testing.T) {
 	asset, err := client.GetAssetByExternalID(t.Context(), "farmlands", "asset-1")
 	require.NoError(t, err)
 	require.Equal(t, centrapay.BigNumber("5"), asset.AvailableBalance)
+	for listed, err := range client.ListAssets(t.Context(), account, "asset-1") {
+		require.NoError(t, err)
+		require.Equal(t, asset.ID, listed.ID)
+	}
+	upload, err := client.UploadMedia(t.Context(), centrapay.MediaUpload{Purpose: centrapay.PurposeBusinessOnboarding, FileName: "a.csv", File: []byte("nzbn\n")})
+	require.NoError(t, err)
+	_, err = client.MediaLocation(t.Context(), upload)
+	require.NoError(t, err)
+	asked, err := client.OnboardBusiness(t.Context(), cafe())
+	require.NoError(t, err)
+	_, err = client.GetOnboarding(t.Context(), asked.ID)
+	require.NoError(t, err)
 
 	for _, op := range centrapay.Operations {
 		seen := server.Log.Requests(op.Name)
@@ -67,6 +79,7 @@ func TestOperationsAtSimulator(t *testing.T) {
 
 	for _, missing := range []error{
 		second(client.GetBatch(t.Context(), "none")), second(client.GetAccount(t.Context(), "none")), second(client.GetAssetByExternalID(t.Context(), "x", "none")),
+		second(client.MediaLocation(t.Context(), "none")), second(client.GetOnboarding(t.Context(), "none")),
 	} {
 		require.ErrorIs(t, missing, batch.ErrNotFound)
 	}
@@ -787,6 +800,8 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"HTTPClient":        "how requests travel",
 		"Middleware":        "how requests travel",
 		"Logger":            "what is logged",
+		"UserToken":         "a credential can be renewed",
+		"UserAccount":       "for whom the user acts; the batch names AccountID",
 		"Record":            "the file that it wrote is named in the batch",
 		"ItemExtra":         "what Record reads of an item: as Record",
 		"Upload":            "where the file is: its URL is in the batch",
@@ -794,6 +809,7 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"ErrorIndex":        "how errors are matched to items, not what is loaded",
 	}
 	values := map[string]any{
+		"UserToken": func(context.Context) (string, error) { return "token", nil }, "UserAccount": "B",
 		"APIKey": "other", "Live": true, "RequestsPerMinute": 7, "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
 		"AccountID": "B", "Currency": "AUD", "Account": "other", "Type": centrapay.TypeTicketekTicket,
@@ -805,6 +821,9 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		c, o := centrapay.Config{APIKey: "key"}, centrapay.ProviderConfig{AccountID: "A", Currency: "NZD"}
 		if field == "Type" {
 			o.Record = values["Record"].(func(batch.Item) (centrapay.Record, error))
+		}
+		if strings.HasPrefix(field, "User") {
+			c.APIKey, c.UserToken = "", values["UserToken"].(func(context.Context) (string, error))
 		}
 		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
 			if f := v.FieldByName(field); f.IsValid() {

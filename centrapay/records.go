@@ -24,8 +24,10 @@ import (
 type Record interface {
 	// BatchType is the type of the batches that take this record.
 	BatchType() string
-	// externalID is how the service names the record in errors, if it can.
+	// externalID is the id under which the service keeps the record, if it has one.
 	externalID() string
+	// errorID is how the service names the record in errors, if it can.
+	errorID() string
 	// faults reports what breaks a documented rule.
 	faults(report func(field, message string))
 }
@@ -162,6 +164,11 @@ func (a FarmlandsAsset) externalID() string { return a.ExternalID }
 func (TicketekTicket) externalID() string   { return "" }
 func (b Business) externalID() string       { return b.ExternalBusinessID }
 func (TerminalStatus) externalID() string   { return "" }
+
+func (a FarmlandsAsset) errorID() string { return a.ExternalID }
+func (t TicketekTicket) errorID() string { return t.BarcodeClear }
+func (b Business) errorID() string       { return b.ExternalBusinessID }
+func (t TerminalStatus) errorID() string { return t.TerminalID }
 
 func (a FarmlandsAsset) faults(report func(field, message string)) {
 	required(report, "externalId", a.ExternalID)

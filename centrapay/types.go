@@ -227,6 +227,7 @@ type Asset struct {
 	AvailableBalance BigNumber `json:"availableBalance,omitempty"`
 	ActiveFrom       Text      `json:"activeFrom,omitempty"`
 	ExpiresAt        Text      `json:"expiresAt,omitempty"`
+	ExternalID       Text      `json:"externalId,omitempty"` // documented for tokens; whether a farmlands asset repeats it is not
 }
 
 // maxURL is a length that every server takes.

@@ -113,6 +113,9 @@ func (s *Server) fetch(b *run) {
 			continue
 		}
 		e := wireError{ExternalID: r.externalID, Index: strconv.Itoa(n), Message: r.fault}
+		if e.ExternalID == "" && !s.options.NamesNoTicket {
+			e.ExternalID = r.named
+		}
 		if s.options.NoExternalID {
 			e.ExternalID = ""
 		}
@@ -169,6 +172,10 @@ func (s *Server) operations() []simkit.Operation {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			a, known := s.accounts[r.Header.Get("X-Api-Key")]
+			if token := r.Header.Get("Authorization"); token != "" && token == s.userToken {
+				// The user of the token has one org account, which it must name.
+				a, known = s.accounts[s.options.APIKey], r.Header.Get("X-Centrapay-Account") == s.options.AccountID
+			}
 			if !known {
 				return problem(http.StatusUnauthorized, "Unauthorized", "Missing authentication")
 			}
@@ -184,6 +191,11 @@ func (s *Server) operations() []simkit.Operation {
 		op("CreateBatch", http.MethodPost, "/api/batches", s.create),
 		op("GetBatch", http.MethodGet, "/api/batches/{batchId}", s.get),
 		op("GetAccount", http.MethodGet, "/api/accounts/{accountId}", s.getAccount),
+		op("ListAssets", http.MethodGet, "/api/accounts/{accountId}/assets", s.listAssets),
+		op("UploadMedia", http.MethodPost, "/api/media-uploads", s.uploadMedia),
+		op("MediaLocation", http.MethodGet, "/api/media-uploads/{mediaUploadId}/location", s.mediaLocation),
+		op("OnboardBusiness", http.MethodPost, "/api/businesses/onboard", s.onboard),
+		op("GetOnboarding", http.MethodGet, "/api/businesses/onboard/{id}", s.getOnboarding),
 		op("GetAssetByExternalID", http.MethodGet, "/api/assets/{assetType}/external-id/{externalId}", s.getAsset),
 	}
 }
@@ -328,8 +340,12 @@ func (s *Server) getAsset(a *account, r simkit.Request) simkit.Reply {
 	if !ok {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
 	}
-	cents := strconv.FormatInt(asset.record.cents, 10)
-	return encode(http.StatusOK, map[string]any{"id": asset.id, "accountId": a.id, "type": r.PathValue("assetType"),
+	return encode(http.StatusOK, asset.wire(a, r.PathValue("assetType")))
+}
+
+func (x asset) wire(a *account, kind string) map[string]any {
+	cents := strconv.FormatInt(x.record.cents, 10)
+	return map[string]any{"id": x.id, "accountId": a.id, "type": kind, "category": "money", "description": "Farmlands",
 		"status": "active", "currency": "NZD", "availableBalance": cents, "balance": cents,
-		"createdAt": asset.created.Format("2006-01-02T15:04:05.000Z")})
+		"createdAt": x.created.Format("2006-01-02T15:04:05.000Z")}
 }

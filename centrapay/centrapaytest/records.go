@@ -17,6 +17,7 @@ import (
 type record struct {
 	id         string // of the effect: the external id, or the nearest that the type has
 	externalID string
+	named      string // what an error calls it, of a type without external ids
 	account    string
 	cents      int64
 	fault      string // the error of the record, if it has one
@@ -165,7 +166,7 @@ func parseTicket(line []byte) (record, error) {
 	if err := decode(line, &in); err != nil {
 		return record{}, err
 	}
-	r := record{id: in.Barcode, account: in.MemberNumber}
+	r := record{id: in.Barcode, named: in.Barcode, account: in.MemberNumber}
 	if in.Quantity != 1 && in.Quantity != -1 {
 		r.fault = "INVALID_QUANTITY"
 	}
@@ -177,7 +178,7 @@ func parseTerminal(line []byte) (record, error) {
 	if err := decode(line, &in); err != nil {
 		return record{}, err
 	}
-	r := record{id: in.DeviceID, account: in.MerchantID}
+	r := record{id: in.DeviceID, named: in.TerminalID, account: in.MerchantID}
 	if in.Status != "active" && in.Status != "inactive" {
 		r.fault = "INVALID_STATUS"
 	}

@@ -13,6 +13,10 @@
 //     (Options.CountExcludesErrors).
 //   - The index of an error counts from 0 (Options.IndexFrom1), and the
 //     record's external id is beside it (Options.NoExternalID).
+//   - An error of a ticket has its barcode where others have an external id, and
+//     one of a terminal its id (Options.NamesNoTicket).
+//   - Assets belong to the account of their batch, and a list of them honours
+//     its filter (Options.IgnoresFilters).
 //   - All errors are listed (Options.MaxErrors).
 //   - The batch belongs to the account that was asked for
 //     (Options.OtherAccount).
@@ -68,6 +72,8 @@ type Options struct {
 	SkipBadLines        bool      // a line that cannot be parsed is an error of its record
 	OmitFalseTest       bool      // a batch that is not a test does not say so, as with accounts
 	AccountUnreadable   bool      // no key may read its account
+	IgnoresFilters      bool      // a list of assets for one external id has all of them
+	NamesNoTicket       bool      // errors of tickets and terminals have only the index
 }
 
 // CountName is what a reply calls the number of records.
@@ -96,7 +102,13 @@ type Server struct {
 	batches  map[string]*run
 	accepted map[string]int // by external id
 	word     string         // what every batch says that its status is, if set
-	recent   []time.Time    // of the requests of the last minute
+
+	media       map[string]string     // locations, by id
+	onboarded   map[string]onboarding // by external id
+	invitations int
+	userToken   string
+
+	recent []time.Time // of the requests of the last minute
 }
 
 // An account sees only its own batches and assets.
@@ -107,7 +119,8 @@ type account struct {
 
 // New starts a server. Close it.
 func New(o *Options) *Server {
-	s := &Server{accounts: make(map[string]*account), batches: make(map[string]*run), accepted: make(map[string]int)}
+	s := &Server{accounts: make(map[string]*account), batches: make(map[string]*run),
+		media: make(map[string]string), onboarded: make(map[string]onboarding), accepted: make(map[string]int)}
 	if o != nil {
 		s.options = *o
 	}
