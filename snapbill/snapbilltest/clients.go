@@ -75,13 +75,13 @@ func onClient(serve func(*Account, *client, call) simkit.Reply) func(*Account, c
 }
 
 func (a *Account) listClients(c call) simkit.Reply {
-	var found []any
-	for _, client := range a.clients {
-		if a.matches(c, "email", client.email) && (c.form.Get("query") == "" || strings.Contains(client.name+" "+client.number, c.form.Get("query"))) {
-			found = append(found, client.wire(a, 0))
+	var found []*client
+	for _, one := range a.clients {
+		if a.matches(c, "email", one.email) && (c.form.Get("query") == "" || strings.Contains(one.name+" "+one.number, c.form.Get("query"))) {
+			found = append(found, one)
 		}
 	}
-	return a.page(c, "client", found)
+	return pageOf(c, "client", found, func(c *client) any { return c.wire(a, 0) })
 }
 
 func (a *Account) addClient(c call) simkit.Reply {
@@ -186,13 +186,13 @@ func (a *Account) getInvoice(c call) simkit.Reply {
 }
 
 func (a *Account) listInvoices(c call) simkit.Reply {
-	var found []any
+	var found []*invoice
 	for _, i := range a.invoices {
 		if a.matches(c, "client_id", strconv.FormatInt(i.client.id, 10)) {
-			found = append(found, a.wireInvoice(i))
+			found = append(found, i)
 		}
 	}
-	return a.page(c, "invoice", found)
+	return pageOf(c, "invoice", found, func(i *invoice) any { return a.wireInvoice(i) })
 }
 
 func (a *Account) getPaymentMethod(c call) simkit.Reply {

@@ -225,7 +225,7 @@ func (a *Account) AddToBatch(batchID int64, number string, cents int64) {
 func (a *Account) Submit(batchID int64) { a.with(batchID, func(b *run) { a.submit(b) }) }
 
 // Advance moves a batch one step on: submit, submitted, ok, and then one
-// outcome after the other.
+// outcome after the other, or seven of eight if there are many.
 func (a *Account) Advance(batchID int64) { a.with(batchID, a.advance) }
 
 // Fail ends a batch in error, as the system does.
