@@ -47,7 +47,10 @@
 //   - Item.Amount is in hundredths. batch.ParseMoney does not know 6DOT50's own
 //     currencies; batch.ParseDecimal with two places reads their amounts.
 //   - Item.Extra may hold "firstname" and "lastname"; Draft.Extra "name", the
-//     batch's friendly name (its reference if absent).
+//     batch's friendly name (its reference if absent). With
+//     ProviderConfig.Referrals it may also hold "referralAmount" and
+//     "referralMsisdn": more money, for another person, that no total of a report
+//     counts. The service must show exactly that before anything is submitted.
 //   - OPEN means that members are paid and that another receiver has yet to
 //     join: up to 60 days. CLOSED means that nothing is open any more, not that
 //     all are paid: payments that were not claimed are OutcomeReturned.
@@ -60,6 +63,37 @@
 // one organisation and nothing else names it. A new key is another account for a
 // journal: set ProviderConfig.Account before the first batch, and it outlives
 // keys and URLs.
+//
+// # Operations
+//
+// Every operation that is known of PAY, and the method of Client for it. None
+// is left out. Not all pages of the documentation were seen.
+//
+//	POST   /authentication/getToken    GetToken
+//	GET    /accounts                   ListAccounts
+//	POST   /batches                    CreateBatch
+//	GET    /batches                    ListBatches
+//	GET    /batches/{id}               GetBatch
+//	PUT    /batches/{id}               UpdateBatch
+//	GET    /batches/statusCodes        BatchStatusCodes
+//	POST   /batches/{id}/payments      AddPayments
+//	GET    /batches/{id}/payments      ListPayments
+//	POST   /batches/{id}/submit        SubmitBatch                 moves money
+//	POST   /batches/{id}/cancel        CancelBatch
+//	GET    /payments/{id}              GetPayment
+//	DELETE /payments/{id}              DeletePayment
+//	GET    /payments/statusCodes       PaymentStatusCodes
+//	GET    /members/{msisdn}/exists    MemberExists
+//
+// The same of Redemptions, by the names in ops.go: RedemptionsClient has a method
+// for each. Its getToken is that of PAY. A refund has no call: 6DOT50 makes one
+// when the merchant asks for it.
+//
+//	GET    /accounts                   RedemptionsListAccounts
+//	GET    /accounts/{id}/transactions RedemptionsListTransactions
+//	POST   /payments                   RedemptionsInitiatePayment  takes no money until the member confirms
+//	GET    /payments/{id}              RedemptionsGetPayment
+//	GET    /payments                   RedemptionsListPayments
 //
 // # Open questions
 //
@@ -83,5 +117,7 @@
 //     full is never submitted.
 //   - Whether a filter by external id matches exactly: results are compared.
 //   - Whether a cancelled batch frees its external id: assumed not.
+//   - Whether referrals count in the total of a batch (both are accepted) and in
+//     the float that a submit needs, and how one that is not paid would show.
 //   - What GET /members/{msisdn}/exists answers: see Client.MemberExists.
 package sixdotfifty

@@ -47,6 +47,15 @@ type ProviderConfig struct {
 	// they arrive at the same time, although only a draft can be submitted
 	// (documented). batch.Run then never sends an unclear submit again.
 	GuardUnproven bool
+	// Referrals lets Item.Extra hold "referralAmount" and "referralMsisdn": money
+	// for another person, beside Item.Amount and in no total of a report. Set it
+	// only if 6DOT50 has enabled referrals for your account: otherwise it ignores
+	// them (documented), and Create refuses the batch.
+	Referrals bool
+	// FindItems has Find and List read the payments of each batch as well, so that
+	// a batch that another process has made can be reported. It costs a request
+	// for each batch.
+	FindItems bool
 }
 
 // Provider is 6DOT50's PAY as a batch.Provider. It keeps no state.
@@ -76,6 +85,10 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	if exponent, known := batch.Exponent(o.Currency); known && exponent != 2 {
 		return nil, batch.Invalid(name, "NewProvider", []batch.FieldError{{Item: -1, Field: "Currency", Message: "must have two decimals"}})
 	}
+	extra, terms := []string{"firstname", "lastname"}, map[string]string{"currency": o.Currency}
+	if o.Referrals {
+		extra, terms["referrals"] = append(extra, referralAmount, referralMSISDN), "true"
+	}
 	return &Provider{client: c, config: o, info: batch.Info{
 		Name:      name,
 		Account:   o.Account,
@@ -85,9 +98,51 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		Renews:    true, // Every token ends after 15 minutes.
 		Currency:  o.Currency,
 		Extra:     []string{"name"},
-		ItemExtra: []string{"firstname", "lastname"},
-		Terms:     map[string]string{"currency": o.Currency},
+		ItemExtra: extra,
+		Terms:     terms,
 	}}, nil
+}
+
+// The keys of Item.Extra for a referral.
+const (
+	referralAmount = "referralAmount" // in decimals: "5.50"
+	referralMSISDN = "referralMsisdn" // as Item.Account
+)
+
+// maxReferral keeps the sum of many far below what an Amount can hold.
+const maxReferral = 1_000_000_000_000
+
+// referral is what an item pays for a referral; 0 if nothing.
+func referral(item batch.Item) Amount {
+	amount, _ := batch.ParseDecimal(item.Extra[referralAmount], 2) // faults checks it.
+	return Amount(amount)
+}
+
+// referralFault says what is wrong with the referral of an item; empty if nothing is.
+func referralFault(item batch.Item) string {
+	amount, given := item.Extra[referralAmount]
+	to, named := item.Extra[referralMSISDN]
+	if !given && !named {
+		return ""
+	}
+	hundredths, err := batch.ParseDecimal(amount, 2)
+	switch {
+	case given != named:
+		return "needs both referralAmount and referralMsisdn"
+	case err != nil || hundredths <= 0 || hundredths > maxReferral:
+		return "referralAmount must be a decimal above 0 with up to two places"
+	case !msisdn.MatchString(to):
+		return "referralMsisdn must be a mobile number: 8 to 15 digits with the country code, no plus and no leading zero"
+	}
+	return ""
+}
+
+// referrals is the sum of what items pay for referrals.
+func referrals(items []batch.Item) (sum Amount) {
+	for _, item := range items {
+		sum += referral(item)
+	}
+	return sum
 }
 
 // Info returns the facts about this provider.
@@ -103,6 +158,9 @@ func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 		if item.Account != "" && !msisdn.MatchString(item.Account) {
 			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: "account",
 				Message: "must be a mobile number: 8 to 15 digits with the country code, no plus and no leading zero"})
+		}
+		if message := referralFault(item); message != "" && p.config.Referrals { // Else the keys are not known.
+			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: "extra", Message: message})
 		}
 	}
 	return faults
@@ -271,7 +329,8 @@ func (p *Provider) stage(ctx context.Context, b batch.Batch, replace bool) error
 		payments := make([]NewPayment, len(chunk))
 		for n, item := range chunk {
 			payments[n] = NewPayment{MSISDN: item.Account, Amount: Amount(item.Amount.Minor), ExternalID: item.Reference,
-				FirstName: item.Extra["firstname"], LastName: item.Extra["lastname"]}
+				FirstName: item.Extra["firstname"], LastName: item.Extra["lastname"],
+				ReferralAmount: referral(item), ReferralMSISDN: item.Extra[referralMSISDN]}
 		}
 		if _, err := p.client.AddPayments(ctx, b.ID, AddPaymentsRequest{ClearExisting: replace, Payments: payments}); err != nil {
 			return err
@@ -423,8 +482,11 @@ func differences(items []batch.Item, payments []Payment, draft bool) (missing, o
 			differs(n, item.Reference, "account", "is another mobile number at the service")
 		case draft && payment.StatusCode != PaymentDraft:
 			differs(n, item.Reference, "status", "is %s at the service", payment.StatusCode)
-		case draft && !zero(payment.ReferralAmount):
-			differs(n, item.Reference, "referralAmount", "is %.40s at the service, and must be 0", payment.ReferralAmount)
+		case draft && !equals(payment.ReferralAmount, referral(item)):
+			differs(n, item.Reference, "referralAmount", "is %.40s at the service, and must be %s",
+				cmp.Or(payment.ReferralAmount, "absent"), plain(referral(item)))
+		case draft && referral(item) != 0 && number(string(payment.ReferralMSISDN)) != item.Extra[referralMSISDN]:
+			differs(n, item.Reference, "referralMsisdn", "is another mobile number at the service")
 		}
 	}
 	for _, reference := range slices.Sorted(maps.Keys(there)) {
@@ -439,7 +501,8 @@ func sums(items []batch.Item, s BatchSummary) []batch.FieldError {
 	for _, item := range items {
 		total += Amount(item.Amount.Minor)
 	}
-	if s.PaymentsCount == len(items) && s.PaymentsAmount == total {
+	// Whether the total counts referrals is not documented.
+	if s.PaymentsCount == len(items) && (s.PaymentsAmount == total || s.PaymentsAmount == total+referrals(items)) {
 		return nil
 	}
 	return []batch.FieldError{{Item: -1, Field: "summary",
@@ -447,10 +510,18 @@ func sums(items []batch.Item, s BatchSummary) []batch.FieldError {
 			s.PaymentsCount, s.PaymentsAmount, len(items), total)}}
 }
 
-// zero reports whether an amount is 0 or absent.
-func zero(amount Text) bool {
+// equals reports whether an amount is want; one that is absent is 0.
+func equals(amount Text, want Amount) bool {
 	n, err := rest.Decimal(string(amount), 2)
-	return amount == "" || err == nil && n == 0
+	return amount == "" && want == 0 || err == nil && Amount(n) == want
+}
+
+// plain is an amount for an error.
+func plain(amount Amount) string {
+	if amount == 0 {
+		return "0"
+	}
+	return amount.String()
 }
 
 // number is a mobile number as an item has it: digits alone. The service could
@@ -491,9 +562,10 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 		fields = append(fields, batch.FieldError{Item: -1, Field: "summary", Message: "has no count or no total"})
 	} else {
 		fields = append(fields, sums(b.Draft.Items, *at.Summary)...)
-		if !zero(at.Summary.ReferralsAmount) {
+		if want := referrals(b.Draft.Items); !equals(at.Summary.ReferralsAmount, want) {
 			fields = append(fields, batch.FieldError{Item: -1, Field: "referralsAmount",
-				Message: fmt.Sprintf("is %.40s at the service, and must be 0", at.Summary.ReferralsAmount)})
+				Message: fmt.Sprintf("is %.40s at the service, and must be %s",
+					cmp.Or(at.Summary.ReferralsAmount, "absent"), plain(want))})
 		}
 	}
 	if len(fields) > 0 {
@@ -736,10 +808,13 @@ func contradictions(s BatchSummary, payments []Payment, at batch.State) []batch.
 			Message: fmt.Sprintf("is %v in the batch, and the payments have %v", said, listed)})
 	}
 	count, all := make(map[PaymentStatus]int64), make(map[PaymentStatus]int64)
-	var total Amount
+	var total, referred Amount
 	for _, p := range payments {
 		if !deleted(p) {
 			total += p.Amount
+			if n, err := rest.Decimal(string(p.ReferralAmount), 2); err == nil {
+				referred += Amount(n)
+			}
 		}
 		count[p.StatusCode]++
 		all[p.StatusCode] += int64(p.Amount)
@@ -749,7 +824,8 @@ func contradictions(s BatchSummary, payments []Payment, at batch.State) []batch.
 	if live := len(payments) - gone; s.PaymentsCount != live && s.PaymentsCount != live+gone {
 		fault("paymentsCount", s.PaymentsCount, live)
 	}
-	if s.PaymentsAmount != total && s.PaymentsAmount != total+goneAmount {
+	// Nor is it whether they count referrals.
+	if s.PaymentsAmount != total && s.PaymentsAmount != total+goneAmount && s.PaymentsAmount != total+referred {
 		fault("paymentsAmount", s.PaymentsAmount, total)
 	}
 	if !at.Final() {
@@ -793,8 +869,8 @@ func outcome(status PaymentStatus, s batch.State) batch.Outcome {
 
 // Find finds the batch of a reference: of several drafts the one that was
 // submitted, or else the newest that is not withdrawn. Its external id is
-// compared; the items are not looked up. Poll and Cancel compare them with the
-// draft.
+// compared. Its items are only read with ProviderConfig.FindItems; payments that
+// cannot be items are ErrProtocol, beside the batch without items.
 func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, error) {
 	rank := func(s BatchStatus) int {
 		switch s {
@@ -820,7 +896,49 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 	if found.ID == "" {
 		return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound, Provider: name, Op: "Find", Message: "no batch has this external id"}
 	}
-	return p.handle(found), nil
+	return p.withItems(ctx, "Find", found)
+}
+
+// withItems is a batch of the service, with its payments as items if that is
+// configured.
+func (p *Provider) withItems(ctx context.Context, op string, found Batch) (batch.Batch, error) {
+	b := p.handle(found)
+	if !p.config.FindItems {
+		return b, nil
+	}
+	payments, err := p.holds(ctx, op, &found)
+	if err != nil {
+		return b, err
+	}
+	items, seen := make([]batch.Item, len(payments)), make(map[string]bool, len(payments))
+	var faults []batch.FieldError
+	for n, payment := range payments {
+		item := batch.Item{Reference: p.word(payment.ExternalID), Account: number(p.word(payment.MSISDN)),
+			Amount: batch.Money{Minor: int64(payment.Amount), Currency: p.config.Currency}}
+		extra := map[string]string{"firstname": string(payment.FirstName), "lastname": string(payment.LastName)}
+		if p.config.Referrals && !equals(payment.ReferralAmount, 0) {
+			extra[referralAmount], extra[referralMSISDN] = string(payment.ReferralAmount), number(string(payment.ReferralMSISDN))
+		}
+		for key, value := range extra {
+			if value != "" && item.Extra == nil {
+				item.Extra = make(map[string]string)
+			}
+			if value != "" {
+				item.Extra[key] = p.clean(value)
+			}
+		}
+		if payment.ExternalID == "" || seen[payment.ExternalID] {
+			faults = append(faults, batch.FieldError{Item: -1, Reference: payment.ExternalID, Field: "payments",
+				Message: fmt.Sprintf("payment %q has no external id of its own", payment.ID)})
+		}
+		seen[payment.ExternalID] = true
+		items[n] = item
+	}
+	if len(faults) > 0 {
+		return b, p.protocol(op, "the payments of the batch are not items", faults)
+	}
+	b.Draft.Items = items
+	return b, nil
 }
 
 // handle is a batch of the service without its items.
@@ -888,12 +1006,17 @@ func (p *Provider) foreign(ctx context.Context, op string, b batch.Batch, at *Ba
 	return nil
 }
 
-// List lists the batches of the account, newest first, without their items. A
-// batch that cannot be read comes with its error, and the others follow.
+// List lists the batches of the account, newest first; their items only with
+// ProviderConfig.FindItems, as Find does. A batch that cannot be read comes with
+// its error, and the others follow.
 func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 	return func(yield func(batch.Batch, error) bool) {
 		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{}) {
-			if !yield(p.handle(b), err) {
+			listed := p.handle(b)
+			if err == nil {
+				listed, err = p.withItems(ctx, "List", b)
+			}
+			if !yield(listed, err) {
 				return
 			}
 		}

@@ -920,11 +920,12 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"Middleware":    "how requests travel",
 		"Logger":        "what is logged",
 		"ChunkSize":     "how many payments one call adds: all are compared before a submit",
+		"FindItems":     "what Find reads",
 		"GuardUnproven": "what Run may send again, not what is paid",
 	}
 	values := map[string]any{"Key": "other", "Secret": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
-		"Currency": "ZAR", "Account": "other", "ChunkSize": 7, "GuardUnproven": true}
+		"Currency": "ZAR", "Account": "other", "ChunkSize": 7, "GuardUnproven": true, "FindItems": true, "Referrals": true}
 	info := func(field string) batch.Info {
 		c, o := sixdotfifty.Config{Key: "key", Secret: "secret", BaseURL: host}, sixdotfifty.ProviderConfig{}
 		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {

@@ -28,7 +28,9 @@ type payment struct {
 	msisdn, first, last   string
 	external              string
 	amount                int64 // hundredths
-	times                 int   // how often it was submitted
+	referral              int64 // and for the referrer
+	referrer              string
+	times                 int // how often it was submitted
 	status                string
 	member                bool
 	created, settled, due time.Time
@@ -108,10 +110,11 @@ func (s *Server) wire(b *run, summary bool) wireBatch {
 		w.CreatedAt = b.created.UTC().Format("2006-01-02T15:04:05.9999999Z")
 		return w
 	}
-	var all, settled, cancelled int64
-	sum := &wireSummary{PaymentsCount: len(b.payments), ReferralsAmount: "0"}
+	var all, settled, cancelled, referred int64
+	sum := &wireSummary{PaymentsCount: len(b.payments)}
 	for _, p := range b.payments {
 		all += p.amount
+		referred += p.referral
 		switch p.status {
 		case "SETTLED":
 			settled += p.amount
@@ -120,6 +123,10 @@ func (s *Server) wire(b *run, summary bool) wireBatch {
 			cancelled += p.amount
 			sum.CancelledCount++
 		}
+	}
+	sum.ReferralsAmount = decimal(referred)
+	if s.options.ReferralsInTotal {
+		all += referred
 	}
 	sum.PaymentsAmount, sum.SettledAmount, sum.CancelledAmount = decimal(all), decimal(settled), decimal(cancelled)
 	w.Summary = sum
@@ -131,6 +138,9 @@ func (s *Server) wirePayment(p *payment) wirePayment {
 		ExternalID: p.external, StatusCode: p.status, IsMember: p.member, CreatedAt: s.moment(p.created)}
 	if p.status == "DRAFT" {
 		w.IsMember = !s.outside[p.msisdn]
+	}
+	if p.referral > 0 {
+		w.ReferralAmount, w.ReferralMSISDN = decimal(p.referral), p.referrer
 	}
 	if !p.settled.IsZero() {
 		w.SettledAt = s.moment(p.settled)
@@ -176,6 +186,9 @@ func (s *Server) settle(b *run) {
 // pays moves the money of a payment.
 func (s *Server) pays(b *run, p *payment) {
 	s.Ledger.Move(simkit.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external, Account: p.msisdn, Minor: p.amount, Currency: "DZAR", At: s.Clock.Now()})
+	if p.referral > 0 {
+		s.Ledger.Move(simkit.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external + "/referral", Account: p.referrer, Minor: p.referral, Currency: "DZAR", At: s.Clock.Now()})
+	}
 }
 
 func (s *Server) settleAll() {
@@ -350,7 +363,7 @@ func (s *Server) add(b *run, r simkit.Request) simkit.Reply {
 			FirstName      string      `json:"firstname"`
 			LastName       string      `json:"lastname"`
 			ExternalID     string      `json:"externalId"`
-			ReferralAmount json.Number `json:"referralAmount"` // ignored: not enabled
+			ReferralAmount json.Number `json:"referralAmount"` // ignored unless enabled
 			ReferralMSISDN string      `json:"referralMsisdn"`
 		} `json:"payments"`
 	}
@@ -378,8 +391,15 @@ func (s *Server) add(b *run, r simkit.Request) simkit.Reply {
 			return s.problem(http.StatusBadRequest, fmt.Sprintf("payment %d: externalId must be unique", n))
 		}
 		taken[p.ExternalID] = true
-		added = append(added, &payment{batch: b.id, msisdn: p.MSISDN, first: p.FirstName, last: p.LastName,
-			external: p.ExternalID, amount: amount, status: "DRAFT", created: s.Clock.Now()})
+		made := &payment{batch: b.id, msisdn: p.MSISDN, first: p.FirstName, last: p.LastName,
+			external: p.ExternalID, amount: amount, status: "DRAFT", created: s.Clock.Now()}
+		if s.options.Referrals && p.ReferralAmount != "" {
+			if made.referral, ok = hundredths(p.ReferralAmount); !ok || !digits.MatchString(p.ReferralMSISDN) {
+				return s.problem(http.StatusBadRequest, fmt.Sprintf("payment %d: referral is not valid", n))
+			}
+			made.referrer = p.ReferralMSISDN
+		}
+		added = append(added, made)
 	}
 	if *in.ClearExisting {
 		b.payments = nil
@@ -423,7 +443,7 @@ func (s *Server) submit(b *run, r simkit.Request) simkit.Reply {
 	}
 	var total int64
 	for _, p := range b.payments {
-		total += p.amount
+		total += p.amount + p.referral
 	}
 	if total > b.of.float {
 		return s.problem(http.StatusBadRequest, "Insufficient funds")

@@ -25,6 +25,9 @@
 //   - What PAY refuses is 400 (Options.RefusalStatus).
 //   - Whichever of two submits of a draft arrives second is refused
 //     (Options.NoLock).
+//   - Referrals are not enabled, and ignored (Options.Referrals). If they are, the
+//     total of a batch does not count them (Options.ReferralsInTotal), and the
+//     float must cover them.
 //   - The reference of a redemption may be used again
 //     (Options.UniqueReferences).
 package sixdotfiftytest
@@ -70,6 +73,8 @@ type Options struct {
 	MaxTake               int  // a page has so many at the most; 0 means any number
 	RefusalStatus         int  // status of what PAY refuses; 0 means 400
 	NoLock                bool // a submit that arrived before another took effect pays as well
+	Referrals             bool // enabled for the account; otherwise they are ignored
+	ReferralsInTotal      bool // the total of a batch counts them
 	UniqueReferences      bool // a second redemption of one reference is refused
 }
 
