@@ -2,18 +2,15 @@ package batchtest
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"reflect"
 	"runtime"
-	"strings"
 	"sync"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 type law struct {
@@ -499,15 +496,15 @@ func law11(t reporter, open func() Subject) {
 		}
 		b := create(t, s, 2)
 		_, err := submitInto(t, s, b, f)
-		if secret := leak(s.Secrets, spell(err)...); secret != "" {
+		if secret := simkit.Leak(s.Secrets, spell(err)...); secret != "" {
 			t.Errorf("law 11: when %s, a credential (%s) appears in the error", f, secret)
 		}
 		if s.Log != nil {
-			if secret := leak(s.Secrets, s.Log()); secret != "" {
+			if secret := simkit.Leak(s.Secrets, s.Log()); secret != "" {
 				t.Errorf("law 11: when %s, a credential (%s) appears in the log", f, secret)
 			}
 		}
-		if secret := leak(s.Secrets, fmt.Sprintf("%v %+v %#v", s.Provider.Info(), s.Provider.Info(), s.Provider.Info())); secret != "" {
+		if secret := simkit.Leak(s.Secrets, fmt.Sprintf("%v %+v %#v", s.Provider.Info(), s.Provider.Info(), s.Provider.Info())); secret != "" {
 			t.Errorf("law 11: a credential (%s) appears in Info", secret)
 		}
 	}
@@ -531,23 +528,6 @@ func spell(err error) []string {
 		}
 	}
 	return texts
-}
-
-// leak returns how a secret appears in the texts: raw, or in the usual
-// encodings; "" if it does not.
-func leak(secrets []string, texts ...string) string {
-	all := strings.Join(texts, "\n")
-	for n, secret := range secrets {
-		for form, text := range map[string]string{
-			"raw": secret, "base64": strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
-			"hex": hex.EncodeToString([]byte(secret)), "escaped": url.QueryEscape(secret),
-		} {
-			if strings.Contains(all, text) || strings.Contains(strings.ToLower(all), strings.ToLower(text)) {
-				return fmt.Sprintf("number %d, %s", n, form)
-			}
-		}
-	}
-	return ""
 }
 
 func law12(t reporter, open func() Subject) {

@@ -30,7 +30,7 @@ var leftOut = map[string]string{
 	"skip TestSmallWorldsExploredWhole":                      "with -explore 1 it takes five minutes: it is run by hand",
 	"skip TestSmallWorldsExploredWhole in short mode":        "the race detector has nothing to find in it",
 	"race Distorted|LyingReplies|NoField":                    "each reply is read by one goroutine",
-	"race Singles|Crashes|Endless|Memory|Planted":            "one caller at a time: the random runs have many",
+	"race Singles|Crashes|Endless|Memory|NoSink|Planted":     "one caller at a time: the random runs have many",
 	"skip TestLive":             "it needs an account at the service",
 	"skip needServer":           "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
 	"skip startPostgres":        "BATCHWAY_REQUIRE_POSTGRES makes it a failure",

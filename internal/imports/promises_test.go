@@ -358,7 +358,7 @@ var rows = []promise{
 var requirements = []promise{
 	{"S1", "a credential has a type that nothing prints", []string{
 		"internal/rest TestNoPrintShowsASecret",
-		"internal/rest TestNoClientShowsACredential",
+		"internal/rest TestNoClientShowsACredential", "internal/campaign TestNoSinkHoldsACredential",
 	}, ""},
 	{"S2", "no credential is in a URL", []string{
 		"internal/rest TestNewRefusesABadBaseURL",

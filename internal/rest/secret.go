@@ -46,6 +46,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redactedText), nil }
 func (Secret) MarshalBinary() ([]byte, error) { return []byte(redactedText), nil }
 
 const (
+	shortestPiece  = 12  // bytes of a secret that tell something of it
 	shortestSecret = 4   // Shorter ones would tear holes into ordinary words.
 	longestWords   = 256 // runes of a service's words that are kept
 	recentSecrets  = 32  // what Authorize has set of late
@@ -89,14 +90,14 @@ func (r *redactor) redact(text string) string {
 	return needles.redact(text)
 }
 
-// shortest is the length of the shortest secret: most words of a service are
-// shorter, and need no search.
+// shortest is the length of the shortest secret, or piece of one: many words of
+// a service are shorter, and need no search.
 func (r *redactor) shortest() int {
 	shortest := math.MaxInt
 	for _, secrets := range [][]Secret{r.fixed, r.recent} {
 		for _, secret := range secrets {
 			if n := len(secret.Reveal()); n >= shortestSecret {
-				shortest = min(shortest, n)
+				shortest = min(shortest, n, shortestPiece)
 			}
 		}
 	}
@@ -178,55 +179,85 @@ func (n *needles) redact(text string) string {
 func (n *needles) match(text string) (longest int) {
 	look := func(first byte) {
 		for _, needle := range n[first] {
-			longest = max(longest, spelt(text, needle, 0, make(map[way]bool)))
+			longest = max(longest, spelt(text, needle, 0, 0, make(map[way]bool)))
 		}
 	}
-	look(text[0])
+	for _, r := range meanings(text) {
+		look(r.char[0])
+	}
 	if text[0] == '+' {
 		look(' ')
-	}
-	if char, _ := unescape(text); char != "" && char[0] != text[0] {
-		look(char[0])
 	}
 	return longest
 }
 
-// A way is a place in a text and how much of a needle is to come there.
-type way struct{ at, left int }
+// A way is a place in a text and how much of a needle came before it.
+type way struct{ at, done int }
 
 // spelt is where in text a spelling of needle ends that begins at a place, or 0
-// if none does. Any character may be escaped or not, in the way of URLs, HTML,
-// JSON or Go: a proxy may escape what another has left. Failed are ways
-// that came to nothing: none is tried twice.
-func spelt(text, needle string, at int, failed map[way]bool) int {
-	for needle != "" {
-		if at == len(text) {
-			return 0
-		}
-		same := text[at] == needle[0] || text[at] == '+' && needle[0] == ' '
-		char, length := unescape(text[at:])
-		switch escaped := char != "" && strings.HasPrefix(needle, char); {
-		case same && escaped: // Such as "%25" for a secret that holds a percent sign.
-			if failed[way{at, len(needle)}] {
-				return 0
+// if none does: of all of it, or of its first shortestPiece bytes and more, for
+// words are cut. Any character may be escaped or not, in the way of URLs, HTML,
+// JSON or Go: a proxy may escape what another has left. So many bytes of the
+// needle are done. Failed are ways that were tried.
+func spelt(text, needle string, at, done int, failed map[way]bool) (end int) {
+	for done < len(needle) {
+		var next []meaning
+		if at < len(text) {
+			for _, m := range meanings(text[at:]) {
+				switch {
+				case strings.HasPrefix(needle[done:], m.char):
+					next = append(next, m)
+				case m.char == "+" && needle[done] == ' ': // In a query.
+					next = append(next, meaning{" ", m.length})
+				}
 			}
-			failed[way{at, len(needle)}] = true
-			if end := spelt(text, needle[1:], at+1, failed); end > 0 {
-				return end
-			}
-			fallthrough
-		case escaped:
-			at, needle = at+length, needle[len(char):]
-		case same:
-			at, needle = at+1, needle[1:]
-		default:
-			return 0
 		}
+		switch {
+		case len(next) == 0 && done >= shortestPiece:
+			return max(end, at)
+		case len(next) == 0 || len(next) > 1 && failed[way{at, done}]:
+			return end
+		}
+		last := len(next) - 1
+		for _, m := range next[:last] { // Such as "%25" for a secret that holds a percent sign.
+			failed[way{at, done}] = true
+			end = max(end, spelt(text, needle, at+m.length, done+len(m.char), failed))
+		}
+		at, done = at+next[last].length, done+len(next[last].char)
 	}
-	return at
+	return max(end, at)
 }
 
-const longestEntity = 40 // bytes; HTML has none that is longer
+// A meaning is what so many bytes of a text can stand for.
+type meaning struct {
+	char   string
+	length int
+}
+
+// meanings lists what the start of text can stand for: its first byte, the
+// character of an escape, and that of an escape that is escaped itself.
+func meanings(text string) []meaning {
+	all := []meaning{{text[:1], 1}}
+	if !strings.Contains(escapes, text[:1]) {
+		return all
+	}
+	char, length := unescape(text)
+	for char != "" && len(all) < mostMeanings {
+		all = append(all, meaning{char, length})
+		if !strings.Contains(escapes, char) || char == `\` && !strings.HasPrefix(text[length:], "u") {
+			break
+		}
+		inner, n := unescape(char + text[length:min(len(text), length+longestEntity)])
+		char, length = inner, length+n-len(char)
+	}
+	return all
+}
+
+const (
+	escapes       = `%&\` // an escape begins with one of these
+	longestEntity = 40    // bytes; HTML has none that is longer
+	mostMeanings  = 4
+)
 
 // unescape returns the character that the escape at the start of text stands
 // for, and the length of the escape. Char is empty if there is no escape. No
@@ -319,19 +350,20 @@ func (r *redactor) cleanCause(err error) error {
 	}
 	text := err.Error()
 	if cleaned := r.clean(text); cleaned != text {
-		return redacted{cleaned, err}
+		return redacted{cleaned, func(target error) bool { return errors.Is(err, target) }}
 	}
 	return err
 }
 
-// redacted matches its cause, but does not repeat its words.
+// redacted matches its cause, but does not repeat its words. The cause is in a
+// closure: some verbs of fmt print what is in a field.
 type redacted struct {
-	text  string
-	cause error
+	text string
+	is   func(error) bool
 }
 
 func (r redacted) Error() string        { return r.text }
-func (r redacted) Is(target error) bool { return errors.Is(r.cause, target) }
+func (r redacted) Is(target error) bool { return r.is(target) }
 
 // cleanFields keeps the first faults that a service names.
 func (r *redactor) cleanFields(fields []batch.FieldError) []batch.FieldError {

@@ -3,6 +3,8 @@ package simkit
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"strconv"
@@ -320,4 +322,16 @@ func TestALie(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `{"id":"8","got":"body"}`, text)
 	require.Equal(t, 1, c.served(), "it has happened all the same")
+}
+
+// Every form of a secret is seen, and the helpers themselves show what they are given.
+func TestLeakSeesEveryForm(t *testing.T) {
+	const secret = `s3cret"&/+key`
+	for _, text := range []string{secret, `S3CRET"&/+KEY`, "7333637265742226 no", `s3cret\"\u0026/+key`, "s3cret%22%26%2fkey no", "s3cret%22%26%2F%2Bkey",
+		"s3cret&#34;&amp;/+key", hex.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret)),
+		base64.URLEncoding.EncodeToString([]byte("x" + secret + "y")), base64.StdEncoding.EncodeToString([]byte("xy" + secret + "z"))} {
+		require.Equal(t, strings.HasSuffix(text, " no"), Leak([]string{"another", secret}, "before", "<"+text+">") == "", text)
+	}
+	require.Empty(t, Leak([]string{""}, "anything"))
+	require.NotEmpty(t, Leak([]string{"inside"}, Prints(struct{ a *string }{}), Prints(struct{ A string }{"inside"})))
 }
