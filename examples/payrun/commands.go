@@ -149,18 +149,24 @@ func (p *program) outcome(reference string, r batch.Report, err error) (int, err
 			err = printed
 		}
 	}
-	switch {
-	case err != nil && !errors.Is(err, batch.ErrAmbiguous) && r.Batch.State == batch.StatePending:
-		fmt.Fprintf(p.stderr, "payrun: %s\nThe service has the batch: go on with payrun resume %s\n", printable(err.Error()), reference)
-		return exitWaits, nil
-	case err != nil && errors.Is(err, batch.ErrAmbiguous):
-		return 0, fmt.Errorf("%w\nMoney may have moved: do not send it again. See payrun status %s", err, reference)
-	case err != nil && r.Batch.State == batch.StateUnknown && r.Batch.Draft.Reference != "" && errors.Is(err, batch.ErrUnavailable):
-		return 0, fmt.Errorf("%w\nGo on with payrun resume %s", err, reference)
-	case err != nil:
-		return 0, err
+	if err == nil {
+		return codeOf(r), nil
 	}
-	return codeOf(r), nil
+	return 0, p.stands(reference, r, err)
+}
+
+// stands adds to an error what is known about money beside it: the state of the
+// batch, and not the kind of the error.
+func (p *program) stands(reference string, r batch.Report, err error) error {
+	known := r.Batch.Draft.Reference != ""
+	switch {
+	case errors.Is(err, batch.ErrAmbiguous), known && r.Batch.State == batch.StateUnknown && !errors.Is(err, batch.ErrInvalid),
+		r.Totals[batch.OutcomeUnknown].Count > 0:
+		return codedError{exitUnknown, fmt.Errorf("%w\nMoney may have moved: do not send it again. See payrun status %s, and go on with payrun resume %s", err, reference, reference)}
+	case known && r.Batch.State != batch.StateDraft && r.Batch.State != batch.StateUnknown:
+		return codedError{exitWaits, fmt.Errorf("%w\nThe service has the batch, and says that it is %s: go on with payrun resume %s", err, r.Batch.State, reference)}
+	}
+	return err
 }
 
 func codeOf(r batch.Report) int {

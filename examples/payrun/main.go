@@ -92,6 +92,14 @@ func (u usageError) Unwrap() error { return u.error }
 
 func mistake(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// A codedError decides the exit code.
+type codedError struct {
+	code int
+	error
+}
+
+func (c codedError) Unwrap() error { return c.error }
+
 // run returns the exit code.
 func (p *program) run(ctx context.Context, args []string) int {
 	parser, err := kong.New(&p.commands, kong.Name("payrun"), kong.Writers(p.stdout, p.stderr), kong.Exit(func(code int) { panic(exit(code)) }),
@@ -138,7 +146,10 @@ type exit int
 // fail prints an error and returns its exit code.
 func (p *program) fail(err error) int {
 	fmt.Fprintln(p.stderr, "payrun:", printable(err.Error()))
+	coded, known := errors.AsType[codedError](err)
 	switch _, usage := errors.AsType[usageError](err); {
+	case known:
+		return coded.code
 	case usage:
 		return exitUsage
 	case errors.Is(err, batch.ErrAmbiguous):

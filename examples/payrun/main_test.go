@@ -385,6 +385,52 @@ func TestAnInterruptWhileItIsUnderWay(t *testing.T) {
 	require.Len(t, server.Accepted(), 2)
 }
 
+// What is known about money decides the exit code, whatever kind of error comes
+// with it.
+func TestTheExitCodeGoesByTheState(t *testing.T) {
+	server := citypaytest.New(&citypaytest.Options{Autoplay: 1})
+	t.Cleanup(server.Close)
+	d := newDesk(t, server.URL).at(server)
+	failing := true
+	target, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if failing && strings.HasSuffix(r.URL.Path, "/batch/retrieve") {
+			w.WriteHeader(http.StatusNotImplemented)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	d.configure(front.URL, "citypay.journal")
+	_, stderr := d.wants(exitWaits, "run FILE --collect --reference wages") // Charged, and the report cannot be read.
+	require.Contains(t, stderr, "says that it is done: go on with payrun resume wages")
+	require.Len(t, server.Accepted(), 2)
+	failing = false
+	d.wants(exitDone, "resume wages")
+
+	p := new(program)
+	for name, c := range map[string]struct {
+		report batch.Report
+		err    error
+		want   int
+	}{
+		"refused before anything": {batch.Report{}, &batch.Error{Kind: batch.ErrConflict}, exitError},
+		"a draft":                 {batch.Report{Batch: batch.Batch{State: batch.StateDraft, Draft: batch.Draft{Reference: "wages"}}}, &batch.Error{Kind: batch.ErrUnavailable}, exitError},
+		"unavailable, and unclear before": {batch.Report{Batch: batch.Batch{Draft: batch.Draft{Reference: "wages"}}},
+			&batch.Error{Kind: batch.ErrUnavailable}, exitUnknown},
+		"a bad file, before the journal is asked": {batch.Report{Batch: batch.Batch{Draft: batch.Draft{Reference: "wages"}}},
+			&batch.Error{Kind: batch.ErrInvalid}, exitError},
+		"a report that does not match": {batch.Report{Batch: batch.Batch{State: batch.StateDone, Draft: batch.Draft{Reference: "wages"}},
+			Totals: map[batch.Outcome]batch.Total{batch.OutcomeUnknown: {Count: 1}}}, &batch.Error{Kind: batch.ErrProtocol}, exitUnknown},
+	} {
+		var errs bytes.Buffer
+		p.stderr = &errs
+		require.Equal(t, c.want, p.fail(p.stands("wages", c.report, c.err)), name)
+	}
+}
+
 func TestProgressOnATerminalIsOneLine(t *testing.T) {
 	d := newDesk(t, simulator)
 	d.terminal = true
