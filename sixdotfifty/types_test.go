@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
 	"github.com/batchway/batchway-go/sixdotfifty"
 )
 
@@ -333,8 +334,8 @@ func FuzzPayments(f *testing.F) {
 		var payments []sixdotfifty.Payment
 		var batches []sixdotfifty.Batch
 		var redemptions []sixdotfifty.RedemptionsPayment
-		_, _ = json.Unmarshal(text, &batches), json.Unmarshal(text, &redemptions)
-		if json.Unmarshal(text, &payments) != nil {
+		_, _ = rest.Parse(text, &batches), rest.Parse(text, &redemptions)
+		if rest.Parse(text, &payments) != nil {
 			return
 		}
 		for _, p := range payments {
