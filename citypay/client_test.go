@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -235,26 +234,4 @@ func TestOperations(t *testing.T) {
 	require.Equal(t, []string{"CreateAccount", "UpdateContact", "DeleteAccount", "RegisterCard", "DeleteCard", "SetAccountStatus", "SetCardStatus",
 		"RegisterTempIP", "GenerateDomainKey", "CreateChannel", "DeleteChannel", "Subscribe", "Unsubscribe"}, once[5:])
 	require.Len(t, citypay.Operations, 33)
-}
-
-// The table in doc.go and that in ops.go have the same operations.
-func TestDocNamesEveryOperation(t *testing.T) {
-	text, err := os.ReadFile("doc.go")
-	require.NoError(t, err)
-	var documented, here []string
-	for _, line := range strings.Split(string(text), "\n") {
-		word := strings.Fields(line)
-		if !strings.HasPrefix(line, "//\t") || len(word) < 4 || !strings.HasPrefix(word[2], "/") {
-			continue
-		}
-		if word[3] != "-" {
-			documented = append(documented, strings.Join(word[1:4], " "))
-			continue
-		}
-		require.Greater(t, len(word), 4, "%s does not say why it is not here", line)
-	}
-	for _, op := range citypay.Operations {
-		here = append(here, op.Method+" "+op.Path+" "+op.Name)
-	}
-	require.ElementsMatch(t, here, documented)
 }

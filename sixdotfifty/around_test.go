@@ -3,8 +3,6 @@ package sixdotfifty_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -164,22 +162,4 @@ func plainExtra(extra map[string]string) map[string]string {
 		written[key] = value
 	}
 	return written
-}
-
-// The table in doc.go and that in ops.go have the same operations.
-func TestDocNamesEveryOperation(t *testing.T) {
-	text, err := os.ReadFile("doc.go")
-	require.NoError(t, err)
-	var documented, here []string
-	for _, line := range strings.Split(string(text), "\n") {
-		word := strings.Fields(line)
-		if !strings.HasPrefix(line, "//\t") || len(word) < 4 || !strings.HasPrefix(word[2], "/") {
-			continue
-		}
-		documented = append(documented, strings.Join(word[1:4], " "))
-	}
-	for _, op := range slices.Concat(sixdotfifty.PayOperations, sixdotfifty.RedemptionsOperations) {
-		here = append(here, op.Method+" "+op.Path+" "+op.Name)
-	}
-	require.ElementsMatch(t, here, documented)
 }

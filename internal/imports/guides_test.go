@@ -85,6 +85,34 @@ func TestLinksOfPagesExist(t *testing.T) {
 	require.Greater(t, links, 20)
 }
 
+// TestDocNamesEveryOperation holds the table of operations in doc.go of each
+// provider against that in ops.go, line by line. An operation of the vendor that
+// is not here has a "-" for its name, and a reason.
+func TestDocNamesEveryOperation(t *testing.T) {
+	written := regexp.MustCompile(`rest\.Op\{Name: "(\w+)", Method: http\.Method(\w+), Path: "([^"]+)"`)
+	for _, provider := range providers {
+		files := filesOf(t, ".go")
+		var documented, here []string
+		for line := range strings.Lines(files[provider+"/doc.go"]) {
+			word := strings.Fields(line)
+			if !strings.HasPrefix(line, "//\t") || len(word) < 4 || !strings.HasPrefix(word[2], "/") {
+				continue
+			}
+			if word[3] == "-" {
+				require.Greater(t, len(word), 4, "%s: %s does not say why it is not here", provider, line)
+				continue
+			}
+			documented = append(documented, strings.Join(word[1:4], " "))
+		}
+		for _, op := range written.FindAllStringSubmatch(files[provider+"/ops.go"], -1) {
+			here = append(here, strings.ToUpper(op[2])+" "+strings.TrimSuffix(op[3], ".json")+" "+op[1])
+		}
+		require.Equal(t, strings.Count(files[provider+"/ops.go"], "rest.Op{Name:"), len(here), provider)
+		require.Greater(t, len(here), 5, provider)
+		require.ElementsMatch(t, here, documented, provider)
+	}
+}
+
 // TestWordsOfThePage holds the tables of WORDS.md against the functions state
 // and outcome of each provider, whose switch is read from the source.
 func TestWordsOfThePage(t *testing.T) {
