@@ -664,10 +664,11 @@ func (f *findings) all(field, format string, args ...any) batch.Outcome {
 }
 
 // match finds the item of every error: by its external id (of a ticket the
-// barcode, of a terminal its id), with which the index must agree, counted from 0 or from 1 but in the same way for all. The
-// index alone is trusted only if ErrorIndex says how it counts. An error that
-// names no item may be about any; one that contradicts itself, about each item
-// that it may mean.
+// barcode, of a terminal its id), with which the index must agree, counted from
+// 0 or from 1 but in the same way for all. The index alone is trusted only if
+// ErrorIndex says how it counts, and so is it between two items that share an id.
+// An error that names no item may be about any; one that contradicts itself,
+// about each item that it may mean.
 func (p *Provider) match(items []batch.Item, errs []RecordError) *findings {
 	f := &findings{failed: make(map[int][]RecordError), unclear: make(map[int]bool)}
 	if len(errs) == 0 {
