@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -263,6 +264,47 @@ func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
 		require.ErrorContains(t, err, "abandoned; the service may hold a draft")
 		require.Empty(t, pending(t, service, o.Journal))
 	})
+}
+
+// seeker also finds drafts by their reference, the newest first.
+type seeker struct {
+	*drafty
+	drafts []string
+}
+
+func (s *seeker) Find(_ context.Context, reference string) (batch.Batch, error) {
+	for _, id := range slices.Backward(s.drafts) {
+		if !slices.Contains(s.canceled, id) {
+			return batch.Batch{Provider: s.Info().Name, ID: id, State: batch.StateDraft, Draft: batch.Draft{Reference: reference}}, nil
+		}
+	}
+	return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound}
+}
+
+// Two attempts to create were lost, and both arrive later: each has left a
+// draft, and each is withdrawn.
+func TestEveryAttemptToCreateMayHaveLeftADraft(t *testing.T) {
+	for _, abandoned := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			service, o := &seeker{drafty: &drafty{teller: newTeller("ok")}}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			service.create = &batch.Error{Kind: batch.ErrAmbiguous}
+			for range 2 {
+				_, err := batch.Run(t.Context(), service, oneItem(), o)
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+			}
+			service.drafts, service.create = []string{"7", "8"}, nil
+			if abandoned {
+				b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+				require.NoError(t, err)
+				require.Equal(t, batch.StateCancelled, b.State)
+			} else {
+				_, err := batch.Run(t.Context(), service, oneItem(), o)
+				require.NoError(t, err)
+				require.Contains(t, kinds(t, o.Journal, "run-1"), "withdrawn withdrawn create#3 create#3=ok")
+			}
+			require.Equal(t, []string{"8", "7"}, service.canceled)
+		})
+	}
 }
 
 func TestACallThatNeedsAJournalRefusesNil(t *testing.T) {

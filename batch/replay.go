@@ -162,7 +162,7 @@ func (p *progress) apply(e *Entry) {
 		} else if p.batch != nil && p.batch.ID == e.Batch.ID {
 			p.batch = nil // A corrected draft takes its place.
 		} else {
-			p.creating = 0 // It was found by its reference.
+			p.creating = max(p.creating-1, 0) // It was found by its reference; another attempt may have left another draft.
 		}
 		p.touched = p.creating > 0 || len(p.left) > 0
 	case EntryObserved:

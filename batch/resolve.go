@@ -395,20 +395,20 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		}
 	}
 	orphan := false
-	if !known && p.creating > 0 {
-		found, err := Find(ctx, e.p, e.key.Reference)
-		switch KindOf(err) {
-		case "":
+	for n := 0; known || n < p.creating; n++ { // Each attempt to create may have left a draft.
+		if !known {
+			found, err := Find(ctx, e.p, e.key.Reference)
+			kind := KindOf(err)
+			if kind == ErrNotFound || kind == ErrUnsupported || kind == "" && n > 0 && found.State == StateCancelled {
+				orphan = kind == ErrUnsupported
+				break
+			}
+			if err != nil {
+				return batch, e.fail(kind, "the decision was not recorded: an earlier call may have left a draft", err)
+			}
 			found.Draft = batch.Draft
-			batch, known = found, true
-		case ErrNotFound:
-		case ErrUnsupported:
-			orphan = true
-		default:
-			return batch, e.fail(KindOf(err), "the decision was not recorded: an earlier call may have left a draft", err)
+			batch = found
 		}
-	}
-	if known {
 		after, err := e.cancel(ctx, batch, unrecorded)
 		if late := (tooLateError{}); errors.As(err, &late) {
 			return e.tooLate(ctx, late.read, released)
@@ -416,7 +416,9 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		if err != nil {
 			return batch, err
 		}
-		batch = after
+		if batch = after; known {
+			break
+		}
 	}
 	released = append(released, e.givenUp(p, batch)...)
 	if err := e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: released}); err != nil {

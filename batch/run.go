@@ -606,6 +606,7 @@ func (e *engine) withdraw(ctx context.Context, p progress) error {
 	if err := e.append(ctx, Entry{Kind: EntryWithdrawn, Batch: e.kept(after)}); err != nil {
 		return e.journalFailed(ErrUnavailable, "nothing was submitted; a draft was canceled", err)
 	}
+	e.searched = false // Another attempt may have left another draft.
 	e.observe(Event{Phase: PhaseWithdraw, Batch: after})
 	return nil
 }
