@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -73,7 +74,7 @@ func NewFileGate(dir, publicURL string) (*FileGate, error) {
 	}
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 		fault("dir", "is not a directory")
-	} else if info.Mode().Perm()&0o022 != 0 {
+	} else if info.Mode().Perm()&0o022 != 0 && runtime.GOOS != "windows" { // There a mode tells nothing about others.
 		fault("dir", "can be written by others than its owner")
 	}
 	if message := urlFault(publicURL); message != "" {

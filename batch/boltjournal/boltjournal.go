@@ -213,13 +213,17 @@ func (j *Journal) transact(begin func(func(*bbolt.Tx) error) error, f func(*bbol
 // view reads the file.
 func (j *Journal) view(read func(*bbolt.Tx) error) error { return j.transact(j.db.View, read) }
 
+// modes says that the mode of a file tells who can use it. Windows has access
+// control lists instead, and reports the same mode for all.
+const modes = runtime.GOOS != "windows"
+
 // checkDirectory refuses one where somebody else could put a file.
 func checkDirectory(path string) error {
 	directory, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	if directory.Mode().Perm()&0o022 != 0 {
+	if modes && directory.Mode().Perm()&0o022 != 0 {
 		return errors.New("others can write to its directory: chmod go-w it, or choose another")
 	}
 	return nil
@@ -235,7 +239,7 @@ func checkFile(path string) error {
 		return err
 	case !file.Mode().IsRegular():
 		return errors.New("is no regular file: name the file itself, and remove a link that is not yours")
-	case file.Mode().Perm()&0o077 != 0:
+	case modes && file.Mode().Perm()&0o077 != 0:
 		return errors.New("others can read or write it: chmod 600 it once you trust its content")
 	}
 	return nil
