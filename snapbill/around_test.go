@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,9 +207,9 @@ func TestOnceAround(t *testing.T) {
 		once[op] = true
 		for _, fault := range faults {
 			t.Run(fmt.Sprint(op, " ", fault), func(t *testing.T) {
-				done := 0
+				var done atomic.Int64 // The simulator counts in a goroutine of its own.
 				o := snapbilltest.Options{KeepsOldDetails: true, Commands: map[string]func(string, url.Values){
-					"client/add_to_batch": func(string, url.Values) { done++ }}}
+					"client/add_to_batch": func(string, url.Values) { done.Add(1) }}}
 				bubble(t, o, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 					server.Bill("001", "2030-01-01", 100)
 					if fault != "" {
@@ -230,7 +231,7 @@ func TestOnceAround(t *testing.T) {
 						require.NotContains(t, err.Error(), "canary")
 						require.NotContains(t, err.Error(), "6200558812")
 					}
-					happened := done
+					happened := int(done.Load())
 					if op != "ObjectCommand" {
 						happened = x.effect(ctx, server, client)
 					}
