@@ -411,7 +411,7 @@ func withoutURL(err error, secret string) error {
 	clean.Code, clean.Message = redact(e.Code, secret), redact(e.Message, secret)
 	if e.Err != nil {
 		if text := redact(e.Err.Error(), secret); text != e.Err.Error() {
-			clean.Err = redactedError(text, e.Err)
+			clean.Err = rest.Redacted(text, e.Err)
 		}
 	}
 	return &clean
@@ -431,17 +431,3 @@ func redact(text, secret string) string {
 	}
 	return text
 }
-
-// redacted matches its cause, but does not repeat its words. The cause is in a
-// closure: some verbs of fmt print what is in a field.
-type redacted struct {
-	text string
-	is   func(target error) bool
-}
-
-func redactedError(text string, cause error) error {
-	return redacted{text, func(target error) bool { return errors.Is(cause, target) }}
-}
-
-func (r redacted) Error() string        { return r.text }
-func (r redacted) Is(target error) bool { return r.is(target) }

@@ -95,7 +95,7 @@ type OnboardingRequest struct {
 // OnboardBusiness asks for one business. It decides to which account money is
 // settled, and sends a real person an invitation. It is sent at most once; after
 // an ErrAmbiguous send the very same again: the service answers with the request
-// that it has (documented), and there is no other way to look for it.
+// that it has (documented), which is the only way to look for it.
 //
 // Another payload with the same ExternalID is ErrConflict
 // (DUPLICATE_EXTERNAL_ID). An asset program or a channel that the service does

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/rest"
 )
 
 const name = "centrapay"
@@ -335,7 +336,7 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		switch revoked, failed := p.config.Gate.Revoke(ctx, url); {
 		case failed != nil:
 			unclear.Message = join(unclear.Message, "the URL could not be revoked either")
-			unclear.Err = redactedError(redact(errors.Join(unclear.Err, failed).Error(), url), unclear.Err)
+			unclear.Err = rest.Redacted(redact(errors.Join(unclear.Err, failed).Error(), url), unclear.Err)
 		case revoked:
 			unclear.Kind = batch.ErrUnavailable
 			unclear.Message = join(unclear.Message, "the URL is revoked and was never fetched, so nothing was loaded and nothing will be")

@@ -249,7 +249,7 @@ func TestEveryKeyIsNew(t *testing.T) {
 }
 
 // S10: a clock that is off by more than a minute is named, in both directions;
-// a Date that makes no sense is no clock.
+// a Date that cannot be read does not tell the time.
 func TestAWrongClockIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for date, want := range map[string]string{

@@ -329,8 +329,8 @@ func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) 
 		return nil, err
 	}
 	if updated == nil || !updated.names().has(id) {
-		if updated, err = get[Customer](ctx, c, opGetClient, "client", id); err != nil {
-			return nil, unread(opUpdateClient, err)
+		if updated, err = after[Customer](ctx, c, opUpdateClient, opGetClient, "client", id); err != nil {
+			return nil, err
 		}
 	}
 	return updated, f.compare(c, opUpdateClient.Name, updated)
@@ -402,9 +402,7 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 	w.compare("state", a.State, string(made.State))
 	w.compare("po_number", a.PONumber, string(made.PONumber))
 	w.compareDecimal("discount", a.Discount, string(made.Discount))
-	if made.Client.OK && !made.Client.Value.names().has(clientID) {
-		w.compare("client", clientID, made.Client.Value.names().number)
-	}
+	w.client(clientID, made.Client)
 	w.lines(a.Lines, made.Lines.Value)
 	return made, w.err(c, opAddInvoice.Name)
 }

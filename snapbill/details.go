@@ -63,8 +63,8 @@ func (c *Client) UpdatePaymentDetails(ctx context.Context, id, expiry string) (*
 		return nil, err
 	}
 	if updated == nil || !updated.names().has(id) {
-		if updated, err = get[PaymentDetails](ctx, c, opGetPaymentDetails, "payment_details", id); err != nil {
-			return nil, unread(op, err)
+		if updated, err = after[PaymentDetails](ctx, c, op, opGetPaymentDetails, "payment_details", id); err != nil {
+			return nil, err
 		}
 	}
 	var w wishes
@@ -107,9 +107,9 @@ func (c *Client) SetPayment(ctx context.Context, clientID string, s SetPayment) 
 	if err != nil {
 		return nil, err
 	}
-	now, err := get[Customer](ctx, c, opGetClient, "client", clientID)
+	now, err := after[Customer](ctx, c, op, opGetClient, "client", clientID)
 	if err != nil {
-		return nil, unread(op, err)
+		return nil, err
 	}
 	var w wishes
 	w.compare("payment_method_code", s.PaymentMethodCode, string(now.PaymentMethod.Value.Code))
@@ -129,9 +129,9 @@ func (c *Client) DeleteClient(ctx context.Context, clientID string) (*Customer, 
 	if err != nil {
 		return nil, err
 	}
-	now, err := get[Customer](ctx, c, opGetClient, "client", clientID)
+	now, err := after[Customer](ctx, c, op, opGetClient, "client", clientID)
 	if err != nil {
-		return nil, unread(op, err)
+		return nil, err
 	}
 	var w wishes
 	w.compare("state", "dead", string(now.State))
@@ -145,6 +145,15 @@ var bare = successful(func(e *envelope) error {
 	}
 	return nil
 })
+
+// after reads an object that op has changed.
+func after[T any, P object[T]](ctx context.Context, c *Client, op, read rest.Op, class, id string) (*T, error) {
+	now, err := get[T, P](ctx, c, read, class, id)
+	if err != nil {
+		return nil, unread(op, err)
+	}
+	return now, nil
+}
 
 // unread says that a call was accepted, and that err keeps us from seeing what it did.
 func unread(op rest.Op, err error) error {

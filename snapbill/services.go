@@ -152,7 +152,7 @@ type AddService struct {
 	Data          map[string]string // optional: custom fields, by name
 }
 
-// ListServicesOptions filters ListServices. There is no filter for a client:
+// ListServicesOptions filters ListServices. It cannot filter by client:
 // compare Service.Client.
 type ListServicesOptions struct {
 	ServiceType, Name string
@@ -185,9 +185,7 @@ func (c *Client) AddRecurringInvoice(ctx context.Context, clientID string, a Add
 		{"interval", string(made.Interval)}} {
 		w.compare(field.name, form.Get(field.name), field.got)
 	}
-	if made.Client.OK && !made.Client.Value.names().has(clientID) {
-		w.compare("client", clientID, made.Client.Value.names().number)
-	}
+	w.client(clientID, made.Client)
 	w.lines(a.Lines, made.Lines.Value)
 	return made, w.err(c, op.Name)
 }
@@ -284,9 +282,7 @@ func (c *Client) AddService(ctx context.Context, clientID string, a AddService) 
 		w.compare("package", a.Package, string(made.Package.Value.Name))
 	}
 	w.compare("term", strconv.Itoa(a.Term), string(made.Term))
-	if made.Client.OK && !made.Client.Value.names().has(clientID) {
-		w.compare("client", clientID, made.Client.Value.names().number)
-	}
+	w.client(clientID, made.Client)
 	return made, w.err(c, op.Name)
 }
 
@@ -364,6 +360,14 @@ func addLines(form url.Values, lines []AddLine) []batch.FieldError {
 		faults = append(faults, fault("lines", "there are none"))
 	}
 	return faults
+}
+
+// client compares the client that was asked for with the one that came back, if
+// one did.
+func (w *wishes) client(asked string, got Maybe[Customer]) {
+	if got.OK && !got.Value.names().has(asked) {
+		w.compare("client", asked, got.Value.names().number)
+	}
 }
 
 // lines compares the lines that were asked for with those that came back.

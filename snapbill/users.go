@@ -115,9 +115,7 @@ func (c *Client) AddUser(ctx context.Context, clientID string, a AddUser) (*User
 	w.compare("name", a.Name, string(made.Name))
 	w.compare("email", a.Email, string(made.Email))
 	w.compare("username", a.Username, string(made.Username))
-	if made.Client.OK && !made.Client.Value.names().has(clientID) {
-		w.compare("client", clientID, made.Client.Value.names().number)
-	}
+	w.client(clientID, made.Client)
 	return made, w.err(c, opAddUser.Name)
 }
 

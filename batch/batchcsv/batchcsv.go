@@ -143,8 +143,8 @@ func sortByLine(faults []Fault) {
 	slices.SortStableFunc(faults, func(a, b Fault) int { return a.Line - b.Line })
 }
 
-// Read reads a file. It returns items only if there is no fault; all that is
-// wrong is in one *Error, except what the reader itself fails with.
+// Read reads a file. It returns either all items or one *Error with every fault.
+// An error of the reader itself is returned as it is.
 func Read(r io.Reader, o *Options) (Sheet, error) {
 	if o == nil {
 		o = new(Options)

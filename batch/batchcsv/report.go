@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
 )
@@ -54,15 +55,9 @@ func safe(cell string) string {
 		}
 		return r
 	}, cell)
-	if begin := strings.TrimLeftFunc(cell, unicode.IsSpace); begin != "" && strings.ContainsRune("=+-@\uff1d\uff0b\uff0d\uff20", firstRune(begin)) {
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(cell, unicode.IsSpace))
+	if strings.ContainsRune("=+-@\uff1d\uff0b\uff0d\uff20", first) {
 		return "'" + cell
 	}
 	return cell
-}
-
-func firstRune(s string) rune {
-	for _, r := range s {
-		return r
-	}
-	return 0
 }

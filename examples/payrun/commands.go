@@ -30,6 +30,14 @@ func (d direction) wanted() batch.Direction {
 	return batch.Load
 }
 
+// agrees refuses another direction than that of the service.
+func (d direction) agrees(p *program) error {
+	if actual := p.provider.Info().Direction; d.wanted() != actual {
+		return mistake("you asked to %s, but the direction of %s is %s: nothing was sent", d.wanted(), p.config.Provider, actual)
+	}
+	return nil
+}
+
 // file is what check and run have in common.
 type file struct {
 	File string `arg:"" help:"A CSV file of reference, account, amount and currency: see package batchcsv."`
@@ -60,18 +68,15 @@ func (f file) draft(p *program, reference string) (batch.Draft, batchcsv.Sheet, 
 	if !d.NotAfter.IsZero() {
 		d.NotAfter = d.NotAfter.AddDate(0, 0, 1)
 	}
-	if actual := p.provider.Info().Direction; d.Direction != actual {
-		return d, batchcsv.Sheet{}, mistake("you asked to %s, but the direction of %s is %s: nothing was sent", d.Direction, p.config.Provider, actual)
+	if err := f.agrees(p); err != nil {
+		return d, batchcsv.Sheet{}, err
 	}
 	sheet, err := batchcsv.Read(bytes.NewReader(text), options)
 	if err != nil {
 		return d, sheet, fmt.Errorf("%s cannot be sent:\n%w", f.File, err)
 	}
 	d.Items = sheet.Items
-	if p.prepared != nil {
-		p.prepared(d.Items)
-		d.Date = simulatedDay
-	}
+	p.ready(&d)
 	return d, sheet, nil
 }
 
@@ -100,9 +105,6 @@ func day(flag, text string) (time.Time, error) {
 type check struct{ file }
 
 func (c *check) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, false); err != nil {
-		return 0, err
-	}
 	d, sheet, err := c.draft(p, "1")
 	if err != nil {
 		return 0, err
@@ -120,9 +122,6 @@ type run struct {
 }
 
 func (c *run) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	d, sheet, err := c.draft(p, c.Reference)
 	if err != nil {
 		return 0, err
@@ -191,9 +190,6 @@ type one struct {
 type resume struct{ one }
 
 func (c *resume) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	r, err := batch.Resume(ctx, p.provider, c.Reference, p.options())
 	return p.outcome(c.Reference, r, err)
 }
@@ -201,9 +197,6 @@ func (c *resume) run(ctx context.Context, p *program) (int, error) {
 type settle struct{}
 
 func (c *settle) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	code := exitDone
 	var failed error
 	for r, err := range batch.Settle(ctx, p.provider, &batch.RunOptions{Journal: p.journal}) {
@@ -234,9 +227,6 @@ func (p *program) desk() *batch.Desk { return batch.NewDesk(p.provider, p.journa
 type pending struct{}
 
 func (c *pending) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	var all []batch.Dossier
 	var failed error
 	for d, err := range p.desk().Pending(ctx) {
@@ -263,9 +253,6 @@ func (c *pending) run(ctx context.Context, p *program) (int, error) {
 type status struct{ one }
 
 func (c *status) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	d, err := p.desk().Dossier(ctx, c.Reference)
 	if err != nil {
 		return 0, err
@@ -281,9 +268,6 @@ type report struct {
 }
 
 func (c *report) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	at, err := day("--as-of", c.AsOf)
 	if err != nil {
 		return 0, err
@@ -325,9 +309,6 @@ type approve struct {
 }
 
 func (c *approve) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	return exitDone, p.desk().Approve(ctx, c.Reference, batch.Approval{Operator: c.By, Digest: c.Digest})
 }
 
@@ -339,9 +320,6 @@ type note struct {
 }
 
 func (c *note) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	due, err := day("--due", c.Due)
 	if err != nil {
 		return 0, err
@@ -359,9 +337,6 @@ type resolve struct {
 }
 
 func (c *resolve) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	d := batch.Decision{Verdict: batch.Verdict(c.Verdict), BatchID: c.BatchID, Operator: c.By, Reason: c.Reason}
 	for item, outcome := range c.Outcome {
 		if d.Outcomes == nil {
@@ -384,9 +359,6 @@ type review struct {
 }
 
 func (c *review) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
-		return 0, err
-	}
 	since, err := day("--since", c.Since)
 	if err != nil {
 		return 0, err
@@ -416,11 +388,8 @@ type again struct {
 }
 
 func (c *again) run(ctx context.Context, p *program) (int, error) {
-	if err := p.open(ctx, true); err != nil {
+	if err := c.agrees(p); err != nil {
 		return 0, err
-	}
-	if actual := p.provider.Info().Direction; c.wanted() != actual {
-		return 0, mistake("you asked to %s, but the direction of %s is %s: nothing was sent", c.wanted(), p.config.Provider, actual)
 	}
 	r, err := p.desk().AsOf(ctx, c.Reference, time.Now())
 	if err != nil {
@@ -434,15 +403,12 @@ func (c *again) run(ctx context.Context, p *program) (int, error) {
 	if len(d.Items) == 0 {
 		return 0, errors.New("no item of " + c.Reference + " failed: nothing is sent again")
 	}
-	if p.prepared != nil {
-		p.prepared(d.Items)
-		d.Date = simulatedDay
-	}
+	p.ready(&d)
 	report, err := batch.Run(ctx, p.provider, d, p.options())
 	return p.outcome(c.New, report, err)
 }
 
-// printable is text of somebody else without what steers a terminal.
+// printable replaces the characters of a text that could control a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069) {

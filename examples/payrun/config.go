@@ -79,6 +79,14 @@ type account struct {
 	closers  []func() error
 }
 
+// ready makes a simulator ready for a draft.
+func (a *account) ready(d *batch.Draft) {
+	if a.prepared != nil {
+		a.prepared(d.Items)
+		d.Date = simulatedDay
+	}
+}
+
 func (a *account) close() error {
 	var errs []error
 	for n := len(a.closers) - 1; n >= 0; n-- {

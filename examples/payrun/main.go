@@ -80,7 +80,8 @@ type commands struct {
 	Again   again   `cmd:"" help:"Run what failed in a batch again, as a new batch."`
 }
 
-// command is one of commands. It returns the exit code if there is no error.
+// command is one of commands. It returns an error or the exit code. The account
+// is open.
 type command interface {
 	run(context.Context, *program) (int, error)
 }
@@ -101,41 +102,38 @@ type codedError struct {
 func (c codedError) Unwrap() error { return c.error }
 
 // run returns the exit code.
-func (p *program) run(ctx context.Context, args []string) int {
+func (p *program) run(ctx context.Context, args []string) (code int) {
 	parser, err := kong.New(&p.commands, kong.Name("payrun"), kong.Writers(p.stdout, p.stderr), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.Description(description), kong.UsageOnError())
 	if err != nil {
 		return p.fail(err)
 	}
-	code, over := func() (code int, over bool) {
-		defer func() {
-			if r := recover(); r != nil {
-				e, ok := r.(exit)
-				if !ok {
-					panic(r)
-				}
-				code, over = int(e), true // --help has been written.
-			}
-		}()
-		parsed, err := parser.Parse(args)
-		if err != nil {
-			return p.fail(usageError{err}), true
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exit:
+			code = int(r) // --help has been written.
+		default:
+			panic(r)
 		}
-		chosen, ok := parsed.Selected().Target.Addr().Interface().(command)
-		if !ok {
-			return p.fail(errors.New("the command has no code")), true
-		}
-		code, err = chosen.run(ctx, p)
-		if closed := p.close(); err == nil {
-			err = closed
-		}
-		if err != nil {
-			code = p.fail(err)
-		}
-		return code, true
 	}()
-	if !over {
-		return exitError
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return p.fail(usageError{err})
+	}
+	chosen, ok := parsed.Selected().Target.Addr().Interface().(command)
+	if !ok {
+		return p.fail(errors.New("the command has no code"))
+	}
+	_, checks := chosen.(*check)
+	if err = p.open(ctx, !checks); err == nil {
+		code, err = chosen.run(ctx, p)
+	}
+	if closed := p.close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return p.fail(err)
 	}
 	return code
 }

@@ -16,11 +16,7 @@ import (
 // progress shows what happens: one line that changes on a terminal, and a line
 // for each event where the output goes to a file.
 func (p *program) progress(e batch.Event) {
-	state := string(e.Batch.State)
-	if state == "" {
-		state = "unknown"
-	}
-	line := fmt.Sprintf("%-9s  %s", e.Phase, state)
+	line := fmt.Sprintf("%-9s  %s", e.Phase, stateOf(e.Batch))
 	if e.Batch.Native != "" {
 		line += " (" + e.Batch.Native + ")"
 	}
@@ -37,6 +33,13 @@ func (p *program) progress(e batch.Event) {
 		line = string(r[:width])
 	}
 	fmt.Fprintf(p.stderr, "\r\x1b[K%s", line)
+}
+
+func stateOf(b batch.Batch) string {
+	if b.State == batch.StateUnknown {
+		return "unknown"
+	}
+	return string(b.State)
 }
 
 // progressEnds ends the line that changes.
@@ -119,11 +122,7 @@ func (p *program) report(r batch.Report) error {
 
 // settled writes what Settle has found of one batch.
 func (p *program) settled(r batch.Report, err error) error {
-	state := string(r.Batch.State)
-	if state == "" {
-		state = "unknown"
-	}
-	words := ""
+	state, words := stateOf(r.Batch), ""
 	if err != nil {
 		words = err.Error()
 	}

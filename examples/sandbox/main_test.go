@@ -233,11 +233,11 @@ func TestWhatTheSandboxRefuses(t *testing.T) {
 		status     int
 		want       string
 	}{
-		{"/api/paypal/finish", "", 404, "no such service"},
+		{"/api/paypal/finish", "", 404, "this service is not simulated"},
 		{"/api/citypay/explode", "", 404, "not found"},
 		{"/api/citypay/advance", "by=soon", 400, "soon"},
 		{"/api/citypay/advance", "by=-1h", 400, "time does not go back"},
-		{"/api/citypay/fault", "fault=none", 400, `there is no fault "none"`},
+		{"/api/citypay/fault", "fault=none", 400, `"none" is not a fault`},
 		{"/api/citypay/fault", "fault=lost+after&op=Nothing", 400, `no operation "Nothing"`},
 		{"/api/citypay/fault", "fault=refused&op=BatchStatus", 400, "leave op empty"},
 		{"/api/citypay/options", "Nonsense=1", 400, `no option "Nonsense"`},

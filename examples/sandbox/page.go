@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -144,7 +145,7 @@ func (s *sandbox) change(w http.ResponseWriter, r *http.Request) {
 	}
 	n := slices.IndexFunc(s.services, func(service *service) bool { return service.name == r.PathValue("service") })
 	if n < 0 {
-		http.Error(w, "there is no such service", http.StatusNotFound)
+		http.Error(w, "this service is not simulated", http.StatusNotFound)
 		return
 	}
 	service := s.services[n]
@@ -194,7 +195,7 @@ func (s *service) billed(form url.Values) error {
 	}
 	cents, err := strconv.ParseInt(form.Get("cents"), 10, 64)
 	if err != nil || cents <= 0 || form.Get("client") == "" {
-		return fmt.Errorf("client and cents are needed, such as client=001 and cents=5000")
+		return errors.New("client and cents are needed, such as client=001 and cents=5000")
 	}
 	bill(form.Get("client"), due, cents)
 	return nil

@@ -67,49 +67,51 @@ func (s *service) renew() {
 }
 
 func newServices() []*service {
+	var cityServer *citypaytest.Server
 	city := &service{
 		name: "citypay", title: "CityPay", unit: "pence", options: options(citypaytest.Options{Autoplay: 1}),
 		start: func(o any) (simulator, *simkit.Kit) {
 			options, _ := o.(citypaytest.Options)
-			server := citypaytest.New(&options)
-			return server, &server.Kit
+			cityServer = citypaytest.New(&options)
+			return cityServer, &cityServer.Kit
 		},
 	}
 	city.environment = func() []string {
-		config := city.sim.(*citypaytest.Server).Config() //nolint:forcetypeassert // It is what start has made.
+		config := cityServer.Config()
 		return []string{"CITYPAY_BASE_URL=" + city.url, "CITYPAY_CLIENT_ID=" + config.ClientID, "CITYPAY_LICENCE_KEY=" + config.LicenceKey, "CITYPAY_MERCHANT_ID=11223344"}
 	}
 	city.payrun = func() string {
 		return fmt.Sprintf(`{"provider": "citypay", "base_url": %q, "interval": "1s", "journal": "citypay.journal", "citypay": {"merchant_id": 11223344, "currency": "GBP"}}`, city.url)
 	}
 
+	var centraServer *centrapaytest.Server
 	centra := &service{
 		name: "centrapay", title: "Centrapay", unit: "cents", options: options(centrapaytest.Options{Autoplay: 1}),
 		start: func(o any) (simulator, *simkit.Kit) {
 			options, _ := o.(centrapaytest.Options)
-			server := centrapaytest.New(&options)
-			return server, &server.Kit
+			centraServer = centrapaytest.New(&options)
+			return centraServer, &centraServer.Kit
 		},
 	}
 	centra.environment = func() []string {
-		server := centra.sim.(*centrapaytest.Server) //nolint:forcetypeassert // It is what start has made.
-		return []string{"CENTRAPAY_API_KEY=" + server.Config().APIKey, "CENTRAPAY_ACCOUNT_ID=" + server.ProviderConfig().AccountID}
+		return []string{"CENTRAPAY_API_KEY=" + centraServer.Config().APIKey, "CENTRAPAY_ACCOUNT_ID=" + centraServer.ProviderConfig().AccountID}
 	}
 	centra.payrun = func() string {
 		return fmt.Sprintf(`{"provider": "centrapay", "base_url": %q, "interval": "1s", "journal": "centrapay.journal", "centrapay": {"account_id": %q, "currency": "NZD", "upload_to": "%s/files"}}`,
-			centra.url, centra.sim.(*centrapaytest.Server).ProviderConfig().AccountID, centra.page) //nolint:forcetypeassert // The same.
+			centra.url, centraServer.ProviderConfig().AccountID, centra.page)
 	}
 
+	var sixServer *sixdotfiftytest.Server
 	six := &service{
 		name: "sixdotfifty", title: "6DOT50", unit: "hundredths", options: options(sixdotfiftytest.Options{Autoplay: 1, NonMembers: []string{"27821231235"}}),
 		start: func(o any) (simulator, *simkit.Kit) {
 			options, _ := o.(sixdotfiftytest.Options)
-			server := sixdotfiftytest.New(&options)
-			return server, &server.Kit
+			sixServer = sixdotfiftytest.New(&options)
+			return sixServer, &sixServer.Kit
 		},
 	}
 	six.environment = func() []string {
-		config := six.sim.(*sixdotfiftytest.Server).Config() //nolint:forcetypeassert // The same.
+		config := sixServer.Config()
 		base, _ := url.Parse(config.BaseURL)
 		return []string{"SIXDOTFIFTY_BASE_URL=" + six.url + base.Path, "SIXDOTFIFTY_KEY=" + config.Key, "SIXDOTFIFTY_SECRET=" + config.Secret}
 	}
@@ -118,20 +120,21 @@ func newServices() []*service {
 			strings.TrimPrefix(six.environment()[0], "SIXDOTFIFTY_BASE_URL="))
 	}
 
+	var snapServer *snapbilltest.Server
 	snap := &service{
 		name: "snapbill", title: "SnapBill", unit: "cents", options: options(snapbilltest.Options{Autoplay: 1, Bounces: []string{"003"}}),
 	}
 	snap.start = func(o any) (simulator, *simkit.Kit) {
 		options, _ := o.(snapbilltest.Options)
-		server := snapbilltest.New(&options)
-		snap.bill = func(number string, due time.Time, cents int64) { server.Bill(number, snapbill.DateOf(due), cents) }
+		snapServer = snapbilltest.New(&options)
+		snap.bill = func(number string, due time.Time, cents int64) { snapServer.Bill(number, snapbill.DateOf(due), cents) }
 		for n, cents := range []int64{5000, 12050, 9900, 7525} {
 			snap.bill(fmt.Sprintf("%03d", n+1), time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), cents)
 		}
-		return server, &server.Kit
+		return snapServer, &snapServer.Kit
 	}
 	snap.environment = func() []string {
-		config := snap.sim.(*snapbilltest.Server).Config() //nolint:forcetypeassert // The same.
+		config := snapServer.Config()
 		return []string{"SNAPBILL_USERNAME=" + config.Username, "SNAPBILL_PASSWORD=" + config.Password}
 	}
 	snap.payrun = func() string {
@@ -249,7 +252,7 @@ func (s *service) fault(op, name string) error {
 	scenario := simkit.Scenario(name)
 	switch {
 	case !slices.Contains(faults, scenario):
-		return fmt.Errorf("there is no fault %q: choose one of %q", name, faults)
+		return fmt.Errorf("%q is not a fault: choose one of %q", name, faults)
 	case op == "":
 		sim.Break(scenario)
 	case !slices.Contains(sim.Operations(), op):

@@ -90,8 +90,8 @@ func TestLinksOfPagesExist(t *testing.T) {
 // is not here has a "-" for its name, and a reason.
 func TestDocNamesEveryOperation(t *testing.T) {
 	written := regexp.MustCompile(`rest\.Op\{Name: "(\w+)", Method: http\.Method(\w+), Path: "([^"]+)"`)
+	files := filesOf(t, ".go")
 	for _, provider := range providers {
-		files := filesOf(t, ".go")
 		var documented, here []string
 		for line := range strings.Lines(files[provider+"/doc.go"]) {
 			word := strings.Fields(line)
@@ -117,10 +117,11 @@ func TestDocNamesEveryOperation(t *testing.T) {
 // and outcome of each provider, whose switch is read from the source.
 func TestWordsOfThePage(t *testing.T) {
 	var want []string
+	files := filesOf(t, ".go")
 	for _, table := range []struct{ function, prefix string }{{"state", "State"}, {"outcome", "Outcome"}} {
 		for _, provider := range providers {
 			var rows []string
-			for word, meaning := range wordsOf(t, provider, table.function, table.prefix) {
+			for word, meaning := range wordsOf(t, files, provider, table.function, table.prefix) {
 				rows = append(rows, fmt.Sprintf("| `%s` | `%s` | %s |", provider, word, meaning))
 			}
 			slices.Sort(rows)
@@ -141,9 +142,9 @@ func TestWordsOfThePage(t *testing.T) {
 
 // wordsOf returns what a function of a provider makes of each word of the
 // service: what it returns that begins with prefix.
-func wordsOf(t *testing.T, provider, function, prefix string) map[string]string {
+func wordsOf(t *testing.T, files map[string]string, provider, function, prefix string) map[string]string {
 	constants, meanings, words := make(map[string]string), make(map[string]string), make(map[string]string)
-	for path, text := range filesOf(t, ".go") {
+	for path, text := range files {
 		if filepath.Dir(path) != provider || strings.HasSuffix(path, "_test.go") {
 			continue
 		}

@@ -6,9 +6,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -43,28 +40,15 @@ var unreachable = map[string]string{
 // real money.
 func TestLiveIsAskedBeforeAnythingIsSent(t *testing.T) {
 	read, excused := 0, make(map[string]bool)
-	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (d.Name() == "testdata" || d.Name() == ".git") {
-			return filepath.SkipDir
-		}
-		own := strings.TrimPrefix(filepath.ToSlash(path), "../../")
-		example := strings.HasPrefix(own, "examples/") && strings.HasSuffix(own, ".go")
-		if !example && !strings.HasSuffix(own, "_test.go") || own == "internal/imports/live_test.go" {
-			return nil
+	for own, text := range filesOf(t, ".go") {
+		if !strings.HasPrefix(own, "examples/") && !strings.HasSuffix(own, "_test.go") || own == "internal/imports/live_test.go" {
+			continue
 		}
 		read++
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for _, fault := range liveFaults(own, string(text), excused) {
+		for _, fault := range liveFaults(own, text, excused) {
 			t.Error(fault)
 		}
-		return nil
-	}))
+	}
 	require.Greater(t, read, 50)
 	for name := range unreachable {
 		if !excused[name] {

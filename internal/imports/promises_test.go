@@ -544,7 +544,7 @@ var resources = []promise{
 	{"resource 9", "a status that is never known", []string{"batch TestAnUnknownStatusEndsTheWatch"}, ""},
 }
 
-// Every limit. Whoever removes one sees its test fail.
+// Every limit, and the test that fails if it is removed.
 var limits = []promise{
 	{"limit 1", "TLS 1.2 at least", []string{"internal/rest TestAFailedHandshakeHasSentNothing/TLS 1.1 only"}, ""},
 	{"limit 2", "certificates are verified", []string{

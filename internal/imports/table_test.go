@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -86,21 +85,11 @@ func faultsOf(tests map[string]map[string]bool, p promise) (faults []string) {
 func testsOfTree(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	tests := make(map[string]map[string]bool)
-	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			return err
-		}
-		directory, err := filepath.Rel("../..", filepath.Dir(path))
-		if err != nil {
-			return err
-		}
-		addTests(tests, filepath.ToSlash(directory), parsed)
-		return nil
-	}))
+	for path, text := range filesOf(t, "_test.go") {
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, text, 0)
+		require.NoError(t, err)
+		addTests(tests, filepath.ToSlash(filepath.Dir(path)), parsed)
+	}
 	return tests
 }
 

@@ -350,7 +350,7 @@ func (r *redactor) cleanCause(err error) error {
 	}
 	text := err.Error()
 	if cleaned := r.clean(text); cleaned != text {
-		return redacted{cleaned, func(target error) bool { return errors.Is(err, target) }}
+		return Redacted(cleaned, err)
 	}
 	return err
 }
@@ -360,6 +360,11 @@ func (r *redactor) cleanCause(err error) error {
 type redacted struct {
 	text string
 	is   func(error) bool
+}
+
+// Redacted is an error with text for words, which matches what cause matches.
+func Redacted(text string, cause error) error {
+	return redacted{text, func(target error) bool { return errors.Is(cause, target) }}
 }
 
 func (r redacted) Error() string        { return r.text }
