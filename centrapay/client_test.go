@@ -682,6 +682,7 @@ func FuzzBatch(f *testing.F) {
 		f.Add([]byte(readSample(f, filepath.Base(file)).Body))
 	}
 	f.Add([]byte(`{"id":"A","status":"complete","test":true,"count":"1","errorCount":1,"errors":[null,{"index":-1}]}`))
+	f.Add([]byte("{\"id\":[\"\xb1\"]}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var b Batch
 		if rest.JSON(&b)(bytes.NewReader(text)) != nil {

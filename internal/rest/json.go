@@ -78,20 +78,19 @@ func (t *Text) UnmarshalJSON(value []byte) error {
 	case string(value) == "null":
 		*t = ""
 	case len(value) >= 2 && value[0] == '"':
-		if inner := value[1 : len(value)-1]; bytes.IndexByte(inner, '\\') < 0 {
-			*t = Text(bytes.ToValidUTF8(inner, []byte("\uFFFD")))
-			return nil
+		inner := value[1 : len(value)-1]
+		if bytes.IndexByte(inner, '\\') >= 0 {
+			inner, _ = jsontext.AppendUnquote(nil, value) // Its error is about UTF-8, which valid mends.
 		}
-		inner, err := jsontext.AppendUnquote(nil, value)
-		if err != nil {
-			inner = bytes.ToValidUTF8(inner, []byte("\uFFFD"))
-		}
-		*t = Text(inner)
+		*t = valid(inner)
 	default:
-		*t = Text(value)
+		*t = valid(value)
 	}
 	return nil
 }
+
+// valid is text in UTF-8, with U+FFFD for what is not.
+func valid(text []byte) Text { return Text(bytes.ToValidUTF8(text, []byte("\uFFFD"))) }
 
 // Maybe is a field that decides about its row. A value of another type does
 // not fail the reply: OK is false then, and Text holds what came instead.

@@ -83,6 +83,7 @@ func TestJSONRejectsNamesThatDifferOnlyInCase(t *testing.T) {
 func TestTextKeepsAnyValue(t *testing.T) {
 	for value, want := range map[string]Text{
 		`"plain"`: "plain", `"a\"b\u00e9"`: "a\"bé", `null`: "", `12.50`: "12.50", `true`: "true", `{"a":[1]}`: `{"a":[1]}`, `[]`: `[]`, `"\ud800"`: "\uFFFD", "\"\xff\"": "\uFFFD",
+		"[\"\xff\"]": "[\"\uFFFD\"]", "\"\\n\xff\"": "\n\uFFFD",
 	} {
 		var v struct{ Before, Text, After Text }
 		require.NoError(t, JSON(&v)(strings.NewReader(`{"Before":1,"Text":`+value+`,"After":"x"}`)), value)
