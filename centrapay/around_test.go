@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // cafe is the business of the documented sample.
@@ -61,7 +61,7 @@ func startClient(t *testing.T, o *centrapaytest.Options) (*centrapaytest.Server,
 func TestAroundSamples(t *testing.T) {
 	server, client := startClient(t, nil)
 	answer := func(op, file string) {
-		server.Inject(simkit.Fault{Op: op, Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, string(body(t, file)))})
+		server.Inject(batchsim.Fault{Op: op, Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, string(body(t, file)))})
 	}
 	same := func(want, got []byte) {
 		t.Helper()
@@ -87,8 +87,8 @@ func TestAroundSamples(t *testing.T) {
 		require.Equal(t, centrapay.Text("farmlands.nzd.test"), asset.Type)
 	}
 	answer("ListAssets", "assets_list_page1.response.json")
-	server.Inject(simkit.Fault{Op: "ListAssets", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer,
-		Reply: simkit.JSON(200, string(body(t, "assets_list_page2.response.json")))})
+	server.Inject(batchsim.Fault{Op: "ListAssets", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, string(body(t, "assets_list_page2.response.json")))})
 	var ids []string
 	for asset, err := range client.ListAssets(t.Context(), "C4QnjXvj8At6SMsEN4LRi9", "") {
 		require.NoError(t, err)
@@ -170,8 +170,8 @@ func TestBadAround(t *testing.T) {
 // documented words are a refusal, and the same business sent again is the look-up.
 func TestOnceAround(t *testing.T) {
 	for _, op := range []string{"OnboardBusiness", "UploadMedia"} {
-		for _, fault := range []simkit.Scenario{"", simkit.Refused, simkit.Unauthorized, simkit.LostBefore, simkit.LostAfter, simkit.ErrorBefore, simkit.ErrorAfter,
-			simkit.GarbledAfter, simkit.TruncatedAfter, simkit.EchoedAfter, simkit.SilentAfter, simkit.Redirected, simkit.Unavailable} {
+		for _, fault := range []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
+			batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.SilentAfter, batchsim.Redirected, batchsim.Unavailable} {
 			t.Run(fmt.Sprint(op, " ", fault), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := centrapaytest.New(&centrapaytest.Options{InMemory: true})
@@ -181,8 +181,8 @@ func TestOnceAround(t *testing.T) {
 					defer client.CloseIdleConnections()
 					word := map[string]string{"OnboardBusiness": "INVALID_ASSET_PROGRAM", "UploadMedia": "FILE_TOO_LARGE"}[op]
 					if fault != "" {
-						server.Kit.Break(op, fault, simkit.JSON(403, `{"statusCode":403,"error":"Forbidden","message":"`+word+`"}`),
-							simkit.JSON(401, `{"statusCode":401,"error":"Unauthorized","message":"Missing authentication"}`))
+						server.Kit.Break(op, fault, batchsim.JSON(403, `{"statusCode":403,"error":"Forbidden","message":"`+word+`"}`),
+							batchsim.JSON(401, `{"statusCode":401,"error":"Unauthorized","message":"Missing authentication"}`))
 					}
 					call := func() error { return second(client.OnboardBusiness(t.Context(), cafe())) }
 					if op == "UploadMedia" {
@@ -191,7 +191,7 @@ func TestOnceAround(t *testing.T) {
 						}
 					}
 					err = call()
-					kind, sure := map[simkit.Scenario]batch.Kind{"": "", simkit.Refused: batch.ErrInvalid, simkit.Unauthorized: batch.ErrAuth}[fault]
+					kind, sure := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}[fault]
 					if !sure {
 						kind = batch.ErrAmbiguous
 					}
@@ -232,8 +232,8 @@ func TestOnboardingOfTheSimulator(t *testing.T) {
 	require.Equal(t, made, got)
 
 	// The words of an onboarding refuse no create.
-	server.Inject(simkit.Fault{Op: "CreateBatch", Phase: simkit.BeforeApply, Act: simkit.Answer,
-		Reply: simkit.JSON(403, string(body(t, "error_403_duplicate_external_id.json")))})
+	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(403, string(body(t, "error_403_duplicate_external_id.json")))})
 	_, err = client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: "t", URL: "https://x.test/y", AccountID: "A"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 
@@ -242,7 +242,7 @@ func TestOnboardingOfTheSimulator(t *testing.T) {
 		"another settlement account": `{"id":"bo_1","externalId":"ext-cafe-001","assetProgram":{"params":{"settlementAccountNumber":"12-3456-7890123-99"}}}`,
 	} {
 		server.Heal()
-		server.Inject(simkit.Fault{Op: "OnboardBusiness", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, text)})
+		server.Inject(batchsim.Fault{Op: "OnboardBusiness", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, text)})
 		made, err := client.OnboardBusiness(t.Context(), cafe())
 		require.ErrorIs(t, err, batch.ErrAmbiguous, name)
 		require.Equal(t, "bo_1", made.ID, "it is beside the error")
@@ -275,7 +275,7 @@ func TestListAssets(t *testing.T) {
 		one, err := list(b.Draft.Items[2].Reference)
 		require.Equal(t, 1, one)
 		require.Equal(t, ignores, errors.Is(err, batch.ErrProtocol), "%v", err)
-		server.Inject(simkit.Fault{Op: "ListAssets", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `{"items":[],"nextPageKey":"k"}`)})
+		server.Inject(batchsim.Fault{Op: "ListAssets", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"items":[],"nextPageKey":"k"}`)})
 		_, err = list("")
 		require.ErrorIs(t, err, batch.ErrProtocol)
 		require.ErrorContains(t, err, "no end")
@@ -304,7 +304,7 @@ func TestUserToken(t *testing.T) {
 	old := token
 	server.UserToken()
 	require.ErrorIs(t, second(client.GetAccount(t.Context(), config.UserAccount)), batch.ErrAuth)
-	server.Inject(simkit.Fault{Op: "CreateBatch", Phase: simkit.AfterApply, Act: simkit.Echo})
+	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.AfterApply, Act: batchsim.Echo})
 	_, err = client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: "t", URL: "https://x.test/y", AccountID: "A"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.NotContains(t, err.Error(), old)
@@ -357,7 +357,7 @@ func TestErrorsOfTicketsAndTerminals(t *testing.T) {
 			b, err = p.Submit(t.Context(), b)
 			require.NoError(t, err)
 			server.FinishAll()
-			server.Inject(simkit.Fault{Op: "GetBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+			server.Inject(batchsim.Fault{Op: "GetBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 				r.Body = bytes.Replace(r.Body, []byte(`"errors":[]`), []byte(`"errors":[`+c.errors+`]`), 1)
 				r.Body = bytes.Replace(r.Body, []byte(`"errorCount":"0"`), []byte(`"errorCount":"1"`), 1)
 				return r

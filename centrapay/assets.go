@@ -8,7 +8,7 @@ import (
 	"net/url"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // maxPages bounds a list that has no end.
@@ -34,11 +34,11 @@ func (c *Client) ListAssets(ctx context.Context, accountID, externalID string) i
 		}
 		for range maxPages {
 			var page struct {
-				Items   rest.Maybe[[]Asset] `json:"items"`
-				NextKey rest.Maybe[string]  `json:"nextPageKey"`
+				Items   batchhttp.Maybe[[]Asset] `json:"items"`
+				NextKey batchhttp.Maybe[string]  `json:"nextPageKey"`
 			}
-			err := c.read(ctx, rest.Call{Op: opListAssets, Params: []string{accountID}, Query: query, Decode: func(body io.Reader) error {
-				err := rest.JSON(&page)(body)
+			err := c.read(ctx, batchhttp.Call{Op: opListAssets, Params: []string{accountID}, Query: query, Decode: func(body io.Reader) error {
+				err := batchhttp.JSON(&page)(body)
 				switch {
 				case err == nil && !page.Items.OK:
 					err = errors.New("the reply has no list of assets")

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Service is the one host of Centrapay (documented), for tests and for live
@@ -62,8 +62,8 @@ func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
 // share one limit of requests per minute: use one client for one account.
 type Client struct {
 	config  Config // without the API key
-	key     rest.Secret
-	rest    *rest.Client
+	key     batchhttp.Secret
+	http    *batchhttp.Client
 	limiter *rate.Limiter
 }
 
@@ -94,10 +94,10 @@ func New(c Config) (*Client, error) {
 	if c.RequestsPerMinute == 0 {
 		c.RequestsPerMinute = 200
 	}
-	client := &Client{config: c, key: rest.NewSecret(c.APIKey), limiter: newLimiter(c.RequestsPerMinute)}
+	client := &Client{config: c, key: batchhttp.NewSecret(c.APIKey), limiter: newLimiter(c.RequestsPerMinute)}
 	client.config.APIKey = ""
 	var err error
-	client.rest, err = rest.New(rest.Config{
+	client.http, err = batchhttp.New(batchhttp.Config{
 		Provider:        name,
 		BaseURL:         c.BaseURL,
 		HTTPClient:      c.HTTPClient,
@@ -106,7 +106,7 @@ func New(c Config) (*Client, error) {
 		Authorize:       client.authorize,
 		Refusal:         refusals{}.read,
 		ThrottleRejects: true, // The service tells callers to wait and repeat (documented).
-		Secrets:         []rest.Secret{client.key},
+		Secrets:         []batchhttp.Secret{client.key},
 	})
 	if err != nil {
 		return nil, err
@@ -126,14 +126,14 @@ func (c *Client) environment() string {
 	if c.config.Live {
 		words = "production"
 	}
-	if c.rest.BaseURL() != Service {
-		words = c.rest.Environment(nil) + "/" + words
+	if c.http.BaseURL() != Service {
+		words = c.http.Environment(nil) + "/" + words
 	}
 	return words
 }
 
 // CloseIdleConnections closes the connections that no call is using.
-func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
 // CreateBatch has the service fetch a file and load its records: it creates
 // the batch and starts it. It is sent at most once.
@@ -169,11 +169,11 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 	}
 
 	var created *Batch
-	err = c.rest.Do(ctx, rest.Call{Op: opCreateBatch, ContentType: "application/json", Body: body,
+	err = c.http.Do(ctx, batchhttp.Call{Op: opCreateBatch, ContentType: "application/json", Body: body,
 		Decode: func(body io.Reader) error {
 			var text bytes.Buffer
 			var b Batch
-			if err := rest.Read(io.TeeReader(body, &text), &b); err != nil {
+			if err := batchhttp.Read(io.TeeReader(body, &text), &b); err != nil {
 				created = idAlone(text.Bytes())
 				return err
 			}
@@ -215,7 +215,7 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 	}
 	var reply Batch
 	err := c.get(ctx, opGetBatch, []string{id}, maxBatch, func(body io.Reader) error {
-		if err := rest.JSON(&reply)(body); err != nil {
+		if err := batchhttp.JSON(&reply)(body); err != nil {
 			return err
 		}
 		switch {
@@ -246,11 +246,11 @@ const (
 func (c *Client) GetAccount(ctx context.Context, id string) (*Account, error) {
 	var reply struct {
 		Account
-		ID   Text             `json:"id"`
-		Test rest.Maybe[bool] `json:"test"`
+		ID   Text                  `json:"id"`
+		Test batchhttp.Maybe[bool] `json:"test"`
 	}
 	err := c.get(ctx, opGetAccount, []string{id}, 0, func(body io.Reader) error {
-		if err := rest.JSON(&reply)(body); err != nil {
+		if err := batchhttp.JSON(&reply)(body); err != nil {
 			return err
 		}
 		switch {
@@ -279,7 +279,7 @@ func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID
 		ID Text `json:"id"`
 	}
 	err := c.get(ctx, opGetAsset, []string{assetType, externalID}, 0, func(body io.Reader) error {
-		if err := rest.JSON(&reply)(body); err != nil {
+		if err := batchhttp.JSON(&reply)(body); err != nil {
 			return err
 		}
 		if reply.ID == "" {
@@ -296,12 +296,12 @@ func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID
 
 // get makes a read. To reads, the service's own 403 means that there is no such
 // thing here: a missing or wrong key is 401.
-func (c *Client) get(ctx context.Context, op rest.Op, params []string, maxReply int64, decode func(io.Reader) error) error {
-	return c.read(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
+func (c *Client) get(ctx context.Context, op batchhttp.Op, params []string, maxReply int64, decode func(io.Reader) error) error {
+	return c.read(ctx, batchhttp.Call{Op: op, Params: params, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
 }
 
-func (c *Client) read(ctx context.Context, call rest.Call) error {
-	err := c.rest.Do(ctx, call)
+func (c *Client) read(ctx context.Context, call batchhttp.Call) error {
+	err := c.http.Do(ctx, call)
 	var e *batch.Error
 	switch {
 	case !errors.As(err, &e):
@@ -372,12 +372,12 @@ const livenessMismatch = "LIVENESS_MISMATCH" // the account is for tests and the
 // another. A message that is neither in more nor in common is ErrAmbiguous.
 func (more refusals) read(status int, header http.Header, body []byte) *batch.Error {
 	var reply struct {
-		StatusCode rest.Maybe[int]    `json:"statusCode"`
-		Message    rest.Maybe[string] `json:"message"` // a word for a broken rule, prose for a wrong request
-		Reason     Text               `json:"reason"`  // for people
+		StatusCode batchhttp.Maybe[int]    `json:"statusCode"`
+		Message    batchhttp.Maybe[string] `json:"message"` // a word for a broken rule, prose for a wrong request
+		Reason     Text                    `json:"reason"`  // for people
 	}
 	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	if kind != "application/json" || rest.JSON(&reply)(bytes.NewReader(body)) != nil ||
+	if kind != "application/json" || batchhttp.JSON(&reply)(bytes.NewReader(body)) != nil ||
 		reply.StatusCode.Value != status || reply.Message.Value == "" {
 		return nil
 	}
@@ -411,7 +411,7 @@ func withoutURL(err error, secret string) error {
 	clean.Code, clean.Message = redact(e.Code, secret), redact(e.Message, secret)
 	if e.Err != nil {
 		if text := redact(e.Err.Error(), secret); text != e.Err.Error() {
-			clean.Err = rest.Redacted(text, e.Err)
+			clean.Err = batchhttp.Redacted(text, e.Err)
 		}
 	}
 	return &clean

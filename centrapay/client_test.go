@@ -24,7 +24,7 @@ import (
 	"gopkg.in/h2non/gock.v1"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // A sample is one file of testdata.
@@ -107,7 +107,7 @@ var request = BatchRequest{Type: TypeFarmlandsExternalAsset, URL: "https://azure
 func TestOperations(t *testing.T) {
 	var once []string
 	for _, op := range Operations {
-		if op.Safety == rest.Once {
+		if op.Safety == batchhttp.Once {
 			once = append(once, op.Name)
 		}
 	}
@@ -219,7 +219,7 @@ func TestSamples(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			s := readSample(t, filepath.Base(file))
 			var b Batch
-			require.NoError(t, rest.JSON(&b)(bytes.NewReader(s.Body)))
+			require.NoError(t, batchhttp.JSON(&b)(bytes.NewReader(s.Body)))
 			again, err := marshal(b)
 			require.NoError(t, err)
 			sameJSON(t, "the batch", s.Body, again)
@@ -648,7 +648,7 @@ func TestBigNumber(t *testing.T) {
 		`true`:                      "true", `{}`: "{}", `1e9`: "1e9", `null`: "", `["1"]`: `["1"]`,
 	} {
 		var n BigNumber
-		require.NoError(t, rest.Parse([]byte(text), &n))
+		require.NoError(t, batchhttp.Parse([]byte(text), &n))
 		require.Equal(t, want, string(n))
 	}
 	for _, n := range []BigNumber{"", "1e9", "2e0", "01", "+1", "-", "1.5", "NaN", "true", "{}", " 1", "1 ", "\u0663", BigNumber(strings.Repeat("9", 100))} {
@@ -685,7 +685,7 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte("{\"id\":[\"\xb1\"]}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var b Batch
-		if rest.JSON(&b)(bytes.NewReader(text)) != nil {
+		if batchhttp.JSON(&b)(bytes.NewReader(text)) != nil {
 			return
 		}
 		if s := state(b.Status); s == batch.StateDone && b.Status != "complete" {
@@ -696,7 +696,7 @@ func FuzzBatch(f *testing.F) {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
 		var c Batch
-		if err := rest.JSON(&c)(bytes.NewReader(again)); err != nil {
+		if err := batchhttp.JSON(&c)(bytes.NewReader(again)); err != nil {
 			t.Fatalf("what was written cannot be read: %v\n%s", err, again)
 		}
 		if diff := cmp.Diff(b, c, cmpopts.EquateEmpty()); diff != "" {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // The reply to a create is lost. An operator reads the assets, which were not
@@ -31,7 +31,7 @@ func ExampleClient_GetAssetByExternalID() {
 		return string(asset.AvailableBalance)
 	}
 	before := look()
-	server.Break(simkit.LostAfter)
+	server.Break(batchsim.LostAfter)
 	b := must(provider.Create(ctx, batch.Draft{Reference: "balances", Direction: batch.Load, Items: []batch.Item{item}}))
 	_, err := provider.Submit(ctx, b)
 	fmt.Println("unclear:", errors.Is(err, batch.ErrAmbiguous))

@@ -1,7 +1,7 @@
 package centrapay
 
-import "github.com/batchway/batchway-go/internal/rest"
+import "github.com/batchway/batchway-go/batch/batchhttp"
 
 // Operations is the whole table, for the tests that audit it.
-var Operations = []rest.Op{opCreateBatch, opGetBatch, opGetAccount, opGetAsset,
+var Operations = []batchhttp.Op{opCreateBatch, opGetBatch, opGetAccount, opGetAsset,
 	opOnboardBusiness, opUploadMedia, opListAssets, opMediaLocation, opGetOnboarding}

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // The documented purposes of a file. JSONL, the form of most batches, is taken by
@@ -78,12 +78,12 @@ func (c *Client) UploadMedia(ctx context.Context, m MediaUpload) (string, error)
 	_, _ = part.Write(m.File)
 	_ = form.Close()
 	var reply struct {
-		ID rest.Maybe[string] `json:"id"`
+		ID batchhttp.Maybe[string] `json:"id"`
 	}
-	err := c.rest.Do(ctx, rest.Call{Op: opUploadMedia, ContentType: form.FormDataContentType(), Body: body.Bytes(),
+	err := c.http.Do(ctx, batchhttp.Call{Op: opUploadMedia, ContentType: form.FormDataContentType(), Body: body.Bytes(),
 		Refusal: refusals{{http.StatusForbidden, "FILE_TYPE_INVALID", batch.ErrInvalid}, {http.StatusForbidden, "FILE_TOO_LARGE", batch.ErrInvalid}}.read,
 		Decode: func(body io.Reader) error {
-			err := rest.JSON(&reply)(body)
+			err := batchhttp.JSON(&reply)(body)
 			if err == nil && !batchID.MatchString(reply.ID.Value) {
 				err = errors.New("the reply has no id of an upload")
 			}
@@ -102,10 +102,10 @@ func (c *Client) UploadMedia(ctx context.Context, m MediaUpload) (string, error)
 //	GET /api/media-uploads/{mediaUploadId}/location
 func (c *Client) MediaLocation(ctx context.Context, id string) (FileURL, error) {
 	var reply struct {
-		URL rest.Maybe[FileURL] `json:"url"`
+		URL batchhttp.Maybe[FileURL] `json:"url"`
 	}
-	err := c.read(ctx, rest.Call{Op: opMediaLocation, Params: []string{id}, Decode: func(body io.Reader) error {
-		err := rest.JSON(&reply)(body)
+	err := c.read(ctx, batchhttp.Call{Op: opMediaLocation, Params: []string{id}, Decode: func(body io.Reader) error {
+		err := batchhttp.JSON(&reply)(body)
 		if fault := urlFault(string(reply.URL.Value)); err == nil && fault != "" {
 			err = errors.New("the URL of the file " + fault)
 		}

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Onboarding is one business with its merchant and channels. What is empty is
@@ -113,7 +113,7 @@ func (c *Client) OnboardBusiness(ctx context.Context, o Onboarding) (*Onboarding
 		return nil, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: op.Name, Err: err}
 	}
 	var made *OnboardingRequest
-	err = c.rest.Do(ctx, rest.Call{Op: op, ContentType: "application/json", Body: body,
+	err = c.http.Do(ctx, batchhttp.Call{Op: op, ContentType: "application/json", Body: body,
 		Refusal: refusals{
 			{http.StatusForbidden, "DUPLICATE_EXTERNAL_ID", batch.ErrConflict},
 			{http.StatusForbidden, "INVALID_ASSET_PROGRAM", batch.ErrInvalid},
@@ -141,7 +141,7 @@ func (c *Client) OnboardBusiness(ctx context.Context, o Onboarding) (*Onboarding
 //	GET /api/businesses/onboard/{id}
 func (c *Client) GetOnboarding(ctx context.Context, id string) (*OnboardingRequest, error) {
 	var found *OnboardingRequest
-	err := c.read(ctx, rest.Call{Op: opGetOnboarding, Params: []string{id}, Decode: func(body io.Reader) error {
+	err := c.read(ctx, batchhttp.Call{Op: opGetOnboarding, Params: []string{id}, Decode: func(body io.Reader) error {
 		got, err := onboarding(body)
 		if err == nil && got.ID != id {
 			err = errors.New("the reply is about another request")
@@ -156,7 +156,7 @@ func (c *Client) GetOnboarding(ctx context.Context, id string) (*OnboardingReque
 
 func onboarding(body io.Reader) (*OnboardingRequest, error) {
 	var got *OnboardingRequest
-	err := rest.JSON(&got)(body)
+	err := batchhttp.JSON(&got)(body)
 	switch {
 	case err != nil:
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 const name = "centrapay"
@@ -329,14 +329,14 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	errors.As(err, &cause)
 	unclear := *cause
 	if created != nil {
-		unclear.Message = join(unclear.Message, "answered with the id "+p.client.rest.Clean(created.ID))
+		unclear.Message = join(unclear.Message, "answered with the id "+p.client.http.Clean(created.ID))
 	}
 	native := ""
 	if p.config.Gate != nil && ctx.Err() == nil {
 		switch revoked, failed := p.config.Gate.Revoke(ctx, url); {
 		case failed != nil:
 			unclear.Message = join(unclear.Message, "the URL could not be revoked either")
-			unclear.Err = rest.Redacted(redact(errors.Join(unclear.Err, failed).Error(), url), unclear.Err)
+			unclear.Err = batchhttp.Redacted(redact(errors.Join(unclear.Err, failed).Error(), url), unclear.Err)
 		case revoked:
 			unclear.Kind = batch.ErrUnavailable
 			unclear.Message = join(unclear.Message, "the URL is revoked and was never fetched, so nothing was loaded and nothing will be")

@@ -29,9 +29,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // TestOperationsAtSimulator makes every native call once: the simulator must
@@ -630,7 +630,7 @@ func TestGateAnswersForABatchWithoutID(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, batch.StateDraft, read.State)
 
-	server.Break(simkit.LostAfter)
+	server.Break(batchsim.LostAfter)
 	after, err := p.Submit(t.Context(), read)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Regexp(t, `^fetched at 2\d{3}-`, after.Native)
@@ -700,7 +700,7 @@ func TestNoIDIsLost(t *testing.T) {
 			p := newProvider(t, server.Config(), server.ProviderConfig())
 			b, err := p.Create(t.Context(), newDraft(2))
 			require.NoError(t, err)
-			server.Inject(simkit.Fault{Op: "CreateBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+			server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 				r.Body = []byte(c.alter(string(r.Body)))
 				return r
 			}})
@@ -732,14 +732,14 @@ func TestWrongKey(t *testing.T) {
 	p := newProvider(t, config, server.ProviderConfig())
 	b, err := p.Create(t.Context(), newDraft(1))
 	require.NoError(t, err)
-	for name, reply := range map[string]simkit.Reply{
+	for name, reply := range map[string]batchsim.Reply{
 		"the service's words": {},
 		"a page":              {Status: 401, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")},
-		"other words":         simkit.JSON(401, `{"statusCode":401,"message":"Invalid API key"}`),
+		"other words":         batchsim.JSON(401, `{"statusCode":401,"message":"Invalid API key"}`),
 		"a firewall":          {Status: 403, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")},
 	} {
 		if reply.Status != 0 {
-			server.Inject(simkit.Fault{Op: "GetAccount", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+			server.Inject(batchsim.Fault{Op: "GetAccount", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
 		}
 		after, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrAuth, name)
@@ -871,7 +871,7 @@ func TestAmbiguousCreate(t *testing.T) {
 	p := newProvider(t, server.Config(), server.ProviderConfig())
 	b, err := p.Create(t.Context(), newDraft(2))
 	require.NoError(t, err)
-	server.Break(simkit.LostAfter)
+	server.Break(batchsim.LostAfter)
 	after, err := p.Submit(t.Context(), b)
 	var e *batch.Error
 	require.ErrorAs(t, err, &e)
@@ -945,19 +945,19 @@ func TestForeignReply(t *testing.T) {
 func TestGate(t *testing.T) {
 	for name, c := range map[string]struct {
 		options centrapaytest.Options
-		fault   simkit.Scenario
+		fault   batchsim.Scenario
 		want    batch.Kind
 	}{
-		"lost before":                {centrapaytest.Options{}, simkit.LostBefore, batch.ErrUnavailable},
-		"lost after the fetch":       {centrapaytest.Options{}, simkit.LostAfter, batch.ErrAmbiguous},
-		"lost before the fetch":      {centrapaytest.Options{FetchLate: true}, simkit.LostAfter, batch.ErrUnavailable},
-		"500 after the fetch":        {centrapaytest.Options{}, simkit.ErrorAfter, batch.ErrAmbiguous},
-		"500 before":                 {centrapaytest.Options{}, simkit.ErrorBefore, batch.ErrUnavailable},
-		"garbled, fetched":           {centrapaytest.Options{}, simkit.GarbledAfter, batch.ErrAmbiguous},
-		"garbled, not fetched":       {centrapaytest.Options{FetchLate: true}, simkit.GarbledAfter, batch.ErrUnavailable},
-		"created an hour later":      {centrapaytest.Options{}, simkit.LateAfter, batch.ErrUnavailable},
-		"refused, and said so":       {centrapaytest.Options{}, simkit.Refused, batch.ErrInvalid},
-		"redirected to another host": {centrapaytest.Options{}, simkit.Redirected, batch.ErrUnavailable},
+		"lost before":                {centrapaytest.Options{}, batchsim.LostBefore, batch.ErrUnavailable},
+		"lost after the fetch":       {centrapaytest.Options{}, batchsim.LostAfter, batch.ErrAmbiguous},
+		"lost before the fetch":      {centrapaytest.Options{FetchLate: true}, batchsim.LostAfter, batch.ErrUnavailable},
+		"500 after the fetch":        {centrapaytest.Options{}, batchsim.ErrorAfter, batch.ErrAmbiguous},
+		"500 before":                 {centrapaytest.Options{}, batchsim.ErrorBefore, batch.ErrUnavailable},
+		"garbled, fetched":           {centrapaytest.Options{}, batchsim.GarbledAfter, batch.ErrAmbiguous},
+		"garbled, not fetched":       {centrapaytest.Options{FetchLate: true}, batchsim.GarbledAfter, batch.ErrUnavailable},
+		"created an hour later":      {centrapaytest.Options{}, batchsim.LateAfter, batch.ErrUnavailable},
+		"refused, and said so":       {centrapaytest.Options{}, batchsim.Refused, batch.ErrInvalid},
+		"redirected to another host": {centrapaytest.Options{}, batchsim.Redirected, batch.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newServer(t, &c.options)
@@ -1033,7 +1033,7 @@ func TestBrokenGate(t *testing.T) {
 	require.Zero(t, server.Log.Count("CreateBatch"))
 
 	o.Gate = brokenGate{Gate: o.Gate.(brokenGate).Gate, revoke: disk}
-	server.Break(simkit.LostBefore)
+	server.Break(batchsim.LostBefore)
 	after, err = newProvider(t, server.Config(), o).Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrAmbiguous, "what cannot be revoked stays in doubt")
 	require.ErrorContains(t, err, "could not be revoked")
@@ -1071,12 +1071,12 @@ func memoryGate(t testing.TB, server *centrapaytest.Server) *centrapay.FileGate 
 // again with the same journal: with a gate, everything is loaded exactly once.
 func TestRunSurvivesCrash(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault  simkit.Scenario
+		fault  batchsim.Scenario
 		loaded int
 		ends   bool
 	}{
-		"the create never arrived":       {simkit.SilentBefore, 1, true},
-		"the create arrived and fetched": {simkit.SilentAfter, 1, false}, // The id is lost for good.
+		"the create never arrived":       {batchsim.SilentBefore, 1, true},
+		"the create arrived and fetched": {batchsim.SilentAfter, 1, false}, // The id is lost for good.
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -1092,7 +1092,7 @@ func TestRunSurvivesCrash(t *testing.T) {
 				journal, d := batch.NewMemoryJournal(), newDraft(2)
 				server.Break(c.fault)
 				dying := impatient{p, func() bool {
-					return server.Log.Count("CreateBatch") > 0 && (c.fault == simkit.SilentBefore || len(server.Accepted()) > 0)
+					return server.Log.Count("CreateBatch") > 0 && (c.fault == batchsim.SilentBefore || len(server.Accepted()) > 0)
 				}}
 				_, err = batch.Run(t.Context(), dying, d, &batch.RunOptions{Journal: journal, ReconcileFor: time.Nanosecond})
 				require.ErrorIs(t, err, batch.ErrAmbiguous)
@@ -1177,9 +1177,9 @@ func TestThrottled(t *testing.T) {
 		p, err := centrapay.NewProvider(client, server.ProviderConfig())
 		require.NoError(t, err)
 		throttle := func() {
-			reply := simkit.JSON(http.StatusTooManyRequests, `{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`)
+			reply := batchsim.JSON(http.StatusTooManyRequests, `{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`)
 			reply.Header.Set("Retry-After", "5")
-			server.Inject(simkit.Fault{Op: "CreateBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+			server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
 		}
 		throttle()
 		b, err := p.Create(t.Context(), newDraft(1))
@@ -1261,7 +1261,7 @@ func lie(t *testing.T, name, op, field, kind string, gated bool) {
 	}
 	p, err := centrapay.NewProvider(client, o)
 	require.NoError(t, err)
-	server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+	server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 		var fields map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal(r.Body, &fields))
 		if fields[field] = json.RawMessage(kind); kind == "" {

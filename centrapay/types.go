@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Status is the service's word for where a batch stands.
@@ -35,7 +35,7 @@ const (
 
 // Text is a field that decides nothing: it keeps whatever JSON value the
 // service sends, as text.
-type Text = rest.Text
+type Text = batchhttp.Text
 
 // BigNumber is an integer or decimal of any size, which the service writes as
 // a string. It keeps whatever the service sends, as Text does: Int64 says
@@ -164,18 +164,18 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 	type plain Batch // without this method
 	var wire struct {
 		*plain
-		ID     Text                      `json:"id"`
-		Status rest.Maybe[Status]        `json:"status"`
-		Type   rest.Maybe[string]        `json:"type"`
-		URL    rest.Maybe[FileURL]       `json:"url"`
-		Test   rest.Maybe[bool]          `json:"test"`
-		Errors rest.Maybe[[]RecordError] `json:"errors"`
+		ID     Text                           `json:"id"`
+		Status batchhttp.Maybe[Status]        `json:"status"`
+		Type   batchhttp.Maybe[string]        `json:"type"`
+		URL    batchhttp.Maybe[FileURL]       `json:"url"`
+		Test   batchhttp.Maybe[bool]          `json:"test"`
+		Errors batchhttp.Maybe[[]RecordError] `json:"errors"`
 	}
 	wire.plain = &plain{}
 	if len(text) == 0 || text[0] != '{' {
 		return errors.New("the batch is not a JSON object")
 	}
-	if err := rest.Parse(text, &wire); err != nil {
+	if err := batchhttp.Parse(text, &wire); err != nil {
 		return err
 	}
 	*b = Batch(*wire.plain)
@@ -194,7 +194,7 @@ func (e *RecordError) UnmarshalJSON(text []byte) error {
 	type plain RecordError // without this method
 	*e = RecordError{}
 	if len(text) > 0 && text[0] == '{' {
-		return rest.Parse(text, (*plain)(e))
+		return batchhttp.Parse(text, (*plain)(e))
 	}
 	return e.Message.UnmarshalJSON(text)
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // GenerateDomainKeyRequest asks for a key with which pages of some domains may
@@ -64,7 +64,7 @@ func (c *Client) RegisterTempIP(ctx context.Context, ip string, until time.Time)
 			faults.add("exp", "must be in the future, and at most 720 hours ahead")
 		}
 	}
-	return c.acknowledged(ctx, rest.Call{Op: opRegisterTempIP}, r, faults, "000", "001")
+	return c.acknowledged(ctx, batchhttp.Call{Op: opRegisterTempIP}, r, faults, "000", "001")
 }
 
 // GenerateDomainKey makes a key for browsers, which is a credential. It moves no
@@ -82,7 +82,7 @@ func (c *Client) GenerateDomainKey(ctx context.Context, r GenerateDomainKeyReque
 	}
 	faults.id("merchantid", r.MerchantID)
 	faults.match("nonce", r.Nonce, hexadecimal, "must be hexadecimal")
-	return read(ctx, c, rest.Call{Op: opGenerateDomainKey}, r, faults, func(k *DomainKey, body reader) error {
+	return read(ctx, c, batchhttp.Call{Op: opGenerateDomainKey}, r, faults, func(k *DomainKey, body reader) error {
 		if err := k.decode(body); err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (c *Client) CheckDomainKey(ctx context.Context, key Secret) (*DomainKey, er
 	wire := struct {
 		DomainKey string `json:"domain_key"`
 	}{key.Reveal()}
-	call := rest.Call{Op: opCheckDomainKey, Secrets: []Secret{key}}
+	call := batchhttp.Call{Op: opCheckDomainKey, Secrets: []Secret{key}}
 	return read(ctx, c, call, wire, faults, func(k *DomainKey, body reader) error {
 		if err := k.decode(body); err != nil {
 			return err
@@ -119,13 +119,13 @@ func (c *Client) CheckDomainKey(ctx context.Context, key Secret) (*DomainKey, er
 
 func (k *DomainKey) decode(body reader) error {
 	var wire struct {
-		DateCreated Text                 `json:"date_created"`
-		Domains     []string             `json:"domain"`
-		DomainKey   rest.Maybe[string]   `json:"domain_key"`
-		Live        Text                 `json:"live"`
-		MerchantID  rest.Maybe[rest.Int] `json:"merchantid"`
+		DateCreated Text                           `json:"date_created"`
+		Domains     []string                       `json:"domain"`
+		DomainKey   batchhttp.Maybe[string]        `json:"domain_key"`
+		Live        Text                           `json:"live"`
+		MerchantID  batchhttp.Maybe[batchhttp.Int] `json:"merchantid"`
 	}
-	if err := rest.Read(body, &wire); err != nil {
+	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
 	}
 	switch {

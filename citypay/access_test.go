@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 const sampleKey = "3MEcU8cEfxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxQMeebACxcQVejmT1Wi"
@@ -65,13 +65,13 @@ func TestAccessSamples(t *testing.T) {
 				client, err := citypay.New(server.Config())
 				require.NoError(t, err)
 				defer client.CloseIdleConnections()
-				answer := func(reply simkit.Reply) (any, error) {
+				answer := func(reply batchsim.Reply) (any, error) {
 					server.Heal()
-					server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
 					return c.call(t.Context(), client)
 				}
 				body := string(all[c.sample+".response"].Body)
-				got, err := answer(simkit.JSON(200, body))
+				got, err := answer(batchsim.JSON(200, body))
 				require.NoError(t, err)
 				text, err := json.Marshal(got)
 				require.NoError(t, err)
@@ -93,13 +93,13 @@ func TestAccessSamples(t *testing.T) {
 				}
 				for _, bad := range []string{``, `null`, `[]`, `{}`, `{"code":"F001"}`, `{"code":1}`, `{"web_channel_id":1,"web_hook_id":1}`, `{"domain":[],"merchantid":11223344}`,
 					`{"domain":["example.com"],"merchantid":null}`, strings.ReplaceAll(body, "11223344", "1") + "{}"} {
-					_, err := answer(simkit.JSON(200, bad))
+					_, err := answer(batchsim.JSON(200, bad))
 					require.ErrorIs(t, err, doubt, bad)
 				}
-				_, err = answer(simkit.JSON(422, `{"code":"P045","message":"m"}`))
+				_, err = answer(batchsim.JSON(422, `{"code":"P045","message":"m"}`))
 				require.ErrorIs(t, err, batch.ErrInvalid)
 				before := server.Log.Count(op)
-				_, err = answer(simkit.Reply{Status: 503})
+				_, err = answer(batchsim.Reply{Status: 503})
 				if op == "CheckDomainKey" {
 					require.ErrorIs(t, err, batch.ErrUnavailable)
 					require.Greater(t, server.Log.Count(op), before+1, "a read is repeated")
@@ -157,15 +157,15 @@ func TestAnotherDomainKey(t *testing.T) {
 	server, client := startClient(t, nil)
 	body := string(all["domain_key_gen.response"].Body)
 	for _, pair := range [][]string{{"11223344", "1"}, {"example.com", "example.org"}, {sampleKey, "short"}, {`"domain_key"`, `"key"`}} {
-		server.Inject(simkit.Fault{Op: "GenerateDomainKey", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, strings.Replace(body, pair[0], pair[1], 1))})
+		server.Inject(batchsim.Fault{Op: "GenerateDomainKey", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, strings.Replace(body, pair[0], pair[1], 1))})
 		_, err := access["GenerateDomainKey"].call(t.Context(), client)
 		require.ErrorIs(t, err, batch.ErrAmbiguous, "%v", pair)
 	}
-	server.Inject(simkit.Fault{Op: "CheckDomainKey", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, strings.Replace(body, sampleKey, sampleKey+"x", 1))})
+	server.Inject(batchsim.Fault{Op: "CheckDomainKey", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, strings.Replace(body, sampleKey, sampleKey+"x", 1))})
 	_, err := access["CheckDomainKey"].call(t.Context(), client)
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	server.Heal()
-	server.Inject(simkit.Fault{Op: "CheckDomainKey", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(422, fmt.Sprintf(`{"code":"P045","message":"bad key %s"}`, sampleKey))})
+	server.Inject(batchsim.Fault{Op: "CheckDomainKey", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(422, fmt.Sprintf(`{"code":"P045","message":"bad key %s"}`, sampleKey))})
 	_, err = access["CheckDomainKey"].call(t.Context(), client)
 	require.ErrorContains(t, err, "bad key [redacted]")
 }
@@ -183,7 +183,7 @@ func TestAccessOfTheSimulator(t *testing.T) {
 		text, err := json.Marshal(r)
 		require.NoError(t, err)
 		require.NotContains(t, fmt.Sprintf("%s %v %+v %#v", text, r, r, r), "a-secret-of-ours")
-		server.Inject(simkit.Fault{Op: "CreateChannel", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(422, `{"code":"P045","message":"a-secret-of-ours"}`)})
+		server.Inject(batchsim.Fault{Op: "CreateChannel", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(422, `{"code":"P045","message":"a-secret-of-ours"}`)})
 		_, err = client.CreateChannel(t.Context(), r)
 		require.ErrorContains(t, err, "[redacted]")
 		require.NotContains(t, err.Error(), "a-secret-of-ours")

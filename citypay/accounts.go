@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // AccountExists is the answer to the call of that name.
@@ -163,8 +163,8 @@ func (c *Client) AccountExists(ctx context.Context, account string) (*AccountExi
 		AccountExists
 		Exists *bool `json:"exists"`
 	}
-	decode := rest.JSON(&wire)
-	if err := c.do(ctx, rest.Call{Op: op, Params: []string{account}, Decode: func(body reader) error {
+	decode := batchhttp.JSON(&wire)
+	if err := c.do(ctx, batchhttp.Call{Op: op, Params: []string{account}, Decode: func(body reader) error {
 		if err := decode(body); err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func (c *Client) RetrieveAccount(ctx context.Context, account string) (*CardHold
 		return nil, err
 	}
 	var reply CardHolderAccount
-	err := c.do(ctx, rest.Call{Op: op, Params: []string{account}, Decode: reply.of(account)})
+	err := c.do(ctx, batchhttp.Call{Op: op, Params: []string{account}, Decode: reply.of(account)})
 	if e := (*batch.Error)(nil); errors.As(err, &e) && e.Code == "P043" {
 		missing := *e
 		missing.Kind = batch.ErrNotFound
@@ -313,11 +313,11 @@ func (f *faults) contact(in string, r Contact) {
 }
 
 // account makes a change that CityPay answers with the whole account.
-func (c *Client) account(ctx context.Context, op rest.Op, account string, params []string, request any,
+func (c *Client) account(ctx context.Context, op batchhttp.Op, account string, params []string, request any,
 	secrets []Secret, faults faults,
 ) (*CardHolderAccount, error) {
 	var reply CardHolderAccount
-	err := c.send(ctx, rest.Call{Op: op, Params: params, Secrets: secrets,
+	err := c.send(ctx, batchhttp.Call{Op: op, Params: params, Secrets: secrets,
 		Refusal: func(status int, header http.Header, body []byte) *batch.Error {
 			e := refusal(status, header, body)
 			if e != nil && e.Code == "D049" {
@@ -347,18 +347,18 @@ func (a *CardHolderAccount) of(account string) func(reader) error {
 func (a *CardHolderAccount) decode(body io.Reader) error {
 	type card struct {
 		Card
-		CardStatus rest.Maybe[CardStatus] `json:"card_status"`
-		ExpMonth   rest.Maybe[rest.Int]   `json:"expmonth"`
-		ExpYear    rest.Maybe[rest.Int]   `json:"expyear"`
-		Token      rest.Maybe[string]     `json:"token"`
+		CardStatus batchhttp.Maybe[CardStatus]    `json:"card_status"`
+		ExpMonth   batchhttp.Maybe[batchhttp.Int] `json:"expmonth"`
+		ExpYear    batchhttp.Maybe[batchhttp.Int] `json:"expyear"`
+		Token      batchhttp.Maybe[string]        `json:"token"`
 	}
 	var wire struct {
 		CardHolderAccount
-		AccountID rest.Maybe[string]        `json:"account_id"`
-		Cards     []rest.Maybe[card]        `json:"cards"`
-		Status    rest.Maybe[AccountStatus] `json:"status"`
+		AccountID batchhttp.Maybe[string]        `json:"account_id"`
+		Cards     []batchhttp.Maybe[card]        `json:"cards"`
+		Status    batchhttp.Maybe[AccountStatus] `json:"status"`
 	}
-	if err := rest.Read(body, &wire); err != nil {
+	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
 	}
 	if wire.AccountID.Value == "" {
@@ -388,7 +388,7 @@ func (c *Client) SetAccountStatus(ctx context.Context, account string, status Ac
 	if status != AccountActive && status != AccountDisabled {
 		faults.add("status", "must be ACTIVE or DISABLED")
 	}
-	call := rest.Call{Op: opSetAccountStatus, Params: []string{account}}
+	call := batchhttp.Call{Op: opSetAccountStatus, Params: []string{account}}
 	return c.acknowledged(ctx, call, accountStatusRequest{status}, faults, "001")
 }
 
@@ -401,7 +401,7 @@ func (c *Client) SetAccountStatus(ctx context.Context, account string, status Ac
 func (c *Client) DeleteAccount(ctx context.Context, account string) (*Acknowledgement, error) {
 	var faults faults
 	faults.match("accountid", account, accountID, accountForm)
-	return c.acknowledged(ctx, rest.Call{Op: opDeleteAccount, Params: []string{account}}, nil, faults, "001")
+	return c.acknowledged(ctx, batchhttp.Call{Op: opDeleteAccount, Params: []string{account}}, nil, faults, "001")
 }
 
 // DeleteCard marks a card for deletion, or with force deletes it at once, for
@@ -414,7 +414,7 @@ func (c *Client) DeleteCard(ctx context.Context, account, cardID string, force b
 	var faults faults
 	faults.match("accountid", account, accountID, accountForm)
 	faults.match("cardId", cardID, anyCardID, cardForm)
-	call := rest.Call{Op: opDeleteCard, Params: []string{account, cardID},
+	call := batchhttp.Call{Op: opDeleteCard, Params: []string{account, cardID},
 		Query: url.Values{"force": {strconv.FormatBool(force)}}}
 	return c.acknowledged(ctx, call, nil, faults, "001")
 }
@@ -435,16 +435,16 @@ func (c *Client) SetCardStatus(ctx context.Context, account, cardID string, r Se
 	case r.CardStatus != "" && r.CardStatus != CardActive && r.CardStatus != CardInactive:
 		faults.add("card_status", "must be ACTIVE or INACTIVE")
 	}
-	return c.acknowledged(ctx, rest.Call{Op: opSetCardStatus, Params: []string{account, cardID}}, r, faults, "001")
+	return c.acknowledged(ctx, batchhttp.Call{Op: opSetCardStatus, Params: []string{account, cardID}}, r, faults, "001")
 }
 
 // acknowledged makes a call that an Acknowledgement answers, and whose codes of
 // success are done. On accounts, 001 is done, and 000 is a refusal: on a
 // transaction, they mean other things (documented).
-func (c *Client) acknowledged(ctx context.Context, call rest.Call, request any, faults faults, done ...string,
+func (c *Client) acknowledged(ctx context.Context, call batchhttp.Call, request any, faults faults, done ...string,
 ) (*Acknowledgement, error) {
 	var reply Acknowledgement
-	decode := rest.JSON(&reply)
+	decode := batchhttp.JSON(&reply)
 	call.Decode = func(body reader) error {
 		if err := decode(body); err != nil {
 			return err
@@ -480,7 +480,7 @@ func (c *Client) ListMerchants(ctx context.Context, clientID string) (*ListMerch
 		return nil, err
 	}
 	var reply ListMerchantsResponse
-	if err := c.do(ctx, rest.Call{Op: op, Params: []string{clientID}, Decode: reply.decode}); err != nil {
+	if err := c.do(ctx, batchhttp.Call{Op: op, Params: []string{clientID}, Decode: reply.decode}); err != nil {
 		return nil, err
 	}
 	return &reply, nil
@@ -489,15 +489,15 @@ func (c *Client) ListMerchants(ctx context.Context, clientID string) (*ListMerch
 func (l *ListMerchantsResponse) decode(body io.Reader) error {
 	type merchant struct {
 		Merchant
-		Currency   rest.Maybe[string]   `json:"currency"`
-		MerchantID rest.Maybe[rest.Int] `json:"merchantid"`
-		Status     rest.Maybe[string]   `json:"status"`
+		Currency   batchhttp.Maybe[string]        `json:"currency"`
+		MerchantID batchhttp.Maybe[batchhttp.Int] `json:"merchantid"`
+		Status     batchhttp.Maybe[string]        `json:"status"`
 	}
 	var wire struct {
 		ListMerchantsResponse
-		Merchants []rest.Maybe[merchant] `json:"merchants"`
+		Merchants []batchhttp.Maybe[merchant] `json:"merchants"`
 	}
-	if err := rest.Read(body, &wire); err != nil {
+	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
 	}
 	if wire.Merchants == nil {
@@ -523,7 +523,7 @@ func (p *Provider) ready(ctx context.Context, b batch.Batch) error {
 	if err != nil {
 		return err
 	}
-	clean := p.client.rest.Clean
+	clean := p.client.http.Clean
 	known := false
 	for _, m := range list.Merchants {
 		if m.MerchantID != p.config.MerchantID {
@@ -571,7 +571,7 @@ func (p *Provider) chargeable(ctx context.Context, account string) (string, erro
 	case err != nil:
 		return "", err
 	case got.Status != AccountActive:
-		return p.client.rest.Clean(fmt.Sprintf("has the status %q at CityPay, not ACTIVE", got.Status)), nil
+		return p.client.http.Clean(fmt.Sprintf("has the status %q at CityPay, not ACTIVE", got.Status)), nil
 	}
 	for _, card := range got.Cards {
 		if card.Usable(time.Now()) {

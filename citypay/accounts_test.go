@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // The documented replies, and a reply that says nothing.
@@ -30,7 +30,7 @@ func TestAccountSamples(t *testing.T) {
 		defer client.CloseIdleConnections()
 		answer := func(op, body string) {
 			server.Heal()
-			server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+			server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 		}
 		sampled := func(op, name string) { answer(op, string(all[name].Body)) }
 		const account = "aaabbb-cccddd-eee"
@@ -149,15 +149,15 @@ func TestSubmitChecksAccounts(t *testing.T) {
 	require.Equal(t, []string{`Currency: is "EUR", and that of merchant 11223344 is "GBP"`}, faultsOf(t, err))
 	_, err = submit(citypay.ProviderConfig{MerchantID: 7, Currency: "GBP", CheckAccounts: true}, draft("good-1"))
 	require.Equal(t, []string{"MerchantID: 7 is not a merchant of client PC600001"}, faultsOf(t, err))
-	server.Inject(simkit.Fault{Op: "ListMerchants", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Answer,
-		Reply: simkit.JSON(200, `{"merchants":[{"merchantid":11223344,"currency":"GBP","status":"C"}]}`)})
+	server.Inject(batchsim.Fault{Op: "ListMerchants", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, `{"merchants":[{"merchantid":11223344,"currency":"GBP","status":"C"}]}`)})
 	_, err = submit(checked, draft("good-1"))
 	require.Equal(t, []string{`MerchantID: 11223344 has the status "C" at CityPay, not A (active)`}, faultsOf(t, err))
-	server.Inject(simkit.Fault{Op: "RetrieveAccount", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(422, `{"code":"P049"}`)})
+	server.Inject(batchsim.Fault{Op: "RetrieveAccount", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(422, `{"code":"P049"}`)})
 	_, err = submit(checked, draft("good-1"))
 	require.Equal(t, []string{`item 0 ("item-0"): account: is not active at CityPay`}, faultsOf(t, err))
 	for _, op := range []string{"ListMerchants", "RetrieveAccount"} {
-		server.Inject(simkit.Fault{Op: op, Nth: 1, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(422, `{"code":"S003"}`)})
+		server.Inject(batchsim.Fault{Op: op, Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(422, `{"code":"S003"}`)})
 		b, err = submit(checked, draft("good-1"))
 		require.ErrorIs(t, err, batch.ErrAuth, op)
 		require.Equal(t, batch.StateDraft, b.State)
@@ -182,8 +182,8 @@ func TestSubmitChecksAccounts(t *testing.T) {
 // A change is sent once under every fault, what is said of it is true, and a
 // read tells what became of it.
 func TestAChangeIsSentOnce(t *testing.T) {
-	faults := []simkit.Scenario{"", simkit.Refused, simkit.Unauthorized, simkit.LostBefore, simkit.LostAfter, simkit.ErrorBefore, simkit.ErrorAfter,
-		simkit.GarbledAfter, simkit.TruncatedAfter, simkit.EchoedAfter, simkit.Redirected, simkit.Unavailable, simkit.SilentBefore, simkit.SilentAfter}
+	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
+		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.Redirected, batchsim.Unavailable, batchsim.SilentBefore, batchsim.SilentAfter}
 	for op, change := range map[string]func(*testing.T, *citypay.Client) error{
 		"SetAccountStatus": func(t *testing.T, c *citypay.Client) error {
 			_, err := c.SetAccountStatus(t.Context(), "account-1", citypay.AccountDisabled)
@@ -224,7 +224,7 @@ func TestAChangeIsSentOnce(t *testing.T) {
 					defer client.CloseIdleConnections()
 					before := accountNow(t, server, client)
 					if fault != "" {
-						server.Kit.Break(op, fault, simkit.JSON(422, `{"code":"P045"}`), simkit.JSON(422, `{"code":"S008"}`))
+						server.Kit.Break(op, fault, batchsim.JSON(422, `{"code":"P045"}`), batchsim.JSON(422, `{"code":"S008"}`))
 					}
 					err = change(t, client)
 					require.LessOrEqual(t, server.Log.Count(op), 1)
@@ -238,7 +238,7 @@ func TestAChangeIsSentOnce(t *testing.T) {
 					case kind != batch.ErrAmbiguous:
 						require.False(t, changed, "%v", err)
 					}
-					want := map[simkit.Scenario]batch.Kind{"": "", simkit.Refused: batch.ErrInvalid, simkit.Unauthorized: batch.ErrAuth}
+					want := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}
 					if kind, sure := want[fault]; sure {
 						require.Equal(t, kind, batch.KindOf(err))
 					} else {
@@ -373,7 +373,7 @@ func TestSamplesOfAccountChanges(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			server, client := startClient(t, nil)
 			answer := func(body string) {
-				server.Inject(simkit.Fault{Op: op, Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+				server.Inject(batchsim.Fault{Op: op, Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 			}
 			answer(string(all[c.sample+".response"].Body))
 			got, err := c.call(client)
@@ -415,9 +415,9 @@ func TestACardShowsNoNumber(t *testing.T) {
 	shown := fmt.Sprintf("%s %v %+v %#v %v", text, r, r, r, &r)
 	spellings := []string{"4659 0100 0000 0005", "4659010000000005", "4659-0100-0000-0005"}
 	for _, spelling := range spellings {
-		for _, reply := range []simkit.Reply{simkit.JSON(422, fmt.Sprintf(`{"code":"C002","message":"card %s","context":"%s"}`, spelling, spelling)),
-			simkit.JSON(200, fmt.Sprintf(`{"%s":1,"%s":2}`, spelling, spelling)), simkit.JSON(500, spelling), {Status: 307, Header: map[string][]string{"Location": {"https://" + spelling}}}} {
-			server.Inject(simkit.Fault{Op: "RegisterCard", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+		for _, reply := range []batchsim.Reply{batchsim.JSON(422, fmt.Sprintf(`{"code":"C002","message":"card %s","context":"%s"}`, spelling, spelling)),
+			batchsim.JSON(200, fmt.Sprintf(`{"%s":1,"%s":2}`, spelling, spelling)), batchsim.JSON(500, spelling), {Status: 307, Header: map[string][]string{"Location": {"https://" + spelling}}}} {
+			server.Inject(batchsim.Fault{Op: "RegisterCard", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
 			_, err := client.RegisterCard(t.Context(), "account-1", r)
 			require.Error(t, err)
 			text, marshalErr := json.Marshal(err)
@@ -425,7 +425,7 @@ func TestACardShowsNoNumber(t *testing.T) {
 			shown += fmt.Sprintf("%v %+v %#v %s\n", err, err, err, text)
 		}
 	}
-	server.Inject(simkit.Fault{Op: "RegisterCard", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Echo})
+	server.Inject(batchsim.Fault{Op: "RegisterCard", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Echo})
 	_, err = client.RegisterCard(t.Context(), "account-1", r)
 	shown += err.Error() + log.String()
 	for _, spelling := range spellings {
@@ -444,7 +444,7 @@ func TestAcknowledgements(t *testing.T) {
 		`{"code":"S003"}`: batch.ErrAuth, `{"code":"F001"}`: batch.ErrAmbiguous, `{"code":"D101"}`: batch.ErrAmbiguous, `{}`: batch.ErrAmbiguous,
 		`{"code":1}`: batch.ErrAmbiguous, `{"code":"01"}`: batch.ErrAmbiguous, `null`: batch.ErrAmbiguous, `{"Acknowledgement":{"code":"001"}}`: batch.ErrAmbiguous} {
 		server.Heal()
-		server.Inject(simkit.Fault{Op: "SetAccountStatus", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+		server.Inject(batchsim.Fault{Op: "SetAccountStatus", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 		_, err := client.SetAccountStatus(t.Context(), "account-1", citypay.AccountActive)
 		require.Equal(t, want, batch.KindOf(err), body)
 	}

@@ -23,9 +23,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // submitted creates and submits a batch of n items.
@@ -147,42 +147,42 @@ func TestAWrongCredentialSendsNothing(t *testing.T) {
 // What the read before Submit must say for the batch to be sent.
 func TestOnlyADocumentedAnswerLetsABatchBeSent(t *testing.T) {
 	unknown := func(id string) string { return `{"batches":[{"batch_date":"",` + id + `"batch_status":"UNKNOWN"}]}` }
-	html := simkit.Reply{Status: 404, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>Not Found</html>")}
+	html := batchsim.Reply{Status: 404, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>Not Found</html>")}
 	for name, c := range map[string]struct {
-		reply    simkit.Reply
+		reply    batchsim.Reply
 		sent     bool
 		accepted bool // with AbsentMeansUnused
 		kind     batch.Kind
 	}{
-		"a row UNKNOWN":                      {simkit.JSON(200, unknown(`"batch_id":35,`)), true, true, ""},
-		"B002":                               {simkit.JSON(422, `{"code":"B002"}`), true, true, ""},
-		"an empty list":                      {simkit.JSON(200, `{"batches":[]}`), false, true, batch.ErrProtocol},
-		"a row UNKNOWN without its number":   {simkit.JSON(200, unknown("")), false, true, batch.ErrProtocol},
-		"D101":                               {simkit.JSON(422, `{"code":"D101"}`), false, true, batch.ErrProtocol},
-		"no list":                            {simkit.JSON(200, `{}`), false, false, batch.ErrProtocol},
-		"a list that is null":                {simkit.JSON(200, `{"batches":null}`), false, false, batch.ErrProtocol},
-		"a list in another object":           {simkit.JSON(200, `{"CheckBatchStatusResponse":`+unknown(`"batch_id":35,`)+`}`), false, false, batch.ErrProtocol},
-		"a bare list":                        {simkit.JSON(200, `[]`), false, false, batch.ErrProtocol},
-		"null":                               {simkit.JSON(200, `null`), false, false, batch.ErrProtocol},
-		"another number":                     {simkit.JSON(200, unknown(`"batch_id":36,`)), false, false, batch.ErrProtocol},
-		"a number that is a string":          {simkit.JSON(200, unknown(`"batch_id":"35",`)), false, false, batch.ErrProtocol},
-		"no status":                          {simkit.JSON(200, `{"batches":[{"batch_id":35}]}`), false, false, batch.ErrProtocol},
-		"unknown in lower case":              {simkit.JSON(200, strings.ToLower(unknown(`"batch_id":35,`))), false, false, batch.ErrConflict},
-		"both unknown and queued":            {simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"UNKNOWN"},{"batch_id":35,"batch_status":"QUEUED"}]}`), false, false, batch.ErrProtocol},
+		"a row UNKNOWN":                      {batchsim.JSON(200, unknown(`"batch_id":35,`)), true, true, ""},
+		"B002":                               {batchsim.JSON(422, `{"code":"B002"}`), true, true, ""},
+		"an empty list":                      {batchsim.JSON(200, `{"batches":[]}`), false, true, batch.ErrProtocol},
+		"a row UNKNOWN without its number":   {batchsim.JSON(200, unknown("")), false, true, batch.ErrProtocol},
+		"D101":                               {batchsim.JSON(422, `{"code":"D101"}`), false, true, batch.ErrProtocol},
+		"no list":                            {batchsim.JSON(200, `{}`), false, false, batch.ErrProtocol},
+		"a list that is null":                {batchsim.JSON(200, `{"batches":null}`), false, false, batch.ErrProtocol},
+		"a list in another object":           {batchsim.JSON(200, `{"CheckBatchStatusResponse":`+unknown(`"batch_id":35,`)+`}`), false, false, batch.ErrProtocol},
+		"a bare list":                        {batchsim.JSON(200, `[]`), false, false, batch.ErrProtocol},
+		"null":                               {batchsim.JSON(200, `null`), false, false, batch.ErrProtocol},
+		"another number":                     {batchsim.JSON(200, unknown(`"batch_id":36,`)), false, false, batch.ErrProtocol},
+		"a number that is a string":          {batchsim.JSON(200, unknown(`"batch_id":"35",`)), false, false, batch.ErrProtocol},
+		"no status":                          {batchsim.JSON(200, `{"batches":[{"batch_id":35}]}`), false, false, batch.ErrProtocol},
+		"unknown in lower case":              {batchsim.JSON(200, strings.ToLower(unknown(`"batch_id":35,`))), false, false, batch.ErrConflict},
+		"both unknown and queued":            {batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"UNKNOWN"},{"batch_id":35,"batch_status":"QUEUED"}]}`), false, false, batch.ErrProtocol},
 		"a firewall's 404":                   {html, false, false, batch.ErrProtocol},
-		"B002 under 404":                     {simkit.JSON(404, `{"code":"B002"}`), false, false, batch.ErrProtocol},
-		"B004":                               {simkit.JSON(422, `{"code":"B004"}`), false, false, batch.ErrInvalid},
-		"F001":                               {simkit.JSON(422, `{"code":"F001"}`), false, false, batch.ErrUnavailable},
-		"403 without words":                  {simkit.Reply{Status: 403}, false, false, batch.ErrAuth},
-		"COMPLETE":                           {simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"COMPLETE"}]}`), false, false, batch.ErrConflict},
-		"a word that this version knows not": {simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"PAUSED"}]}`), false, false, batch.ErrConflict},
+		"B002 under 404":                     {batchsim.JSON(404, `{"code":"B002"}`), false, false, batch.ErrProtocol},
+		"B004":                               {batchsim.JSON(422, `{"code":"B004"}`), false, false, batch.ErrInvalid},
+		"F001":                               {batchsim.JSON(422, `{"code":"F001"}`), false, false, batch.ErrUnavailable},
+		"403 without words":                  {batchsim.Reply{Status: 403}, false, false, batch.ErrAuth},
+		"COMPLETE":                           {batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"COMPLETE"}]}`), false, false, batch.ErrConflict},
+		"a word that this version knows not": {batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"PAUSED"}]}`), false, false, batch.ErrConflict},
 	} {
 		for _, accept := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, accepted %v", name, accept), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := citypaytest.New(&citypaytest.Options{InMemory: true})
 					defer server.Close()
-					server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: c.reply})
+					server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: c.reply})
 					p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", AbsentMeansUnused: accept})
 					b, err := p.Submit(t.Context(), twoItems("35", batch.StateDraft))
 					if c.sent || c.accepted && accept {
@@ -202,12 +202,12 @@ func TestOnlyADocumentedAnswerLetsABatchBeSent(t *testing.T) {
 // A refusal that arrives after the batch was taken on, as the answer to a
 // second delivery or in another's words, is not believed: a read decides.
 func TestARefusalIsCheckedByARead(t *testing.T) {
-	broken := simkit.Fault{Op: "BatchStatus", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 403}}
-	for _, refused := range []simkit.Reply{
-		simkit.JSON(422, `{"code":"B008","message":"Batch failed duplication checks"}`),
-		simkit.JSON(422, `{"code":"B006","message":"Transaction invalid in batch"}`),
-		simkit.JSON(422, `{"code":"B001","message":"Batch Processing unavailable"}`),
-		simkit.JSON(200, `{"valid":false,"message":"Batch failed duplication checks"}`),
+	broken := batchsim.Fault{Op: "BatchStatus", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 403}}
+	for _, refused := range []batchsim.Reply{
+		batchsim.JSON(422, `{"code":"B008","message":"Batch failed duplication checks"}`),
+		batchsim.JSON(422, `{"code":"B006","message":"Transaction invalid in batch"}`),
+		batchsim.JSON(422, `{"code":"B001","message":"Batch Processing unavailable"}`),
+		batchsim.JSON(200, `{"valid":false,"message":"Batch failed duplication checks"}`),
 	} {
 		body := string(refused.Body)
 		t.Run(body, func(t *testing.T) {
@@ -217,11 +217,11 @@ func TestARefusalIsCheckedByARead(t *testing.T) {
 				require.NoError(t, err)
 				return p.Submit(t.Context(), b)
 			}
-			answer := func(phase simkit.Phase) {
-				server.Inject(simkit.Fault{Op: "ProcessBatch", Nth: 1, Phase: phase, Act: simkit.Answer, Reply: refused})
+			answer := func(phase batchsim.Phase) {
+				server.Inject(batchsim.Fault{Op: "ProcessBatch", Nth: 1, Phase: phase, Act: batchsim.Answer, Reply: refused})
 			}
 
-			answer(simkit.AfterApply)
+			answer(batchsim.AfterApply)
 			b, err := submit()
 			require.ErrorIs(t, err, batch.ErrAmbiguous)
 			require.ErrorContains(t, err, "it may have had the request twice")
@@ -230,24 +230,24 @@ func TestARefusalIsCheckedByARead(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, batch.StatePending, b.State)
 
-			answer(simkit.BeforeApply)
+			answer(batchsim.BeforeApply)
 			b, err = submit()
 			require.Error(t, err)
 			require.NotErrorIs(t, err, batch.ErrAmbiguous)
 			require.Equal(t, batch.StateDraft, b.State)
 
 			// Another process was faster with the same number, and has finished.
-			server.Inject(simkit.Fault{Op: "ProcessBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(simkit.Reply) simkit.Reply {
+			server.Inject(batchsim.Fault{Op: "ProcessBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(batchsim.Reply) batchsim.Reply {
 				server.FinishAll() // This batch, of which the report tells other amounts.
 				return refused
 			}})
-			server.Inject(simkit.Fault{Op: "RetrieveBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: lie{"/transactions/0/amount", "7"}.tell})
+			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: lie{"/transactions/0/amount", "7"}.tell})
 			b, err = submit()
 			require.Error(t, err)
 			require.NotErrorIs(t, err, batch.ErrAmbiguous)
 			require.Equal(t, batch.StateDraft, b.State)
 
-			answer(simkit.BeforeApply)
+			answer(batchsim.BeforeApply)
 			server.Inject(broken)
 			_, err = submit()
 			require.Equal(t, strings.Contains(body, "B008"), batch.KindOf(err) == batch.ErrAmbiguous, "%v", err)
@@ -407,25 +407,25 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 	row := func(identifier, account string, merchant, amount int) string {
 		return fmt.Sprintf(`{"account_id":%q,"identifier":%q,"merchantid":%d,"message":"m","result":1,"result_code":"000","amount":%d}`, account, identifier, merchant, amount)
 	}
-	report := func(rows ...string) simkit.Reply {
-		return simkit.JSON(200, `{"amount":350,"batch_date":"2020-01-02","batch_id":35,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[`+strings.Join(rows, ",")+`]}`)
+	report := func(rows ...string) batchsim.Reply {
+		return batchsim.JSON(200, `{"amount":350,"batch_date":"2020-01-02","batch_id":35,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[`+strings.Join(rows, ",")+`]}`)
 	}
 	a, b := row("item-a", "account-1", 11223344, 100), row("item-b", "account-1", 11223344, 250)
-	of := func(client string) simkit.Reply {
+	of := func(client string) batchsim.Reply {
 		r := report(a, b)
 		r.Body = bytes.Replace(r.Body, []byte("PC600001"), []byte(client), 1)
 		return r
 	}
 	for name, c := range map[string]struct {
-		report simkit.Reply
+		report batchsim.Reply
 		kind   batch.Kind
 		says   string
 	}{
 		"ours":                        {report(a, b), "", ""},
 		"no rows yet":                 {report(), "", ""},
 		"some rows yet":               {report(b), "", ""},
-		"a refusal":                   {simkit.JSON(422, `{"code":"B002"}`), "", ""},
-		"another refusal":             {simkit.JSON(422, `{"code":"B004"}`), "", ""},
+		"a refusal":                   {batchsim.JSON(422, `{"code":"B002"}`), "", ""},
+		"another refusal":             {batchsim.JSON(422, `{"code":"B004"}`), "", ""},
 		"a row that makes no sense":   {report(a, "null", `{"identifier":"item-b","result":[]}`), "", ""},
 		"another item":                {report(a, row("item-c", "account-1", 11223344, 250)), batch.ErrConflict, `an item "item-c" that is not in the batch`},
 		"another amount":              {report(a, row("item-b", "account-1", 11223344, 251)), batch.ErrConflict, `item 1 ("item-b"): amount: is reported as 2.51 GBP`},
@@ -433,9 +433,9 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 		"another merchant":            {report(a, row("item-b", "account-1", 1, 250)), batch.ErrConflict, `item 1 ("item-b"): merchantid: is 1`},
 		"another client account":      {of("AC1"), batch.ErrConflict, `client_account_id: is "AC1"`},
 		"an item twice":               {report(a, a), batch.ErrConflict, "more than once"},
-		"another batch":               {simkit.JSON(200, `{"batch_id":36,"batch_status":"COMPLETE","transactions":[]}`), batch.ErrProtocol, "asked for batch 35"},
-		"nothing that can be read":    {simkit.JSON(200, `{}`), batch.ErrProtocol, "no batch_id"},
-		"an error":                    {simkit.Reply{Status: 500}, batch.ErrUnavailable, ""},
+		"another batch":               {batchsim.JSON(200, `{"batch_id":36,"batch_status":"COMPLETE","transactions":[]}`), batch.ErrProtocol, "asked for batch 35"},
+		"nothing that can be read":    {batchsim.JSON(200, `{}`), batch.ErrProtocol, "no batch_id"},
+		"an error":                    {batchsim.Reply{Status: 500}, batch.ErrUnavailable, ""},
 	} {
 		for _, word := range []string{"QUEUED", "COMPLETE", "ERROR_IN_PROCESSING", "CANCELLED"} {
 			c := c
@@ -446,9 +446,9 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := citypaytest.New(&citypaytest.Options{InMemory: true})
 					defer server.Close()
-					server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer,
-						Reply: simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"`+word+`"}]}`)})
-					server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: c.report})
+					server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+						Reply: batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"`+word+`"}]}`)})
+					server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: c.report})
 					p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 					unclear := twoItems("35", batch.StateUnknown)
 					all, err := p.PollAll(t.Context(), []batch.Batch{unclear})
@@ -495,7 +495,7 @@ func TestAReportThatComesEarly(t *testing.T) {
 	for _, early := range []citypaytest.EarlyReport{citypaytest.EarlyEmpty, citypaytest.EarlyPartial} {
 		server, p := start(t, &citypaytest.Options{EarlyReport: early})
 		b := submitted(t, p, 4)
-		server.Inject(simkit.Fault{Op: "RetrieveBatch", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: lie{"/amount", "7"}.tell})
+		server.Inject(batchsim.Fault{Op: "RetrieveBatch", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: lie{"/amount", "7"}.tell})
 		for range 2 {
 			report, err := p.Report(t.Context(), b)
 			require.NoError(t, err)
@@ -510,7 +510,7 @@ func TestPollAllReadsWhatItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := citypaytest.New(&citypaytest.Options{InMemory: true})
 		defer server.Close()
-		server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200,
+		server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200,
 			`{"batches":[null,{"batch_id":35,"batch_status":7},{"batch_id":36,"batch_status":"LOCKED"}]}`)})
 		p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 		got, err := p.PollAll(t.Context(), []batch.Batch{twoItems("35", batch.StatePending), twoItems("36", batch.StatePending)})
@@ -551,7 +551,7 @@ func paths(t *testing.T, text []byte) (all []string) {
 }
 
 // tell changes one field of a reply.
-func (l lie) tell(reply simkit.Reply) simkit.Reply {
+func (l lie) tell(reply batchsim.Reply) batchsim.Reply {
 	d := json.NewDecoder(bytes.NewReader(reply.Body))
 	d.UseNumber()
 	var v any
@@ -602,11 +602,11 @@ func TestOneFieldAtATime(t *testing.T) {
 	compared := map[string]string{"/amount": "7", "/client_account_id": text,
 		"/transactions/0/merchantid": "7", "/transactions/0/account_id": text}
 	replies := make(map[string][]byte)
-	run := func(t *testing.T, op string, alter func(simkit.Reply) simkit.Reply, check func(error, batch.Report)) {
+	run := func(t *testing.T, op string, alter func(batchsim.Reply) batchsim.Reply, check func(error, batch.Report)) {
 		synctest.Test(t, func(t *testing.T) {
 			server := citypaytest.New(&citypaytest.Options{InMemory: true, Autoplay: 1})
 			defer server.Close()
-			server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: alter})
+			server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: alter})
 			p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 			d := newDraft(3)
 			o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: 20 * time.Second, Watch: batch.WatchOptions{MaxFailures: 2}}
@@ -621,7 +621,7 @@ func TestOneFieldAtATime(t *testing.T) {
 		})
 	}
 	for op := range decide {
-		run(t, op, func(r simkit.Reply) simkit.Reply { replies[op] = r.Body; return r }, func(err error, _ batch.Report) { require.NoError(t, err) })
+		run(t, op, func(r batchsim.Reply) batchsim.Reply { replies[op] = r.Body; return r }, func(err error, _ batch.Report) { require.NoError(t, err) })
 	}
 	for _, op := range slices.Sorted(maps.Keys(decide)) {
 		for _, path := range paths(t, replies[op]) {
@@ -734,22 +734,22 @@ func TestHostileWords(t *testing.T) {
 		require.Less(t, len(text), 20_000)
 	}
 	row := `{"account_id":"account-1","identifier":"item-a","merchantid":11223344,"message":` + long + `,"result":1,"result_code":"000","amount":100}`
-	report := func(status, rows string) simkit.Reply {
-		return simkit.JSON(200, `{"batch_id":35,"batch_status":`+status+`,"client_account_id":`+long+`,"transactions":[`+rows+`]}`)
+	report := func(status, rows string) batchsim.Reply {
+		return batchsim.JSON(200, `{"batch_id":35,"batch_status":`+status+`,"client_account_id":`+long+`,"transactions":[`+rows+`]}`)
 	}
-	for name, reply := range map[string]simkit.Reply{
+	for name, reply := range map[string]batchsim.Reply{
 		"a message":     report(`"COMPLETE"`, row),
 		"a status":      report(long, row),
 		"an identifier": report(`"COMPLETE"`, strings.Replace(row, `"item-a"`, long, 1)),
 		"an account":    report(`"COMPLETE"`, strings.Replace(row, `"account-1"`, long, 1)),
 		"a code":        report(`"COMPLETE"`, strings.Replace(row, `"000"`, long, 1)),
 		"a result":      report(`"COMPLETE"`, strings.Replace(row, `"result":1`, `"result":`+long, 1)),
-		"a refusal":     simkit.JSON(422, `{"code":"B004","message":`+long+`,"context":`+long+`}`),
+		"a refusal":     batchsim.JSON(422, `{"code":"B004","message":`+long+`,"context":`+long+`}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := citypaytest.New(&citypaytest.Options{LicenceKey: canary})
 			t.Cleanup(server.Close)
-			server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: reply})
+			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: reply})
 			p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 			for _, s := range []batch.State{batch.StateDone, batch.StatePending} {
 				got, err := p.Report(t.Context(), twoItems("35", s))
@@ -762,8 +762,8 @@ func TestHostileWords(t *testing.T) {
 					fits(t, result)
 				}
 			}
-			server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer,
-				Reply: simkit.JSON(200, `{"batches":[{"batch_id":35,"batch_status":`+long+`}]}`)})
+			server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+				Reply: batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":`+long+`}]}`)})
 			polled, err := p.Poll(t.Context(), twoItems("35", batch.StatePending))
 			require.NoError(t, err)
 			fits(t, polled)

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // The hosts of CityPay (documented). Production is asked for by name.
@@ -44,8 +44,8 @@ func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
 // Client calls CityPay. It is safe for concurrent use.
 type Client struct {
 	config Config // without the licence key
-	key    rest.Secret
-	rest   *rest.Client
+	key    batchhttp.Secret
+	http   *batchhttp.Client
 }
 
 // New checks the configuration. It does no I/O and reads no environment.
@@ -62,10 +62,10 @@ func New(c Config) (*Client, error) {
 	if c.BaseURL == "" {
 		c.BaseURL = Sandbox
 	}
-	client := &Client{config: c, key: rest.NewSecret(c.LicenceKey)}
+	client := &Client{config: c, key: batchhttp.NewSecret(c.LicenceKey)}
 	client.config.LicenceKey = ""
 	var err error
-	client.rest, err = rest.New(rest.Config{
+	client.http, err = batchhttp.New(batchhttp.Config{
 		Provider:   name,
 		BaseURL:    c.BaseURL,
 		HTTPClient: c.HTTPClient,
@@ -73,7 +73,7 @@ func New(c Config) (*Client, error) {
 		Logger:     c.Logger,
 		Authorize:  client.authorize,
 		Refusal:    refusal,
-		Secrets:    []rest.Secret{client.key},
+		Secrets:    []batchhttp.Secret{client.key},
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func New(c Config) (*Client, error) {
 }
 
 // CloseIdleConnections closes the connections that no call is using.
-func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
 // ProcessBatch uploads a batch and starts it: money moves. It is sent at most
 // once. Success means that CityPay has answered valid; the batch is then
@@ -99,7 +99,7 @@ func (c *Client) ProcessBatch(ctx context.Context, r ProcessBatchRequest) (*Proc
 		Valid   *bool `json:"valid"`
 		Message Text  `json:"message"`
 	}
-	decode := rest.JSON(&reply)
+	decode := batchhttp.JSON(&reply)
 	err := c.call(ctx, opProcessBatch, r, 0, func(body reader) error {
 		if err := decode(body); err != nil {
 			return err
@@ -155,7 +155,7 @@ const (
 //	POST /v6/ping
 func (c *Client) Ping(ctx context.Context, identifier string) (*Acknowledgement, error) {
 	var reply Acknowledgement
-	decode := rest.JSON(&reply)
+	decode := batchhttp.JSON(&reply)
 	err := c.call(ctx, opPing, pingRequest{identifier}, 0, func(body reader) error {
 		if err := decode(body); err != nil {
 			return err
@@ -176,19 +176,19 @@ func (c *Client) Ping(ctx context.Context, identifier string) (*Acknowledgement,
 //	POST /v6/acl/check
 func (c *Client) CheckACL(ctx context.Context, ip string) (*ACLCheck, error) {
 	var reply ACLCheck
-	if err := c.call(ctx, opCheckACL, aclRequest{ip}, 0, rest.JSON(&reply)); err != nil {
+	if err := c.call(ctx, opCheckACL, aclRequest{ip}, 0, batchhttp.JSON(&reply)); err != nil {
 		return nil, err
 	}
 	return &reply, nil
 }
 
-func (c *Client) call(ctx context.Context, op rest.Op, request any, maxReply int64, decode func(reader) error) error {
-	return c.send(ctx, rest.Call{Op: op, MaxReply: maxReply, MaxValues: maxValues, Decode: decode}, request, nil)
+func (c *Client) call(ctx context.Context, op batchhttp.Op, request any, maxReply int64, decode func(reader) error) error {
+	return c.send(ctx, batchhttp.Call{Op: op, MaxReply: maxReply, MaxValues: maxValues, Decode: decode}, request, nil)
 }
 
 // send makes a call with request as its JSON body, or without a body if request
 // is nil. Nothing is sent if there are faults.
-func (c *Client) send(ctx context.Context, call rest.Call, request any, faults faults) error {
+func (c *Client) send(ctx context.Context, call batchhttp.Call, request any, faults faults) error {
 	if err := batch.Invalid(name, call.Op.Name, faults); err != nil {
 		return err
 	}
@@ -203,10 +203,10 @@ func (c *Client) send(ctx context.Context, call rest.Call, request any, faults f
 }
 
 // do makes a call, and says what may be wrong if it is not authorised.
-func (c *Client) do(ctx context.Context, call rest.Call) error {
-	var reply rest.Reply
+func (c *Client) do(ctx context.Context, call batchhttp.Call) error {
+	var reply batchhttp.Reply
 	call.Reply = &reply
-	err := c.rest.Do(ctx, call)
+	err := c.http.Do(ctx, call)
 	var e *batch.Error
 	if errors.As(err, &e) && e.Message == "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
 		e.Message = "the key, the clock or the source address may be wrong" + skew(reply.Header)

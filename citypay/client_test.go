@@ -15,9 +15,9 @@ import (
 	"gopkg.in/h2non/gock.v1"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/rest"
 )
 
 const host = "https://citypay.test"
@@ -218,7 +218,7 @@ func TestOperations(t *testing.T) {
 	defer client.CloseIdleConnections()
 	var once []string
 	for _, op := range citypay.Operations {
-		if op.Safety == rest.Once {
+		if op.Safety == batchhttp.Once {
 			once = append(once, op.Name)
 		}
 		req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+strings.NewReplacer("{", "", "}", "").Replace(op.Path), http.NoBody)

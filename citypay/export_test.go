@@ -1,9 +1,9 @@
 package citypay
 
-import "github.com/batchway/batchway-go/internal/rest"
+import "github.com/batchway/batchway-go/batch/batchhttp"
 
 // Operations is the whole table, for the test that audits it.
-var Operations = []rest.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRetrieveTransactions,
+var Operations = []batchhttp.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, opRetrieveTransactions,
 	opCharge, opRefund, opVoid, opCapture,
 	opAccountExists, opRetrieveAccount, opCreateAccount, opUpdateContact, opDeleteAccount, opRegisterCard, opDeleteCard,
 	opSetAccountStatus, opSetCardStatus, opListMerchants, opMerchantBatchReport, opMerchantBatch, opMerchantBatchTransactions,

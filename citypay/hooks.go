@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // CreateChannelRequest makes a channel: where CityPay sends events.
@@ -96,9 +96,9 @@ func (c *Client) CreateChannel(ctx context.Context, r CreateChannelRequest) (*Ch
 		CreateChannelRequest
 		Config config `json:"config"`
 	}{r, config{r.Config, headers}}
-	call := rest.Call{Op: opCreateChannel, Secrets: secrets}
+	call := batchhttp.Call{Op: opCreateChannel, Secrets: secrets}
 	return read(ctx, c, call, wire, faults, func(k *Channel, body reader) error {
-		if err := rest.Read(body, k); err != nil {
+		if err := batchhttp.Read(body, k); err != nil {
 			return err
 		}
 		if k.WebChannelID == "" {
@@ -119,7 +119,7 @@ func (c *Client) DeleteChannel(ctx context.Context, channelID string) (*Acknowle
 	wire := struct {
 		ChannelID string `json:"channel_id"`
 	}{channelID}
-	return c.acknowledged(ctx, rest.Call{Op: opDeleteChannel}, wire, faults, "000", "001")
+	return c.acknowledged(ctx, batchhttp.Call{Op: opDeleteChannel}, wire, faults, "000", "001")
 }
 
 // Subscribe lets events flow to channels. It moves no money. It is sent at most
@@ -138,8 +138,8 @@ func (c *Client) Subscribe(ctx context.Context, r SubscribeRequest) (*Subscripti
 	}
 	faults.merchants(r.MerchantIDs)
 	r.Channels, r.Triggers = append([]string{}, r.Channels...), append([]string{}, r.Triggers...) // [], not null
-	return read(ctx, c, rest.Call{Op: opSubscribe}, r, faults, func(s *Subscription, body reader) error {
-		if err := rest.Read(body, s); err != nil {
+	return read(ctx, c, batchhttp.Call{Op: opSubscribe}, r, faults, func(s *Subscription, body reader) error {
+		if err := batchhttp.Read(body, s); err != nil {
 			return err
 		}
 		if s.WebHookID == "" {
@@ -162,5 +162,5 @@ func (c *Client) Unsubscribe(ctx context.Context, clientID, webHookID string) (*
 		ClientID  string `json:"clientid"`
 		WebHookID string `json:"web_hook_id"`
 	}{clientID, webHookID}
-	return c.acknowledged(ctx, rest.Call{Op: opUnsubscribe}, wire, faults, "000", "001")
+	return c.acknowledged(ctx, batchhttp.Call{Op: opUnsubscribe}, wire, faults, "000", "001")
 }

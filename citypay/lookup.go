@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // maxLookUps bounds the look-ups for one report. They are made one by one.
@@ -36,12 +36,12 @@ func (p *Provider) lookUp(ctx context.Context, r batch.Report, faults []batch.Fi
 			continue
 		}
 		outcome, text := p.judge(r.Batch, *result, reply.Auths)
-		result.Message = found(result.Message, p.client.rest.Clean(text))
+		result.Message = found(result.Message, p.client.http.Clean(text))
 		row, _ := result.Native.(TransactionResult)
 		if outcome == batch.OutcomeUnknown || contradicted(faults, n) || p.test(row) {
 			continue
 		}
-		result.Outcome, result.At, settled = outcome, rest.Time(reply.Auths[0].DateTime), true
+		result.Outcome, result.At, settled = outcome, batchhttp.Time(reply.Auths[0].DateTime), true
 	}
 	r.Results = results
 	if !settled {
@@ -89,7 +89,7 @@ func (p *Provider) judge(b batch.Batch, r batch.Result, auths []AuthReference) (
 	}
 	auth := auths[0]
 	text := fmt.Sprintf("transaction %d of type %q has status %q", auth.TransNo, auth.Type, auth.TransStatus)
-	at, day := rest.Time(auth.DateTime), b.Draft.Date.UTC().Truncate(24*time.Hour)
+	at, day := batchhttp.Time(auth.DateTime), b.Draft.Date.UTC().Truncate(24*time.Hour)
 	number := ""
 	if row, ok := r.Native.(TransactionResult); ok && r.ID != "" {
 		number = string(row.TransNo)

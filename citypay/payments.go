@@ -14,15 +14,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Secret is a card number, a CSC or a card's token. It is printed and encoded
 // as [redacted], whatever prints it.
-type Secret = rest.Secret
+type Secret = batchhttp.Secret
 
 // NewSecret hides s.
-func NewSecret(s string) Secret { return rest.NewSecret(s) }
+func NewSecret(s string) Secret { return batchhttp.NewSecret(s) }
 
 // ChargeRequest charges a card of a card-holder account without the cardholder.
 // CityPay's fields for 3-D Secure, tags and trans_type are not here.
@@ -138,7 +138,7 @@ var (
 // For all of them, a code that a second delivery of the same request would get,
 // such as "already refunded", is ErrAmbiguous: the first may have come through.
 type payment struct {
-	op       rest.Op
+	op       batchhttp.Op
 	accepted []string              // the codes of success
 	refused  map[string]batch.Kind // beyond the table in codes.go, or instead of it
 }
@@ -214,10 +214,10 @@ func (c *Client) Charge(ctx context.Context, r ChargeRequest) (*Decision, error)
 	err := c.pay(ctx, charge, wire, []Secret{r.Token, r.CSC}, faults, func(body reader) error {
 		decision = Decision{}
 		var wire struct {
-			AuthResponse      rest.Maybe[authResponse]      `json:"AuthResponse"`
-			RequestChallenged rest.Maybe[RequestChallenged] `json:"RequestChallenged"`
+			AuthResponse      batchhttp.Maybe[authResponse]      `json:"AuthResponse"`
+			RequestChallenged batchhttp.Maybe[RequestChallenged] `json:"RequestChallenged"`
 		}
-		if err := rest.Read(body, &wire); err != nil {
+		if err := batchhttp.Read(body, &wire); err != nil {
 			return err
 		}
 		auth, challenge := wire.AuthResponse, wire.RequestChallenged
@@ -261,7 +261,7 @@ func (c *Client) Refund(ctx context.Context, r RefundRequest) (*AuthResponse, er
 	err := c.pay(ctx, refund, r, nil, faults, func(body reader) error {
 		reply = nil
 		var wire authResponse
-		err := rest.Read(body, &wire)
+		err := batchhttp.Read(body, &wire)
 		if err == nil {
 			reply, err = c.judge(refund, wire, r.Identifier, r.MerchantID, r.Amount)
 		}
@@ -327,7 +327,7 @@ func (f *faults) payment(amount int64, id string, merchant int64, info string) {
 func (c *Client) pay(ctx context.Context, p payment, request any, secrets []Secret, faults faults,
 	decode func(reader) error,
 ) error {
-	err := c.send(ctx, rest.Call{Op: p.op, Decode: decode, Secrets: secrets,
+	err := c.send(ctx, batchhttp.Call{Op: p.op, Decode: decode, Secrets: secrets,
 		Refusal: func(status int, header http.Header, body []byte) *batch.Error {
 			e := refusal(status, header, body)
 			if e != nil {
@@ -339,7 +339,7 @@ func (c *Client) pay(ctx context.Context, p payment, request any, secrets []Secr
 }
 
 // hide takes the secrets of a request out of its error, in the spelling in which
-// they were sent. Package rest leaves those of three digits, because it would
+// they were sent. Package batchhttp leaves those of three digits, because it would
 // tear holes into ordinary words.
 func hide(err error, secrets []Secret) error {
 	e := (*batch.Error)(nil)
@@ -393,7 +393,7 @@ func (c *Client) succeeds(p payment, code string) bool {
 // settled makes a call that an Acknowledgement answers.
 func (c *Client) settled(ctx context.Context, p payment, request any, faults faults) (*Acknowledgement, error) {
 	var reply Acknowledgement
-	decode := rest.JSON(&reply)
+	decode := batchhttp.JSON(&reply)
 	err := c.pay(ctx, p, request, nil, faults, func(body reader) error {
 		if err := decode(body); err != nil {
 			return err
@@ -413,16 +413,16 @@ func (c *Client) settled(ctx context.Context, p payment, request any, faults fau
 // authResponse is an AuthResponse as it arrives.
 type authResponse struct {
 	AuthResponse
-	Amount      rest.Maybe[rest.Int]    `json:"amount"`
-	AuthCode    rest.Maybe[string]      `json:"authcode"`
-	Authorised  rest.Maybe[bool]        `json:"authorised"`
-	Identifier  rest.Maybe[string]      `json:"identifier"`
-	MerchantID  rest.Maybe[rest.Int]    `json:"merchantid"`
-	Result      rest.Maybe[Result]      `json:"result"`
-	ResultCode  rest.Maybe[string]      `json:"result_code"`
-	SHA256      rest.Maybe[string]      `json:"sha256"`
-	TransNo     rest.Maybe[rest.Int]    `json:"transno"`
-	TransStatus rest.Maybe[TransStatus] `json:"trans_status"`
+	Amount      batchhttp.Maybe[batchhttp.Int] `json:"amount"`
+	AuthCode    batchhttp.Maybe[string]        `json:"authcode"`
+	Authorised  batchhttp.Maybe[bool]          `json:"authorised"`
+	Identifier  batchhttp.Maybe[string]        `json:"identifier"`
+	MerchantID  batchhttp.Maybe[batchhttp.Int] `json:"merchantid"`
+	Result      batchhttp.Maybe[Result]        `json:"result"`
+	ResultCode  batchhttp.Maybe[string]        `json:"result_code"`
+	SHA256      batchhttp.Maybe[string]        `json:"sha256"`
+	TransNo     batchhttp.Maybe[batchhttp.Int] `json:"transno"`
+	TransStatus batchhttp.Maybe[TransStatus]   `json:"trans_status"`
 }
 
 // judge says whether a reply accepts the payment (nil), refuses it, or leaves
@@ -434,7 +434,7 @@ func (c *Client) judge(p payment, came authResponse, id string, merchant, amount
 	a.Identifier, a.MerchantID, a.TransNo = came.Identifier.Value, int64(came.MerchantID.Value), int64(came.TransNo.Value)
 	a.Result, a.ResultCode = came.Result.Value, came.ResultCode.Value
 	a.SHA256, a.TransStatus = came.SHA256.Value, came.TransStatus.Value
-	a.ResultMessage = Text(c.rest.Clean(string(a.ResultMessage)))
+	a.ResultMessage = Text(c.http.Clean(string(a.ResultMessage)))
 	if !came.Result.OK {
 		a.Result = ResultUnknown
 		return &a, errMissing("result that is a number")
@@ -459,7 +459,7 @@ func (c *Client) judge(p payment, came authResponse, id string, merchant, amount
 		return &a, &batch.Error{Kind: batch.ErrAmbiguous, Code: a.ResultCode, RequestID: string(a.Context), Message: text}
 	}
 	// A refusal may leave fields empty; what is there must be of this payment.
-	same := func(came rest.Maybe[rest.Int], want int64) bool {
+	same := func(came batchhttp.Maybe[batchhttp.Int], want int64) bool {
 		return came.Text == "" && (!came.OK || int64(came.Value) == want || !accepted && came.Value == 0)
 	}
 	taken := slices.Contains([]TransStatus{TransOpen, TransAssigned, TransSettled, TransPreAuthorised}, a.TransStatus)

@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 const sampleID = "95b857a1-5955-4b86-963c-5a6dbfc4fb95"
@@ -52,7 +52,7 @@ func TestPaymentSamples(t *testing.T) {
 	} {
 		t.Run(c.response, func(t *testing.T) {
 			server, client := startClient(t, nil)
-			server.Inject(simkit.Fault{Op: c.op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, string(all[c.response].Body))})
+			server.Inject(batchsim.Fault{Op: c.op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, string(all[c.response].Body))})
 			var got any
 			var err error
 			switch c.op {
@@ -214,8 +214,8 @@ var payments = map[string]struct {
 // A payment is sent once under every fault that Submit is tested with, what is
 // said of it is true, and the look-up tells what became of it.
 func TestAPaymentIsSentOnce(t *testing.T) {
-	faults := []simkit.Scenario{"", simkit.Refused, simkit.Unauthorized, simkit.LostBefore, simkit.LostAfter, simkit.ErrorBefore, simkit.ErrorAfter,
-		simkit.GarbledAfter, simkit.TruncatedAfter, simkit.EchoedAfter, simkit.LateAfter, simkit.Redirected, simkit.Unavailable, simkit.SilentBefore, simkit.SilentAfter}
+	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
+		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.Redirected, batchsim.Unavailable, batchsim.SilentBefore, batchsim.SilentAfter}
 	for op, p := range payments {
 		for _, fault := range faults {
 			t.Run(op+" "+string(fault), func(t *testing.T) {
@@ -224,10 +224,10 @@ func TestAPaymentIsSentOnce(t *testing.T) {
 					defer s.close()
 					before := s.Log.Count(op)
 					if fault != "" {
-						s.Kit.Break(op, fault, simkit.JSON(422, `{"code":"P045"}`), simkit.JSON(422, `{"code":"S008"}`))
+						s.Kit.Break(op, fault, batchsim.JSON(422, `{"code":"P045"}`), batchsim.JSON(422, `{"code":"S008"}`))
 					}
 					err := p.pay(t, s)
-					want := map[simkit.Scenario]batch.Kind{"": "", simkit.Refused: batch.ErrInvalid, simkit.Unauthorized: batch.ErrAuth}
+					want := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}
 					if kind, sure := want[fault]; sure {
 						require.Equal(t, kind, batch.KindOf(err), "%v", err)
 					} else {
@@ -257,7 +257,7 @@ func TestAPaymentWhoseContextEnds(t *testing.T) {
 			s := newScene(t, citypaytest.Options{InMemory: true}, nil)
 			defer s.close()
 			before := s.Log.Count("")
-			s.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Hang})
+			s.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Hang})
 			started := time.Now()
 			require.ErrorIs(t, p.pay(t, s), batch.ErrAmbiguous)
 			require.GreaterOrEqual(t, time.Since(started), 2*time.Minute, "CityPay asks for time-outs of 120 seconds")
@@ -274,7 +274,7 @@ func TestASecondDeliveryIsNotARefusal(t *testing.T) {
 			t.Run(fmt.Sprint(op, byError), func(t *testing.T) {
 				s := newScene(t, citypaytest.Options{RefuseByError: byError}, nil)
 				defer s.close()
-				s.Inject(simkit.Fault{Op: op, Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Twice})
+				s.Inject(batchsim.Fault{Op: op, Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Twice})
 				err := p.pay(t, s)
 				if op == "Charge" { // CityPay checks for an equal one only if the caller asks.
 					require.NoError(t, err)
@@ -291,22 +291,22 @@ func TestASecondDeliveryIsNotARefusal(t *testing.T) {
 
 // What each answer to a payment means, whatever its status.
 func TestAnswersToPayments(t *testing.T) {
-	html := func(status int) simkit.Reply {
-		return simkit.Reply{Status: status, Header: map[string][]string{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}
+	html := func(status int) batchsim.Reply {
+		return batchsim.Reply{Status: status, Header: map[string][]string{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}
 	}
-	unclear := map[string]simkit.Reply{"a firewall's 400": html(400), "a firewall's 403": html(403), "a login page": html(200), "an empty 401": {Status: 401},
+	unclear := map[string]batchsim.Reply{"a firewall's 400": html(400), "a firewall's 403": html(403), "a login page": html(200), "an empty 401": {Status: 401},
 		"an empty 403": {Status: 403}, "404": {Status: 404}, "409": {Status: 409}, "429": {Status: 429}, "503": {Status: 503}, "no content": {Status: 204},
-		"400 in CityPay's words": simkit.JSON(400, `{"code":"P005"}`), "403 in CityPay's words": simkit.JSON(403, `{"code":"S008"}`),
-		"500 in CityPay's words": simkit.JSON(500, `{"code":"P005"}`), "422 by a proxy": simkit.JSON(422, `{"error":"upstream timeout"}`),
-		"422 wrapped": simkit.JSON(422, `{"Error":{"code":"P005"}}`), "F006": simkit.JSON(422, `{"code":"F006"}`), "T001": simkit.JSON(422, `{"code":"T001"}`),
-		"072": simkit.JSON(422, `{"code":"072"}`), "R003": simkit.JSON(422, `{"code":"R003"}`), "R005": simkit.JSON(422, `{"code":"R005"}`),
-		"071": simkit.JSON(422, `{"code":"071"}`), "T009": simkit.JSON(422, `{"code":"T009"}`), "T011": simkit.JSON(422, `{"code":"T011"}`),
-		"D101": simkit.JSON(422, `{"code":"D101"}`), "B001": simkit.JSON(422, `{"code":"B001"}`), "B008": simkit.JSON(422, `{"code":"B008"}`),
-		"000, and refused": simkit.JSON(422, `{"code":"000"}`), "050": simkit.JSON(422, `{"code":"050"}`), "a code of its own": simkit.JSON(422, `{"code":"X001"}`),
-		"an empty body": simkit.JSON(200, ""), "null": simkit.JSON(200, "null"), "a list": simkit.JSON(200, "[]"), "an object": simkit.JSON(200, "{}"),
-		"a code of null": simkit.JSON(200, `{"code":null}`), "cut off": simkit.JSON(200, `{"code":"003"`), "two": simkit.JSON(200, `{"code":"003"}{}`),
-		"a key twice": simkit.JSON(200, `{"code":"090","code":"003"}`), "wrapped": simkit.JSON(200, `{"Acknowledgement":{"code":"003"}}`),
-		"F001 as an acknowledgement": simkit.JSON(200, `{"code":"F001"}`), "D101 as an acknowledgement": simkit.JSON(200, `{"code":"D101"}`)}
+		"400 in CityPay's words": batchsim.JSON(400, `{"code":"P005"}`), "403 in CityPay's words": batchsim.JSON(403, `{"code":"S008"}`),
+		"500 in CityPay's words": batchsim.JSON(500, `{"code":"P005"}`), "422 by a proxy": batchsim.JSON(422, `{"error":"upstream timeout"}`),
+		"422 wrapped": batchsim.JSON(422, `{"Error":{"code":"P005"}}`), "F006": batchsim.JSON(422, `{"code":"F006"}`), "T001": batchsim.JSON(422, `{"code":"T001"}`),
+		"072": batchsim.JSON(422, `{"code":"072"}`), "R003": batchsim.JSON(422, `{"code":"R003"}`), "R005": batchsim.JSON(422, `{"code":"R005"}`),
+		"071": batchsim.JSON(422, `{"code":"071"}`), "T009": batchsim.JSON(422, `{"code":"T009"}`), "T011": batchsim.JSON(422, `{"code":"T011"}`),
+		"D101": batchsim.JSON(422, `{"code":"D101"}`), "B001": batchsim.JSON(422, `{"code":"B001"}`), "B008": batchsim.JSON(422, `{"code":"B008"}`),
+		"000, and refused": batchsim.JSON(422, `{"code":"000"}`), "050": batchsim.JSON(422, `{"code":"050"}`), "a code of its own": batchsim.JSON(422, `{"code":"X001"}`),
+		"an empty body": batchsim.JSON(200, ""), "null": batchsim.JSON(200, "null"), "a list": batchsim.JSON(200, "[]"), "an object": batchsim.JSON(200, "{}"),
+		"a code of null": batchsim.JSON(200, `{"code":null}`), "cut off": batchsim.JSON(200, `{"code":"003"`), "two": batchsim.JSON(200, `{"code":"003"}{}`),
+		"a key twice": batchsim.JSON(200, `{"code":"090","code":"003"}`), "wrapped": batchsim.JSON(200, `{"Acknowledgement":{"code":"003"}}`),
+		"F001 as an acknowledgement": batchsim.JSON(200, `{"code":"F001"}`), "D101 as an acknowledgement": batchsim.JSON(200, `{"code":"D101"}`)}
 	refused := map[string]batch.Kind{"P005": batch.ErrInvalid, "C006": batch.ErrInvalid, "S008": batch.ErrAuth, "Z002": batch.ErrAuth}
 	own := map[string]map[string]batch.Kind{
 		"Charge": {"P051": batch.ErrInvalid, "R001": batch.ErrAmbiguous, "D022": batch.ErrInvalid},
@@ -319,9 +319,9 @@ func TestAnswersToPayments(t *testing.T) {
 	for op, p := range payments {
 		s := newScene(t, citypaytest.Options{}, nil)
 		t.Cleanup(s.close)
-		answer := func(reply simkit.Reply) error {
+		answer := func(reply batchsim.Reply) error {
 			s.Heal()
-			s.Inject(simkit.Fault{Op: op, Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+			s.Inject(batchsim.Fault{Op: op, Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
 			before := s.Log.Count(op)
 			err := p.pay(t, s)
 			require.Equal(t, before+1, s.Log.Count(op))
@@ -335,9 +335,9 @@ func TestAnswersToPayments(t *testing.T) {
 		}
 		for _, codes := range []map[string]batch.Kind{refused, own[op]} {
 			for code, kind := range codes {
-				require.Equal(t, kind, batch.KindOf(answer(simkit.JSON(422, fmt.Sprintf(`{"code":%q,"message":"m"}`, code)))), "%s 422 %s", op, code)
+				require.Equal(t, kind, batch.KindOf(answer(batchsim.JSON(422, fmt.Sprintf(`{"code":%q,"message":"m"}`, code)))), "%s 422 %s", op, code)
 				if op == "Void" || op == "Capture" {
-					require.Equal(t, kind, batch.KindOf(answer(simkit.JSON(200, fmt.Sprintf(`{"code":%q,"message":"m"}`, code)))), "%s 200 %s", op, code)
+					require.Equal(t, kind, batch.KindOf(answer(batchsim.JSON(200, fmt.Sprintf(`{"code":%q,"message":"m"}`, code)))), "%s 200 %s", op, code)
 				}
 			}
 		}
@@ -362,7 +362,7 @@ func TestWhatAnAuthResponseProves(t *testing.T) {
 				text = `{"AuthResponse":` + text + `}`
 			}
 			s.Heal()
-			s.Inject(simkit.Fault{Op: op, Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, text)})
+			s.Inject(batchsim.Fault{Op: op, Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, text)})
 			return payments[op].pay(t, s)
 		}
 		code := fmt.Sprintf(`"result_code":%q`, c.code)
@@ -415,12 +415,12 @@ func TestADecisionIsOneOfTwo(t *testing.T) {
 	bare := strings.TrimSuffix(strings.Replace(auth, `{
    "AuthResponse": `, "", 1), "}")
 	for name, body := range map[string]string{"both": both, "bare": bare, "none": `{}`, "wrapped": `{"Decision":` + auth + `}`, "a list": `{"AuthResponse":[]}`} {
-		server.Inject(simkit.Fault{Op: "Charge", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+		server.Inject(batchsim.Fault{Op: "Charge", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 		got, err := client.Charge(t.Context(), sampleCharge())
 		require.ErrorIs(t, err, batch.ErrAmbiguous, name)
 		require.Equal(t, name == "both", got != nil)
 	}
-	server.Inject(simkit.Fault{Op: "Charge", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, challenge)})
+	server.Inject(batchsim.Fault{Op: "Charge", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, challenge)})
 	got, err := client.Charge(t.Context(), sampleCharge())
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.ErrorContains(t, err, "the cardholder must authenticate: transaction 78416 is not finished")
@@ -493,16 +493,16 @@ func TestAChargeShowsNoSecret(t *testing.T) {
 	require.NoError(t, err)
 	shown += fmt.Sprintf("%s %v %+v %#v", text, account, *account, *account)
 	require.NotContains(t, shown, account.Cards[0].Token.Reveal())
-	for _, reply := range []simkit.Reply{
-		simkit.JSON(422, fmt.Sprintf(`{"code":"P045","message":"bad token %s or csc %s","context":"%s"}`, token, csc, csc)),
-		simkit.JSON(200, fmt.Sprintf(`{"AuthResponse":{"result":0,"result_code":"090","merchantid":11223344,"result_message":"csc %s token %s","context":"%s"}}`, csc, token, csc)),
-		simkit.JSON(200, fmt.Sprintf(`{"AuthResponse":{"result":0,"result_code":"9%s","merchantid":11223344}}`, csc)),
-		simkit.JSON(422, fmt.Sprintf(`{"code":"P045","message":"%s"}`, encoded)),
-		simkit.JSON(200, fmt.Sprintf(`{"RequestChallenged":{"transno":"%s %s"}}`, csc, token)),
-		simkit.JSON(200, fmt.Sprintf(`{"%s":1,"%s":2} %s`, csc, csc, token)),
+	for _, reply := range []batchsim.Reply{
+		batchsim.JSON(422, fmt.Sprintf(`{"code":"P045","message":"bad token %s or csc %s","context":"%s"}`, token, csc, csc)),
+		batchsim.JSON(200, fmt.Sprintf(`{"AuthResponse":{"result":0,"result_code":"090","merchantid":11223344,"result_message":"csc %s token %s","context":"%s"}}`, csc, token, csc)),
+		batchsim.JSON(200, fmt.Sprintf(`{"AuthResponse":{"result":0,"result_code":"9%s","merchantid":11223344}}`, csc)),
+		batchsim.JSON(422, fmt.Sprintf(`{"code":"P045","message":"%s"}`, encoded)),
+		batchsim.JSON(200, fmt.Sprintf(`{"RequestChallenged":{"transno":"%s %s"}}`, csc, token)),
+		batchsim.JSON(200, fmt.Sprintf(`{"%s":1,"%s":2} %s`, csc, csc, token)),
 		{Status: 307, Header: map[string][]string{"Location": {"https://" + csc + "." + token + ".test/"}}},
 	} {
-		s.Inject(simkit.Fault{Op: "Charge", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: reply})
+		s.Inject(batchsim.Fault{Op: "Charge", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
 		_, err := s.client.Charge(t.Context(), r)
 		require.Error(t, err)
 		shown += fmt.Sprintf("%v %+v %#v\n", err, err, err)
@@ -512,7 +512,7 @@ func TestAChargeShowsNoSecret(t *testing.T) {
 		require.NoError(t, err)
 		shown += string(text)
 	}
-	s.Inject(simkit.Fault{Op: "Charge", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Echo})
+	s.Inject(batchsim.Fault{Op: "Charge", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Echo})
 	_, err = s.client.Charge(t.Context(), r)
 	shown += err.Error() + log.String()
 	require.NotContains(t, shown, token)

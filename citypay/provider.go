@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 const name = "citypay"
@@ -130,7 +130,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 
 // environment names what c speaks to: "sandbox", "production", or another host.
 func environment(c *Client) string {
-	return c.rest.Environment(map[string]string{Sandbox: "sandbox", Production: "production"})
+	return c.http.Environment(map[string]string{Sandbox: "sandbox", Production: "production"})
 }
 
 // Info returns the facts about this provider.
@@ -346,7 +346,7 @@ func (p *Provider) unused(ctx context.Context, b batch.Batch, id int64) error {
 	case err != nil:
 		return err
 	}
-	word := p.client.rest.Clean(string(row.BatchStatus))
+	word := p.client.http.Clean(string(row.BatchStatus))
 	taken := &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Code: batch.CodeNumberTaken, Message: fmt.Sprintf("nothing was sent: "+
 		"batch number %d is already used, CityPay has it as %s; set ProviderConfig.FirstBatchID above all numbers that were used", id, word)}
 	if reply, err := p.retrieve(ctx, id); err == nil && len(reply.Transactions) == len(b.Draft.Items) {
@@ -408,7 +408,7 @@ func (p *Provider) status(ctx context.Context, id int64) (BatchStatus, error) {
 // with two different ones is ErrProtocol; an empty list is ErrNotFound.
 func (p *Provider) pick(rows []BatchStatus, id int64) (BatchStatus, error) {
 	fail := func(kind batch.Kind, format string, args ...any) (BatchStatus, error) {
-		return BatchStatus{}, &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name, Message: p.client.rest.Clean(fmt.Sprintf(format, args...))}
+		return BatchStatus{}, &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name, Message: p.client.http.Clean(fmt.Sprintf(format, args...))}
 	}
 	if len(rows) == 0 {
 		return fail(batch.ErrNotFound, "the list of batches is empty")
@@ -563,7 +563,7 @@ func (p *Provider) statuses(ctx context.Context, out []batch.Batch, places []int
 
 // seen returns b as CityPay has it.
 func (p *Provider) seen(b batch.Batch, status Status) batch.Batch {
-	b.State, b.Native, b.UpdatedAt = state(status), p.client.rest.Clean(string(status)), time.Now()
+	b.State, b.Native, b.UpdatedAt = state(status), p.client.http.Clean(string(status)), time.Now()
 	return b
 }
 
@@ -613,7 +613,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if b.State.Final() { // Until then nothing is decided, and rows may be incomplete.
 		faults = append(faults, unclear...)
 		fault := func(field, message string) {
-			faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: p.client.rest.Clean(message)})
+			faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: p.client.http.Clean(message)})
 		}
 		if state(reply.BatchStatus) != b.State {
 			fault("batch_status", fmt.Sprintf("is %q, and CityPay has said %q before", reply.BatchStatus, b.Native))
@@ -644,7 +644,7 @@ func (p *Provider) retrieve(ctx context.Context, id int64) (*BatchReport, error)
 // compare joins a report to b. unclear lists what is missing or makes no
 // sense; faults lists what contradicts the draft or the configuration.
 func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, unclear, faults []batch.FieldError) {
-	clean := p.client.rest.Clean
+	clean := p.client.http.Clean
 	account := cmp.Or(p.config.ClientAccountID, p.client.config.ClientID)
 	foreign := reply.ClientAccountID != "" && reply.ClientAccountID != account
 	if foreign {
@@ -672,7 +672,7 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 			Code:    clean(row.ResultCode),
 			Message: clean(string(row.Message)),
 			ID:      clean(string(row.TransNo)),
-			At:      rest.Time(row.DateTime),
+			At:      batchhttp.Time(row.DateTime),
 			Native:  *row,
 		}
 		if strings.HasPrefix(result.ID, "-") || result.ID == "0" {
@@ -716,7 +716,7 @@ func (p *Provider) compare(b batch.Batch, reply *BatchReport) (r batch.Report, u
 // word is a reference or an account as CityPay wrote it, fit for an error. What
 // does not fit is marked, so that it is never one of ours: those are ASCII.
 func (p *Provider) word(s string) string {
-	if cleaned := p.client.rest.Clean(s); cleaned != s {
+	if cleaned := p.client.http.Clean(s); cleaned != s {
 		return cleaned + "\u2026"
 	}
 	return s

@@ -20,9 +20,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 func start(t *testing.T, o *citypaytest.Options) (*citypaytest.Server, *citypay.Provider) {
@@ -207,7 +207,7 @@ func TestRunNumbersItsBatches(t *testing.T) {
 func TestProcessBatchIsSentOnce(t *testing.T) {
 	for _, status := range []int{500, 502, 503, 429, 408} {
 		server, p := start(t, nil)
-		server.Inject(simkit.Fault{Op: "ProcessBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.Reply{Status: status}})
+		server.Inject(batchsim.Fault{Op: "ProcessBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: status}})
 		b, err := p.Create(t.Context(), newDraft(2))
 		require.NoError(t, err)
 		_, err = p.Submit(t.Context(), b)
@@ -256,22 +256,22 @@ func TestSubmitChecksAHandleThatWasEdited(t *testing.T) {
 
 // What each answer to the request that moves money means.
 func TestAnswersToProcess(t *testing.T) {
-	json := func(status int, body string) simkit.Reply { return simkit.JSON(status, body) }
+	json := func(status int, body string) batchsim.Reply { return batchsim.JSON(status, body) }
 	for name, c := range map[string]struct {
-		reply simkit.Reply
+		reply batchsim.Reply
 		kind  batch.Kind
 		says  string
 	}{
 		"row 26: 422 in its own words":       {json(422, `{"code":"B006","context":"ctx1","message":"Transaction invalid\nin batch"}`), batch.ErrInvalid, `Transaction invalid\x0ain batch`},
-		"row 27: 400 by a firewall":          {simkit.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}, batch.ErrAmbiguous, ""},
-		"row 30: 403 by the allow-list":      {simkit.Reply{Status: 403}, batch.ErrAmbiguous, "the source address"},
-		"403 by a firewall":                  {simkit.Reply{Status: 403, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}, batch.ErrAmbiguous, ""},
-		"401 without words":                  {simkit.Reply{Status: 401}, batch.ErrAmbiguous, ""},
-		"400 without words":                  {simkit.Reply{Status: 400}, batch.ErrAmbiguous, ""},
-		"400 in plain words":                 {simkit.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Bad request")}, batch.ErrAmbiguous, ""},
+		"row 27: 400 by a firewall":          {batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}, batch.ErrAmbiguous, ""},
+		"row 30: 403 by the allow-list":      {batchsim.Reply{Status: 403}, batch.ErrAmbiguous, "the source address"},
+		"403 by a firewall":                  {batchsim.Reply{Status: 403, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}, batch.ErrAmbiguous, ""},
+		"401 without words":                  {batchsim.Reply{Status: 401}, batch.ErrAmbiguous, ""},
+		"400 without words":                  {batchsim.Reply{Status: 400}, batch.ErrAmbiguous, ""},
+		"400 in plain words":                 {batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Bad request")}, batch.ErrAmbiguous, ""},
 		"400 in CityPay's words":             {json(400, `{"code":"B006"}`), batch.ErrAmbiguous, ""},
-		"404 without words":                  {simkit.Reply{Status: 404}, batch.ErrAmbiguous, ""},
-		"501 without words":                  {simkit.Reply{Status: 501}, batch.ErrAmbiguous, ""},
+		"404 without words":                  {batchsim.Reply{Status: 404}, batch.ErrAmbiguous, ""},
+		"501 without words":                  {batchsim.Reply{Status: 501}, batch.ErrAmbiguous, ""},
 		"422 by a proxy":                     {json(422, `{"error":"upstream timeout"}`), batch.ErrAmbiguous, ""},
 		"422 without a code":                 {json(422, `{}`), batch.ErrAmbiguous, ""},
 		"wrapped in its name":                {json(200, `{"ProcessBatchResponse":{"valid":true}}`), batch.ErrAmbiguous, "no valid"},
@@ -306,7 +306,7 @@ func TestAnswersToProcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, nil)
-			server.Inject(simkit.Fault{Op: "ProcessBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: c.reply})
+			server.Inject(batchsim.Fault{Op: "ProcessBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: c.reply})
 			b, err := p.Create(t.Context(), newDraft(1))
 			require.NoError(t, err)
 			b, err = p.Submit(t.Context(), b)
@@ -372,7 +372,7 @@ func TestAnswersToStatus(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // What makes no sense is asked for again, and waits in between.
 				server := citypaytest.New(&citypaytest.Options{InMemory: true})
 				defer server.Close()
-				server.Inject(simkit.Fault{Op: "BatchStatus", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200, c.body)})
+				server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, c.body)})
 				p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 				b := batch.Batch{Provider: "citypay", ID: "35", Draft: newDraft(1), State: batch.StatePending}
 				got, err := p.Poll(t.Context(), b)
@@ -466,7 +466,7 @@ func TestAnswersToRetrieve(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := citypaytest.New(&citypaytest.Options{InMemory: true})
 				defer server.Close()
-				server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, c.body)})
+				server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, c.body)})
 				p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 				got, err := p.Report(t.Context(), twoItems("35", batch.StateDone))
 				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
@@ -549,8 +549,8 @@ func TestSandboxAmounts(t *testing.T) {
 // about duplicates: the account is charged at most once, and what Run says is
 // true.
 func TestRunThroughEveryFault(t *testing.T) {
-	faults := []simkit.Scenario{simkit.Refused, simkit.Unauthorized, simkit.LostBefore, simkit.LostAfter, simkit.ErrorBefore, simkit.ErrorAfter,
-		simkit.GarbledAfter, simkit.TruncatedAfter, simkit.EchoedAfter, simkit.LateAfter, simkit.Redirected, simkit.Unavailable, simkit.SilentBefore, simkit.SilentAfter}
+	faults := []batchsim.Scenario{batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
+		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.Redirected, batchsim.Unavailable, batchsim.SilentBefore, batchsim.SilentAfter}
 	for _, fault := range faults {
 		for _, guarded := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, guarded %v", fault, guarded), func(t *testing.T) {
@@ -576,7 +576,7 @@ func TestRunThroughEveryFault(t *testing.T) {
 							t.Fatalf("Run said %q, and %s was charged", kind, item.Reference)
 						}
 					}
-					if guarded && fault != simkit.Refused && fault != simkit.Unauthorized {
+					if guarded && fault != batchsim.Refused && fault != batchsim.Unauthorized {
 						require.NoError(t, err, "behind a guard everything is found out")
 					}
 					if server.Accepted()[d.Items[0].Reference] == 1 {

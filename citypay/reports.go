@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Int is a count, or an amount in minor units. A reply in which it is not a
 // whole number makes no sense as a whole.
-type Int = rest.Int
+type Int = batchhttp.Int
 
 // Page asks for one page of a report. Ask for the next with the NextToken of the
 // reply, and with everything else unchanged, until NextToken is empty.
@@ -158,9 +158,9 @@ func (c *Client) MerchantBatchReport(ctx context.Context, r MerchantBatchReportR
 	faults.span(r.DateFrom, r.DateUntil, r.MerchantIDs)
 	faults.page(r.Page)
 	faults.order(r.OrderBy, "merchant_id", "batch_no", "net_amount")
-	call := rest.Call{Op: opMerchantBatchReport}
+	call := batchhttp.Call{Op: opMerchantBatchReport}
 	return read(ctx, c, call, r, faults, func(reply *MerchantBatchReport, body reader) error {
-		if err := rest.Read(body, reply); err != nil {
+		if err := batchhttp.Read(body, reply); err != nil {
 			return err
 		}
 		if reply.Batches == nil {
@@ -176,9 +176,9 @@ func (c *Client) MerchantBatchReport(ctx context.Context, r MerchantBatchReportR
 //	GET /v6/merchant-batch/{merchantid}/{batch_no}
 func (c *Client) MerchantBatch(ctx context.Context, merchantID int64, batchNo string) (*MerchantBatch, error) {
 	faults, params := batchParams(merchantID, batchNo)
-	call := rest.Call{Op: opMerchantBatch, Params: params}
+	call := batchhttp.Call{Op: opMerchantBatch, Params: params}
 	return read(ctx, c, call, nil, faults, func(reply *MerchantBatch, body reader) error {
-		if err := rest.Read(body, reply); err != nil {
+		if err := batchhttp.Read(body, reply); err != nil {
 			return err
 		}
 		if int64(reply.MerchantID) != merchantID || string(reply.BatchNo) != batchNo {
@@ -198,7 +198,7 @@ func (c *Client) MerchantBatchTransactions(ctx context.Context, merchantID int64
 	faults, params := batchParams(merchantID, batchNo)
 	faults.page(r.Page)
 	faults.order(r.OrderBy, "trans_no", "date_when", "amount")
-	call := rest.Call{Op: opMerchantBatchTransactions, Params: params}
+	call := batchhttp.Call{Op: opMerchantBatchTransactions, Params: params}
 	return read(ctx, c, call, r, faults, (*TransactionReport).decode)
 }
 
@@ -227,7 +227,7 @@ func (c *Client) TransactionReport(ctx context.Context, r TransactionReportReque
 	}
 	faults.page(r.Page)
 	r.From, r.Until = r.From.UTC(), r.Until.UTC()
-	return read(ctx, c, rest.Call{Op: opTransactionReport}, r, faults, (*TransactionReport).decode)
+	return read(ctx, c, batchhttp.Call{Op: opTransactionReport}, r, faults, (*TransactionReport).decode)
 }
 
 // RemittanceReport reads a page of what was remitted to a client; an empty
@@ -240,9 +240,9 @@ func (c *Client) RemittanceReport(ctx context.Context, clientID string, r Remitt
 	clientID = c.client(clientID, &faults)
 	faults.span(r.DateFrom, r.DateUntil, r.MerchantIDs)
 	faults.page(r.Page)
-	call := rest.Call{Op: opRemittanceReport, Params: []string{clientID}}
+	call := batchhttp.Call{Op: opRemittanceReport, Params: []string{clientID}}
 	return read(ctx, c, call, r, faults, func(reply *RemittanceReport, body reader) error {
-		if err := rest.Read(body, reply); err != nil {
+		if err := batchhttp.Read(body, reply); err != nil {
 			return err
 		}
 		if reply.Data == nil {
@@ -272,16 +272,16 @@ func (c *Client) Remittance(ctx context.Context, clientID, date string) (*Remitt
 	} else if _, err := time.Parse(time.DateOnly, date); err != nil {
 		faults.add("date", "must be YYYY-MM-DD, today or latest")
 	}
-	call := rest.Call{Op: opRemittance, Params: []string{clientID, date}}
+	call := batchhttp.Call{Op: opRemittance, Params: []string{clientID, date}}
 	return read(ctx, c, call, nil, faults, func(reply *RemittedClientData, body reader) error {
 		var text Text
-		if err := rest.Read(body, &text); err != nil {
+		if err := batchhttp.Read(body, &text); err != nil {
 			return err
 		}
 		if text == "{}" {
 			return &batch.Error{Kind: batch.ErrNotFound, Message: "CityPay shows no remittance"}
 		}
-		if err := rest.Parse([]byte(text), reply); err != nil {
+		if err := batchhttp.Parse([]byte(text), reply); err != nil {
 			return err
 		}
 		return reply.of(clientID, day)
@@ -289,7 +289,7 @@ func (c *Client) Remittance(ctx context.Context, clientID, date string) (*Remitt
 }
 
 // read makes a call that is answered with a T.
-func read[T any](ctx context.Context, c *Client, call rest.Call, request any, faults faults,
+func read[T any](ctx context.Context, c *Client, call batchhttp.Call, request any, faults faults,
 	decode func(*T, reader) error,
 ) (*T, error) {
 	reply := new(T)
@@ -390,9 +390,9 @@ func (r *RemittedClientData) of(client, date string) error {
 func (t *TransactionReport) decode(body io.Reader) error {
 	var wire struct {
 		TransactionReport
-		Data []rest.Maybe[authReference] `json:"data"`
+		Data []batchhttp.Maybe[authReference] `json:"data"`
 	}
-	if err := rest.Read(body, &wire); err != nil {
+	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
 	}
 	if wire.Data == nil {

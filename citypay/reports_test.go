@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 var sampleDays = citypay.MerchantBatchReportRequest{DateFrom: "2024-01-24", DateUntil: "2024-01-31", MerchantIDs: []int64{11223344, 5667788}, OrderBy: "-batch_no",
@@ -71,7 +71,7 @@ func TestReportSamples(t *testing.T) {
 				defer client.CloseIdleConnections()
 				answer := func(body string) (any, error) {
 					server.Heal()
-					server.Inject(simkit.Fault{Op: c.op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+					server.Inject(batchsim.Fault{Op: c.op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 					return c.call(t.Context(), client)
 				}
 				body := string(all[c.response].Body)
@@ -99,8 +99,8 @@ func TestReportSamples(t *testing.T) {
 				}
 				before := server.Log.Count(c.op)
 				server.Heal()
-				server.Inject(simkit.Fault{Op: c.op, Phase: simkit.BeforeApply, Nth: 1, Act: simkit.Reset})
-				server.Inject(simkit.Fault{Op: c.op, Phase: simkit.BeforeApply, Nth: 2, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+				server.Inject(batchsim.Fault{Op: c.op, Phase: batchsim.BeforeApply, Nth: 1, Act: batchsim.Reset})
+				server.Inject(batchsim.Fault{Op: c.op, Phase: batchsim.BeforeApply, Nth: 2, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 				_, err = c.call(t.Context(), client)
 				require.NoError(t, err)
 				require.Equal(t, before+2, server.Log.Count(c.op), "a read is repeated")
@@ -151,13 +151,13 @@ func TestReportsOfSomethingElse(t *testing.T) {
 	} {
 		for text, want := range map[string]batch.Kind{string(all[c.sample].Body): "", strings.ReplaceAll(string(all[c.sample].Body), c.old, c.other): batch.ErrProtocol} {
 			server.Heal()
-			server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, text)})
+			server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, text)})
 			require.Equal(t, want, batch.KindOf(c.call()), op)
 		}
 	}
 	server.Heal()
-	server.Inject(simkit.Fault{Op: "MerchantBatch", Phase: simkit.BeforeApply, Act: simkit.Answer,
-		Reply: simkit.JSON(200, strings.ReplaceAll(string(all["merchant_batch.response"].Body), "11223344", "1"))})
+	server.Inject(batchsim.Fault{Op: "MerchantBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, strings.ReplaceAll(string(all["merchant_batch.response"].Body), "11223344", "1"))})
 	_, err := client.MerchantBatch(t.Context(), 11223344, "35")
 	require.ErrorContains(t, err, `is about batch "35" of merchant 1`)
 }

@@ -8,7 +8,7 @@ import (
 	"regexp"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // RetrieveRequest asks for one transaction, by Identifier or by TransNo.
@@ -114,9 +114,9 @@ func (c *Client) RetrieveTransactions(ctx context.Context, r RetrieveRequest) (*
 // decode reads the list. CityPay does not require it to be there.
 func (a *AuthReferences) decode(body io.Reader) error {
 	var wire struct {
-		Auths []rest.Maybe[authReference] `json:"auths"`
+		Auths []batchhttp.Maybe[authReference] `json:"auths"`
 	}
-	if err := rest.Read(body, &wire); err != nil {
+	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
 	}
 	a.Auths = authReferences(wire.Auths)
@@ -126,17 +126,17 @@ func (a *AuthReferences) decode(body io.Reader) error {
 // authReference is an AuthReference as it arrives.
 type authReference struct {
 	AuthReference
-	AmountValue rest.Maybe[rest.Int]    `json:"amount_value"`
-	Currency    rest.Maybe[string]      `json:"currency"`
-	Identifier  rest.Maybe[string]      `json:"identifier"`
-	MerchantID  rest.Maybe[rest.Int]    `json:"merchantid"`
-	ResultID    Text                    `json:"result_id"`
-	TransNo     rest.Maybe[rest.Int]    `json:"transno"`
-	TransStatus rest.Maybe[TransStatus] `json:"trans_status"`
-	Type        rest.Maybe[string]      `json:"type"`
+	AmountValue batchhttp.Maybe[batchhttp.Int] `json:"amount_value"`
+	Currency    batchhttp.Maybe[string]        `json:"currency"`
+	Identifier  batchhttp.Maybe[string]        `json:"identifier"`
+	MerchantID  batchhttp.Maybe[batchhttp.Int] `json:"merchantid"`
+	ResultID    Text                           `json:"result_id"`
+	TransNo     batchhttp.Maybe[batchhttp.Int] `json:"transno"`
+	TransStatus batchhttp.Maybe[TransStatus]   `json:"trans_status"`
+	Type        batchhttp.Maybe[string]        `json:"type"`
 }
 
-func authReferences(rows []rest.Maybe[authReference]) []AuthReference {
+func authReferences(rows []batchhttp.Maybe[authReference]) []AuthReference {
 	auths := make([]AuthReference, len(rows))
 	for n, came := range rows {
 		r := came.Value

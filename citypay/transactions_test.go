@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // A look-up that CityPay could not answer is refused here, and not sent.
@@ -70,9 +70,9 @@ func TestLookUpsOfTheSimulator(t *testing.T) {
 		require.Empty(t, look(citypay.RetrieveRequest{MerchantID: 8, Identifier: "item-1"}))
 		require.Empty(t, look(citypay.RetrieveRequest{MerchantID: 7, Identifier: "item"}))
 		require.Empty(t, look(citypay.RetrieveRequest{MerchantID: 7, TransNo: 8}))
-		server.Inject(simkit.Fault{Op: "RetrieveTransactions", Nth: 1, Act: simkit.Answer, Phase: simkit.AfterApply, Reply: simkit.JSON(422, `{"code":"D101"}`)})
+		server.Inject(batchsim.Fault{Op: "RetrieveTransactions", Nth: 1, Act: batchsim.Answer, Phase: batchsim.AfterApply, Reply: batchsim.JSON(422, `{"code":"D101"}`)})
 		require.Empty(t, look(citypay.RetrieveRequest{MerchantID: 7, TransNo: 7}))
-		server.Inject(simkit.Fault{Op: "RetrieveTransactions", Nth: 1, Act: simkit.Answer, Phase: simkit.AfterApply, Reply: simkit.JSON(422, `{"code":"S003"}`)})
+		server.Inject(batchsim.Fault{Op: "RetrieveTransactions", Nth: 1, Act: batchsim.Answer, Phase: batchsim.AfterApply, Reply: batchsim.JSON(422, `{"code":"S003"}`)})
 		_, err := client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 7, TransNo: 7})
 		require.ErrorIs(t, err, batch.ErrAuth)
 	}
@@ -140,15 +140,15 @@ func TestWhatALookUpProves(t *testing.T) {
 				server := citypaytest.New(&citypaytest.Options{InMemory: true})
 				defer server.Close()
 				p := newProvider(t, server.Config(), citypay.ProviderConfig{})
-				answer := simkit.JSON(200, c.reply)
+				answer := batchsim.JSON(200, c.reply)
 				if len(c.reply) == 4 {
-					answer = simkit.JSON(422, fmt.Sprintf(`{"code":%q}`, c.reply))
+					answer = batchsim.JSON(422, fmt.Sprintf(`{"code":%q}`, c.reply))
 				}
-				server.Inject(simkit.Fault{Op: "RetrieveTransactions", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: answer})
+				server.Inject(batchsim.Fault{Op: "RetrieveTransactions", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: answer})
 				const row = `,{"account_id":"account-1","identifier":"item-b","merchantid":11223344,"result":20,"result_code":"F006","amount":250,"message":"m","transno":%d}`
 				var got []string
 				for _, b := range []string{fmt.Sprintf(row, 78416), fmt.Sprintf(row, -1), ""} {
-					server.Inject(simkit.Fault{Op: "RetrieveBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200,
+					server.Inject(batchsim.Fault{Op: "RetrieveBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200,
 						`{"amount":350,"batch_id":35,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[`+
 							`{"account_id":"account-1","identifier":"item-a","merchantid":11223344,"result":1,"result_code":"000","amount":100,"message":"m"}`+b+`]}`)})
 					report, err := p.Report(t.Context(), twoItems("35", batch.StateDone))
@@ -193,16 +193,16 @@ func TestALookUpExcusesNoContradiction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, nil)
-			server.Inject(simkit.Fault{Op: "RetrieveTransactions", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200, `{"auths":[`+clean+`]}`)})
-			server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.BeforeApply, Act: simkit.Answer,
-				Reply: simkit.JSON(200, `{"batch_id":35,"batch_status":"COMPLETE","transactions":[`+rows+`]}`)})
+			server.Inject(batchsim.Fault{Op: "RetrieveTransactions", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"auths":[`+clean+`]}`)})
+			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+				Reply: batchsim.JSON(200, `{"batch_id":35,"batch_status":"COMPLETE","transactions":[`+rows+`]}`)})
 			report, err := p.Report(t.Context(), twoItems("35", batch.StateDone))
 			require.ErrorIs(t, err, batch.ErrProtocol)
 			require.Equal(t, batch.OutcomeUnknown, report.Results[1].Outcome)
 			require.Contains(t, report.Results[1].Message, `look-up: transaction 78416 of type "sale" has status "S"`)
 
-			server.Inject(simkit.Fault{Op: "RetrieveBatch", Phase: simkit.BeforeApply, Act: simkit.Answer,
-				Reply: simkit.JSON(200, `{"batch_id":35,"batch_status":"LOCKED","transactions":[`+rows+`]}`)})
+			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+				Reply: batchsim.JSON(200, `{"batch_id":35,"batch_status":"LOCKED","transactions":[`+rows+`]}`)})
 			before := server.Log.Count("RetrieveTransactions")
 			_, _ = p.Report(t.Context(), twoItems("35", batch.StatePending))
 			require.Equal(t, before, server.Log.Count("RetrieveTransactions"), "until the batch is over")
@@ -237,7 +237,7 @@ func TestLookUpsAreBounded(t *testing.T) {
 		require.Equal(t, 120, report.Totals[batch.OutcomeUnknown].Count)
 
 		before := server.Log.Count("RetrieveTransactions")
-		server.Inject(simkit.Fault{Op: "RetrieveTransactions", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 503}})
+		server.Inject(batchsim.Fault{Op: "RetrieveTransactions", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 503}})
 		report, err = p.Report(t.Context(), b)
 		require.NoError(t, err, "a look-up that fails does not fail the report")
 		require.Equal(t, 120, report.Totals[batch.OutcomeUnknown].Count)

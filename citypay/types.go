@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // ProcessBatchRequest is a batch to process.
@@ -34,7 +34,7 @@ type BatchTransaction struct {
 }
 
 // Text is a field that decides nothing: it keeps a JSON value of any type as text.
-type Text = rest.Text
+type Text = batchhttp.Text
 
 // ProcessBatchResponse says that a batch was accepted.
 type ProcessBatchResponse struct {
@@ -142,7 +142,7 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 		*r = Result(text[0] - '0')
 		return nil
 	}
-	var n rest.Int
+	var n batchhttp.Int
 	if err := n.UnmarshalJSON(text); err != nil {
 		return err
 	}
@@ -185,14 +185,14 @@ func errMissing(field string) error { return fmt.Errorf("the reply has no %s", f
 // another shape does not say that a batch was never seen.
 func (c *CheckBatchStatusResponse) decode(body io.Reader) error {
 	type row struct {
-		BatchDate   Text               `json:"batch_date"`
-		BatchID     rest.Maybe[int64]  `json:"batch_id"`
-		BatchStatus rest.Maybe[string] `json:"batch_status"`
+		BatchDate   Text                    `json:"batch_date"`
+		BatchID     batchhttp.Maybe[int64]  `json:"batch_id"`
+		BatchStatus batchhttp.Maybe[string] `json:"batch_status"`
 	}
 	var wire struct {
-		Batches []rest.Maybe[row] `json:"batches"`
+		Batches []batchhttp.Maybe[row] `json:"batches"`
 	}
-	if err := rest.Read(body, &wire); err != nil {
+	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
 	}
 	if wire.Batches == nil {
@@ -212,14 +212,14 @@ func (c *CheckBatchStatusResponse) decode(body io.Reader) error {
 // decode reads a report as it arrives: it may be of many megabytes.
 func (b *BatchReport) decode(body io.Reader) error {
 	var wire struct {
-		Amount          rest.Maybe[rest.Int] `json:"amount"`
-		BatchDate       Text                 `json:"batch_date"`
-		BatchID         *int64               `json:"batch_id"`
-		BatchStatus     *Status              `json:"batch_status"`
-		ClientAccountID rest.Maybe[string]   `json:"client_account_id"`
-		Transactions    *rows                `json:"transactions"`
+		Amount          batchhttp.Maybe[batchhttp.Int] `json:"amount"`
+		BatchDate       Text                           `json:"batch_date"`
+		BatchID         *int64                         `json:"batch_id"`
+		BatchStatus     *Status                        `json:"batch_status"`
+		ClientAccountID batchhttp.Maybe[string]        `json:"client_account_id"`
+		Transactions    *rows                          `json:"transactions"`
 	}
-	if err := rest.Read(body, &wire); err != nil {
+	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
 	}
 	switch {
@@ -256,12 +256,12 @@ func (r *rows) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 func (t *TransactionResult) read(d *jsontext.Decoder) error {
 	wire := struct {
 		*TransactionResult
-		AccountID  rest.Maybe[string]   `json:"account_id"`
-		Amount     rest.Maybe[rest.Int] `json:"amount"`
-		Identifier rest.Maybe[string]   `json:"identifier"`
-		MerchantID rest.Maybe[rest.Int] `json:"merchantid"`
-		Result     rest.Maybe[Result]   `json:"result"`
-		ResultCode rest.Maybe[string]   `json:"result_code"`
+		AccountID  batchhttp.Maybe[string]        `json:"account_id"`
+		Amount     batchhttp.Maybe[batchhttp.Int] `json:"amount"`
+		Identifier batchhttp.Maybe[string]        `json:"identifier"`
+		MerchantID batchhttp.Maybe[batchhttp.Int] `json:"merchantid"`
+		Result     batchhttp.Maybe[Result]        `json:"result"`
+		ResultCode batchhttp.Maybe[string]        `json:"result_code"`
 	}{TransactionResult: t}
 	var err error
 	if d.PeekKind() == '{' {
@@ -306,13 +306,13 @@ func (t *TransactionResult) read(d *jsontext.Decoder) error {
 // not a plain 400.
 func refusal(status int, header http.Header, body []byte) *batch.Error {
 	var e struct {
-		Code    rest.Maybe[string] `json:"code"`
-		Context Text               `json:"context"`
-		Message Text               `json:"message"`
+		Code    batchhttp.Maybe[string] `json:"code"`
+		Context Text                    `json:"context"`
+		Message Text                    `json:"message"`
 	}
 	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	if status != http.StatusUnprocessableEntity || kind != "application/json" ||
-		rest.Read(bytes.NewReader(body), &e) != nil || !codeForm.MatchString(e.Code.Value) {
+		batchhttp.Read(bytes.NewReader(body), &e) != nil || !codeForm.MatchString(e.Code.Value) {
 		return nil
 	}
 	return &batch.Error{Kind: meaningOf(e.Code.Value).call, Code: e.Code.Value, Message: string(e.Message), RequestID: string(e.Context)}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -49,7 +49,7 @@ func TestReferrals(t *testing.T) {
 // A referral that the service does not show as it was asked for is never
 // submitted: it may be ignored, or paid to another person.
 func TestReferralsThatDiffer(t *testing.T) {
-	set := func(field string, value any) simkit.Fault {
+	set := func(field string, value any) batchsim.Fault {
 		return listed(func(list []map[string]any) []map[string]any {
 			if list[0][field] = value; value == nil {
 				delete(list[0], field)
@@ -58,7 +58,7 @@ func TestReferralsThatDiffer(t *testing.T) {
 		})
 	}
 	for name, c := range map[string]struct {
-		fault simkit.Fault
+		fault batchsim.Fault
 		want  string
 	}{
 		"another amount": {set("referralAmount", 5.51), "referralAmount: is 5.51 at the service, and must be 5.50"},

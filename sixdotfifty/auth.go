@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 const (
@@ -24,11 +24,11 @@ const (
 // wait, and renewed when a fifth of its life is left, so that it does not
 // expire under a request that must not be repeated.
 type tokens struct {
-	rest        *rest.Client // sends without a token
-	key, secret rest.Secret
+	http        *batchhttp.Client // sends without a token
+	key, secret batchhttp.Secret
 
 	mu       sync.Mutex
-	token    rest.Secret
+	token    batchhttp.Secret
 	renew    time.Time // when to fetch the next
 	fetching *fetch    // the one under way
 	failed   error     // of the last fetch
@@ -39,7 +39,7 @@ type tokens struct {
 // A fetch of a token is for all who wait for it, however short its life is.
 type fetch struct {
 	done  chan struct{}
-	token rest.Secret
+	token batchhttp.Secret
 	err   error
 }
 
@@ -58,12 +58,12 @@ func (t *tokens) unauthorized(r *http.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r.Header.Get("Authorization") == "Bearer "+t.token.Reveal() {
-		t.token = rest.Secret{}
+		t.token = batchhttp.Secret{}
 	}
 }
 
 // get returns the token, or waits for one as long as its own context allows.
-func (t *tokens) get(ctx context.Context) (rest.Secret, error) {
+func (t *tokens) get(ctx context.Context) (batchhttp.Secret, error) {
 	t.mu.Lock()
 	now := time.Now()
 	if t.token.Reveal() != "" && now.Before(t.renew) {
@@ -72,7 +72,7 @@ func (t *tokens) get(ctx context.Context) (rest.Secret, error) {
 	}
 	if t.failed != nil && now.Before(t.rested) {
 		defer t.mu.Unlock()
-		return rest.Secret{}, t.failed
+		return batchhttp.Secret{}, t.failed
 	}
 	if t.fetching == nil {
 		t.fetching = &fetch{done: make(chan struct{})}
@@ -85,7 +85,7 @@ func (t *tokens) get(ctx context.Context) (rest.Secret, error) {
 	case <-f.done:
 		return f.token, f.err
 	case <-ctx.Done():
-		return rest.Secret{}, ctx.Err()
+		return batchhttp.Secret{}, ctx.Err()
 	}
 }
 
@@ -104,7 +104,7 @@ func (t *tokens) refresh(ctx context.Context, f *fetch) {
 		t.failures++
 		return
 	}
-	t.token = rest.NewSecret(token.Token)
+	t.token = batchhttp.NewSecret(token.Token)
 	f.token, t.renew, t.failures = t.token, time.Now().Add(token.life*4/5), 0
 }
 
@@ -114,15 +114,15 @@ func (t *tokens) fetch(ctx context.Context) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	var reply rest.Reply
+	var reply batchhttp.Reply
 	var out Token
-	err = t.rest.Do(ctx, rest.Call{Op: opGetToken, ContentType: "application/json", Body: body, Reply: &reply, Decode: func(body io.Reader) error {
+	err = t.http.Do(ctx, batchhttp.Call{Op: opGetToken, ContentType: "application/json", Body: body, Reply: &reply, Decode: func(body io.Reader) error {
 		var wire struct {
 			Success   *bool  `json:"success"`
 			Token     string `json:"token"`
 			ExpiresAt Text   `json:"expiresAt"`
 		}
-		if err := rest.JSON(&wire)(body); err != nil {
+		if err := batchhttp.JSON(&wire)(body); err != nil {
 			return err
 		}
 		refuse := func(message string) error { return &batch.Error{Kind: batch.ErrAuth, Message: message} }

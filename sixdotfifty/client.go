@@ -18,7 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Config is what a Client needs. Printed in any way, it shows no secret.
@@ -45,7 +45,7 @@ func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
 
 // Client calls the PAY API. It is safe for concurrent use.
 type Client struct {
-	rest   *rest.Client
+	http   *batchhttp.Client
 	tokens *tokens
 }
 
@@ -59,7 +59,7 @@ func New(c Config) (*Client, error) {
 }
 
 // connect makes what the clients of both APIs consist of.
-func connect(c Config) (*rest.Client, *tokens, error) {
+func connect(c Config) (*batchhttp.Client, *tokens, error) {
 	var faults []batch.FieldError
 	for _, f := range []struct{ field, value string }{{"Key", c.Key}, {"Secret", c.Secret}} {
 		if f.value == "" || strings.IndexFunc(f.value, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
@@ -72,32 +72,32 @@ func connect(c Config) (*rest.Client, *tokens, error) {
 	if err := batch.Invalid(name, "New", faults); err != nil {
 		return nil, nil, err
 	}
-	key, secret := rest.NewSecret(c.Key), rest.NewSecret(c.Secret)
-	config := rest.Config{
+	key, secret := batchhttp.NewSecret(c.Key), batchhttp.NewSecret(c.Secret)
+	config := batchhttp.Config{
 		Provider:   name,
 		BaseURL:    c.BaseURL,
 		HTTPClient: c.HTTPClient,
 		Middleware: c.Middleware,
 		Logger:     c.Logger,
 		Refusal:    refusal,
-		Secrets:    []rest.Secret{key, secret},
+		Secrets:    []batchhttp.Secret{key, secret},
 	}
 	authentication := config
 	authentication.Refusal = tokenRefusal
-	plain, err := rest.New(authentication)
+	plain, err := batchhttp.New(authentication)
 	if err != nil {
 		return nil, nil, err
 	}
-	tokens := &tokens{rest: plain, key: key, secret: secret}
+	tokens := &tokens{http: plain, key: key, secret: secret}
 	config.Authorize, config.Unauthorized = tokens.authorize, tokens.unauthorized
-	authorized, err := rest.New(config)
+	authorized, err := batchhttp.New(config)
 	return authorized, tokens, err
 }
 
 // CloseIdleConnections closes the connections that no call is using.
 func (c *Client) CloseIdleConnections() {
-	c.rest.CloseIdleConnections()
-	c.tokens.rest.CloseIdleConnections()
+	c.http.CloseIdleConnections()
+	c.tokens.http.CloseIdleConnections()
 }
 
 // GetToken fetches a token, whether or not the client has one, and does not use
@@ -111,7 +111,7 @@ func (c *Client) GetToken(ctx context.Context) (*Token, error) { return c.tokens
 //
 //	GET /accounts
 func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
-	return list[Account](ctx, c.rest, opListAccounts)
+	return list[Account](ctx, c.http, opListAccounts)
 }
 
 // CreateBatch makes a draft, and pays nothing. The external id is optional, and
@@ -120,7 +120,7 @@ func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 //
 //	POST /batches
 func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error) {
-	return write[Batch](ctx, c.rest, opCreateBatch, nil, r)
+	return write[Batch](ctx, c.http, opCreateBatch, nil, r)
 }
 
 // ListBatches reads the batches, newest first, page by page. A batch in which a
@@ -129,7 +129,7 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 //
 //	GET /batches
 func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq2[Batch, error] {
-	return each(c.rest, opListBatches, pages(opListBatches, func(skip, take int) ([]row[Batch], error) {
+	return each(c.http, opListBatches, pages(opListBatches, func(skip, take int) ([]row[Batch], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.StatusCode != "" {
 			query.Set("statusCode", string(o.StatusCode))
@@ -137,7 +137,7 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 		if o.ExternalID != "" {
 			query.Set("externalId", o.ExternalID)
 		}
-		return rows[Batch](ctx, c.rest, opListBatches, nil, query)
+		return rows[Batch](ctx, c.http, opListBatches, nil, query)
 	}, func(b Batch) string { return b.ID }))
 }
 
@@ -145,7 +145,7 @@ func (c *Client) ListBatches(ctx context.Context, o ListBatchesOptions) iter.Seq
 //
 //	GET /batches/{id}
 func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
-	return read[Batch](ctx, c.rest, opGetBatch, []string{id})
+	return read[Batch](ctx, c.http, opGetBatch, []string{id})
 }
 
 // UpdateBatch changes the name or the external id of a draft. It is sent at
@@ -153,14 +153,14 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 //
 //	PUT /batches/{id}
 func (c *Client) UpdateBatch(ctx context.Context, id string, r BatchRequest) (*Batch, error) {
-	return write[Batch](ctx, c.rest, opUpdateBatch, []string{id}, r)
+	return write[Batch](ctx, c.http, opUpdateBatch, []string{id}, r)
 }
 
 // BatchStatusCodes reads the status codes of batches, for reference.
 //
 //	GET /batches/statusCodes
 func (c *Client) BatchStatusCodes(ctx context.Context) ([]StatusCode, error) {
-	return list[StatusCode](ctx, c.rest, opBatchStatusCodes)
+	return list[StatusCode](ctx, c.http, opBatchStatusCodes)
 }
 
 // AddPayments adds payments to a draft, all or none. What it answers is not
@@ -173,7 +173,7 @@ func (c *Client) AddPayments(ctx context.Context, id string, r AddPaymentsReques
 		r.Payments = []NewPayment{}
 	}
 	var raw json.RawMessage
-	err := send(ctx, c.rest, opAddPayments, []string{id}, r, func(body io.Reader) error {
+	err := send(ctx, c.http, opAddPayments, []string{id}, r, func(body io.Reader) error {
 		text, err := io.ReadAll(body)
 		raw = text
 		return err
@@ -202,13 +202,13 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 				"there are exactly %d, and the batch does not say that it has so many: the list may be cut short", listCap)})
 		}
 	}
-	return all, malformed(c.rest, opListPayments, faults)
+	return all, malformed(c.http, opListPayments, faults)
 }
 
 // payments lists the payments of a batch, and what is wrong with others.
 func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults []batch.FieldError, err error) {
 	for r, err := range pages(opListPayments, func(skip, take int) ([]row[Payment], error) {
-		return rows[Payment](ctx, c.rest, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
+		return rows[Payment](ctx, c.http, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
 	}, func(p Payment) string { return p.ID }) {
 		if err != nil {
 			return nil, nil, err
@@ -220,7 +220,7 @@ func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults
 		if r.fault != nil {
 			if len(faults) < maxFaults {
 				faults = append(faults, batch.FieldError{Item: -1, Reference: p.ExternalID, Field: "payments",
-					Message: c.rest.Clean(fmt.Sprintf("payment %q (%q): %v", p.ID, p.ExternalID, r.fault))})
+					Message: c.http.Clean(fmt.Sprintf("payment %q (%q): %v", p.ID, p.ExternalID, r.fault))})
 			}
 			continue
 		}
@@ -230,7 +230,7 @@ func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults
 }
 
 // malformed is the error for rows of a list that cannot be read; nil for none.
-func malformed(c *rest.Client, op rest.Op, faults []batch.FieldError) error {
+func malformed(c *batchhttp.Client, op batchhttp.Op, faults []batch.FieldError) error {
 	if len(faults) == 0 {
 		return nil
 	}
@@ -248,7 +248,7 @@ func malformed(c *rest.Client, op rest.Op, faults []batch.FieldError) error {
 //
 //	POST /batches/{id}/submit
 func (c *Client) SubmitBatch(ctx context.Context, id string) (*Batch, error) {
-	return write(ctx, c.rest, opSubmitBatch, []string{id}, nil, func(b *Batch) error {
+	return write(ctx, c.http, opSubmitBatch, []string{id}, nil, func(b *Batch) error {
 		if b.StatusCode != BatchOpen && b.StatusCode != BatchClosed {
 			return fmt.Errorf("the batch is %q after it was submitted", b.StatusCode)
 		}
@@ -261,14 +261,14 @@ func (c *Client) SubmitBatch(ctx context.Context, id string) (*Batch, error) {
 //
 //	POST /batches/{id}/cancel
 func (c *Client) CancelBatch(ctx context.Context, id string) (*Batch, error) {
-	return write[Batch](ctx, c.rest, opCancelBatch, []string{id}, nil)
+	return write[Batch](ctx, c.http, opCancelBatch, []string{id}, nil)
 }
 
 // GetPayment reads a payment.
 //
 //	GET /payments/{id}
 func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
-	return read[Payment](ctx, c.rest, opGetPayment, []string{id})
+	return read[Payment](ctx, c.http, opGetPayment, []string{id})
 }
 
 // DeletePayment removes a payment from a draft, for good. If an earlier call
@@ -276,14 +276,14 @@ func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
 //
 //	DELETE /payments/{id}
 func (c *Client) DeletePayment(ctx context.Context, id string) (*Payment, error) {
-	return write[Payment](ctx, c.rest, opDeletePayment, []string{id}, nil)
+	return write[Payment](ctx, c.http, opDeletePayment, []string{id}, nil)
 }
 
 // PaymentStatusCodes reads the status codes of payments, for reference.
 //
 //	GET /payments/statusCodes
 func (c *Client) PaymentStatusCodes(ctx context.Context) ([]StatusCode, error) {
-	return list[StatusCode](ctx, c.rest, opPaymentStatusCodes)
+	return list[StatusCode](ctx, c.http, opPaymentStatusCodes)
 }
 
 // MemberExists asks whether a mobile number is a member's. What it answers is
@@ -293,9 +293,9 @@ func (c *Client) PaymentStatusCodes(ctx context.Context) ([]StatusCode, error) {
 //
 //	GET /members/{msisdn}/exists
 func (c *Client) MemberExists(ctx context.Context, msisdn string) (*UndocumentedReply, error) {
-	var reply rest.Reply
+	var reply batchhttp.Reply
 	var out UndocumentedReply
-	err := c.rest.Do(ctx, rest.Call{Op: opMemberExists, Params: []string{msisdn}, Reply: &reply,
+	err := c.http.Do(ctx, batchhttp.Call{Op: opMemberExists, Params: []string{msisdn}, Reply: &reply,
 		Welcome: func(status int) bool { return status == http.StatusNotFound },
 		Decode: func(body io.Reader) error {
 			text, err := io.ReadAll(body)
@@ -309,8 +309,8 @@ func (c *Client) MemberExists(ctx context.Context, msisdn string) (*Undocumented
 	return &out, nil
 }
 
-func send(ctx context.Context, c *rest.Client, op rest.Op, params []string, request any, decode func(io.Reader) error) error {
-	call := rest.Call{Op: op, Params: params, MaxReply: maxReply, Decode: decode}
+func send(ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, request any, decode func(io.Reader) error) error {
+	call := batchhttp.Call{Op: op, Params: params, MaxReply: maxReply, Decode: decode}
 	if request != nil {
 		body, err := json.Marshal(request)
 		if err != nil {
@@ -328,26 +328,26 @@ const maxReply = 32 << 20
 // pass the checks of this call as well as its own. Beside an error the object
 // holds what the reply said, and is nil if that was nothing: an id is never
 // thrown away.
-func write[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, request any, checks ...func(*T) error) (*T, error) {
+func write[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, request any, checks ...func(*T) error) (*T, error) {
 	var out *T
 	err := send(ctx, c, op, params, request, object(&out, params, checks...))
 	return out, err
 }
 
 // read makes a call without a body and reads the object of the reply.
-func read[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string) (*T, error) {
+func read[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string) (*T, error) {
 	var out *T
-	if err := c.Do(ctx, rest.Call{Op: op, Params: params, MaxReply: maxReply, Decode: object(&out, params)}); err != nil {
+	if err := c.Do(ctx, batchhttp.Call{Op: op, Params: params, MaxReply: maxReply, Decode: object(&out, params)}); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
 // rows makes a call without a body and reads the array of the reply.
-func rows[T any](ctx context.Context, c *rest.Client, op rest.Op, params []string, query url.Values) ([]row[T], error) {
+func rows[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, query url.Values) ([]row[T], error) {
 	var out []row[T]
-	err := c.Do(ctx, rest.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: func(body io.Reader) error {
-		if err := rest.JSON(&out)(body); err != nil {
+	err := c.Do(ctx, batchhttp.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: func(body io.Reader) error {
+		if err := batchhttp.JSON(&out)(body); err != nil {
 			return err
 		}
 		if out == nil {
@@ -360,7 +360,7 @@ func rows[T any](ctx context.Context, c *rest.Client, op rest.Op, params []strin
 
 // list is rows of an array that is not paged. Those that cannot be read are
 // listed in an ErrProtocol beside the others.
-func list[T any](ctx context.Context, c *rest.Client, op rest.Op) ([]T, error) {
+func list[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op) ([]T, error) {
 	found, err := rows[T](ctx, c, op, nil, nil)
 	if err != nil {
 		return nil, err
@@ -396,7 +396,7 @@ func (r *row[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if v, ok := any(&r.value).(json.Unmarshaler); ok {
 		r.fault = v.UnmarshalJSON(text)
 	} else {
-		r.fault = rest.Parse(text, &r.value)
+		r.fault = batchhttp.Parse(text, &r.value)
 	}
 	if r.fault != nil {
 		r.text = string(text)
@@ -410,7 +410,7 @@ func object[T any](v **T, params []string, checks ...func(*T) error) func(io.Rea
 	return func(body io.Reader) error {
 		*v = nil
 		var r row[T]
-		if err := rest.JSON(&r)(body); err != nil {
+		if err := batchhttp.JSON(&r)(body); err != nil {
 			return err
 		}
 		*v = &r.value
@@ -444,7 +444,7 @@ const (
 // the same again: rows that came before are passed over. Reading stops at the
 // first page without a new row; a short page is not the end, because it may be
 // all that the service gives at a time.
-func pages[T any](op rest.Op, get func(skip, take int) ([]row[T], error), id func(T) string) iter.Seq2[row[T], error] {
+func pages[T any](op batchhttp.Op, get func(skip, take int) ([]row[T], error), id func(T) string) iter.Seq2[row[T], error] {
 	return func(yield func(row[T], error) bool) {
 		seen := make(map[string]bool)
 		skip := 0
@@ -477,7 +477,7 @@ func pages[T any](op rest.Op, get func(skip, take int) ([]row[T], error), id fun
 
 // each yields the values of rows. A row with a fault is an ErrProtocol beside
 // what could be read of it.
-func each[T any](c *rest.Client, op rest.Op, all iter.Seq2[row[T], error]) iter.Seq2[T, error] {
+func each[T any](c *batchhttp.Client, op batchhttp.Op, all iter.Seq2[row[T], error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for r, err := range all {
 			if r.fault != nil {
@@ -507,7 +507,7 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 	}
 	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	var model redemptionsError
-	if kind == "application/json" && rest.Parse(body, &model) == nil && model.valid(status) {
+	if kind == "application/json" && batchhttp.Parse(body, &model) == nil && model.valid(status) {
 		e := &batch.Error{Code: model.ErrorCode, Message: model.Message}
 		for _, v := range model.ValidationErrors {
 			e.Fields = append(e.Fields, batch.FieldError{Item: -1, Field: string(v.FieldName), Message: string(v.ErrorMessage)})
@@ -518,7 +518,7 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 		return nil
 	}
 	var words Text
-	if rest.Parse(body, &words) != nil {
+	if batchhttp.Parse(body, &words) != nil {
 		words = Text(body)
 	}
 	return &batch.Error{Kind: batch.ErrAmbiguous, Message: string(words)}
@@ -530,7 +530,7 @@ func tokenRefusal(status int, header http.Header, body []byte) *batch.Error {
 	var wire struct {
 		Success *bool `json:"success"`
 	}
-	if rest.Parse(body, &wire) == nil && wire.Success != nil && !*wire.Success {
+	if batchhttp.Parse(body, &wire) == nil && wire.Success != nil && !*wire.Success {
 		return &batch.Error{Kind: batch.ErrAuth, Message: "the service does not accept the key and the secret"}
 	}
 	return refusal(status, header, body)

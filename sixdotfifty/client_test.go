@@ -27,8 +27,8 @@ import (
 	"gopkg.in/h2non/gock.v1"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchhttp"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -331,7 +331,7 @@ func TestOperations(t *testing.T) {
 	t.Cleanup(server.Close)
 	plain := server.Config().HTTPClient
 	defer plain.CloseIdleConnections()
-	for prefix, table := range map[string][]rest.Op{"/pay": sixdotfifty.PayOperations, "/redemptions": sixdotfifty.RedemptionsOperations} {
+	for prefix, table := range map[string][]batchhttp.Op{"/pay": sixdotfifty.PayOperations, "/redemptions": sixdotfifty.RedemptionsOperations} {
 		for _, op := range table {
 			path := strings.NewReplacer("{id}", "1", "{msisdn}", "27820000000").Replace(op.Path)
 			req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+prefix+path, http.NoBody)
@@ -344,13 +344,13 @@ func TestOperations(t *testing.T) {
 	}
 	source, err := os.ReadFile("ops.go")
 	require.NoError(t, err)
-	declared := regexp.MustCompile(`(?m)^\s+op\w+\s+= rest\.Op\{`).FindAllString(string(source), -1)
+	declared := regexp.MustCompile(`(?m)^\s+op\w+\s+= batchhttp\.Op\{`).FindAllString(string(source), -1)
 	require.Len(t, slices.Concat(sixdotfifty.PayOperations, sixdotfifty.RedemptionsOperations), len(declared), "an operation is not in the tables")
 	marked := regexp.MustCompile(`(?m)^\s*(op\w+) .*// moves money$`).FindAllStringSubmatch(string(source), -1)
 	require.Len(t, marked, 1, "operations that move money")
 	require.Equal(t, "opSubmitBatch", marked[0][1])
-	i := slices.IndexFunc(sixdotfifty.PayOperations, func(op rest.Op) bool { return op.Name == "SubmitBatch" })
-	require.Equal(t, rest.Once, sixdotfifty.PayOperations[i].Safety)
+	i := slices.IndexFunc(sixdotfifty.PayOperations, func(op batchhttp.Op) bool { return op.Name == "SubmitBatch" })
+	require.Equal(t, batchhttp.Once, sixdotfifty.PayOperations[i].Safety)
 }
 
 func newClient(t testing.TB, c sixdotfifty.Config) *sixdotfifty.Client {
@@ -393,7 +393,7 @@ func TestEachWaiterHonoursItsOwnContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := sixdotfiftytest.New(&sixdotfiftytest.Options{InMemory: true})
 		defer server.Close()
-		server.Inject(simkit.Fault{Op: "GetToken", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Stall})
+		server.Inject(batchsim.Fault{Op: "GetToken", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Stall})
 		client := newClient(t, server.Config())
 		defer client.CloseIdleConnections()
 		leader, leave := context.WithCancel(t.Context())
@@ -484,7 +484,7 @@ func TestRow28And79ARefusedTokenIsRenewedOnce(t *testing.T) {
 
 	// A submit is never sent twice by the client; Run attempts it anew.
 	p := newProvider(t, server.Config(), sixdotfifty.ProviderConfig{})
-	server.Break(simkit.Unauthorized)
+	server.Break(batchsim.Unauthorized)
 	d := newDraft(2)
 	_, err = batch.Run(t.Context(), p, d, nil)
 	require.NoError(t, err)
@@ -496,7 +496,7 @@ func TestRow29Unauthorized401Forever(t *testing.T) {
 	server := sixdotfiftytest.New(nil)
 	t.Cleanup(server.Close)
 	client := newClient(t, server.Config())
-	server.Inject(simkit.Fault{Op: "ListAccounts", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 401}})
+	server.Inject(batchsim.Fault{Op: "ListAccounts", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 401}})
 	_, err := client.Accounts(t.Context())
 	require.ErrorIs(t, err, batch.ErrAuth)
 	require.Equal(t, 2, server.Log.Count("ListAccounts"), "one renewal, and no more")
@@ -609,7 +609,7 @@ func TestRepliesAboutAnother(t *testing.T) {
 		}, batch.ErrProtocol},
 	} {
 		server, client, _ := start(t, nil)
-		server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, c.body)})
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, c.body)})
 		require.ErrorIs(t, c.call(client), c.want, op)
 	}
 }
@@ -687,7 +687,7 @@ func TestHowLongAFailedTokenRests(t *testing.T) {
 		defer server.Close()
 		client := newClient(t, server.Config())
 		defer client.CloseIdleConnections()
-		refuse := simkit.Fault{Op: "GetToken", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `{"success":false}`)}
+		refuse := batchsim.Fault{Op: "GetToken", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"success":false}`)}
 		ask := func(want int, kind batch.Kind) {
 			t.Helper()
 			_, err := client.Accounts(t.Context())
@@ -786,7 +786,7 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 	_, err = client.Payment(ctx, "unknown")
 	require.ErrorIs(t, err, batch.ErrNotFound)
 
-	server.Inject(simkit.Fault{Op: "RedemptionsInitiatePayment", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+	server.Inject(batchsim.Fault{Op: "RedemptionsInitiatePayment", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: accounts[0].ID, Reference: "ref-5", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Len(t, list(t, client.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref-5"})), 1, "the reference tells what became of it")

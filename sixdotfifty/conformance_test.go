@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 	"github.com/batchway/batchway-go/batch/batchtest"
-	"github.com/batchway/batchway-go/internal/rest"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -123,7 +123,7 @@ func TestLive(t *testing.T) {
 // PAY's hosts are not public: of 6DOT50's own only those below staging are
 // taken, and of others those without 6DOT50 in their name.
 func isTest(baseURL string) bool {
-	base, err := rest.Canonical(baseURL)
+	base, err := batchhttp.Canonical(baseURL)
 	if err != nil {
 		return false
 	}

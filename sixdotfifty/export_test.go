@@ -4,15 +4,15 @@ import (
 	"net/http"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // PayOperations and RedemptionsOperations are the whole tables, for the test
 // that audits them.
 var (
-	PayOperations = []rest.Op{opGetToken, opListAccounts, opCreateBatch, opListBatches, opGetBatch, opUpdateBatch, opBatchStatusCodes,
+	PayOperations = []batchhttp.Op{opGetToken, opListAccounts, opCreateBatch, opListBatches, opGetBatch, opUpdateBatch, opBatchStatusCodes,
 		opAddPayments, opListPayments, opSubmitBatch, opCancelBatch, opGetPayment, opDeletePayment, opPaymentStatusCodes, opMemberExists}
-	RedemptionsOperations = []rest.Op{opRedemptionsListAccounts, opRedemptionsListTransactions, opRedemptionsInitiatePayment,
+	RedemptionsOperations = []batchhttp.Op{opRedemptionsListAccounts, opRedemptionsListTransactions, opRedemptionsInitiatePayment,
 		opRedemptionsGetPayment, opRedemptionsListPayments}
 )
 

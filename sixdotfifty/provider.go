@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 const name = "sixdotfifty"
@@ -80,7 +80,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 	if o.Account == "" {
 		// A key belongs to one organisation, and no field names its account.
 		sum := sha256.Sum256([]byte(c.tokens.key.Reveal()))
-		o.Account = c.rest.Environment(nil) + "/" + hex.EncodeToString(sum[:4])
+		o.Account = c.http.Environment(nil) + "/" + hex.EncodeToString(sum[:4])
 	}
 	if exponent, known := batch.Exponent(o.Currency); known && exponent != 2 {
 		return nil, batch.Invalid(name, "NewProvider", []batch.FieldError{{Item: -1, Field: "Currency", Message: "must have two decimals"}})
@@ -401,7 +401,7 @@ func (p *Provider) protocol(op, message string, fields []batch.FieldError) error
 }
 
 // clean makes words of the service fit for an error, a report or a Batch.
-func (p *Provider) clean(words string) string { return p.client.rest.Clean(words) }
+func (p *Provider) clean(words string) string { return p.client.http.Clean(words) }
 
 // word is a reference of the service. One that does not fit is marked, so that
 // it is never taken for one of ours.
@@ -512,7 +512,7 @@ func sums(items []batch.Item, s BatchSummary) []batch.FieldError {
 
 // equals reports whether an amount is want; one that is absent is 0.
 func equals(amount Text, want Amount) bool {
-	n, err := rest.Decimal(string(amount), 2)
+	n, err := batchhttp.Decimal(string(amount), 2)
 	return amount == "" && want == 0 || err == nil && Amount(n) == want
 }
 
@@ -812,7 +812,7 @@ func contradictions(s BatchSummary, payments []Payment, at batch.State) []batch.
 	for _, p := range payments {
 		if !deleted(p) {
 			total += p.Amount
-			if n, err := rest.Decimal(string(p.ReferralAmount), 2); err == nil {
+			if n, err := batchhttp.Decimal(string(p.ReferralAmount), 2); err == nil {
 				referred += Amount(n)
 			}
 		}
@@ -838,7 +838,7 @@ func contradictions(s BatchSummary, payments []Payment, at batch.State) []batch.
 		listed int64
 	}{{"settledCount", s.SettledCount, 0, count[PaymentSettled]}, {"settledAmount", s.SettledAmount, 2, all[PaymentSettled]},
 		{"cancelledCount", s.CancelledCount, 0, count[PaymentCancelled]}, {"cancelledAmount", s.CancelledAmount, 2, all[PaymentCancelled]}} {
-		if said, err := rest.Decimal(string(c.said), c.places); err == nil && said != c.listed {
+		if said, err := batchhttp.Decimal(string(c.said), c.places); err == nil && said != c.listed {
 			fault(c.field, c.said, batch.FormatDecimal(c.listed, c.places))
 		}
 	}

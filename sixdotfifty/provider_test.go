@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -50,8 +50,8 @@ func create(t *testing.T, p *sixdotfifty.Provider, d batch.Draft) batch.Batch {
 	return b
 }
 
-func reply(status int, body string) simkit.Fault {
-	return simkit.Fault{Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(status, body)}
+func reply(status int, body string) batchsim.Fault {
+	return batchsim.Fault{Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(status, body)}
 }
 
 // no is a refusal in documented words.
@@ -60,15 +60,15 @@ func no(status int) string {
 }
 
 // on is f for one operation.
-func on(op string, f simkit.Fault) simkit.Fault { f.Op = op; return f }
+func on(op string, f batchsim.Fault) batchsim.Fault { f.Op = op; return f }
 
 // listed is a list of payments that changes on its way.
-func listed(change func([]map[string]any) []map[string]any) simkit.Fault {
-	return simkit.Fault{Op: "ListPayments", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+func listed(change func([]map[string]any) []map[string]any) batchsim.Fault {
+	return batchsim.Fault{Op: "ListPayments", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 		var list []map[string]any
 		_ = json.Unmarshal(r.Body, &list)
 		text, _ := json.Marshal(change(list))
-		return simkit.JSON(r.Status, string(text))
+		return batchsim.JSON(r.Status, string(text))
 	}}
 }
 
@@ -184,7 +184,7 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 		require.NoError(t, err)
 		_, err = client.AddPayments(context.Background(), theirs.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: "27820000009", Amount: 1}}})
 		require.NoError(t, err)
-		server.Inject(simkit.Fault{Op: "CreateBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+		server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
 	})
 	_, err = look.Create(t.Context(), d)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
@@ -233,7 +233,7 @@ func TestRow71PrefixMatches(t *testing.T) {
 func TestRow72TwoBatchesOfOneExternalID(t *testing.T) {
 	server, _, p := start(t, nil)
 	two := `[{"id":"1","externalId":"run","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"},{"id":"2","externalId":"run","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39"}]`
-	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, two)})
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, two)})
 	_, err := p.Find(t.Context(), "run")
 	require.ErrorIs(t, err, batch.ErrConflict)
 	d := newDraft(1)
@@ -264,7 +264,7 @@ func TestRow73AnotherBatchIsAnswered(t *testing.T) {
 
 			d = newDraft(2)
 			f := on("CreateBatch", reply(200, strings.Replace(body, "%s", d.Reference, 1)))
-			f.Phase = simkit.AfterApply
+			f.Phase = batchsim.AfterApply
 			server.Inject(f)
 			b := create(t, p, d)
 			require.NotEqual(t, "9", b.ID, "the one that is there is ours")
@@ -405,17 +405,17 @@ func TestRow75InsufficientFunds(t *testing.T) {
 // where nothing else is documented, and the draft is seen to be intact.
 func TestRefusedSubmits(t *testing.T) {
 	for name, c := range map[string]struct {
-		reply simkit.Reply
+		reply batchsim.Reply
 		want  batch.Kind
 	}{
-		"general":    {simkit.JSON(400, no(400)), batch.ErrFunds},
-		"validation": {simkit.JSON(400, `{"statusCode":400,"errorCode":"1","message":"no"}`), batch.ErrInvalid},
-		"401":        {simkit.JSON(401, no(401)), batch.ErrAuth},
-		"404":        {simkit.JSON(404, no(404)), batch.ErrNotFound},
+		"general":    {batchsim.JSON(400, no(400)), batch.ErrFunds},
+		"validation": {batchsim.JSON(400, `{"statusCode":400,"errorCode":"1","message":"no"}`), batch.ErrInvalid},
+		"401":        {batchsim.JSON(401, no(401)), batch.ErrAuth},
+		"404":        {batchsim.JSON(404, no(404)), batch.ErrNotFound},
 	} {
 		server, _, p := start(t, nil)
 		b := create(t, p, newDraft(1))
-		server.Inject(simkit.Fault{Op: "SubmitBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: c.reply})
+		server.Inject(batchsim.Fault{Op: "SubmitBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: c.reply})
 		b, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, c.want, name)
 		require.Equal(t, batch.StateDraft, b.State)
@@ -445,17 +445,17 @@ func TestRefusedSubmits(t *testing.T) {
 }
 
 // foreign are replies in words that are not 6DOT50's.
-var foreign = []simkit.Reply{
+var foreign = []batchsim.Reply{
 	{},
 	{Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><h1>Forbidden</h1></html>")},
 	{Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Insufficient funds")},
 	{Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(no(400))},
-	simkit.JSON(0, `"Insufficient funds"`),
-	simkit.JSON(0, `{"error":"upstream timeout"}`),
-	simkit.JSON(0, `{"success":false}`),
-	simkit.JSON(0, `{"statusCode":499,"errorCode":"0","message":"Insufficient funds"}`),
-	simkit.JSON(0, `null`),
-	simkit.JSON(0, `[]`),
+	batchsim.JSON(0, `"Insufficient funds"`),
+	batchsim.JSON(0, `{"error":"upstream timeout"}`),
+	batchsim.JSON(0, `{"success":false}`),
+	batchsim.JSON(0, `{"statusCode":499,"errorCode":"0","message":"Insufficient funds"}`),
+	batchsim.JSON(0, `null`),
+	batchsim.JSON(0, `[]`),
 }
 
 // A reply in other words is no refusal, whatever its status: the batch was paid
@@ -470,7 +470,7 @@ func TestForeignWordsRefuseNothing(t *testing.T) {
 		for n, r := range foreign {
 			r.Status = status
 			b := create(t, p, newDraft(1))
-			server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: r})
+			server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: r})
 			b, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrAmbiguous, "%d with reply %d", status, n)
 			require.Equal(t, batch.StateUnknown, b.State)
@@ -689,7 +689,7 @@ func TestAbilities(t *testing.T) {
 
 	// What a cancel has done decides, not what became of its reply.
 	second := create(t, p, newDraft(1))
-	server.Inject(simkit.Fault{Op: "CancelBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+	server.Inject(batchsim.Fault{Op: "CancelBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 	second, err = batch.Cancel(ctx, p, second)
 	require.NoError(t, err)
 	require.Equal(t, batch.StateCancelled, second.State)
@@ -716,19 +716,19 @@ func TestAbilities(t *testing.T) {
 // it, even after the last look before a submit. So no draft is used again of
 // which that is possible.
 func TestItemsThatAreInDoubt(t *testing.T) {
-	lost := simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second}
-	unreadable := simkit.Fault{Op: "ListPayments", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 404}}
-	stuck := simkit.Fault{Op: "CancelBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(400, `"no"`)}
+	lost := batchsim.Fault{Op: "AddPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second}
+	unreadable := batchsim.Fault{Op: "ListPayments", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 404}}
+	stuck := batchsim.Fault{Op: "CancelBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(400, `"no"`)}
 	for name, c := range map[string]struct {
-		faults []simkit.Fault
+		faults []batchsim.Fault
 		want   batch.Kind
 		state  batch.State
 	}{
-		"the call is late":                      {[]simkit.Fault{lost}, batch.ErrUnavailable, batch.StateCancelled},
-		"the new payments cannot be read":       {[]simkit.Fault{unreadable}, batch.ErrUnavailable, batch.StateCancelled},
-		"nor can the draft be withdrawn":        {[]simkit.Fault{lost, stuck}, batch.ErrAmbiguous, batch.StateUnknown},
-		"refused, and the draft is as it was":   {[]simkit.Fault{on("AddPayments", reply(400, no(400)))}, batch.ErrInvalid, batch.StateDraft},
-		"the reply is lost, and the read tells": {[]simkit.Fault{{Op: "AddPayments", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset}}, "", batch.StateDraft},
+		"the call is late":                      {[]batchsim.Fault{lost}, batch.ErrUnavailable, batch.StateCancelled},
+		"the new payments cannot be read":       {[]batchsim.Fault{unreadable}, batch.ErrUnavailable, batch.StateCancelled},
+		"nor can the draft be withdrawn":        {[]batchsim.Fault{lost, stuck}, batch.ErrAmbiguous, batch.StateUnknown},
+		"refused, and the draft is as it was":   {[]batchsim.Fault{on("AddPayments", reply(400, no(400)))}, batch.ErrInvalid, batch.StateDraft},
+		"the reply is lost, and the read tells": {[]batchsim.Fault{{Op: "AddPayments", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset}}, "", batch.StateDraft},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, client, p := start(t, nil)
@@ -763,7 +763,7 @@ func TestItemsThatAreInDoubt(t *testing.T) {
 func TestACancelInDoubt(t *testing.T) {
 	server, client, p := start(t, nil)
 	b := create(t, p, newDraft(1))
-	server.Inject(simkit.Fault{Op: "CancelBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second})
+	server.Inject(batchsim.Fault{Op: "CancelBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second})
 	_, err := p.Cancel(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	server.Clock.Advance(time.Minute)
@@ -782,15 +782,15 @@ func TestACancelInDoubt(t *testing.T) {
 
 // What the service leaves out or contradicts is an error beside the report.
 func TestContradictoryReports(t *testing.T) {
-	change := func(old, replacement string) simkit.Fault {
-		return simkit.Fault{Op: "ListPayments", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+	change := func(old, replacement string) batchsim.Fault {
+		return batchsim.Fault{Op: "ListPayments", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 			r.Body = []byte(strings.Replace(string(r.Body), old, replacement, 1))
 			return r
 		}}
 	}
 	for name, c := range map[string]struct {
 		options sixdotfiftytest.Options
-		fault   simkit.Fault
+		fault   batchsim.Fault
 		want    string
 	}{
 		"a payment is pending in a batch that is closed": {sixdotfiftytest.Options{}, change("SETTLED", "PENDING"), "is pending in a batch that is over"},
@@ -981,7 +981,7 @@ func TestAServiceWithoutALock(t *testing.T) {
 		server, _, _ := start(t, &sixdotfiftytest.Options{NoLock: true, NonMembers: []string{"27820000001"}})
 		p := newProvider(t, server.Config(), sixdotfifty.ProviderConfig{GuardUnproven: unproven})
 		b := create(t, p, newDraft(2))
-		server.Break(simkit.LateAfter)
+		server.Break(batchsim.LateAfter)
 		unclear, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		if p.Info().Guard == batch.GuardRefuses { // As Run would, an hour too early here.
@@ -1048,7 +1048,7 @@ func TestPollAllReadsOpenBatchesInOneList(t *testing.T) {
 func TestRow106LatePayments(t *testing.T) {
 	server, _, p := start(t, nil)
 	d := newDraft(3)
-	server.Inject(simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second})
+	server.Inject(batchsim.Fault{Op: "AddPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second})
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 	_, err := batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrUnavailable)
@@ -1069,7 +1069,7 @@ func TestRow106LatePayments(t *testing.T) {
 // The same, with payments that are in after all: nothing is withdrawn.
 func TestPaymentsWhoseReplyIsLost(t *testing.T) {
 	server, _, p := start(t, nil)
-	server.Inject(simkit.Fault{Op: "AddPayments", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+	server.Inject(batchsim.Fault{Op: "AddPayments", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 	_, err := batch.Run(t.Context(), p, newDraft(3), nil)
 	require.NoError(t, err)
 	require.Equal(t, 1, server.Log.Count("CreateBatch"))
@@ -1079,9 +1079,9 @@ func TestPaymentsWhoseReplyIsLost(t *testing.T) {
 // Payments are added in chunks, none of which clears, and none of which follows
 // one that is unclear.
 func TestChunks(t *testing.T) {
-	for name, f := range map[string]simkit.Fault{
-		"the second is late":          {Op: "AddPayments", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second},
-		"the second loses its answer": {Op: "AddPayments", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Reset},
+	for name, f := range map[string]batchsim.Fault{
+		"the second is late":          {Op: "AddPayments", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second},
+		"the second loses its answer": {Op: "AddPayments", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Reset},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := sixdotfiftytest.New(nil)
@@ -1135,7 +1135,7 @@ func TestACallerWhoLeaves(t *testing.T) {
 func TestADraftThatCannotBeWithdrawn(t *testing.T) {
 	server, _, p := start(t, nil)
 	server.Inject(on("AddPayments", reply(400, `"payment 0: msisdn is not valid"`)))
-	server.Inject(simkit.Fault{Op: "CancelBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	server.Inject(batchsim.Fault{Op: "CancelBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
 	d := newDraft(1)
 	b, err := p.Create(t.Context(), d)
 	require.ErrorIs(t, err, batch.ErrInvalid)
@@ -1190,9 +1190,9 @@ func bubble(t *testing.T, o sixdotfiftytest.Options, f func(*testing.T, *run)) {
 // Row 101: a second attempt that is refused because the first has landed is a
 // success, and only a read says so.
 func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
-	for name, read := range map[string]simkit.Fault{
+	for name, read := range map[string]batchsim.Fault{
 		"the read tells":     {},
-		"nor can it be read": {Op: "GetBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 404}},
+		"nor can it be read": {Op: "GetBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 404}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := sixdotfiftytest.New(nil)
@@ -1205,7 +1205,7 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 			})
 			d := newDraft(2)
 			b := create(t, p, d)
-			server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: 20 * time.Second})
+			server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second})
 			b, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrAmbiguous)
 			b, err = batch.Reconcile(t.Context(), p, b)
@@ -1227,7 +1227,7 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 // refused by the service.
 func TestRow105ALateApplyAfterTheSecond(t *testing.T) {
 	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-		r.server.Break(simkit.LateAfter) // an hour later
+		r.server.Break(batchsim.LateAfter) // an hour later
 		d := newDraft(2)
 		report, err := batch.Run(t.Context(), r.p, d, r.o)
 		require.NoError(t, err, "%v", r.events)
@@ -1241,7 +1241,7 @@ func TestRow105ALateApplyAfterTheSecond(t *testing.T) {
 // Row 107: a refusal of the second attempt does not answer for the first.
 func TestRow107RefusedBetweenLostAndLanded(t *testing.T) {
 	bubble(t, sixdotfiftytest.Options{Float: 15000}, func(t *testing.T, r *run) {
-		r.server.Break(simkit.LateAfter)
+		r.server.Break(batchsim.LateAfter)
 		d := newDraft(2)
 		_, err := batch.Run(t.Context(), r.p, d, r.o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous, "never refused: the first may still land")
@@ -1287,7 +1287,7 @@ func (c *crashing) Append(ctx context.Context, key batch.Key, e batch.Entry) err
 func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 	server, _, p := start(t, nil)
 	b := create(t, p, newDraft(1))
-	server.Break(simkit.LostBefore)
+	server.Break(batchsim.LostBefore)
 	b, err := p.Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	before := server.Log.Count("")
@@ -1311,7 +1311,7 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 			cancel() // Before it is asked what became of it.
 		}
 	}
-	server.Break(simkit.LateAfter)
+	server.Break(batchsim.LateAfter)
 	_, err = batch.Run(ctx, p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "paid by hand"})
@@ -1323,7 +1323,7 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 
 // lying makes the service answer op with a change, until it heals.
 func lying(server *sixdotfiftytest.Server, op string, change func(map[string]any)) {
-	server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+	server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 		var list []map[string]any
 		if json.Unmarshal(r.Body, &list) == nil {
 			for _, object := range list {
@@ -1440,7 +1440,7 @@ func TestLaw13Contradictions(t *testing.T) {
 	require.Equal(t, []batch.State{batch.StatePending, batch.StateDone, batch.StateDone}, []batch.State{many[0].State, many[1].State, many[2].State})
 	_, err = p.Report(t.Context(), stranger)
 	require.ErrorIs(t, err, batch.ErrConflict)
-	server.Inject(simkit.Fault{Op: "SubmitBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("externalId", "another")})
+	server.Inject(batchsim.Fault{Op: "SubmitBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("externalId", "another")})
 	_, err = p.Submit(t.Context(), create(t, p, newDraft(1)))
 	require.ErrorIs(t, err, batch.ErrAmbiguous, "the reply is about another batch")
 }
@@ -1611,14 +1611,14 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 		if op == "ListAccounts" {
 			body = strings.ReplaceAll(body, "id", "no")
 		}
-		server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 		require.Len(t, faultsOf(t, call()), 1000, op)
 		server.Heal()
 	}
 
 	// The same in lists of batches: the others follow, and are found.
 	c := create(t, p, newDraft(1))
-	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 		r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[null,{"id":"x","externalId":"unrelated"},{"id":"y"},{`, 1))
 		return r
 	}})
@@ -1638,7 +1638,7 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.ErrorContains(t, err, "does not show the external id")
 	server.Heal()
-	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 		r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[{"id":"x","externalId":"unrelated"},{`, 1))
 		return r
 	}})
@@ -1665,13 +1665,13 @@ func TestSumsThatDisagree(t *testing.T) {
 // An id that a reply has is never thrown away, whatever else is wrong with it.
 func TestIDsAreKept(t *testing.T) {
 	server, client, p := start(t, nil)
-	server.Inject(simkit.Fault{Op: "CreateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("statusCode", nil)})
+	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("statusCode", nil)})
 	made, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.NotEmpty(t, made.ID)
 
 	// Also where the list shows nothing.
-	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `[]`)})
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `[]`)})
 	b, err := p.Create(t.Context(), newDraft(1))
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.NotEmpty(t, b.ID)
@@ -1681,8 +1681,8 @@ func TestIDsAreKept(t *testing.T) {
 	require.NoError(t, err)
 
 	// But not the id of a batch that says that it is another's.
-	server.Inject(simkit.Fault{Op: "CreateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("externalId", "another")})
-	server.Inject(simkit.Fault{Op: "ListBatches", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `[]`)})
+	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("externalId", "another")})
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `[]`)})
 	b, err = p.Create(t.Context(), newDraft(1))
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Empty(t, b.ID)
@@ -1691,7 +1691,7 @@ func TestIDsAreKept(t *testing.T) {
 	redemptions, err := sixdotfifty.NewRedemptions(server.RedemptionsConfig())
 	require.NoError(t, err)
 	t.Cleanup(redemptions.CloseIdleConnections)
-	server.Inject(simkit.Fault{Op: "RedemptionsInitiatePayment", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort("statusCode", nil)})
+	server.Inject(batchsim.Fault{Op: "RedemptionsInitiatePayment", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("statusCode", nil)})
 	payment, err := redemptions.InitiatePayment(t.Context(), sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR",
 		AccountID: "00000000-0000-0000-0000-000000000000", Reference: "r", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
@@ -1719,13 +1719,13 @@ func TestAnEmptyDraftAfterARefusalIsNotAdopted(t *testing.T) {
 // A 401 closes an attempt only in documented words, and a token is renewed
 // before the next one. Any other 401 is decided by a read.
 func TestA401IsRepeatedWithARenewedToken(t *testing.T) {
-	for name, reply := range map[string]simkit.Reply{"documented": simkit.JSON(401, no(401)), "empty": {Status: 401},
+	for name, reply := range map[string]batchsim.Reply{"documented": batchsim.JSON(401, no(401)), "empty": {Status: 401},
 		"a page": {Status: 401, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")}} {
 		bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-			r.server.Inject(simkit.Fault{Op: "SubmitBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: reply})
+			r.server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: reply})
 			if name == "documented" {
 				r.server.Heal() // Such a 401 was not processed.
-				r.server.Break(simkit.Unauthorized)
+				r.server.Break(batchsim.Unauthorized)
 			}
 			d := newDraft(1)
 			report, err := batch.Run(t.Context(), r.p, d, r.o)

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // The hosts of Redemptions (documented). Production is asked for by name.
@@ -54,7 +54,7 @@ func (c RedemptionsConfig) MarshalBinary() ([]byte, error) { return c.MarshalTex
 // the member confirms it on a hosted page, and the merchant asks for the
 // result. It is safe for concurrent use.
 type RedemptionsClient struct {
-	rest   *rest.Client
+	http   *batchhttp.Client
 	tokens *tokens
 	page   string
 }
@@ -84,8 +84,8 @@ func NewRedemptions(c RedemptionsConfig) (*RedemptionsClient, error) {
 
 // CloseIdleConnections closes the connections that no call is using.
 func (c *RedemptionsClient) CloseIdleConnections() {
-	c.rest.CloseIdleConnections()
-	c.tokens.rest.CloseIdleConnections()
+	c.http.CloseIdleConnections()
+	c.tokens.http.CloseIdleConnections()
 }
 
 // GetToken is as for Client.
@@ -97,18 +97,18 @@ func (c *RedemptionsClient) GetToken(ctx context.Context) (*Token, error) { retu
 //
 //	GET /accounts
 func (c *RedemptionsClient) Accounts(ctx context.Context) ([]RedemptionsAccount, error) {
-	return list[RedemptionsAccount](ctx, c.rest, opRedemptionsListAccounts)
+	return list[RedemptionsAccount](ctx, c.http, opRedemptionsListAccounts)
 }
 
 // Transactions reads the transactions of an account, page by page.
 //
 //	GET /accounts/{id}/transactions
 func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, o TransactionsOptions) iter.Seq2[RedemptionsTransaction, error] {
-	return each(c.rest, opRedemptionsListTransactions, pages(opRedemptionsListTransactions, func(skip, take int) ([]row[RedemptionsTransaction], error) {
+	return each(c.http, opRedemptionsListTransactions, pages(opRedemptionsListTransactions, func(skip, take int) ([]row[RedemptionsTransaction], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		setTime(query, "createdAtFrom", o.CreatedFrom)
 		setTime(query, "createdAtTo", o.CreatedTo)
-		return rows[RedemptionsTransaction](ctx, c.rest, opRedemptionsListTransactions, []string{accountID}, query)
+		return rows[RedemptionsTransaction](ctx, c.http, opRedemptionsListTransactions, []string{accountID}, query)
 	}, func(t RedemptionsTransaction) string { return strconv.FormatInt(t.ID, 10) }))
 }
 
@@ -132,7 +132,7 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 	if err := batch.Invalid(name, opRedemptionsInitiatePayment.Name, faults); err != nil {
 		return nil, err
 	}
-	return write(ctx, c.rest, opRedemptionsInitiatePayment, nil, r, func(p *RedemptionsPayment) error {
+	return write(ctx, c.http, opRedemptionsInitiatePayment, nil, r, func(p *RedemptionsPayment) error {
 		if p.Reference != r.Reference || p.Amount != r.Amount || string(p.AccountID) != r.AccountID || string(p.CurrencyCode) != r.CurrencyCode {
 			return errors.New("the reply is about another payment than was asked for")
 		}
@@ -145,14 +145,14 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 //
 //	GET /payments/{id}
 func (c *RedemptionsClient) Payment(ctx context.Context, id string) (*RedemptionsPayment, error) {
-	return read[RedemptionsPayment](ctx, c.rest, opRedemptionsGetPayment, []string{id})
+	return read[RedemptionsPayment](ctx, c.http, opRedemptionsGetPayment, []string{id})
 }
 
 // Payments reads the payments, page by page.
 //
 //	GET /payments
 func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) iter.Seq2[RedemptionsPayment, error] {
-	return each(c.rest, opRedemptionsListPayments, pages(opRedemptionsListPayments, func(skip, take int) ([]row[RedemptionsPayment], error) {
+	return each(c.http, opRedemptionsListPayments, pages(opRedemptionsListPayments, func(skip, take int) ([]row[RedemptionsPayment], error) {
 		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
 		if o.Reference != "" {
 			query.Set("reference", o.Reference)
@@ -167,7 +167,7 @@ func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) ite
 		setTime(query, "createdAtTo", o.CreatedTo)
 		setTime(query, "completedAtFrom", o.CompletedFrom)
 		setTime(query, "completedAtTo", o.CompletedTo)
-		return rows[RedemptionsPayment](ctx, c.rest, opRedemptionsListPayments, nil, query)
+		return rows[RedemptionsPayment](ctx, c.http, opRedemptionsListPayments, nil, query)
 	}, func(p RedemptionsPayment) string { return p.ID }))
 }
 
@@ -198,7 +198,7 @@ func (c Cents) MarshalJSON() ([]byte, error) {
 // meant in major units.
 func (c *Cents) UnmarshalJSON(text []byte) error {
 	var s string
-	if err := rest.Parse(text, &s); err != nil || len(text) == 0 || text[0] != '"' {
+	if err := batchhttp.Parse(text, &s); err != nil || len(text) == 0 || text[0] != '"' {
 		return errors.New("the amount is not a string of cents")
 	}
 	n, err := batch.ParseDecimal(s, 0)
@@ -227,11 +227,11 @@ func (a *RedemptionsAccount) UnmarshalJSON(text []byte) error {
 	type plain RedemptionsAccount
 	wire := struct {
 		*plain
-		ID               word              `json:"id"`
-		Balance          rest.Maybe[Cents] `json:"balance"`
-		AvailableBalance rest.Maybe[Cents] `json:"availableBalance"`
+		ID               word                   `json:"id"`
+		Balance          batchhttp.Maybe[Cents] `json:"balance"`
+		AvailableBalance batchhttp.Maybe[Cents] `json:"availableBalance"`
 	}{plain: (*plain)(a)}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	a.ID, a.Balance, a.AvailableBalance = string(wire.ID), wire.Balance.Value, wire.AvailableBalance.Value
 	return cmp.Or(err, decides("id", a.ID != ""), decides("balance", wire.Balance.OK), decides("availableBalance", wire.AvailableBalance.OK))
 }
@@ -256,11 +256,11 @@ func (t *RedemptionsTransaction) UnmarshalJSON(text []byte) error {
 	type plain RedemptionsTransaction
 	wire := struct {
 		*plain
-		ID           rest.Maybe[int64] `json:"id"`
-		AmountDebit  rest.Maybe[Cents] `json:"amountDebit"`
-		AmountCredit rest.Maybe[Cents] `json:"amountCredit"`
+		ID           batchhttp.Maybe[int64] `json:"id"`
+		AmountDebit  batchhttp.Maybe[Cents] `json:"amountDebit"`
+		AmountCredit batchhttp.Maybe[Cents] `json:"amountCredit"`
 	}{plain: (*plain)(t)}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	t.ID, t.AmountDebit, t.AmountCredit = wire.ID.Value, wire.AmountDebit.Value, wire.AmountCredit.Value
 	return cmp.Or(err, decides("id", wire.ID.OK), decides("amountDebit", wire.AmountDebit.OK), decides("amountCredit", wire.AmountCredit.OK))
 }
@@ -331,12 +331,12 @@ func (p *RedemptionsPayment) UnmarshalJSON(text []byte) error {
 	type plain RedemptionsPayment
 	wire := struct {
 		*plain
-		ID         word                          `json:"id"`
-		Reference  word                          `json:"reference"`
-		Amount     rest.Maybe[Cents]             `json:"amount"`
-		StatusCode rest.Maybe[RedemptionsStatus] `json:"statusCode"`
+		ID         word                               `json:"id"`
+		Reference  word                               `json:"reference"`
+		Amount     batchhttp.Maybe[Cents]             `json:"amount"`
+		StatusCode batchhttp.Maybe[RedemptionsStatus] `json:"statusCode"`
 	}{plain: (*plain)(p)}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	p.ID, p.Reference, p.Amount, p.StatusCode = string(wire.ID), string(wire.Reference), wire.Amount.Value, wire.StatusCode.Value
 	return cmp.Or(err, decides("id", p.ID != ""), decides("reference", p.Reference != ""), decides("amount", wire.Amount.OK),
 		decides("statusCode", wire.StatusCode.OK))

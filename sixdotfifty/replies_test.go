@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
@@ -23,7 +23,7 @@ import (
 var odd = []any{nil, "odd", 7, 12345.678, true, []any{1}, map[string]any{"a": 1}, dropped}
 
 // distort replaces a field of every object of a reply, also within others.
-func distort(field string, value any) func(simkit.Reply) simkit.Reply {
+func distort(field string, value any) func(batchsim.Reply) batchsim.Reply {
 	var walk func(any) any
 	walk = func(v any) any {
 		switch v := v.(type) {
@@ -41,7 +41,7 @@ func distort(field string, value any) func(simkit.Reply) simkit.Reply {
 		}
 		return v
 	}
-	return func(r simkit.Reply) simkit.Reply {
+	return func(r batchsim.Reply) batchsim.Reply {
 		d := json.NewDecoder(strings.NewReader(string(r.Body)))
 		d.UseNumber()
 		var v any
@@ -80,7 +80,7 @@ func TestEveryFieldDistorted(t *testing.T) {
 			smooth := true
 			for _, value := range odd {
 				bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-					r.server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort(field, value)})
+					r.server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(field, value)})
 					err := survives(t, r, fmt.Sprintf("%s: %s is %v", op, field, value))
 					smooth = smooth && err == nil
 				})
@@ -134,7 +134,7 @@ func TestEveryFieldDistortedAfterTheSubmit(t *testing.T) {
 					require.NoError(t, err)
 					b, err = r.p.Submit(t.Context(), b)
 					require.NoError(t, err)
-					r.server.Inject(simkit.Fault{Op: c.op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort(field, value)})
+					r.server.Inject(batchsim.Fault{Op: c.op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(field, value)})
 					after, err := c.read(t.Context(), r.p, b)
 					matter[field] = matter[field] || err != nil || after.State != batch.StatePending
 					require.Contains(t, []batch.State{batch.StatePending, batch.StateUnknown}, after.State, "%s: %v", what, err)
@@ -238,7 +238,7 @@ func replyFields(t *testing.T, op string) []string {
 		}
 	}
 	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-		r.server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(reply simkit.Reply) simkit.Reply {
+		r.server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(reply batchsim.Reply) batchsim.Reply {
 			var v any
 			if json.Unmarshal(reply.Body, &v) == nil {
 				walk(v)
@@ -257,7 +257,7 @@ func replyFields(t *testing.T, op string) []string {
 // has passed. What a payment does not say of its batch is no contradiction.
 func TestNothingIsTakenForSomething(t *testing.T) {
 	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-		null := simkit.Fault{Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `null`)}
+		null := batchsim.Fault{Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `null`)}
 		r.server.Inject(on("ListBatches", null))
 		_, err := r.p.Create(t.Context(), newDraft(1))
 		require.ErrorIs(t, err, batch.ErrProtocol)
@@ -293,7 +293,7 @@ func TestNoFieldCarriesASecret(t *testing.T) {
 				var said []string
 				say := func(v ...any) { said = append(said, fmt.Sprintf("%v %+v", v, v)) }
 				ctx, d := t.Context(), newDraft(2)
-				lie := simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort(field, secret+"\nlevel=error")}
+				lie := batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(field, secret+"\nlevel=error")}
 				other, err := r.p.Create(ctx, newDraft(1))
 				require.NoError(t, err)
 				r.server.Inject(lie)
@@ -353,8 +353,8 @@ func TestNoFaultCarriesASecret(t *testing.T) {
 	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
 		ctx, client, secret := t.Context(), newClient(t, r.server.Config()), r.server.Config().Secret
 		answer := func(op, body string) {
-			reply := simkit.JSON(200, strings.ReplaceAll(body, "SECRET", secret))
-			r.server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Answer, Reply: reply})
+			reply := batchsim.JSON(200, strings.ReplaceAll(body, "SECRET", secret))
+			r.server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: reply})
 		}
 		b, err := r.p.Create(ctx, newDraft(1))
 		require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Amount is an amount of PAY, in hundredths of the major unit: 10050 is
@@ -30,7 +30,7 @@ func (a Amount) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads a number exactly. More than two decimals are an error.
 func (a *Amount) UnmarshalJSON(text []byte) error {
-	n, err := rest.Decimal(string(text), 2)
+	n, err := batchhttp.Decimal(string(text), 2)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func ParseTime(t Text) (time.Time, error) {
 
 // Text is a field that decides nothing. It keeps what the service wrote, of
 // any JSON type, as text, and never fails a reply; null is empty.
-type Text = rest.Text
+type Text = batchhttp.Text
 
 // word is a field that decides. Anything but a JSON string counts as missing.
 type word string
@@ -101,7 +101,7 @@ func (a *Account) UnmarshalJSON(text []byte) error {
 		*plain
 		ID word `json:"id"`
 	}{plain: (*plain)(a)}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	a.ID = string(wire.ID)
 	return cmp.Or(err, decides("id", a.ID != ""))
 }
@@ -139,15 +139,15 @@ type Batch struct {
 // are set even then.
 func (b *Batch) UnmarshalJSON(text []byte) error {
 	var wire struct {
-		ID         word                     `json:"id"`
-		Name       Text                     `json:"name"`
-		ExternalID word                     `json:"externalId"`
-		StatusCode word                     `json:"statusCode"`
-		CreatedAt  Text                     `json:"createdAt"`
-		Summary    rest.Maybe[BatchSummary] `json:"summary"`
-		Payments   json.RawMessage          `json:"payments"`
+		ID         word                          `json:"id"`
+		Name       Text                          `json:"name"`
+		ExternalID word                          `json:"externalId"`
+		StatusCode word                          `json:"statusCode"`
+		CreatedAt  Text                          `json:"createdAt"`
+		Summary    batchhttp.Maybe[BatchSummary] `json:"summary"`
+		Payments   json.RawMessage               `json:"payments"`
 	}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	*b = Batch{ID: string(wire.ID), Name: wire.Name, ExternalID: string(wire.ExternalID), StatusCode: BatchStatus(wire.StatusCode),
 		CreatedAt: wire.CreatedAt, Payments: wire.Payments}
 	if wire.Summary.OK {
@@ -184,10 +184,10 @@ func (s *BatchSummary) UnmarshalJSON(text []byte) error {
 	type plain BatchSummary
 	wire := struct {
 		*plain
-		PaymentsAmount rest.Maybe[Amount] `json:"paymentsAmount"`
-		PaymentsCount  rest.Maybe[int]    `json:"paymentsCount"`
+		PaymentsAmount batchhttp.Maybe[Amount] `json:"paymentsAmount"`
+		PaymentsCount  batchhttp.Maybe[int]    `json:"paymentsCount"`
 	}{plain: (*plain)(s)}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	s.PaymentsAmount, s.PaymentsCount = wire.PaymentsAmount.Value, wire.PaymentsCount.Value
 	return cmp.Or(err, decides("paymentsAmount", wire.PaymentsAmount.OK), decides("paymentsCount", wire.PaymentsCount.OK))
 }
@@ -195,11 +195,11 @@ func (s *BatchSummary) UnmarshalJSON(text []byte) error {
 // PendingAmount is what is neither settled nor cancelled. The service's own
 // formula leaves out what was cancelled.
 func (s BatchSummary) PendingAmount() (Amount, error) {
-	settled, err := rest.Decimal(string(s.SettledAmount), 2)
+	settled, err := batchhttp.Decimal(string(s.SettledAmount), 2)
 	if err != nil {
 		return 0, err
 	}
-	cancelled, err := rest.Decimal(string(s.CancelledAmount), 2)
+	cancelled, err := batchhttp.Decimal(string(s.CancelledAmount), 2)
 	return s.PaymentsAmount - Amount(settled) - Amount(cancelled), err
 }
 
@@ -262,13 +262,13 @@ func (p *Payment) UnmarshalJSON(text []byte) error {
 	type plain Payment
 	wire := struct {
 		*plain
-		ID         word               `json:"id"`
-		MSISDN     word               `json:"msisdn"`
-		Amount     rest.Maybe[Amount] `json:"amount"`
-		ExternalID word               `json:"externalId"`
-		StatusCode word               `json:"statusCode"`
+		ID         word                    `json:"id"`
+		MSISDN     word                    `json:"msisdn"`
+		Amount     batchhttp.Maybe[Amount] `json:"amount"`
+		ExternalID word                    `json:"externalId"`
+		StatusCode word                    `json:"statusCode"`
 	}{plain: (*plain)(p)}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	p.ID, p.MSISDN, p.Amount = string(wire.ID), string(wire.MSISDN), wire.Amount.Value
 	p.ExternalID, p.StatusCode = string(wire.ExternalID), PaymentStatus(wire.StatusCode)
 	return cmp.Or(err, decides("id", p.ID != ""), decides("msisdn", p.MSISDN != ""), decides("amount", wire.Amount.OK),

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 	"github.com/batchway/batchway-go/sixdotfifty"
 )
 
@@ -334,8 +334,8 @@ func FuzzPayments(f *testing.F) {
 		var payments []sixdotfifty.Payment
 		var batches []sixdotfifty.Batch
 		var redemptions []sixdotfifty.RedemptionsPayment
-		_, _ = rest.Parse(text, &batches), rest.Parse(text, &redemptions)
-		if rest.Parse(text, &payments) != nil {
+		_, _ = batchhttp.Parse(text, &batches), batchhttp.Parse(text, &redemptions)
+		if batchhttp.Parse(text, &payments) != nil {
 			return
 		}
 		for _, p := range payments {

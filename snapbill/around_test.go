@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchhttp"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/snapbill"
 	"github.com/batchway/batchway-go/snapbill/snapbilltest"
 )
@@ -200,8 +200,8 @@ func TestOnceAround(t *testing.T) {
 			return err
 		}, func(_ context.Context, s *snapbilltest.Server, _ *snapbill.Client) int { return s.Log.Count("done") }},
 	}
-	faults := []simkit.Scenario{"", simkit.Refused, simkit.Unauthorized, simkit.LostBefore, simkit.LostAfter, simkit.ErrorBefore, simkit.ErrorAfter,
-		simkit.GarbledAfter, simkit.TruncatedAfter, simkit.EchoedAfter, simkit.SilentAfter, simkit.Redirected, simkit.Unavailable}
+	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
+		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.SilentAfter, batchsim.Redirected, batchsim.Unavailable}
 	once := map[string]bool{"AddSession": true, "RemoveService": true, "Command": true} // Nothing is left behind twice; and as ObjectCommand.
 	for op, x := range calls {
 		once[op] = true
@@ -214,13 +214,13 @@ func TestOnceAround(t *testing.T) {
 					server.Bill("001", "2030-01-01", 100)
 					if fault != "" {
 						server.Kit.Break(op, fault,
-							simkit.JSON(400, `{"code":400,"type":"result","status":"error","message":"no","errors":{"payment_method_code":"no"}}`),
-							simkit.JSON(401, `{"code":401,"type":"result","status":"error","message":"No login"}`))
+							batchsim.JSON(400, `{"code":400,"type":"result","status":"error","message":"no","errors":{"payment_method_code":"no"}}`),
+							batchsim.JSON(401, `{"code":401,"type":"result","status":"error","message":"No login"}`))
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 					defer cancel()
 					err := x.call(ctx, client)
-					want := map[simkit.Scenario]batch.Kind{"": "", simkit.Refused: batch.ErrInvalid, simkit.Unauthorized: batch.ErrAuth}
+					want := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}
 					kind, sure := want[fault]
 					if !sure {
 						kind = batch.ErrAmbiguous
@@ -235,7 +235,7 @@ func TestOnceAround(t *testing.T) {
 					if op != "ObjectCommand" {
 						happened = x.effect(ctx, server, client)
 					}
-					applied := fault == "" || strings.HasSuffix(string(fault), "after") && fault != simkit.Unavailable
+					applied := fault == "" || strings.HasSuffix(string(fault), "after") && fault != batchsim.Unavailable
 					require.Equal(t, applied, happened == 1, "a read tells what became of it: %d", happened)
 				})
 			})
@@ -246,7 +246,7 @@ func TestOnceAround(t *testing.T) {
 		once[op] = true
 	}
 	for _, op := range snapbill.Operations {
-		require.Equal(t, op.Safety == rest.Once, once[op.Name], op.Name)
+		require.Equal(t, op.Safety == batchhttp.Once, once[op.Name], op.Name)
 	}
 }
 
@@ -260,12 +260,12 @@ func TestBankDetailsAreSecrets(t *testing.T) {
 	c := newClient(t, config)
 	server.Bill("001", "2030-01-01", 100)
 	s := snapbill.SetPayment{PaymentMethodCode: "netcash", Fields: map[string]snapbill.Secret{"account_number": snapbill.NewSecret("canary-5512")}}
-	server.Inject(simkit.Fault{Op: "SetPayment", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer,
-		Reply: simkit.JSON(400, `{"code":400,"type":"result","status":"error","message":"canary-5512 is wrong","errors":{"account_number":"canary-5512 is wrong"}}`)})
+	server.Inject(batchsim.Fault{Op: "SetPayment", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(400, `{"code":400,"type":"result","status":"error","message":"canary-5512 is wrong","errors":{"account_number":"canary-5512 is wrong"}}`)})
 	_, err := c.SetPayment(t.Context(), "158958", s)
 	require.ErrorIs(t, err, batch.ErrInvalid)
-	server.Inject(simkit.Fault{Op: "AddUser", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer,
-		Reply: simkit.JSON(400, `{"code":400,"type":"result","status":"error","message":"canary-7788 is weak","errors":[]}`)})
+	server.Inject(batchsim.Fault{Op: "AddUser", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(400, `{"code":400,"type":"result","status":"error","message":"canary-7788 is weak","errors":[]}`)})
 	_, weak := c.AddUser(t.Context(), "158958", snapbill.AddUser{Password: snapbill.NewSecret("canary-7788")})
 	require.ErrorIs(t, weak, batch.ErrInvalid)
 	user, userErr := c.AddUser(t.Context(), "158958", snapbill.AddUser{Username: "george", Password: snapbill.NewSecret("canary-7788")})
@@ -351,7 +351,7 @@ func TestARepeatableCommand(t *testing.T) {
 	bubble(t, snapbilltest.Options{Commands: map[string]func(string, url.Values){"timezone/list": func(string, url.Values) {}}},
 		func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 			for repeatable, want := range map[bool]int{false: 1, true: 2} {
-				server.Inject(simkit.Fault{Op: "Command", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+				server.Inject(batchsim.Fault{Op: "Command", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 				before := server.Log.Count("Command")
 				_, err := client.Send(t.Context(), snapbill.Command{Class: "timezone", Name: "list", Repeatable: repeatable})
 				require.Equal(t, repeatable, err == nil, "%v", err)

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Production is SnapBill's only documented host. Real accounts are debited
@@ -47,7 +47,7 @@ func (c Config) MarshalBinary() ([]byte, error) { return c.MarshalText() }
 // An object is addressed by its number in the account, "1500", or by its xid,
 // "Clw:Xc"; logins that see several accounts need the latter.
 type Client struct {
-	rest *rest.Client
+	http *batchhttp.Client
 }
 
 // New checks the configuration. It does no I/O and reads no environment.
@@ -67,8 +67,8 @@ func New(c Config) (*Client, error) {
 	if err := batch.Invalid(name, "New", faults); err != nil {
 		return nil, err
 	}
-	password := rest.NewSecret(c.Password)
-	client, err := rest.New(rest.Config{
+	password := batchhttp.NewSecret(c.Password)
+	client, err := batchhttp.New(batchhttp.Config{
 		Provider:   name,
 		BaseURL:    c.BaseURL,
 		HTTPClient: c.HTTPClient,
@@ -76,7 +76,7 @@ func New(c Config) (*Client, error) {
 		Logger:     c.Logger,
 		Authorize:  basic(c.Username, password),
 		Refusal:    refusal,
-		Secrets:    []rest.Secret{password},
+		Secrets:    []batchhttp.Secret{password},
 	})
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func New(c Config) (*Client, error) {
 }
 
 // CloseIdleConnections closes the connections that no call is using.
-func (c *Client) CloseIdleConnections() { c.rest.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
 // GetBatch reads a batch. If its amounts in decimals and in cents do not agree,
 // it is returned beside an ErrProtocol: the decimals of the real service are known
@@ -205,7 +205,7 @@ func (c *Client) SetBatchState(ctx context.Context, id string, state BatchState)
 	return c.changeBatch(ctx, opSetBatchState, id, UpdateBatch{State: state})
 }
 
-func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u UpdateBatch) (*Batch, error) {
+func (c *Client) changeBatch(ctx context.Context, op batchhttp.Op, id string, u UpdateBatch) (*Batch, error) {
 	if u.State != "" && u.State != BatchSubmit && u.State != BatchDead {
 		return nil, invalid(op, "state", "is %q, which only the system sets: it can be submit or dead", u.State)
 	}
@@ -238,7 +238,7 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 	case b.State == u.State || u.State == BatchSubmit && b.State.atTheBank():
 		return b, nil
 	case u.State == BatchDead && replied != nil && replied.State == b.State:
-		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name, Message: c.rest.Clean(fmt.Sprintf(
+		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name, Message: c.http.Clean(fmt.Sprintf(
 			"the service accepted the call and ignored the state: the batch is still %s; another call can change it "+
 				"(ProviderConfig.SetState)", b.State))}
 	case b.State == BatchReady:
@@ -247,7 +247,7 @@ func (c *Client) changeBatch(ctx context.Context, op rest.Op, id string, u Updat
 				"or only by the other call (ProviderConfig.SetState)"}
 	}
 	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
-		Message: c.rest.Clean(fmt.Sprintf("the call was accepted, and the batch is %s", b.State))}
+		Message: c.http.Clean(fmt.Sprintf("the call was accepted, and the batch is %s", b.State))}
 }
 
 // GetPayment reads a payment.
@@ -491,7 +491,7 @@ func (c *Client) ListActions(ctx context.Context) iter.Seq2[Action, error] {
 //	GET /{class}
 //	GET /{class}/{id}
 func (c *Client) Index(ctx context.Context, class, id string) (map[string]string, error) {
-	discovery := rest.Call{Op: opIndex, Params: []string{class}}
+	discovery := batchhttp.Call{Op: opIndex, Params: []string{class}}
 	if id != "" {
 		discovery.Op, discovery.Params = opObjectIndex, []string{class, id}
 	}
@@ -501,13 +501,13 @@ func (c *Client) Index(ctx context.Context, class, id string) (map[string]string
 			return fmt.Errorf("a %.40q came back instead of an index", string(e.Type))
 		}
 		var paths Map[Text]
-		err := rest.Parse(e.Content["index"], &paths)
+		err := batchhttp.Parse(e.Content["index"], &paths)
 		for command, path := range paths {
 			index[command] = string(path)
 		}
 		return err
 	})
-	if err := c.rest.Do(ctx, discovery); err != nil {
+	if err := c.http.Do(ctx, discovery); err != nil {
 		return nil, err
 	}
 	return index, nil
@@ -519,7 +519,7 @@ func (c *Client) Index(ctx context.Context, class, id string) (map[string]string
 //	GET /{class}/{command}
 //	GET /{class}/{id}/{command}
 func (c *Client) Form(ctx context.Context, class, id, command string) ([]Control, error) {
-	discovery := rest.Call{Op: opForm, Params: []string{class, command}}
+	discovery := batchhttp.Call{Op: opForm, Params: []string{class, command}}
 	if id != "" {
 		discovery.Op, discovery.Params = opObjectForm, []string{class, id, command}
 	}
@@ -528,9 +528,9 @@ func (c *Client) Form(ctx context.Context, class, id, command string) ([]Control
 		if e.Type != "form" {
 			return fmt.Errorf("a %.40q came back instead of a form", string(e.Type))
 		}
-		return rest.Parse(e.Content["controls"], &controls)
+		return batchhttp.Parse(e.Content["controls"], &controls)
 	})
-	if err := c.rest.Do(ctx, discovery); err != nil {
+	if err := c.http.Do(ctx, discovery); err != nil {
 		return nil, err
 	}
 	return controls, nil

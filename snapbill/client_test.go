@@ -24,8 +24,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchhttp"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/snapbill"
 	"github.com/batchway/batchway-go/snapbill/snapbilltest"
 )
@@ -350,7 +350,7 @@ func bubble(t *testing.T, o snapbilltest.Options, f func(*testing.T, *snapbillte
 // always makes every call of op answer with a body.
 func always(server *snapbilltest.Server, op, body string) {
 	server.Heal()
-	server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+	server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 }
 
 // Accepted is not applied: what was captured proves it, and is told.
@@ -432,12 +432,12 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, snapbilltest.Options{}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-				answer := simkit.Reply{Status: c.reply.Status, Body: c.reply.Body, Header: http.Header{"Content-Type": {"application/json"}}}
+				answer := batchsim.Reply{Status: c.reply.Status, Body: c.reply.Body, Header: http.Header{"Content-Type": {"application/json"}}}
 				if c.reply.Text != "" {
 					answer.Header, answer.Body = http.Header{"Content-Type": {"text/html"}}, []byte(c.reply.Text)
 				}
 				for _, op := range []string{"CurrentAccount", "UpdateBatch"} {
-					server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: answer})
+					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: answer})
 				}
 				_, err := client.CurrentAccount(t.Context())
 				require.ErrorIs(t, err, c.read)
@@ -474,7 +474,7 @@ func TestOnlySnapBillsOwnWordsAreARefusal(t *testing.T) {
 		defer client.CloseIdleConnections()
 		id := fmt.Sprint(server.NewBatch("2030-01-01"))
 		body = strings.ReplaceAll(body, "%d", fmt.Sprint(status))
-		server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.Reply{Status: status, Header: header, Body: []byte(body)}})
+		server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: status, Header: header, Body: []byte(body)}})
 		_, err = client.UpdateBatch(t.Context(), id, snapbill.UpdateBatch{State: snapbill.BatchSubmit})
 		require.Error(t, err)
 		require.Zero(t, server.Log.Count("GetBatch"))
@@ -643,7 +643,7 @@ func TestListsThatDoNotHold(t *testing.T) {
 		collect := func(pages ...string) (ids []snapbill.ID, err error) {
 			server.Heal()
 			for n, rows := range pages {
-				server.Inject(simkit.Fault{Op: "ListActions", Nth: n + 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `{"code":200,"type":"list","class":"action",`+rows+`}`)})
+				server.Inject(batchsim.Fault{Op: "ListActions", Nth: n + 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"code":200,"type":"list","class":"action",`+rows+`}`)})
 			}
 			for a, failed := range client.ListActions(t.Context()) {
 				if failed != nil {
@@ -1184,6 +1184,6 @@ func TestOperations(t *testing.T) {
 	require.Len(t, marked, 2, "operations that can move money")
 	for _, op := range snapbill.Operations {
 		read := op.Method == http.MethodGet || regexp.MustCompile(`^(Get|List|Current|Invoice)`).MatchString(op.Name)
-		require.Equal(t, read, op.Safety == rest.Repeatable, "%s may be repeated if and only if it reads", op.Name)
+		require.Equal(t, read, op.Safety == batchhttp.Repeatable, "%s may be repeated if and only if it reads", op.Name)
 	}
 }

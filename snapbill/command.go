@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Command is a command that Index or Form shows for your account, and that this
@@ -49,7 +49,7 @@ var (
 //	POST /{class}/{command}
 //	POST /{class}/{id}/{command}
 func (c *Client) Send(ctx context.Context, command Command) (*CommandReply, error) {
-	send := rest.Call{Op: opCommand, Params: []string{command.Class, command.Name}}
+	send := batchhttp.Call{Op: opCommand, Params: []string{command.Class, command.Name}}
 	path := "/" + command.Class + "/" + command.Name
 	var faults []batch.FieldError
 	if command.ID != "" {
@@ -72,7 +72,7 @@ func (c *Client) Send(ctx context.Context, command Command) (*CommandReply, erro
 		return nil, err
 	}
 	if command.Repeatable {
-		send.Op.Safety = rest.Repeatable
+		send.Op.Safety = batchhttp.Repeatable
 	}
 	for _, values := range command.Form {
 		for _, value := range values {
@@ -101,7 +101,7 @@ var anyID = regexp.MustCompile(`^([A-Za-z0-9_-]{1,32}|[0-9A-Za-z_-]{1,8}:[0-9A-Z
 
 // methodOf names the method for a path; empty if there is none.
 func methodOf(path string) string {
-	n := slices.IndexFunc(operations, func(op rest.Op) bool {
+	n := slices.IndexFunc(operations, func(op batchhttp.Op) bool {
 		known := strings.TrimSuffix(strings.ReplaceAll(op.Path, "{code}", "{id}"), ".json")
 		return op.Method == "POST" && known == path
 	})

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Secret is a bank account, a card number or a password. It is printed and
 // encoded as "[redacted]".
-type Secret = rest.Secret
+type Secret = batchhttp.Secret
 
 // NewSecret hides s.
-func NewSecret(s string) Secret { return rest.NewSecret(s) }
+func NewSecret(s string) Secret { return batchhttp.NewSecret(s) }
 
 // SetPayment is how a client pays from now on.
 type SetPayment struct {
@@ -103,7 +103,7 @@ func (c *Client) SetPayment(ctx context.Context, clientID string, s SetPayment) 
 	if err := batch.Invalid(name, op.Name, faults); err != nil {
 		return nil, err
 	}
-	err := c.send(ctx, rest.Call{Op: op, Params: []string{clientID}, Secrets: secrets, Decode: bare}, form)
+	err := c.send(ctx, batchhttp.Call{Op: op, Params: []string{clientID}, Secrets: secrets, Decode: bare}, form)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (c *Client) SetPayment(ctx context.Context, clientID string, s SetPayment) 
 //	POST /client/{id}/delete
 func (c *Client) DeleteClient(ctx context.Context, clientID string) (*Customer, error) {
 	op := opDeleteClient
-	err := c.send(ctx, rest.Call{Op: op, Params: []string{clientID}, Decode: bare}, url.Values{})
+	err := c.send(ctx, batchhttp.Call{Op: op, Params: []string{clientID}, Decode: bare}, url.Values{})
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ var bare = successful(func(e *envelope) error {
 })
 
 // after reads an object that op has changed.
-func after[T any, P object[T]](ctx context.Context, c *Client, op, read rest.Op, class, id string) (*T, error) {
+func after[T any, P object[T]](ctx context.Context, c *Client, op, read batchhttp.Op, class, id string) (*T, error) {
 	now, err := get[T, P](ctx, c, read, class, id)
 	if err != nil {
 		return nil, unread(op, err)
@@ -156,7 +156,7 @@ func after[T any, P object[T]](ctx context.Context, c *Client, op, read rest.Op,
 }
 
 // unread says that a call was accepted, and that err keeps us from seeing what it did.
-func unread(op rest.Op, err error) error {
+func unread(op batchhttp.Op, err error) error {
 	return &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
 		Message: "the call was accepted, but what it did cannot be read", Err: err}
 }

@@ -8,7 +8,7 @@ import (
 	"iter"
 	"net/url"
 
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // InvoicePDF reads an invoice as a PDF file. It is personal data. The content
@@ -17,7 +17,7 @@ import (
 //	POST /invoice/{id}/pdf
 func (c *Client) InvoicePDF(ctx context.Context, id string) ([]byte, error) {
 	var file []byte
-	err := c.send(ctx, rest.Call{Op: opInvoicePDF, Accept: "application/pdf", Params: []string{id}, Decode: func(body io.Reader) error {
+	err := c.send(ctx, batchhttp.Call{Op: opInvoicePDF, Accept: "application/pdf", Params: []string{id}, Decode: func(body io.Reader) error {
 		text, err := io.ReadAll(body)
 		if err != nil {
 			return err
@@ -27,7 +27,7 @@ func (c *Client) InvoicePDF(ctx context.Context, id string) ([]byte, error) {
 			return nil
 		}
 		var e *envelope
-		if rest.JSON(&e)(bytes.NewReader(text)) == nil && e != nil {
+		if batchhttp.JSON(&e)(bytes.NewReader(text)) == nil && e != nil {
 			if err := e.verdict(); err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 const maxReply = 32 << 20
@@ -31,40 +31,40 @@ func fault(field, format string, args ...any) batch.FieldError {
 }
 
 // invalid refuses the arguments of an operation.
-func invalid(op rest.Op, field, format string, args ...any) error {
+func invalid(op batchhttp.Op, field, format string, args ...any) error {
 	return batch.Invalid(name, op.Name, []batch.FieldError{fault(field, format, args...)})
 }
 
 // post makes a call with a form.
-func (c *Client) post(ctx context.Context, op rest.Op, params []string, form url.Values,
+func (c *Client) post(ctx context.Context, op batchhttp.Op, params []string, form url.Values,
 	decode func(io.Reader) error) error {
-	return c.send(ctx, rest.Call{Op: op, Params: params, Decode: decode}, form)
+	return c.send(ctx, batchhttp.Call{Op: op, Params: params, Decode: decode}, form)
 }
 
 // send fills in what all calls have in common.
-func (c *Client) send(ctx context.Context, call rest.Call, form url.Values) error {
+func (c *Client) send(ctx context.Context, call batchhttp.Call, form url.Values) error {
 	if strings.Contains(call.Op.Path, "/{id}") && !strings.HasPrefix(call.Op.Path, "/{class}") &&
 		!address.MatchString(call.Params[0]) {
 		return invalid(call.Op, "id", "%s", notAnAddress)
 	}
 	call.ContentType, call.Body, call.MaxReply = "application/x-www-form-urlencoded", []byte(form.Encode()), maxReply
-	return c.rest.Do(ctx, call)
+	return c.http.Do(ctx, call)
 }
 
 // conflict and nonsense are errors of what the service says, in words that are
 // fit for an error.
 func (c *Client) conflict(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: c.rest.Clean(message), Fields: c.clean(fields)}
+	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: c.http.Clean(message), Fields: c.clean(fields)}
 }
 
 func (c *Client) nonsense(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: c.rest.Clean(message), Fields: c.clean(fields)}
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: c.http.Clean(message), Fields: c.clean(fields)}
 }
 
 func (c *Client) clean(fields []batch.FieldError) []batch.FieldError {
 	cleaned := slices.Clone(fields)
 	for n := range cleaned {
-		cleaned[n].Message = c.rest.Clean(cleaned[n].Message)
+		cleaned[n].Message = c.http.Clean(cleaned[n].Message)
 	}
 	return cleaned
 }
@@ -100,12 +100,12 @@ func numbered(id ID, xid XID) names { return names{id.String(), xid} }
 // call makes a call that may answer with an object. Where it must, a success
 // without one leaves open what there is now. An object that the reply names is
 // returned beside any error, because the service has it.
-func call[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, params []string, form url.Values,
+func call[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, class string, params []string, form url.Values,
 	must bool) (*T, error) {
-	return callWith[T, P](ctx, c, rest.Call{Op: op, Params: params}, class, form, must)
+	return callWith[T, P](ctx, c, batchhttp.Call{Op: op, Params: params}, class, form, must)
 }
 
-func callWith[T any, P object[T]](ctx context.Context, c *Client, send rest.Call, class string, form url.Values,
+func callWith[T any, P object[T]](ctx context.Context, c *Client, send batchhttp.Call, class string, form url.Values,
 	must bool) (*T, error) {
 	var out *T
 	send.Decode = opened(func(e *envelope) error {
@@ -124,7 +124,7 @@ func callWith[T any, P object[T]](ctx context.Context, c *Client, send rest.Call
 }
 
 // get reads one object, and refuses any other.
-func get[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class, id string) (*T, error) {
+func get[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, class, id string) (*T, error) {
 	var out *T
 	err := c.post(ctx, op, []string{id}, url.Values{}, successful(func(e *envelope) error {
 		found, err := item[T, P](e, class)
@@ -143,7 +143,7 @@ func get[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class, 
 }
 
 // verified adds to an object what in it contradicts itself.
-func verified[T any, P object[T]](c *Client, op rest.Op, v *T, err error) (*T, error) {
+func verified[T any, P object[T]](c *Client, op batchhttp.Op, v *T, err error) (*T, error) {
 	if err == nil {
 		if fault := P(v).verify(); fault != nil {
 			err = c.nonsense(op.Name, fault.Error(), nil)
@@ -167,13 +167,13 @@ func ofOneRow(err error) bool {
 	return errors.As(err, &row)
 }
 
-func (c *Client) rowFailed(op rest.Op, place string, err error) error {
+func (c *Client) rowFailed(op batchhttp.Op, place string, err error) error {
 	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: place,
-		Err: rowError{errors.New(c.rest.Clean(err.Error()))}}
+		Err: rowError{errors.New(c.http.Clean(err.Error()))}}
 }
 
 // verifiedRows adds to a row what in it contradicts itself.
-func verifiedRows[T any, P object[T]](c *Client, op rest.Op, rows iter.Seq2[T, error]) iter.Seq2[T, error] {
+func verifiedRows[T any, P object[T]](c *Client, op batchhttp.Op, rows iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for row, err := range rows {
 			if err == nil {
@@ -191,7 +191,7 @@ func verifiedRows[T any, P object[T]](c *Client, op rest.Op, rows iter.Seq2[T, e
 // list reads page after page, and yields each object once. A row that makes no
 // sense, or that the filter excludes, is yielded beside its error, and the list
 // goes on; any other error ends it.
-func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class string, form url.Values,
+func list[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, class string, form url.Values,
 	filter func(*T) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		form := maps.Clone(form) // Of this iteration alone.
@@ -211,7 +211,7 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 			fresh := false
 			for n, text := range rows {
 				var row T
-				err := rest.Parse(text, &row)
+				err := batchhttp.Parse(text, &row)
 				for _, check := range []func() error{P(&row).identify, P(&row).check, func() error { return filter(&row) }} {
 					if err == nil {
 						err = check()
@@ -245,14 +245,14 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op rest.Op, class 
 
 // page reads one page of a list: its rows as they came, and how many pages
 // there are.
-func (c *Client) page(ctx context.Context, op rest.Op, class string, form url.Values,
+func (c *Client) page(ctx context.Context, op batchhttp.Op, class string, form url.Values,
 	page int) (rows []jsontext.Value, pages Int, err error) {
 	err = c.post(ctx, op, nil, form, func(body io.Reader) error {
 		var e struct {
 			envelope
 			List Maybe[[]jsontext.Value] `json:"list"`
 		}
-		if err := rest.JSON(&e)(body); err != nil {
+		if err := batchhttp.JSON(&e)(body); err != nil {
 			return err
 		}
 		if err := e.verdict(); err != nil {
@@ -277,7 +277,7 @@ func (c *Client) page(ctx context.Context, op rest.Op, class string, form url.Va
 func item[T any, P object[T]](e *envelope, class string) (*T, error) {
 	var found *T
 	if text, sent := e.Content[class]; sent {
-		if err := rest.Parse(text, &found); err != nil {
+		if err := batchhttp.Parse(text, &found); err != nil {
 			return nil, err
 		}
 	}
@@ -328,7 +328,7 @@ func (f *faults) UnmarshalJSON(text []byte) error {
 
 func (m *messages) UnmarshalJSON(text []byte) error {
 	if text[0] == '[' {
-		return rest.Parse(text, (*[]Text)(m))
+		return batchhttp.Parse(text, (*[]Text)(m))
 	}
 	var one Text
 	err := one.UnmarshalJSON(text)
@@ -340,7 +340,7 @@ func (m *messages) UnmarshalJSON(text []byte) error {
 func opened(decode func(*envelope) error) func(io.Reader) error {
 	return func(body io.Reader) error {
 		var e *envelope
-		if err := rest.JSON(&e)(body); err != nil {
+		if err := batchhttp.JSON(&e)(body); err != nil {
 			return err
 		}
 		if e == nil {
@@ -437,7 +437,7 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 		return nil
 	}
 	var e *envelope
-	if rest.JSON(&e)(bytes.NewReader(body)) != nil || e == nil || !e.wordsOfSnapBill() {
+	if batchhttp.JSON(&e)(bytes.NewReader(body)) != nil || e == nil || !e.wordsOfSnapBill() {
 		return nil
 	}
 	if e.Code.OK && int(e.Code.Value) != status {

@@ -91,7 +91,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 
 // environment names where c collects: "production", or another host.
 func environment(c *Client) string {
-	return c.rest.Environment(map[string]string{Production: "production"})
+	return c.http.Environment(map[string]string{Production: "production"})
 }
 
 // Info returns the facts about this provider.
@@ -161,7 +161,7 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 	}
 	built, err := p.built(ctx, op, id)
 	if built != nil {
-		b.Native = p.client.rest.Clean(string(built.State))
+		b.Native = p.client.http.Clean(string(built.State))
 		if b.ID != "" {
 			b.State = state(built)
 		}
@@ -268,7 +268,7 @@ func (p *Provider) payments(ctx context.Context, at *Batch) (paymentList, error)
 			*currency = cmp.Or(at.Currency.Value.Code, Text(p.config.Currency))
 		}
 		for _, word := range []*Text{number, currency} { // Both are shown in reports.
-			*word = Text(p.client.rest.Clean(string(*word)))
+			*word = Text(p.client.http.Clean(string(*word)))
 		}
 		switch {
 		case err != nil && !ofOneRow(err):
@@ -619,7 +619,7 @@ func (p *Provider) witness(op string, b *batch.Batch, payments reader) error {
 
 // as returns b with the name and the state that SnapBill has for it.
 func (p *Provider) as(b batch.Batch, at *Batch) batch.Batch {
-	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), p.client.rest.Clean(string(at.State)), time.Now()
+	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), p.client.http.Clean(string(at.State)), time.Now()
 	return b
 }
 
@@ -725,7 +725,7 @@ func (p *Provider) results(b batch.Batch, at *Batch, all *paymentList) (rows, st
 }
 
 func (p *Provider) result(payment Payment, o batch.Outcome) batch.Result {
-	clean := p.client.rest.Clean
+	clean := p.client.http.Clean
 	return batch.Result{Outcome: o, Code: clean(string(payment.State)), Message: clean(string(payment.Reference)),
 		ID: payment.ID.String(), Native: payment}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/snapbill"
 	"github.com/batchway/batchway-go/snapbill/snapbilltest"
 )
@@ -244,7 +244,7 @@ func TestRow103SubmittedByAnother(t *testing.T) {
 // the batch. Only a batch that is still a draft was not submitted.
 func TestRefusedBecauseItIsSubmitted(t *testing.T) {
 	down := func(s *snapbilltest.Server) {
-		s.Inject(simkit.Fault{Op: "GetBatch", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(404, `{"code":404,"type":"error","message":"x"}`)})
+		s.Inject(batchsim.Fault{Op: "GetBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(404, `{"code":404,"type":"error","message":"x"}`)})
 	}
 	for name, c := range map[string]struct {
 		o      snapbilltest.Options
@@ -259,14 +259,14 @@ func TestRefusedBecauseItIsSubmitted(t *testing.T) {
 		"it has failed":                        {act: func(s *snapbilltest.Server, id int64) { s.Fail(id) }, kind: batch.ErrAmbiguous, native: "error"},
 		"a word that is not known":             {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.SayState("queued") }, kind: batch.ErrAmbiguous, native: "queued"},
 		"it cannot be read":                    {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); down(s) }, kind: batch.ErrAmbiguous, native: "ready"},
-		"it is refused for another reason":     {act: func(s *snapbilltest.Server, _ int64) { s.Break(simkit.Refused) }, kind: batch.ErrInvalid, native: "ready", text: "Batch is still being built"},
+		"it is refused for another reason":     {act: func(s *snapbilltest.Server, _ int64) { s.Break(batchsim.Refused) }, kind: batch.ErrInvalid, native: "ready", text: "Batch is still being built"},
 		"the service ignores a second submit":  {o: snapbilltest.Options{Resubmit: snapbilltest.ResubmitIgnored}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, native: "submit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, c.o, snapbill.ProviderConfig{})
 			d := dueDraft(server, 2)
 			b := create(t, p, d)
-			server.Inject(simkit.Fault{Op: "GetBatch", Nth: 2, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+			server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 				c.act(server, number(t, b))
 				return r
 			}})
@@ -285,7 +285,7 @@ func TestRefusedBecauseItIsSubmitted(t *testing.T) {
 	t.Run("a run finds it", func(t *testing.T) {
 		server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
 		d := dueDraft(server, 2)
-		server.Inject(simkit.Fault{Op: "GetBatch", Nth: 3, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 3, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 			server.Submit(1500) // As a request does that a proxy delivers twice.
 			return r
 		}})
@@ -309,8 +309,8 @@ func TestNoReplyToASubmitInvitesAnother(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, p.Info().NoRepeat)
 				require.Equal(t, batch.GuardNone, p.Info().Guard)
-				server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.BeforeApply, Act: simkit.Answer,
-					Reply: simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {"1"}}, Body: []byte(body)}})
+				server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+					Reply: batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {"1"}}, Body: []byte(body)}})
 				_, err = batch.Run(t.Context(), p, dueDraft(server, 1), nil)
 				require.Error(t, err)
 				require.Equal(t, 1, server.Log.Count("UpdateBatch"), "%d %s: %v", status, body, err)
@@ -330,7 +330,7 @@ func TestRow84ChangedBeforeTheSubmit(t *testing.T) {
 
 	// It is being built again while the payments are compared.
 	b = create(t, p, dueDraft(server, 2))
-	server.Inject(simkit.Fault{Op: "GetBatch", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200,
+	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200,
 		`{"code":200,"type":"item","class":"batch","batch":{"id":`+b.ID+`,"state":"build"}}`)})
 	_, err = p.Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrConflict)
@@ -349,7 +349,7 @@ func TestAClientIsAddedInTheLastMoment(t *testing.T) {
 	body := func(n int64) string {
 		return fmt.Sprintf(`{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[{"id":%d,"state":"paid","amount_cents":1,"client":{"number":"stranger"},"batch":{"id":%s}}]}`, n, b.ID)
 	}
-	server.Inject(simkit.Fault{Op: "ListPayments", Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body(1))})
+	server.Inject(batchsim.Fault{Op: "ListPayments", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body(1))})
 	report, err := p.Report(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.Len(t, report.Unmatched, 1)
@@ -392,7 +392,7 @@ func TestASubmitThatEndsInAnotherWord(t *testing.T) {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 		d := dueDraft(server, 1)
 		b := create(t, p, d)
-		server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 			server.SayState(word)
 			r.Body = bytes.Replace(r.Body, []byte(`"submit"`), []byte(`"`+word+`"`), 1)
 			return r
@@ -406,10 +406,10 @@ func TestASubmitThatEndsInAnotherWord(t *testing.T) {
 
 // What a cancel may still do is not denied.
 func TestACancelInDoubt(t *testing.T) {
-	for name, f := range map[string]simkit.Fault{
-		"it is late":        {Op: "UpdateBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Late, Delay: time.Minute},
-		"reads are down":    {Op: "GetBatch", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.Reply{Status: 404}},
-		"only its reply is": {Op: "UpdateBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset},
+	for name, f := range map[string]batchsim.Fault{
+		"it is late":        {Op: "UpdateBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: time.Minute},
+		"reads are down":    {Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 404}},
+		"only its reply is": {Op: "UpdateBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset},
 	} {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 		b := create(t, p, dueDraft(server, 1))
@@ -433,9 +433,9 @@ func TestACancelThatComesTooLate(t *testing.T) {
 	for _, word := range []string{"submit", "submitted", "ok"} {
 		server, p := start(t, snapbilltest.Options{KeepsBatches: true}, snapbill.ProviderConfig{})
 		b := create(t, p, dueDraft(server, 1))
-		server.Inject(simkit.Fault{Op: "UpdateBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(simkit.Reply) simkit.Reply {
+		server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(batchsim.Reply) batchsim.Reply {
 			server.SayState(word)
-			return simkit.JSON(200, `{"garbled`)
+			return batchsim.JSON(200, `{"garbled`)
 		}})
 		after, err := p.Cancel(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrConflict, word)
@@ -454,7 +454,7 @@ func TestTheSealFailsClosed(t *testing.T) {
 	} {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 		b := create(t, p, dueDraft(server, 1))
-		server.Inject(simkit.Fault{Op: "GetBatch", Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		server.Inject(batchsim.Fault{Op: "GetBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 			r.Body = bytes.Replace(r.Body, []byte(field), []byte(`"not_`+field[1:]), 1)
 			return r
 		}})
@@ -550,7 +550,7 @@ func TestTheSealComparesEverything(t *testing.T) {
 // alter makes the nth reply of op from now, or every one for 0, say something
 // else than what has happened.
 func alter(server *snapbilltest.Server, op string, nth int, change func(body map[string]any)) {
-	server.Inject(simkit.Fault{Op: op, Nth: nth, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+	server.Inject(batchsim.Fault{Op: op, Nth: nth, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 		var body map[string]any
 		if json.Unmarshal(r.Body, &body) == nil {
 			change(body)
@@ -677,7 +677,7 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	require.Equal(t, batch.StateCancelled, abandoned.State, "it is deleted at the service")
 
 	d = dueDraft(server, 1)
-	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	server.Inject(batchsim.Fault{Op: "AddBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"})
@@ -857,7 +857,7 @@ func TestTheEndOfABatch(t *testing.T) {
 				"GetBatch":     `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok","totals":` + c.totals + `}}`,
 				"ListPayments": `{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[` + c.rows + `]}`,
 			} {
-				server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+				server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 			}
 			got, err := p.Poll(t.Context(), b)
 			require.Equal(t, c.kind, batch.KindOf(err), "%s: %v", c.totals, err)
@@ -932,7 +932,7 @@ func TestCancel(t *testing.T) {
 
 		// Its reply is lost, and a read says what it has done.
 		b = create(t, p, dueDraft(server, 1))
-		server.Inject(simkit.Fault{Op: map[bool]string{false: "UpdateBatch", true: "SetBatchState"}[bySetState], Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+		server.Inject(batchsim.Fault{Op: map[bool]string{false: "UpdateBatch", true: "SetBatchState"}[bySetState], Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 		b, err = p.Cancel(t.Context(), b)
 		require.NoError(t, err)
 		require.Equal(t, batch.StateCancelled, b.State)
@@ -995,7 +995,7 @@ func TestRunSubmitsOnce(t *testing.T) {
 		require.NoError(t, err)
 		d := dueDraft(server, 2)
 		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-		server.Break(simkit.LateAfter)
+		server.Break(batchsim.LateAfter)
 		_, err = batch.Run(t.Context(), p, d, o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		require.Equal(t, 1, server.Log.Count("UpdateBatch"))
@@ -1017,7 +1017,7 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 		require.NoError(t, err)
 		d := dueDraft(server, 1)
 		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-		server.Break(simkit.LateAfter)
+		server.Break(batchsim.LateAfter)
 		_, err = batch.Run(t.Context(), p, d, o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "still ready after an hour"})
@@ -1035,7 +1035,7 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 func TestACreateThatIsUnclear(t *testing.T) {
 	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 	d := dueDraft(server, 1)
-	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+	server.Inject(batchsim.Fault{Op: "AddBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
 	_, err := batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
@@ -1105,7 +1105,7 @@ func (w *wire) play(t *testing.T, server *snapbilltest.Server) {
 	} {
 		body, err := json.Marshal(reply)
 		require.NoError(t, err)
-		server.Inject(simkit.Fault{Op: op, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, string(body))})
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, string(body))})
 	}
 }
 
@@ -1201,7 +1201,7 @@ func TestAdoptOfLastMonthsBatch(t *testing.T) {
 	require.NoError(t, err)
 	server.FinishAll()
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-	server.Inject(simkit.Fault{Op: "AddBatch", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Reset})
+	server.Inject(batchsim.Fault{Op: "AddBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "ada", Reason: "the newest in the web interface"})
@@ -1315,7 +1315,7 @@ func TestTotalsThatMove(t *testing.T) {
 	for range 2 {
 		server.Advance(number(t, b))
 	}
-	server.Inject(simkit.Fault{Op: "GetBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 		server.Advance(number(t, b))
 		return r
 	}})
@@ -1332,8 +1332,8 @@ func TestAListThatBreaksOff(t *testing.T) {
 	w.play(t, server)
 	body, err := json.Marshal(map[string]any{"code": 200, "type": "list", "class": "payment", "page": 1, "numpages": 3, "list": w.payments[:1]})
 	require.NoError(t, err)
-	server.Inject(simkit.Fault{Op: "ListPayments", Nth: 1, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, string(body))})
-	server.Inject(simkit.Fault{Op: "ListPayments", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer, Reply: simkit.JSON(200, `{"code":200,"type":"list","class":"payment","page":2,"numpages":3,"list":[]}`)})
+	server.Inject(batchsim.Fault{Op: "ListPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, string(body))})
+	server.Inject(batchsim.Fault{Op: "ListPayments", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"code":200,"type":"list","class":"payment","page":2,"numpages":3,"list":[]}`)})
 	report, err := p.Report(t.Context(), batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: batch.StateDone})
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.ErrorContains(t, err, "holds nothing new")
@@ -1385,8 +1385,8 @@ func TestAnXIDOfAnotherAccount(t *testing.T) {
 	w.batch["xid"] = d.Extra["batch_id"]
 	w.play(t, server)
 	alter(server, "GetBatch", 2, func(map[string]any) {})
-	server.Inject(simkit.Fault{Op: "GetBatch", Nth: 2, Phase: simkit.BeforeApply, Act: simkit.Answer,
-		Reply: simkit.JSON(200, `{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"`+string(mine)+`","state":"ready"}}`)})
+	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, `{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"`+string(mine)+`","state":"ready"}}`)})
 	_, err := p.Create(t.Context(), d)
 	require.ErrorIs(t, err, batch.ErrConflict)
 	require.ErrorContains(t, err, "use a login of one account")
@@ -1409,7 +1409,7 @@ func TestTheIDOfAReplyIsKept(t *testing.T) {
 	} {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 		d := dueDraft(server, 1)
-		server.Inject(simkit.Fault{Op: "AddBatch", Phase: simkit.AfterApply, Act: simkit.Answer, Reply: simkit.JSON(200, body)})
+		server.Inject(batchsim.Fault{Op: "AddBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
 		server.Bill(d.Items[0].Account, snapbill.DateOf(d.Date), 1) // So that it is not the draft.
 		b, err := p.Create(t.Context(), d)
 		require.Equal(t, kind, batch.KindOf(err), "%s: %v", body, err)

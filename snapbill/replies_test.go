@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/snapbill"
 	"github.com/batchway/batchway-go/snapbill/snapbilltest"
 )
@@ -43,8 +43,8 @@ func paths(v any, prefix string) []string {
 }
 
 // distort replaces one field of a reply.
-func distort(path string, value any) func(simkit.Reply) simkit.Reply {
-	return func(r simkit.Reply) simkit.Reply {
+func distort(path string, value any) func(batchsim.Reply) batchsim.Reply {
+	return func(r batchsim.Reply) batchsim.Reply {
 		var body any
 		if json.Unmarshal(r.Body, &body) != nil {
 			return r
@@ -73,7 +73,7 @@ func distort(path string, value any) func(simkit.Reply) simkit.Reply {
 func replies(t *testing.T, op string) (found []any) {
 	t.Helper()
 	bubble(t, snapbilltest.Options{Autoplay: 1}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-		server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 			var v any
 			require.NoError(t, json.Unmarshal(r.Body, &v))
 			found = append(found, v)
@@ -124,7 +124,7 @@ func TestEveryFieldDistorted(t *testing.T) {
 			}
 			for _, value := range values {
 				bubble(t, snapbilltest.Options{Autoplay: 1}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-					server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: distort(path, value)})
+					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(path, value)})
 					err := survives(t, server, client, fmt.Sprintf("%s: %s is %v", op, path, value))
 					smooth = smooth && err == nil
 				})
@@ -148,13 +148,13 @@ func TestEveryFieldDistortedInDoubt(t *testing.T) {
 			for _, value := range []any{nil, "odd", 7, dropped} {
 				bubble(t, snapbilltest.Options{Autoplay: 1, Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 					alter := distort(path, value)
-					server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 						if len(server.Accepted()) == 0 {
 							return r
 						}
 						return alter(r)
 					}})
-					server.Inject(simkit.Fault{Op: "UpdateBatch", Nth: 1, Phase: simkit.AfterApply, Act: simkit.Reset})
+					server.Inject(batchsim.Fault{Op: "UpdateBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 					_ = survives(t, server, client, fmt.Sprintf("%s: %s is %v, in doubt", op, path, value))
 					require.Len(t, server.Accepted(), 2)
 					require.Equal(t, 1, server.Log.Count("UpdateBatch"))
@@ -174,7 +174,7 @@ func TestNoFieldShowsTheLogin(t *testing.T) {
 			bubble(t, snapbilltest.Options{Autoplay: 1, Password: "canary-5512-password"}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 				alter := distort(path, "canary-5512-password\n")
 				armed := false
-				server.Inject(simkit.Fault{Op: op, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: func(r simkit.Reply) simkit.Reply {
+				server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
 					if !armed {
 						return r
 					}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // RecurringInvoice makes invoices of a client again and again.
@@ -292,7 +292,7 @@ func (c *Client) AddService(ctx context.Context, clientID string, a AddService) 
 //
 //	POST /service/{id}/remove
 func (c *Client) RemoveService(ctx context.Context, id string) error {
-	return c.send(ctx, rest.Call{Op: opRemoveService, Params: []string{id}, Decode: bare}, url.Values{})
+	return c.send(ctx, batchhttp.Call{Op: opRemoveService, Params: []string{id}, Decode: bare}, url.Values{})
 }
 
 // ListServices reads the services of all clients.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Int is an integer as SnapBill writes it: 10 or "10". A fraction, an exponent
@@ -49,11 +49,11 @@ func (n *ID) UnmarshalJSON(text []byte) error {
 func (n ID) String() string { return strconv.FormatInt(int64(n), 10) }
 
 // Text is a field that decides nothing. It keeps a value of any type as text.
-type Text = rest.Text
+type Text = batchhttp.Text
 
 // Maybe is a field that decides about its object. A value of another type
 // leaves OK false, and fails nothing else.
-type Maybe[T any] = rest.Maybe[T]
+type Maybe[T any] = batchhttp.Maybe[T]
 
 // Map is an object by name. SnapBill writes an empty one as []; anything but an
 // object is an empty one.
@@ -61,7 +61,7 @@ type Map[T any] map[string]T
 
 // UnmarshalJSON reads an object.
 func (m *Map[T]) UnmarshalJSON(text []byte) error {
-	if rest.Parse(text, (*map[string]T)(m)) != nil {
+	if batchhttp.Parse(text, (*map[string]T)(m)) != nil {
 		*m = nil
 	}
 	return nil
@@ -576,7 +576,7 @@ func (c *Change) UnmarshalJSON(text []byte) error {
 // UnmarshalJSON reads an action and the object that it is about.
 func (a *Action) UnmarshalJSON(text []byte) error {
 	type plain Action
-	if err := rest.Parse(text, (*plain)(a)); err != nil {
+	if err := batchhttp.Parse(text, (*plain)(a)); err != nil {
 		return err
 	}
 	if a.ItemType == "" { // An old form: the first part of the path names it.

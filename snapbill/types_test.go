@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 	"github.com/batchway/batchway-go/snapbill"
 )
 
@@ -64,7 +64,7 @@ func TestSamples(t *testing.T) {
 			for _, text := range texts {
 				read++
 				v := types[class]()
-				require.NoError(t, rest.Parse(text, v))
+				require.NoError(t, batchhttp.Parse(text, v))
 				require.NoError(t, snapbill.Check(v), "it passes its own check")
 				again, err := json.Marshal(v)
 				require.NoError(t, err)
@@ -284,7 +284,7 @@ func FuzzObjects(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, word string) {
 		for _, v := range []any{new(snapbill.Batch), new(snapbill.Payment), new(snapbill.Customer), new(snapbill.Invoice), new(snapbill.Action)} {
-			if rest.Parse(body, v) != nil || snapbill.Check(v) != nil {
+			if batchhttp.Parse(body, v) != nil || snapbill.Check(v) != nil {
 				continue
 			}
 			id := snapbill.ID(0)

@@ -5,7 +5,7 @@ import (
 	"iter"
 	"net/url"
 
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // User is a login: of the staff, or of a client.
@@ -24,13 +24,13 @@ type User struct {
 // UnmarshalJSON reads a user.
 func (u *User) UnmarshalJSON(text []byte) error {
 	type plain User
-	if err := rest.Parse(text, (*plain)(u)); err != nil {
+	if err := batchhttp.Parse(text, (*plain)(u)); err != nil {
 		return err
 	}
 	var wire struct {
 		Password Text `json:"password"`
 	}
-	err := rest.Parse(text, &wire)
+	err := batchhttp.Parse(text, &wire)
 	u.Password = NewSecret(string(wire.Password))
 	return err
 }
@@ -106,7 +106,7 @@ func (c *Client) AddUser(ctx context.Context, clientID string, a AddUser) (*User
 	set(form, "email", a.Email)
 	set(form, "username", a.Username)
 	set(form, "password", a.Password.Reveal())
-	made, err := callWith[User](ctx, c, rest.Call{Op: opAddUser, Params: []string{clientID}, Secrets: []Secret{a.Password}},
+	made, err := callWith[User](ctx, c, batchhttp.Call{Op: opAddUser, Params: []string{clientID}, Secrets: []Secret{a.Password}},
 		"user", form, true)
 	if err != nil {
 		return made, err

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Webhook is a delivery of SnapBill: an action that was recorded.
@@ -35,7 +35,7 @@ func ParseWebhook(body []byte) (*Webhook, error) {
 		return nil, invalid(errors.New("it is too large"))
 	}
 	var w Webhook
-	if err := rest.JSON(&w)(bytes.NewReader(body)); err != nil {
+	if err := batchhttp.JSON(&w)(bytes.NewReader(body)); err != nil {
 		return nil, invalid(err)
 	}
 	if w.UUID == "" {
@@ -64,7 +64,7 @@ func about[T any, P object[T]](a *Action, class string) (*T, error) {
 		return nil, fail(fmt.Errorf("the action %q is not about a %s", string(a.Path), class))
 	}
 	v := new(T)
-	if err := rest.Parse(a.Item, v); err != nil {
+	if err := batchhttp.Parse(a.Item, v); err != nil {
 		return nil, fail(err)
 	}
 	if err := cmp.Or(P(v).identify(), P(v).check(), P(v).verify()); err != nil {

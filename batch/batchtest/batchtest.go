@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // A Subject is a provider under test, with the service behind it.
@@ -57,24 +57,24 @@ type Sim interface {
 }
 
 // Fault is something that goes wrong with one request.
-type Fault = simkit.Scenario
+type Fault = batchsim.Scenario
 
 // The faults that a Sim must be able to play.
 const (
-	Refused        = simkit.Refused        // the service says no, in its own words, and does nothing
-	Unauthorized   = simkit.Unauthorized   // 401 in the service's own words
-	LostBefore     = simkit.LostBefore     // the connection breaks before anything happens
-	LostAfter      = simkit.LostAfter      // it happens and the connection breaks
-	SilentBefore   = simkit.SilentBefore   // nothing happens and no answer comes
-	SilentAfter    = simkit.SilentAfter    // it happens and no answer comes
-	ErrorBefore    = simkit.ErrorBefore    // 500, and nothing happened
-	ErrorAfter     = simkit.ErrorAfter     // 500, and it happened
-	GarbledAfter   = simkit.GarbledAfter   // it happens and the answer makes no sense
-	TruncatedAfter = simkit.TruncatedAfter // it happens and the answer breaks off
-	EchoedAfter    = simkit.EchoedAfter    // it happens and a 500 page repeats the whole request
-	LateAfter      = simkit.LateAfter      // the connection breaks, and an hour later it happens
-	Redirected     = simkit.Redirected     // 307 to another host
-	Unavailable    = simkit.Unavailable    // 503 with Retry-After, and nothing happened
+	Refused        = batchsim.Refused        // the service says no, in its own words, and does nothing
+	Unauthorized   = batchsim.Unauthorized   // 401 in the service's own words
+	LostBefore     = batchsim.LostBefore     // the connection breaks before anything happens
+	LostAfter      = batchsim.LostAfter      // it happens and the connection breaks
+	SilentBefore   = batchsim.SilentBefore   // nothing happens and no answer comes
+	SilentAfter    = batchsim.SilentAfter    // it happens and no answer comes
+	ErrorBefore    = batchsim.ErrorBefore    // 500, and nothing happened
+	ErrorAfter     = batchsim.ErrorAfter     // 500, and it happened
+	GarbledAfter   = batchsim.GarbledAfter   // it happens and the answer makes no sense
+	TruncatedAfter = batchsim.TruncatedAfter // it happens and the answer breaks off
+	EchoedAfter    = batchsim.EchoedAfter    // it happens and a 500 page repeats the whole request
+	LateAfter      = batchsim.LateAfter      // the connection breaks, and an hour later it happens
+	Redirected     = batchsim.Redirected     // 307 to another host
+	Unavailable    = batchsim.Unavailable    // 503 with Retry-After, and nothing happened
 )
 
 var faults = []Fault{Refused, Unauthorized, LostBefore, LostAfter, SilentBefore, SilentAfter, ErrorBefore, ErrorAfter,

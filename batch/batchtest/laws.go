@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 type law struct {
@@ -496,15 +496,15 @@ func law11(t reporter, open func() Subject) {
 		}
 		b := create(t, s, 2)
 		_, err := submitInto(t, s, b, f)
-		if secret := simkit.Leak(s.Secrets, spell(err)...); secret != "" {
+		if secret := batchsim.Leak(s.Secrets, spell(err)...); secret != "" {
 			t.Errorf("law 11: when %s, a credential (%s) appears in the error", f, secret)
 		}
 		if s.Log != nil {
-			if secret := simkit.Leak(s.Secrets, s.Log()); secret != "" {
+			if secret := batchsim.Leak(s.Secrets, s.Log()); secret != "" {
 				t.Errorf("law 11: when %s, a credential (%s) appears in the log", f, secret)
 			}
 		}
-		if secret := simkit.Leak(s.Secrets, fmt.Sprintf("%v %+v %#v", s.Provider.Info(), s.Provider.Info(), s.Provider.Info())); secret != "" {
+		if secret := batchsim.Leak(s.Secrets, fmt.Sprintf("%v %+v %#v", s.Provider.Info(), s.Provider.Info(), s.Provider.Info())); secret != "" {
 			t.Errorf("law 11: a credential (%s) appears in Info", secret)
 		}
 	}

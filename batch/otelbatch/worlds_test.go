@@ -19,13 +19,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/batch/batchtest"
 	"github.com/batchway/batchway-go/batch/otelbatch"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 	"github.com/batchway/batchway-go/snapbill"
@@ -158,7 +158,7 @@ type world struct {
 		FinishAll()
 		Break(batchtest.Fault) // the next request that can move money meets it
 	}
-	log *simkit.Log
+	log *batchsim.Log
 }
 
 type middleware = func(http.RoundTripper) http.RoundTripper

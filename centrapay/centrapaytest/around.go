@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 const assetPage = 2 // assets on a page
@@ -33,7 +33,7 @@ func (s *Server) assetType() string {
 	return "farmlands.nzd.test"
 }
 
-func (s *Server) listAssets(a *account, r simkit.Request) simkit.Reply {
+func (s *Server) listAssets(a *account, r batchsim.Request) batchsim.Reply {
 	if r.PathValue("accountId") != a.id {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
 	}
@@ -58,7 +58,7 @@ func (s *Server) listAssets(a *account, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, reply)
 }
 
-func (s *Server) uploadMedia(_ *account, r simkit.Request) simkit.Reply {
+func (s *Server) uploadMedia(_ *account, r batchsim.Request) batchsim.Reply {
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
 		return problem(http.StatusBadRequest, "", "content type must be multipart/form-data")
@@ -68,7 +68,7 @@ func (s *Server) uploadMedia(_ *account, r simkit.Request) simkit.Reply {
 		return problem(http.StatusBadRequest, "", "purpose and file are required")
 	}
 	file := form.File["file"][0]
-	refused := func(word string) simkit.Reply { return problem(http.StatusForbidden, "Forbidden", word) }
+	refused := func(word string) batchsim.Reply { return problem(http.StatusForbidden, "Forbidden", word) }
 	switch extension, kind := path.Ext(file.Filename), file.Header.Get("Content-Type"); form.Value["purpose"][0] {
 	case "business-onboarding":
 		if extension != ".csv" || kind != "text/csv" {
@@ -101,7 +101,7 @@ func (s *Server) uploadMedia(_ *account, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, map[string]any{"id": id})
 }
 
-func (s *Server) mediaLocation(_ *account, r simkit.Request) simkit.Reply {
+func (s *Server) mediaLocation(_ *account, r batchsim.Request) batchsim.Reply {
 	location, known := s.media[r.PathValue("mediaUploadId")]
 	if !known {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
@@ -122,7 +122,7 @@ var (
 
 // onboard makes one request of the same payload under one external id, however
 // often it comes.
-func (s *Server) onboard(a *account, r simkit.Request) simkit.Reply {
+func (s *Server) onboard(a *account, r batchsim.Request) batchsim.Reply {
 	var in map[string]any
 	if err := decode(r.Body, &in); err != nil {
 		return problem(http.StatusBadRequest, "", "the body is malformed")
@@ -176,7 +176,7 @@ func (s *Server) Onboarded() int {
 	return s.invitations
 }
 
-func (s *Server) getOnboarding(_ *account, r simkit.Request) simkit.Reply {
+func (s *Server) getOnboarding(_ *account, r batchsim.Request) batchsim.Reply {
 	for _, known := range s.onboarded {
 		if known.reply["id"] == r.PathValue("id") {
 			return encode(http.StatusOK, known.reply)

@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // The wire, written from Centrapay's documentation and not from the client.
@@ -136,7 +136,7 @@ func (s *Server) load(b *run) {
 		if r.externalID != "" {
 			b.account.assets[r.externalID] = asset{id: newID(), record: r, created: now}
 		}
-		s.Ledger.Move(simkit.Effect{Payer: "account " + b.account.id, Batch: b.id, Item: r.id, Account: r.account, Minor: r.cents, Currency: "NZD", At: now})
+		s.Ledger.Move(batchsim.Effect{Payer: "account " + b.account.id, Batch: b.id, Item: r.id, Account: r.account, Minor: r.cents, Currency: "NZD", At: now})
 	}
 	b.loaded = len(b.records)
 }
@@ -166,9 +166,9 @@ func (s *Server) download(from string) ([]byte, error) {
 	return content, err
 }
 
-func (s *Server) operations() []simkit.Operation {
-	op := func(name, method, path string, serve func(*account, simkit.Request) simkit.Reply) simkit.Operation {
-		return simkit.Operation{Name: name, Method: method, Path: path, Serve: func(r simkit.Request) simkit.Reply {
+func (s *Server) operations() []batchsim.Operation {
+	op := func(name, method, path string, serve func(*account, batchsim.Request) batchsim.Reply) batchsim.Operation {
+		return batchsim.Operation{Name: name, Method: method, Path: path, Serve: func(r batchsim.Request) batchsim.Reply {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			a, known := s.accounts[r.Header.Get("X-Api-Key")]
@@ -187,7 +187,7 @@ func (s *Server) operations() []simkit.Operation {
 			return serve(a, r)
 		}}
 	}
-	return []simkit.Operation{
+	return []batchsim.Operation{
 		op("CreateBatch", http.MethodPost, "/api/batches", s.create),
 		op("GetBatch", http.MethodGet, "/api/batches/{batchId}", s.get),
 		op("GetAccount", http.MethodGet, "/api/accounts/{accountId}", s.getAccount),
@@ -214,13 +214,13 @@ func (s *Server) throttle() time.Duration {
 	return 0
 }
 
-func encode(status int, v any) simkit.Reply {
+func encode(status int, v any) batchsim.Reply {
 	// The wire structs hold nothing that cannot be marshalled.
 	text, _ := json.Marshal(v)
-	return simkit.JSON(status, string(text))
+	return batchsim.JSON(status, string(text))
 }
 
-func problem(status int, name, message string) simkit.Reply {
+func problem(status int, name, message string) batchsim.Reply {
 	return encode(status, wireProblem{StatusCode: status, Error: name, Message: message})
 }
 
@@ -237,8 +237,8 @@ func decode(body []byte, v any) error {
 	return nil
 }
 
-func (s *Server) create(a *account, r simkit.Request) simkit.Reply {
-	invalid := func(message string) simkit.Reply { return problem(http.StatusBadRequest, "", message) }
+func (s *Server) create(a *account, r batchsim.Request) batchsim.Reply {
+	invalid := func(message string) batchsim.Reply { return problem(http.StatusBadRequest, "", message) }
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return invalid("content type must be application/json")
 	}
@@ -271,7 +271,7 @@ func (s *Server) create(a *account, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.view(b))
 }
 
-func (s *Server) get(a *account, r simkit.Request) simkit.Reply {
+func (s *Server) get(a *account, r batchsim.Request) batchsim.Reply {
 	b, ok := s.batches[r.PathValue("batchId")]
 	if !ok || b.account != a {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
@@ -317,7 +317,7 @@ func (s *Server) view(b *run) wireBatch {
 	return v
 }
 
-func (s *Server) getAccount(a *account, r simkit.Request) simkit.Reply {
+func (s *Server) getAccount(a *account, r batchsim.Request) batchsim.Reply {
 	if r.PathValue("accountId") != a.id || s.options.AccountUnreadable {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")
 	}
@@ -335,7 +335,7 @@ type asset struct {
 	created time.Time
 }
 
-func (s *Server) getAsset(a *account, r simkit.Request) simkit.Reply {
+func (s *Server) getAsset(a *account, r batchsim.Request) batchsim.Reply {
 	asset, ok := a.assets[r.PathValue("externalId")]
 	if !ok {
 		return problem(http.StatusForbidden, "Forbidden", "Forbidden")

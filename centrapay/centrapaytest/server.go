@@ -43,8 +43,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/centrapay"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // Options is how the simulated Centrapay behaves. The zero value is the likely
@@ -88,12 +88,12 @@ const (
 
 // Server is the simulated Centrapay.
 type Server struct {
-	simkit.Kit
+	batchsim.Kit
 	http.Handler
 	URL string
 
 	options Options
-	server  *simkit.Server
+	server  *batchsim.Server
 	mux     *http.ServeMux
 	files   files
 
@@ -138,7 +138,7 @@ func New(o *Options) *Server {
 	}
 	s.accounts[s.options.APIKey] = &account{id: s.options.AccountID, assets: make(map[string]asset)}
 	s.mux = http.NewServeMux()
-	s.mux.Handle("/", s.Kit.Handler(s.operations(), func(r simkit.Request) simkit.Reply {
+	s.mux.Handle("/", s.Kit.Handler(s.operations(), func(r batchsim.Request) batchsim.Reply {
 		return problem(http.StatusNotFound, "Not Found", "Not Found")
 	}))
 	s.mux.Handle("GET /files/{token}", &s.files) // Not the API, so not in the log.
@@ -146,9 +146,9 @@ func New(o *Options) *Server {
 	ready := make(chan struct{}) // A request can come from another process before s.server is set.
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-ready; s.mux.ServeHTTP(w, r) })
 	if s.options.InMemory {
-		s.server = simkit.ListenInMemory(serve)
+		s.server = batchsim.ListenInMemory(serve)
 	} else {
-		s.server = simkit.Listen(serve)
+		s.server = batchsim.Listen(serve)
 	}
 	close(ready)
 	s.URL = s.server.URL
@@ -230,7 +230,7 @@ func (s *Server) SayStatus(word string) {
 }
 
 // Break makes the next request that can load records meet the scenario.
-func (s *Server) Break(scenario simkit.Scenario) {
+func (s *Server) Break(scenario batchsim.Scenario) {
 	s.Kit.Break("CreateBatch", scenario, problem(http.StatusForbidden, "Forbidden", "LIVENESS_MISMATCH"),
 		problem(http.StatusUnauthorized, "Unauthorized", "Missing authentication"))
 }

@@ -9,16 +9,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
-func (s *Server) registerIP(r simkit.Request) simkit.Reply {
+func (s *Server) registerIP(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		IP      string `json:"ip"`
 		Expires int64  `json:"exp"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	now := s.Clock.Now()
 	switch ip := net.ParseIP(in.IP); {
@@ -35,7 +35,7 @@ func (s *Server) next(prefix string) string {
 	return fmt.Sprintf("%s%04d", prefix, s.made)
 }
 
-func (s *Server) generateKey(r simkit.Request) simkit.Reply {
+func (s *Server) generateKey(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Domains  []string `json:"domain"`
 		Merchant int64    `json:"merchantid"`
@@ -43,7 +43,7 @@ func (s *Server) generateKey(r simkit.Request) simkit.Reply {
 		Nonce    string   `json:"nonce"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if len(in.Domains) == 0 || in.Merchant < 1 {
 		return s.problem("P044", "Field missing: domain, merchantid")
@@ -54,12 +54,12 @@ func (s *Server) generateKey(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.keys[key])
 }
 
-func (s *Server) checkKey(r simkit.Request) simkit.Reply {
+func (s *Server) checkKey(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Key string `json:"domain_key"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if len(in.Key) < 64 || len(in.Key) > 512 {
 		return s.problem("P045", "Field invalid: domain_key")
@@ -71,7 +71,7 @@ func (s *Server) checkKey(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, key)
 }
 
-func (s *Server) createChannel(r simkit.Request) simkit.Reply {
+func (s *Server) createChannel(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Name     string `json:"channel_name"`
 		Client   string `json:"clientid"`
@@ -86,7 +86,7 @@ func (s *Server) createChannel(r simkit.Request) simkit.Reply {
 		} `json:"config"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if in.Name == "" || in.Client == "" || in.Endpoint == "" || in.Config == nil {
 		return s.problem("P044", "Field missing")
@@ -107,7 +107,7 @@ func (s *Server) createChannel(r simkit.Request) simkit.Reply {
 }
 
 // end removes a channel or a subscription.
-func (s *Server) end(all map[string]bool, id string) simkit.Reply {
+func (s *Server) end(all map[string]bool, id string) batchsim.Reply {
 	if !all[id] {
 		return s.problem("D101", "Data is not found")
 	}
@@ -115,17 +115,17 @@ func (s *Server) end(all map[string]bool, id string) simkit.Reply {
 	return s.acknowledge(cmp.Or(s.options.AcceptedCode, "001"))
 }
 
-func (s *Server) deleteChannel(r simkit.Request) simkit.Reply {
+func (s *Server) deleteChannel(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		ID string `json:"channel_id"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	return s.end(s.channels, in.ID)
 }
 
-func (s *Server) subscribe(r simkit.Request) simkit.Reply {
+func (s *Server) subscribe(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Channels  []string `json:"channels"`
 		Client    string   `json:"clientid"`
@@ -134,7 +134,7 @@ func (s *Server) subscribe(r simkit.Request) simkit.Reply {
 		Triggers  []string `json:"triggers"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	for _, id := range in.Channels {
 		if !s.channels[id] {
@@ -149,13 +149,13 @@ func (s *Server) subscribe(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, map[string]string{"web_hook_id": id})
 }
 
-func (s *Server) unsubscribe(r simkit.Request) simkit.Reply {
+func (s *Server) unsubscribe(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Client string `json:"clientid"`
 		ID     string `json:"web_hook_id"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	return s.end(s.hooks, in.ID)
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 type wireCard struct {
@@ -102,19 +102,19 @@ func (s *Server) uncharged(id string) (refusal, bool) {
 	return refusal{}, false
 }
 
-func (s *Server) acknowledge(code string) simkit.Reply {
+func (s *Server) acknowledge(code string) batchsim.Reply {
 	return encode(http.StatusOK, map[string]string{"code": code,
 		"context": "aspiu352908ns47n343598bads", "message": "Test Transaction"})
 }
 
-func (s *Server) setAccountStatus(r simkit.Request) simkit.Reply {
+func (s *Server) setAccountStatus(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Status string `json:"status"`
 	}
 	a := s.holder(r.PathValue("accountid"))
 	switch {
 	case !decode(r.Body, &in):
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	case a == nil:
 		return s.problem("P043", "Account not found")
 	case in.Status != "ACTIVE" && in.Status != "DISABLED":
@@ -124,13 +124,13 @@ func (s *Server) setAccountStatus(r simkit.Request) simkit.Reply {
 	return s.acknowledge("001")
 }
 
-func (s *Server) setCardStatus(r simkit.Request) simkit.Reply {
+func (s *Server) setCardStatus(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Status  string `json:"card_status"`
 		Default *bool  `json:"default"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	a := s.holder(r.PathValue("accountid"))
 	if a == nil {
@@ -164,7 +164,7 @@ func (a *account) prefer(n int, yes bool) {
 	a.cards[n].Default = yes
 }
 
-func (s *Server) deleteAccount(r simkit.Request) simkit.Reply {
+func (s *Server) deleteAccount(r batchsim.Request) batchsim.Reply {
 	a := s.holder(r.PathValue("accountid"))
 	if a == nil {
 		return s.problem("P043", "Account not found")
@@ -173,12 +173,12 @@ func (s *Server) deleteAccount(r simkit.Request) simkit.Reply {
 	return s.acknowledge("001")
 }
 
-func (s *Server) deleteCard(r simkit.Request) simkit.Reply {
+func (s *Server) deleteCard(r batchsim.Request) batchsim.Reply {
 	a := s.holder(r.PathValue("accountid"))
 	force := r.URL.Query()["force"]
 	switch {
 	case len(force) > 1 || len(force) == 1 && force[0] != "true" && force[0] != "false":
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	case a == nil:
 		return s.problem("P043", "Account not found")
 	}
@@ -225,13 +225,13 @@ func (c wireContact) fields() (given map[string]string, good bool) {
 	return all, good
 }
 
-func (s *Server) createAccount(r simkit.Request) simkit.Reply {
+func (s *Server) createAccount(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		ID      string      `json:"account_id"`
 		Contact wireContact `json:"contact"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	contact, good := in.Contact.fields()
 	switch {
@@ -248,10 +248,10 @@ func (s *Server) createAccount(r simkit.Request) simkit.Reply {
 	return s.show(in.ID)
 }
 
-func (s *Server) updateContact(r simkit.Request) simkit.Reply {
+func (s *Server) updateContact(r batchsim.Request) batchsim.Reply {
 	var in wireContact
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	contact, good := in.fields()
 	a := s.holder(r.PathValue("accountid"))
@@ -265,7 +265,7 @@ func (s *Server) updateContact(r simkit.Request) simkit.Reply {
 	return s.show(r.PathValue("accountid"))
 }
 
-func (s *Server) registerCard(r simkit.Request) simkit.Reply {
+func (s *Server) registerCard(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Number  string `json:"cardnumber"`
 		Default bool   `json:"default"`
@@ -274,7 +274,7 @@ func (s *Server) registerCard(r simkit.Request) simkit.Reply {
 		Name    string `json:"name_on_card"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	now := s.Clock.Now().UTC()
 	digits := strings.ReplaceAll(in.Number, " ", "")
@@ -323,7 +323,7 @@ func checkDigit(digits string) bool {
 	return sum%10 == 0
 }
 
-func (s *Server) accountExists(r simkit.Request) simkit.Reply {
+func (s *Server) accountExists(r batchsim.Request) batchsim.Reply {
 	a := s.holder(r.PathValue("accountid"))
 	if a == nil {
 		return encode(http.StatusOK, map[string]any{"exists": false})
@@ -332,7 +332,7 @@ func (s *Server) accountExists(r simkit.Request) simkit.Reply {
 		"last_modified": "2020-01-02T18:32:28Z"})
 }
 
-func (s *Server) readAccount(r simkit.Request) simkit.Reply {
+func (s *Server) readAccount(r batchsim.Request) batchsim.Reply {
 	if s.holder(r.PathValue("accountid")) == nil {
 		return s.problem("P043", "Account not found")
 	}
@@ -340,7 +340,7 @@ func (s *Server) readAccount(r simkit.Request) simkit.Reply {
 }
 
 // show is the whole account, each card with a token of its own.
-func (s *Server) show(id string) simkit.Reply {
+func (s *Server) show(id string) batchsim.Reply {
 	a := s.holder(id)
 	cards := append([]wireCard{}, a.cards...)
 	for n := range cards {
@@ -350,9 +350,9 @@ func (s *Server) show(id string) simkit.Reply {
 		"date_created": "2020-01-02T18:32:28Z", "last_modified": "2020-01-02T18:32:28Z", "unique_id": "u-0001"})
 }
 
-func (s *Server) merchants(r simkit.Request) simkit.Reply {
+func (s *Server) merchants(r batchsim.Request) batchsim.Reply {
 	if client := r.PathValue("clientid"); client != "default" && client != s.options.ClientID {
-		return simkit.Reply{Status: http.StatusForbidden}
+		return batchsim.Reply{Status: http.StatusForbidden}
 	}
 	rows := []map[string]any{}
 	for _, id := range s.options.Merchants {

@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // authorized returns the status with which a request is turned away, or 0. The
 // key does not say when it was made: every minute of its lifetime is tried.
-func (s *Server) authorized(r simkit.Request) int {
+func (s *Server) authorized(r batchsim.Request) int {
 	header := r.Header.Get("cp-api-key")
 	if header == "" {
 		return http.StatusUnauthorized

@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // The wire, written from CityPay's documentation and not from the client.
@@ -115,7 +115,7 @@ func (s *Server) chargeRow(b *run, row wireRow) wireResult {
 		r.Result, r.Code, r.AuthCode = 1, "001", "A12345"
 		r.Message = "Accepted (TEST) A12345"
 	}
-	s.Ledger.Move(simkit.Effect{Payer: fmt.Sprintf("merchant %d of %s", row.Merchant, b.account), Batch: strconv.FormatInt(b.id, 10),
+	s.Ledger.Move(batchsim.Effect{Payer: fmt.Sprintf("merchant %d of %s", row.Merchant, b.account), Batch: strconv.FormatInt(b.id, 10),
 		Item: row.Identifier, Account: row.Account, Minor: row.Amount, At: now})
 	return r
 }
@@ -136,11 +136,11 @@ var triggers = map[int64]refusal{
 	6666: {20, "F006", "Upstream communication error"}, 666: {20, "F006", "Upstream communication error"},
 }
 
-func (s *Server) operations() []simkit.Operation {
-	method := func(method, name, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
-		return simkit.Operation{Name: name, Method: method, Path: path, Serve: func(r simkit.Request) simkit.Reply {
+func (s *Server) operations() []batchsim.Operation {
+	method := func(method, name, path string, serve func(batchsim.Request) batchsim.Reply) batchsim.Operation {
+		return batchsim.Operation{Name: name, Method: method, Path: path, Serve: func(r batchsim.Request) batchsim.Reply {
 			if status := s.authorized(r); status != 0 {
-				return simkit.Reply{Status: status}
+				return batchsim.Reply{Status: status}
 			}
 			if method != http.MethodPost {
 				s.mu.Lock()
@@ -148,17 +148,17 @@ func (s *Server) operations() []simkit.Operation {
 				return serve(r)
 			}
 			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-				return simkit.Reply{Status: http.StatusBadRequest}
+				return batchsim.Reply{Status: http.StatusBadRequest}
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			return serve(r)
 		}}
 	}
-	op := func(name, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
+	op := func(name, path string, serve func(batchsim.Request) batchsim.Reply) batchsim.Operation {
 		return method(http.MethodPost, name, path, serve)
 	}
-	return []simkit.Operation{
+	return []batchsim.Operation{
 		method(http.MethodGet, "AccountExists", "/v6/account-exists/{accountid}", s.accountExists),
 		method(http.MethodGet, "RetrieveAccount", "/v6/account/{accountid}", s.readAccount),
 		method(http.MethodGet, "ListMerchants", "/v6/merchants/{clientid}", s.merchants),
@@ -202,19 +202,19 @@ func decode(body []byte, v any) bool {
 	return d.Decode(v) == nil
 }
 
-func encode(status int, v any) simkit.Reply {
+func encode(status int, v any) batchsim.Reply {
 	// The wire structs hold nothing that cannot be marshalled.
 	text, _ := json.Marshal(v)
-	return simkit.JSON(status, string(text))
+	return batchsim.JSON(status, string(text))
 }
 
-func (s *Server) problem(code, message string) simkit.Reply {
+func (s *Server) problem(code, message string) batchsim.Reply {
 	return encode(http.StatusUnprocessableEntity, map[string]string{"code": code, "context": "4DLbFC1VnnW", "message": message,
 		"response_dt": s.Clock.Now().UTC().Format(time.RFC3339Nano)})
 }
 
 // refuse turns a batch away.
-func (s *Server) refuse(code, message string) simkit.Reply {
+func (s *Server) refuse(code, message string) batchsim.Reply {
 	if s.options.RefuseAsInvalid {
 		return encode(http.StatusOK, map[string]any{"valid": false, "message": message})
 	}
@@ -226,7 +226,7 @@ var (
 	identifier = regexp.MustCompile(`^[ -~]{5,50}$`)
 )
 
-func (s *Server) process(r simkit.Request) simkit.Reply {
+func (s *Server) process(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Date    string    `json:"batch_date"`
 		ID      int64     `json:"batch_id"`
@@ -234,7 +234,7 @@ func (s *Server) process(r simkit.Request) simkit.Reply {
 		Rows    []wireRow `json:"transactions"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if in.ID < 1 || in.ID > 99_999_999 {
 		return s.refuse("B004", "Invalid Batch Id")
@@ -322,13 +322,13 @@ func (s *Server) sameNumber(account string, id int64) *run {
 	return nil
 }
 
-func (s *Server) status(r simkit.Request) simkit.Reply {
+func (s *Server) status(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		IDs     []int64 `json:"batch_id"`
 		Account string  `json:"client_account_id"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if len(in.IDs) == 0 {
 		return s.problem("B003", "No batch ids provided")
@@ -365,13 +365,13 @@ func (s *Server) status(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, map[string]any{"batches": rows})
 }
 
-func (s *Server) retrieve(r simkit.Request) simkit.Reply {
+func (s *Server) retrieve(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		ID      int64  `json:"batch_id"`
 		Account string `json:"client_account_id"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if !good(in.Account) {
 		return s.problem("P045", "Field invalid: client_account_id")
@@ -412,12 +412,12 @@ func (s *Server) retrieve(r simkit.Request) simkit.Reply {
 		"client_account_id": b.account, "transactions": results})
 }
 
-func (s *Server) ping(r simkit.Request) simkit.Reply {
+func (s *Server) ping(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Identifier string `json:"identifier"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	out := map[string]string{"code": "044", "context": "aspiu352908ns47n343598bads", "message": "Ping OK"}
 	if in.Identifier != "" {
@@ -426,12 +426,12 @@ func (s *Server) ping(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, out)
 }
 
-func (s *Server) checkACL(r simkit.Request) simkit.Reply {
+func (s *Server) checkACL(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		IP string `json:"ip"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if ip := net.ParseIP(in.IP); ip == nil || ip.To4() == nil {
 		return s.problem("P045", "Field invalid: ip")

@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 type wireCharge struct {
@@ -71,7 +71,7 @@ var (
 )
 
 // invalid says what is wrong with a payment, by the documented codes.
-func (s *Server) invalid(amount, merchant int64, id, info string) (simkit.Reply, bool) {
+func (s *Server) invalid(amount, merchant int64, id, info string) (batchsim.Reply, bool) {
 	switch {
 	case merchant < 1:
 		return s.problem("P002", "Merchant ID missing"), true
@@ -88,16 +88,16 @@ func (s *Server) invalid(amount, merchant int64, id, info string) (simkit.Reply,
 	case utf8.RuneCountInString(info) > 50:
 		return s.problem("P045", "Field invalid: trans_info"), true
 	}
-	return simkit.Reply{}, false
+	return batchsim.Reply{}, false
 }
 
 // tokenLife is how long the token of a card is good (documented).
 const tokenLife = 30 * time.Minute
 
-func (s *Server) chargeCard(r simkit.Request) simkit.Reply {
+func (s *Server) chargeCard(r batchsim.Request) batchsim.Reply {
 	var in wireCharge
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if reply, bad := s.invalid(in.Amount, in.Merchant, in.Identifier, in.Info); bad {
 		return reply
@@ -117,7 +117,7 @@ func (s *Server) chargeCard(r simkit.Request) simkit.Reply {
 	case slices.ContainsFunc(policies, func(p string) bool { return len(p) > 1 || !strings.Contains("0123", p) }):
 		return s.problem("P045", "Field invalid")
 	}
-	decide := func(number int64, how ending, code, message string) simkit.Reply {
+	decide := func(number int64, how ending, code, message string) batchsim.Reply {
 		auth := s.outcome(in.Identifier, in.Merchant, in.Amount, number, how, code, message)
 		return encode(http.StatusOK, map[string]any{"AuthResponse": auth})
 	}
@@ -163,7 +163,7 @@ func (s *Server) chargeCard(r simkit.Request) simkit.Reply {
 // move keeps what a payment outside a batch moved, and to where: a minus is back
 // to the cardholder.
 func (s *Server) move(what, id, account string, merchant, amount int64) {
-	s.Ledger.Move(simkit.Effect{Payer: fmt.Sprintf("merchant %d of %s", merchant, s.options.ClientID), Batch: what,
+	s.Ledger.Move(batchsim.Effect{Payer: fmt.Sprintf("merchant %d of %s", merchant, s.options.ClientID), Batch: what,
 		Item: id, Account: account, Minor: amount, At: s.Clock.Now().UTC()})
 }
 
@@ -177,7 +177,7 @@ func (s *Server) transaction(merchant, number int64) *wireAuth {
 	return nil
 }
 
-func (s *Server) refund(r simkit.Request) simkit.Reply {
+func (s *Server) refund(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Amount     int64  `json:"amount"`
 		Identifier string `json:"identifier"`
@@ -186,12 +186,12 @@ func (s *Server) refund(r simkit.Request) simkit.Reply {
 		Info       string `json:"trans_info"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if reply, bad := s.invalid(in.Amount, in.Merchant, in.Identifier, in.Info); bad {
 		return reply
 	}
-	no := func(code, message string) simkit.Reply {
+	no := func(code, message string) batchsim.Reply {
 		if s.options.RefuseByError {
 			return s.problem(code, message)
 		}
@@ -224,7 +224,7 @@ func (s *Server) refund(r simkit.Request) simkit.Reply {
 }
 
 // answered is an Acknowledgement, or a refusal in the form of an error.
-func (s *Server) answered(code, id, message string, done bool) simkit.Reply {
+func (s *Server) answered(code, id, message string, done bool) batchsim.Reply {
 	if !done && s.options.RefuseByError {
 		return s.problem(code, message)
 	}
@@ -240,7 +240,7 @@ type wireOriginal struct {
 }
 
 // original finds that transaction; nil if the reply says that there is none.
-func (s *Server) original(in wireOriginal) (auth *wireAuth, missing simkit.Reply) {
+func (s *Server) original(in wireOriginal) (auth *wireAuth, missing batchsim.Reply) {
 	if in.TransNo == 0 {
 		return nil, s.problem("P013", "Transaction Id or Identifier not Present")
 	}
@@ -250,10 +250,10 @@ func (s *Server) original(in wireOriginal) (auth *wireAuth, missing simkit.Reply
 	return auth, missing
 }
 
-func (s *Server) void(r simkit.Request) simkit.Reply {
+func (s *Server) void(r batchsim.Request) batchsim.Reply {
 	var in wireOriginal
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	auth, missing := s.original(in)
 	switch {
@@ -271,13 +271,13 @@ func (s *Server) void(r simkit.Request) simkit.Reply {
 	return s.answered("003", auth.Identifier, "Accepted Void Transaction", true)
 }
 
-func (s *Server) capture(r simkit.Request) simkit.Reply {
+func (s *Server) capture(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Amount int64 `json:"amount"`
 		wireOriginal
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	auth, missing := s.original(in.wireOriginal)
 	switch {

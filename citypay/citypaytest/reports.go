@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // A settlement is what one merchant took and returned until a time.
@@ -75,7 +75,7 @@ type wirePage struct {
 }
 
 // page cuts a report. The token is where the next page begins.
-func page[T any](s *Server, key string, rows []T, p wirePage) simkit.Reply {
+func page[T any](s *Server, key string, rows []T, p wirePage) batchsim.Reply {
 	if p.MaxResults == 0 {
 		p.MaxResults = 20
 	}
@@ -123,10 +123,10 @@ func (s *Server) between(in wireDays) ([]settlement, bool) {
 	return found, true
 }
 
-func (s *Server) merchantBatchReport(r simkit.Request) simkit.Reply {
+func (s *Server) merchantBatchReport(r batchsim.Request) batchsim.Reply {
 	var in wireDays
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	found, good := s.between(in)
 	if !good {
@@ -150,7 +150,7 @@ func (s *Server) merchantBatchReport(r simkit.Request) simkit.Reply {
 }
 
 // settlement finds the one of a path.
-func (s *Server) settlement(r simkit.Request) (settlement, bool) {
+func (s *Server) settlement(r batchsim.Request) (settlement, bool) {
 	for _, one := range s.settled {
 		if fmt.Sprint(one.merchant) == r.PathValue("merchantid") && fmt.Sprint(one.number) == r.PathValue("batch_no") {
 			return one, true
@@ -159,7 +159,7 @@ func (s *Server) settlement(r simkit.Request) (settlement, bool) {
 	return settlement{}, false
 }
 
-func (s *Server) merchantBatch(r simkit.Request) simkit.Reply {
+func (s *Server) merchantBatch(r batchsim.Request) batchsim.Reply {
 	one, ok := s.settlement(r)
 	if !ok {
 		return s.problem("D101", "Data is not found")
@@ -167,10 +167,10 @@ func (s *Server) merchantBatch(r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.showBatch(one))
 }
 
-func (s *Server) merchantBatchTransactions(r simkit.Request) simkit.Reply {
+func (s *Server) merchantBatchTransactions(r batchsim.Request) batchsim.Reply {
 	var in wirePage
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	one, ok := s.settlement(r)
 	if !ok {
@@ -211,13 +211,13 @@ func (s *Server) days(found []settlement) []map[string]any {
 	return rows
 }
 
-func (s *Server) remittanceReport(r simkit.Request) simkit.Reply {
+func (s *Server) remittanceReport(r batchsim.Request) batchsim.Reply {
 	var in wireDays
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	if r.PathValue("clientid") != s.options.ClientID {
-		return simkit.Reply{Status: http.StatusForbidden}
+		return batchsim.Reply{Status: http.StatusForbidden}
 	}
 	found, good := s.between(in)
 	if !good {
@@ -226,9 +226,9 @@ func (s *Server) remittanceReport(r simkit.Request) simkit.Reply {
 	return page(s, "data", s.days(found), in.wirePage)
 }
 
-func (s *Server) remittance(r simkit.Request) simkit.Reply {
+func (s *Server) remittance(r batchsim.Request) batchsim.Reply {
 	if r.PathValue("clientid") != s.options.ClientID {
-		return simkit.Reply{Status: http.StatusForbidden}
+		return batchsim.Reply{Status: http.StatusForbidden}
 	}
 	all := s.days(s.settled)
 	day := r.PathValue("date")
@@ -249,7 +249,7 @@ func (s *Server) remittance(r simkit.Request) simkit.Reply {
 	return s.problem("D101", "Data is not found")
 }
 
-func (s *Server) transactionReport(r simkit.Request) simkit.Reply {
+func (s *Server) transactionReport(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Merchant    int64     `json:"merchantid"`
 		From        time.Time `json:"from"`
@@ -266,7 +266,7 @@ func (s *Server) transactionReport(r simkit.Request) simkit.Reply {
 		wirePage
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	switch {
 	case in.Merchant < 1:

@@ -43,8 +43,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // Options is how the simulated CityPay behaves. The zero value is the likely
@@ -123,12 +123,12 @@ const (
 
 // Server is the simulated CityPay.
 type Server struct {
-	simkit.Kit
+	batchsim.Kit
 	http.Handler
 	URL string
 
 	options Options
-	server  *simkit.Server
+	server  *batchsim.Server
 
 	mu              sync.Mutex
 	batches         map[int64]map[string]*run // by number and batch account
@@ -173,13 +173,13 @@ func New(o *Options) *Server {
 	if s.options.MaxItems == 0 {
 		s.options.MaxItems = 10_000
 	}
-	s.Handler = s.Kit.Handler(s.operations(), func(simkit.Request) simkit.Reply {
-		return simkit.Reply{Status: http.StatusNotFound}
+	s.Handler = s.Kit.Handler(s.operations(), func(batchsim.Request) batchsim.Reply {
+		return batchsim.Reply{Status: http.StatusNotFound}
 	})
 	if s.options.InMemory {
-		s.server = simkit.ListenInMemory(s.Handler)
+		s.server = batchsim.ListenInMemory(s.Handler)
 	} else {
-		s.server = simkit.Listen(s.Handler)
+		s.server = batchsim.Listen(s.Handler)
 	}
 	s.URL = s.server.URL
 	return s
@@ -246,7 +246,7 @@ func (s *Server) SayStatus(word string) {
 }
 
 // Break makes the next ProcessBatch meet the scenario.
-func (s *Server) Break(scenario simkit.Scenario) {
+func (s *Server) Break(scenario batchsim.Scenario) {
 	// CityPay's own words about a credential are those of a 422: its 401 and 403 have no body.
 	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"), s.problem("S008", "Invalid Licence Key"))
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // wireAuth is a transaction as a look-up shows it.
@@ -57,14 +57,14 @@ func (s *Server) record(row wireRow, how ending, now time.Time) int64 {
 // retention is how long a look-up shows a transaction (documented).
 const retention = 90 * 24 * time.Hour
 
-func (s *Server) lookUp(r simkit.Request) simkit.Reply {
+func (s *Server) lookUp(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Identifier string `json:"identifier"`
 		Merchant   int64  `json:"merchantid"`
 		TransNo    int64  `json:"transno"`
 	}
 	if !decode(r.Body, &in) {
-		return simkit.Reply{Status: http.StatusBadRequest}
+		return batchsim.Reply{Status: http.StatusBadRequest}
 	}
 	switch {
 	case in.Merchant < 1:

@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // Batches returns every batch and what became of its rows, by number.
-func (s *Server) Batches() []simkit.Batch {
+func (s *Server) Batches() []batchsim.Batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var runs []*run
@@ -19,11 +19,11 @@ func (s *Server) Batches() []simkit.Batch {
 		}
 	}
 	slices.SortFunc(runs, func(a, b *run) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.account, b.account)) })
-	var all []simkit.Batch
+	var all []batchsim.Batch
 	for _, b := range runs {
-		view := simkit.Batch{ID: strconv.FormatInt(b.id, 10), State: b.status}
+		view := batchsim.Batch{ID: strconv.FormatInt(b.id, 10), State: b.status}
 		for n, row := range b.rows {
-			item := simkit.BatchItem{Reference: row.Identifier, Account: row.Account, Minor: row.Amount}
+			item := batchsim.BatchItem{Reference: row.Identifier, Account: row.Account, Minor: row.Amount}
 			if n < len(b.results) {
 				item.State = b.results[n].Code + " " + b.results[n].Message
 			}

@@ -18,7 +18,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // A sandbox is the services and the page.
@@ -69,17 +69,17 @@ func (s *sandbox) handler() http.Handler {
 
 // A serviceState is what the page shows of a service.
 type serviceState struct {
-	Name       string         `json:"name"`
-	Title      string         `json:"-"`
-	Unit       string         `json:"unit"` // of amounts
-	URL        string         `json:"url"`
-	Now        time.Time      `json:"now"` // of the simulated service
-	Batches    []simkit.Batch `json:"batches"`
-	Ledger     []effect       `json:"ledger"`   // what has really moved
-	Requests   []request      `json:"requests"` // the last, newest first
-	Operations []string       `json:"operations"`
-	Options    []option       `json:"options"`
-	Faults     []string       `json:"-"`
+	Name       string           `json:"name"`
+	Title      string           `json:"-"`
+	Unit       string           `json:"unit"` // of amounts
+	URL        string           `json:"url"`
+	Now        time.Time        `json:"now"` // of the simulated service
+	Batches    []batchsim.Batch `json:"batches"`
+	Ledger     []effect         `json:"ledger"`   // what has really moved
+	Requests   []request        `json:"requests"` // the last, newest first
+	Operations []string         `json:"operations"`
+	Options    []option         `json:"options"`
+	Faults     []string         `json:"-"`
 }
 
 type effect struct {

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 	"github.com/batchway/batchway-go/snapbill"
 	"github.com/batchway/batchway-go/snapbill/snapbilltest"
@@ -23,10 +23,10 @@ import (
 // A simulator is one of the four, as far as the page needs it.
 type simulator interface {
 	http.Handler
-	Batches() []simkit.Batch
+	Batches() []batchsim.Batch
 	Operations() []string
 	FinishAll()
-	Break(simkit.Scenario)
+	Break(batchsim.Scenario)
 	Heal()
 	Close()
 }
@@ -35,7 +35,7 @@ type simulator interface {
 type service struct {
 	name, title, unit string
 	url, page         string // its own, and that of the page
-	start             func(options any) (simulator, *simkit.Kit)
+	start             func(options any) (simulator, *batchsim.Kit)
 	environment       func() []string
 	payrun            func() string
 	bill              func(number string, due time.Time, cents int64) // SnapBill's only
@@ -43,7 +43,7 @@ type service struct {
 	mu      sync.Mutex
 	options reflect.Value // of the simulator's Options; settable
 	sim     simulator
-	kit     *simkit.Kit
+	kit     *batchsim.Kit
 }
 
 // ServeHTTP passes a request to the simulator of the moment.
@@ -52,7 +52,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sim.ServeHTTP(w, r)
 }
 
-func (s *service) now() (simulator, *simkit.Kit) {
+func (s *service) now() (simulator, *batchsim.Kit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sim, s.kit
@@ -70,7 +70,7 @@ func newServices() []*service {
 	var cityServer *citypaytest.Server
 	city := &service{
 		name: "citypay", title: "CityPay", unit: "pence", options: options(citypaytest.Options{Autoplay: 1}),
-		start: func(o any) (simulator, *simkit.Kit) {
+		start: func(o any) (simulator, *batchsim.Kit) {
 			options, _ := o.(citypaytest.Options)
 			cityServer = citypaytest.New(&options)
 			return cityServer, &cityServer.Kit
@@ -87,7 +87,7 @@ func newServices() []*service {
 	var centraServer *centrapaytest.Server
 	centra := &service{
 		name: "centrapay", title: "Centrapay", unit: "cents", options: options(centrapaytest.Options{Autoplay: 1}),
-		start: func(o any) (simulator, *simkit.Kit) {
+		start: func(o any) (simulator, *batchsim.Kit) {
 			options, _ := o.(centrapaytest.Options)
 			centraServer = centrapaytest.New(&options)
 			return centraServer, &centraServer.Kit
@@ -104,7 +104,7 @@ func newServices() []*service {
 	var sixServer *sixdotfiftytest.Server
 	six := &service{
 		name: "sixdotfifty", title: "6DOT50", unit: "hundredths", options: options(sixdotfiftytest.Options{Autoplay: 1, NonMembers: []string{"27821231235"}}),
-		start: func(o any) (simulator, *simkit.Kit) {
+		start: func(o any) (simulator, *batchsim.Kit) {
 			options, _ := o.(sixdotfiftytest.Options)
 			sixServer = sixdotfiftytest.New(&options)
 			return sixServer, &sixServer.Kit
@@ -124,7 +124,7 @@ func newServices() []*service {
 	snap := &service{
 		name: "snapbill", title: "SnapBill", unit: "cents", options: options(snapbilltest.Options{Autoplay: 1, Bounces: []string{"003"}}),
 	}
-	snap.start = func(o any) (simulator, *simkit.Kit) {
+	snap.start = func(o any) (simulator, *batchsim.Kit) {
 		options, _ := o.(snapbilltest.Options)
 		snapServer = snapbilltest.New(&options)
 		snap.bill = func(number string, due time.Time, cents int64) { snapServer.Bill(number, snapbill.DateOf(due), cents) }
@@ -242,14 +242,14 @@ func (s *service) set(form url.Values, whole bool) error {
 }
 
 // faults are what can go wrong with one call.
-var faults = []simkit.Scenario{simkit.LostBefore, simkit.LostAfter, simkit.SilentBefore, simkit.SilentAfter, simkit.ErrorBefore, simkit.ErrorAfter,
-	simkit.GarbledAfter, simkit.TruncatedAfter, simkit.EchoedAfter, simkit.LateAfter, simkit.Refused, simkit.Unauthorized, simkit.Redirected, simkit.Unavailable}
+var faults = []batchsim.Scenario{batchsim.LostBefore, batchsim.LostAfter, batchsim.SilentBefore, batchsim.SilentAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
+	batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.Refused, batchsim.Unauthorized, batchsim.Redirected, batchsim.Unavailable}
 
 // fault arranges that the next call of op meets a fault; without op, the next
 // call that can move money.
 func (s *service) fault(op, name string) error {
 	sim, kit := s.now()
-	scenario := simkit.Scenario(name)
+	scenario := batchsim.Scenario(name)
 	switch {
 	case !slices.Contains(faults, scenario):
 		return fmt.Errorf("%q is not a fault: choose one of %q", name, faults)
@@ -257,10 +257,10 @@ func (s *service) fault(op, name string) error {
 		sim.Break(scenario)
 	case !slices.Contains(sim.Operations(), op):
 		return fmt.Errorf("%s has no operation %q", s.title, op)
-	case scenario == simkit.Refused || scenario == simkit.Unauthorized:
+	case scenario == batchsim.Refused || scenario == batchsim.Unauthorized:
 		return fmt.Errorf("the fault %q is only for the next call that can move money: leave op empty", name)
 	default:
-		kit.Break(op, scenario, simkit.Reply{}, simkit.Reply{})
+		kit.Break(op, scenario, batchsim.Reply{}, batchsim.Reply{})
 	}
 	return nil
 }

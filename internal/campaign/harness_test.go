@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // A plan is everything that goes wrong in one run.
@@ -173,13 +173,13 @@ func (u *runner) play(w world, makePlan func(*service) plan) {
 	u.disk = &disk{Journal: batch.NewMemoryJournal(), crashes: u.plan.crashes}
 	u.prepare()
 	if u.plan.nulls { // Any other fault is played in its place.
-		u.s.kit.Inject(simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Lie, Alter: nulls(u.s.idle)})
+		u.s.kit.Inject(batchsim.Fault{Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: nulls(u.s.idle)})
 	}
 	for _, f := range u.plan.faults {
 		f.inject(u.s)
 	}
 	if u.plan.lie {
-		u.s.kit.Inject(simkit.Fault{Op: u.s.report, Phase: simkit.AfterApply, Act: simkit.Lie, Alter: nulls(u.s.amount)})
+		u.s.kit.Inject(batchsim.Fault{Op: u.s.report, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: nulls(u.s.amount)})
 	}
 	var callers sync.WaitGroup
 	for _, st := range u.stories {
@@ -253,7 +253,7 @@ func (u *runner) prepare() {
 
 // arrive hears of every request before it is served: one that can move money
 // must be in the journal (I13).
-func (u *runner) arrive(e simkit.Entry) {
+func (u *runner) arrive(e batchsim.Entry) {
 	if !slices.Contains(u.s.submits, e.Op) || e.Body == nil {
 		return // It cannot move money, or was not read.
 	}
@@ -296,7 +296,7 @@ func (u *runner) accepted() map[string]int {
 	return all
 }
 
-func (u *runner) effects() []simkit.Effect { return u.s.kit.Ledger.Effects()[u.before:] }
+func (u *runner) effects() []batchsim.Effect { return u.s.kit.Ledger.Effects()[u.before:] }
 
 func (u *runner) moved() map[string]int {
 	moved := make(map[string]int)
@@ -416,7 +416,7 @@ func (u *runner) judge(st *story) {
 		case st.shared || repeated || !taken:
 		case t.batch.State == batch.StateDraft && st.arrived < limit:
 			u.violate(&u.tally.wrong, "%v, and a request before that has moved the money of %s", t, st.key.Reference)
-		case t.batch.State == batch.StateCancelled && (t.batch.ID == "" || slices.ContainsFunc(u.effects(), func(e simkit.Effect) bool { return e.Batch == t.batch.ID })):
+		case t.batch.State == batch.StateCancelled && (t.batch.ID == "" || slices.ContainsFunc(u.effects(), func(e batchsim.Effect) bool { return e.Batch == t.batch.ID })):
 			u.violate(&u.tally.wrong, "%v, and money of %s has moved", t, st.key.Reference)
 		}
 		for _, later := range st.tellings[n+1:] {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // TestEndlessReplies: what a reply costs in memory has a limit, wherever it
@@ -23,8 +23,8 @@ func TestEndlessReplies(t *testing.T) {
 				text   string
 			}{{"spaces", 200, " "}, {"arrays in arrays", 200, "["}, {"rows", 200, `[{"a":"b"},{"a":[{}]}],`}, {"words", 500, "x"}} {
 				t.Run(w.name+" "+op+" "+body.name, func(t *testing.T) {
-					endless := breakage{name: "an endless reply", kit: func(*service) simkit.Fault {
-						return simkit.Fault{Phase: simkit.AfterApply, Act: simkit.Endless, Reply: simkit.Reply{Status: body.status,
+					endless := breakage{name: "an endless reply", kit: func(*service) batchsim.Fault {
+						return batchsim.Fault{Phase: batchsim.AfterApply, Act: batchsim.Endless, Reply: batchsim.Reply{Status: body.status,
 							Header: http.Header{"Content-Type": {"application/json"}}, Body: bytes.Repeat([]byte(body.text), 64<<10)}}
 					}}
 					var before, after runtime.MemStats

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -26,9 +27,9 @@ var planted = []struct {
 	edits          []edit
 }{
 	{"what moves money is retried like a read", "citypay", []edit{
-		{"internal/rest/rest.go", "if call.Op.Safety == Once {", "if false {"}}},
+		{"batch/batchhttp/batchhttp.go", "if call.Op.Safety == Once {", "if false {"}}},
 	{"an idempotency key is sent, with which net/http sends twice", "sixdotfifty", []edit{
-		{"internal/rest/rest.go", `h.Set("User-Agent", "batchway-go")`, `h.Set("Idempotency-Key", "x")`}}},
+		{"batch/batchhttp/batchhttp.go", `h.Set("User-Agent", "batchway-go")`, `h.Set("Idempotency-Key", "x")`}}},
 	{"the attempt is not written", "citypay", []edit{
 		{"batch/run.go", "		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n", "		_ = began\n"}}},
 	{"the attempt is written after the request", "citypay", []edit{
@@ -55,9 +56,9 @@ var planted = []struct {
 	{"each chunk of payments clears those before", "sixdotfifty", []edit{
 		{"sixdotfifty/provider.go", "ClearExisting: replace,", "ClearExisting: true,"}}},
 	{"redirects are followed", "sixdotfifty", []edit{
-		{"internal/rest/wire.go", "	response, err := transport.RoundTrip(r)\n", "	r.RequestURI = \"\"\n	response, err := (&http.Client{Transport: transport}).Do(r)\n"}}},
+		{"batch/batchhttp/wire.go", "	response, err := transport.RoundTrip(r)\n", "	r.RequestURI = \"\"\n	response, err := (&http.Client{Transport: transport}).Do(r)\n"}}},
 	{"amounts go through float64", "sixdotfifty", []edit{
-		{"sixdotfifty/types.go", "	n, err := rest.Decimal(string(text), 2)\n", "	var f float64\n	_, err := fmt.Sscan(string(text), &f)\n	n := int64(f * 100)\n	_ = rest.Decimal\n"}}},
+		{"sixdotfifty/types.go", "	n, err := batchhttp.Decimal(string(text), 2)\n", "	var f float64\n	_, err := fmt.Sscan(string(text), &f)\n	n := int64(f * 100)\n	_ = batchhttp.Decimal\n"}}},
 	{"an amount that is null is taken for one that is not said", "citypay", []edit{
 		{"citypay/provider.go", "case row.Amount == 0:", "case row.Amount < 0:"}}},
 	{"the errors of records are ignored", "centrapay", []edit{
@@ -66,15 +67,15 @@ var planted = []struct {
 	{"a wait that the service asks for has no limit", "centrapay", []edit{
 		{"batch/replay.go", "err.RetryAfter > longest:", "err.RetryAfter > 1000*longest:"}}},
 	{"a foreign 403 is believed", "centrapay", []edit{
-		{"internal/rest/classify.go", "			return verdict{unknown, kind, retry}\n		case x.refusal.Kind", "			return verdict{rejected, kind, retry}\n		case x.refusal.Kind"}}},
+		{"batch/batchhttp/classify.go", "			return verdict{unknown, kind, retry}\n		case x.refusal.Kind", "			return verdict{rejected, kind, retry}\n		case x.refusal.Kind"}}},
 	{"a middleware may send what moves money twice", "citypay", []edit{
-		{"internal/rest/wire.go", "	case s.safety == Once && s.asked > 0:\n", "	case false:\n"}}},
+		{"batch/batchhttp/wire.go", "	case s.safety == Once && s.asked > 0:\n", "	case false:\n"}}},
 	{"a null that decides nothing fails a reply", "sixdotfifty", []edit{
-		{"internal/rest/json.go", "		*t = \"\"\n", "		return errUTF16\n"}}},
+		{"batch/batchhttp/json.go", "		*t = \"\"\n", "		return errUTF16\n"}}},
 	{"the merchant is dropped", "citypay", []edit{
 		{"citypay/provider.go", "Identifier: item.Reference, MerchantID: p.config.MerchantID}", "Identifier: item.Reference, MerchantID: 1}"}}},
 	{"a failed handshake is taken for a request that was sent", "snapbill", []edit{
-		{"internal/rest/attempt.go", "a.unsent = a.end(a.err)", "_ = a.end(a.err)"}}},
+		{"batch/batchhttp/attempt.go", "a.unsent = a.end(a.err)", "_ = a.end(a.err)"}}},
 	{"two references share a batch", "snapbill", []edit{
 		{"batch/run.go", "entry.Claims = append(entry.Claims, name)", "_ = name"}}},
 	{"a submit is sent again before its age", "sixdotfifty", []edit{
@@ -151,7 +152,7 @@ func TestPlantedBugs(t *testing.T) {
 // decides what is sent. The other bugs change what a provider or the wire says.
 func concernsDecisions(name string, edits []edit) bool {
 	return name != "a wait that the service asks for has no limit" && // It changes when a request is sent, not whether.
-		slices.ContainsFunc(edits, func(e edit) bool { return strings.HasPrefix(e.file, "batch/") })
+		slices.ContainsFunc(edits, func(e edit) bool { return path.Dir(e.file) == "batch" })
 }
 
 // TestPlantedBugsInSmallWorlds plants each bug that concerns decisions, and

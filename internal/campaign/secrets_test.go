@@ -17,31 +17,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/batch/boltjournal"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 // repeated are replies with which a service repeats a credential, in some mix
 // of escapes.
-func repeated(secret string) []simkit.Reply {
+func repeated(secret string) []batchsim.Reply {
 	half := secret[:len(secret)/2]
 	rest := secret[len(half):]
 	var entities strings.Builder
 	for _, r := range rest {
 		fmt.Fprintf(&entities, "&#%d;", r)
 	}
-	var all []simkit.Reply
+	var all []batchsim.Reply
 	for _, words := range []string{secret, half + entities.String(), strings.ReplaceAll(url.QueryEscape(secret), "e", "%65")} {
 		quoted := must(json.Marshal("no: " + words + "\n"))
 		for _, status := range []int{200, 400, 422} {
 			body := fmt.Sprintf(`{"code":%[1]s,"message":%[1]s,"context":%[1]s,"reason":%[1]s,"statusCode":%[2]d,"errorCode":%[1]s,"id":%[1]s,
 				"status":"error","type":"error","errors":{"x":%[1]s},"valid":false,"batches":[{"batch_id":%[1]s,"batch_status":%[1]s}]}`, quoted, status)
-			reply := simkit.JSON(status, body)
+			reply := batchsim.JSON(status, body)
 			reply.Header.Set("X-Request-Id", words)
 			reply.Header.Set("Location", "https://"+half+".test/"+secret)
 			all = append(all, reply)
 		}
-		all = append(all, simkit.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(words)})
+		all = append(all, batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(words)})
 	}
 	return all
 }
@@ -72,8 +72,8 @@ func TestNoSinkHoldsACredential(t *testing.T) {
 func repeatCredentials(t *testing.T, w world, op, n int) {
 	s := w.open(rand.New(rand.NewPCG(1, 2)))
 	defer s.close()
-	fault := simkit.Fault{Op: s.operation(op), Phase: simkit.AfterApply, Act: simkit.Echo}
-	var replies []simkit.Reply
+	fault := batchsim.Fault{Op: s.operation(op), Phase: batchsim.AfterApply, Act: batchsim.Echo}
+	var replies []batchsim.Reply
 	var canaries []string                  // of the secret, every piece of it
 	for _, secret := range s.secrets[:1] { // Others are what tokens begin with.
 		replies = append(replies, repeated(secret)...)
@@ -82,7 +82,7 @@ func repeatCredentials(t *testing.T, w world, op, n int) {
 		}
 	}
 	if n >= 0 {
-		fault.Act, fault.Reply = simkit.Answer, replies[n]
+		fault.Act, fault.Reply = batchsim.Answer, replies[n]
 	}
 	s.kit.Inject(fault)
 	p, d := s.provider(), s.draft(1, 2)
@@ -93,11 +93,11 @@ func repeatCredentials(t *testing.T, w world, op, n int) {
 		journal = file
 	}
 	type holder struct{ hidden any }
-	shown := []string{simkit.Prints(p), simkit.Prints(holder{p}), simkit.Prints(p.Info())}
+	shown := []string{batchsim.Prints(p), batchsim.Prints(holder{p}), batchsim.Prints(p.Info())}
 	show := func(v any, err error) {
-		shown = append(shown, simkit.Prints(v))
+		shown = append(shown, batchsim.Prints(v))
 		for ; err != nil; err = errors.Unwrap(err) {
-			shown = append(shown, simkit.Prints(err), err.Error())
+			shown = append(shown, batchsim.Prints(err), err.Error())
 		}
 	}
 	withoutNative := func(r batch.Report, err error) {
@@ -125,12 +125,12 @@ func repeatCredentials(t *testing.T, w world, op, n int) {
 	for _, file := range []string{path, path + ".written"} {
 		shown = append(shown, string(must(os.ReadFile(file))))
 	}
-	if simkit.Leak(canaries, shown...) == "" {
+	if batchsim.Leak(canaries, shown...) == "" {
 		return
 	}
 	for _, text := range shown {
 		for line := range strings.Lines(text) {
-			if leaked := simkit.Leak(canaries, line); leaked != "" {
+			if leaked := batchsim.Leak(canaries, line); leaked != "" {
 				t.Fatalf("%s under reply %d: %s in %s", fault.Op, n, leaked, line)
 			}
 		}

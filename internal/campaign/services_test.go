@@ -18,11 +18,11 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/centrapay/centrapaytest"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
-	"github.com/batchway/batchway-go/internal/simkit"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 	"github.com/batchway/batchway-go/snapbill"
@@ -31,16 +31,16 @@ import (
 
 // A service is one simulated service, and what the campaign has to know of it.
 type service struct {
-	kit     *simkit.Kit
+	kit     *batchsim.Kit
 	net     *network
-	steps   []string                  // operations that change something
-	submits []string                  // those of them that can move money
-	moves   func(simkit.Entry) string // the batch that a request can move the money of, by ID or reference; empty if it cannot
+	steps   []string                    // operations that change something
+	submits []string                    // those of them that can move money
+	moves   func(batchsim.Entry) string // the batch that a request can move the money of, by ID or reference; empty if it cannot
 	reads   []string
 	report  string // the one that a report is read with
 	amount  string // what an amount is called in it; empty if it has none
 	idle    string // a field of replies that decides nothing
-	refused simkit.Reply
+	refused batchsim.Reply
 	limited string        // the body of a 429
 	atMost  time.Duration // how late a submit can be applied after it was sent; 0 means by hours
 	secrets []string
@@ -127,14 +127,14 @@ func openCityPay(r *rand.Rand) *service {
 	}
 	return &service{
 		kit: &server.Kit, net: net, steps: []string{"ProcessBatch"}, submits: []string{"ProcessBatch"}, reads: []string{"BatchStatus", "RetrieveBatch"}, report: "RetrieveBatch", amount: "amount", idle: "batch_date",
-		moves: func(e simkit.Entry) string {
+		moves: func(e batchsim.Entry) string {
 			var body struct {
 				ID int64 `json:"batch_id"`
 			}
 			_ = json.Unmarshal(e.Body, &body)
 			return fmt.Sprint(body.ID)
 		},
-		refused: simkit.JSON(http.StatusUnprocessableEntity, `{"code":"B006","context":"x","message":"Transaction invalid in batch"}`),
+		refused: batchsim.JSON(http.StatusUnprocessableEntity, `{"code":"B006","context":"x","message":"Transaction invalid in batch"}`),
 		secrets: []string{server.Config().LicenceKey},
 		draft: func(n, count int) batch.Draft {
 			d := batch.Draft{Reference: fmt.Sprint(base + int64(n)), Direction: batch.Collect}
@@ -224,14 +224,14 @@ func centrapayService(server *centrapaytest.Server, o centrapay.ProviderConfig, 
 	}
 	return &service{
 		kit: &server.Kit, net: net, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch", "GetAccount"}, report: "GetBatch", idle: "accountId",
-		moves: func(e simkit.Entry) string {
+		moves: func(e batchsim.Entry) string {
 			var body struct {
 				URL string `json:"url"`
 			}
 			_ = json.Unmarshal(e.Body, &body)
 			return cmp.Or(reference(body.URL), "an unknown file")
 		},
-		refused: simkit.JSON(http.StatusForbidden, `{"statusCode":403,"error":"Forbidden","message":"LIVENESS_MISMATCH"}`),
+		refused: batchsim.JSON(http.StatusForbidden, `{"statusCode":403,"error":"Forbidden","message":"LIVENESS_MISMATCH"}`),
 		limited: `{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`,
 		secrets: []string{server.Config().APIKey},
 		draft: func(n, count int) batch.Draft {
@@ -285,8 +285,8 @@ func openSixDotFifty(r *rand.Rand) *service {
 	return &service{
 		kit: &server.Kit, net: net, steps: []string{"CreateBatch", "AddPayments", "SubmitBatch", "CancelBatch"}, submits: []string{"SubmitBatch"},
 		reads: []string{"ListBatches", "GetBatch", "ListPayments", "GetToken"}, report: "ListPayments", amount: "amount", idle: "createdAt",
-		moves:   func(e simkit.Entry) string { return path.Base(path.Dir(e.Path)) },
-		refused: simkit.JSON(http.StatusBadRequest, `{"statusCode":400,"errorCode":"0","message":"Insufficient funds"}`),
+		moves:   func(e batchsim.Entry) string { return path.Base(path.Dir(e.Path)) },
+		refused: batchsim.JSON(http.StatusBadRequest, `{"statusCode":400,"errorCode":"0","message":"Insufficient funds"}`),
 		atMost:  atMost,
 		secrets: []string{server.Config().Secret, "token-of-the-simulator"},
 		draft: func(n, count int) batch.Draft {
@@ -319,7 +319,7 @@ func openSnapBill(r *rand.Rand) *service {
 	c := &closer{all: []func(){server.Close}}
 	net := &network{op: server.Op}
 	submit := map[bool]string{false: "UpdateBatch", true: "SetBatchState"}[bySetState]
-	refused := simkit.JSON(http.StatusBadRequest, `{"code":400,"type":"result","status":"error","message":"Could not update batch","errors":{"":"Batch is still being built"}}`)
+	refused := batchsim.JSON(http.StatusBadRequest, `{"code":400,"type":"result","status":"error","message":"Could not update batch","errors":{"":"Batch is still being built"}}`)
 	made := maybe(r) // In the web interface, before.
 	draft := func(reference string, n, items int, day time.Time) batch.Draft {
 		d := batch.Draft{Reference: reference, Direction: batch.Collect, Date: day}
@@ -339,7 +339,7 @@ func openSnapBill(r *rand.Rand) *service {
 	}
 	return &service{
 		kit: &server.Kit, net: net, steps: []string{"AddBatch", submit}, submits: []string{submit}, reads: []string{"ListBatches", "GetBatch", "ListPayments"}, report: "ListPayments", amount: "amount_cents", idle: "depth",
-		moves: func(e simkit.Entry) string { // One that deletes a batch moves nothing.
+		moves: func(e batchsim.Entry) string { // One that deletes a batch moves nothing.
 			if form, _ := url.ParseQuery(string(e.Body)); form.Get("state") == "submit" {
 				return path.Base(path.Dir(e.Path))
 			}
@@ -371,9 +371,9 @@ func openSnapBill(r *rand.Rand) *service {
 }
 
 // nulls makes every field of this name null.
-func nulls(name string) func(simkit.Reply) simkit.Reply {
+func nulls(name string) func(batchsim.Reply) batchsim.Reply {
 	field := regexp.MustCompile(`"` + name + `":("[^"]*"|[0-9.]+)`)
-	return func(reply simkit.Reply) simkit.Reply {
+	return func(reply batchsim.Reply) batchsim.Reply {
 		reply.Body = field.ReplaceAllLiteral(reply.Body, []byte(`"`+name+`":null`))
 		return reply
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/batch/boltjournal"
-	"github.com/batchway/batchway-go/internal/simkit"
 )
 
 var years = flag.Int("years", 3, "random years for each provider")
@@ -218,7 +218,7 @@ func (y *year) ask(d batch.Draft) {
 }
 
 // effects is what the service has done for a draft.
-func (y *year) effects(d batch.Draft) (ours []simkit.Effect) {
+func (y *year) effects(d batch.Draft) (ours []batchsim.Effect) {
 	for _, e := range y.s.kit.Ledger.Effects() {
 		if slices.ContainsFunc(d.Items, func(item batch.Item) bool { return item.Reference == e.Item }) {
 			ours = append(ours, e)

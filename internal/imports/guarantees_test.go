@@ -13,15 +13,15 @@ import (
 // what package batch promises, each with the tests that show it.
 var guarantees = []promise{
 	{name: "A request that can move money is sent at most once.", tests: []string{
-		"internal/rest TestMiddlewareSendsAOnceCallOnce", "internal/rest TestAWireThatSendsTwiceIsAmbiguous", "internal/rest TestHTTP2IsNeverSpoken",
-		"internal/rest TestNoRedirectIsFollowed", "internal/rest TestPitfall01AnyMethodIsRepeated",
+		"batch/batchhttp TestMiddlewareSendsAOnceCallOnce", "batch/batchhttp TestAWireThatSendsTwiceIsAmbiguous", "batch/batchhttp TestHTTP2IsNeverSpoken",
+		"batch/batchhttp TestNoRedirectIsFollowed", "batch/batchhttp TestPitfall01AnyMethodIsRepeated",
 	}},
 	{name: "Only the service's own words are a refusal.", tests: []string{
-		"internal/rest TestClassify", "sixdotfifty TestForeignWordsRefuseNothing", "centrapay TestForeignReply",
+		"batch/batchhttp TestClassify", "sixdotfifty TestForeignWordsRefuseNothing", "centrapay TestForeignReply",
 	}},
 	{name: "An error says whether money can have moved.", tests: []string{
 		"batch TestNothingThatWentWrongIsSwallowed", "batch TestDraftIsSaidOnlyIfTheJournalStillSaysSo", "batch TestRunOnAJournalThatFails",
-		"batch TestKindOfTakesAStrangersErrorForAmbiguous", "batch TestErrorHidesThePromisesOfItsCause", "internal/rest TestReplies",
+		"batch TestKindOfTakesAStrangersErrorForAmbiguous", "batch TestErrorHidesThePromisesOfItsCause", "batch/batchhttp TestReplies",
 	}},
 	{name: "`Run` with a journal moves money at most once per reference", tests: []string{
 		"batch TestSmallWorldsExploredWhole", "batch TestSmallWorldsWithTwoCallersAtOnce", "batch TestAResendWaitsUntilNoSubmitIsInFlight",
@@ -43,7 +43,7 @@ var guarantees = []promise{
 	}},
 	{name: `"Complete" is not "paid".`, tests: []string{"batch TestNewReport", "centrapay TestReport", "snapbill TestEveryFieldDistorted"}},
 	{name: "No float on any path of money, no credential in any error or log.", tests: []string{
-		"batch TestParseMoney", "internal/rest TestNoCredentialLeaks", "internal/rest TestEverySpellingOfASecretIsRemoved", "internal/rest TestNoPrintShowsASecret",
+		"batch TestParseMoney", "batch/batchhttp TestNoCredentialLeaks", "batch/batchhttp TestEverySpellingOfASecretIsRemoved", "batch/batchhttp TestNoPrintShowsASecret",
 		"batch TestRunKeepsSecretsOutOfTheJournal",
 	}},
 	{name: "Run writes the journal before Observe hears", tests: []string{"batch TestTheJournalIsWrittenBeforeObserveIsCalled"}},

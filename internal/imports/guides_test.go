@@ -89,7 +89,7 @@ func TestLinksOfPagesExist(t *testing.T) {
 // provider against that in ops.go, line by line. An operation of the vendor that
 // is not here has a "-" for its name, and a reason.
 func TestDocNamesEveryOperation(t *testing.T) {
-	written := regexp.MustCompile(`rest\.Op\{Name: "(\w+)", Method: http\.Method(\w+), Path: "([^"]+)"`)
+	written := regexp.MustCompile(`batchhttp\.Op\{Name: "(\w+)", Method: http\.Method(\w+), Path: "([^"]+)"`)
 	files := filesOf(t, ".go")
 	for _, provider := range providers {
 		var documented, here []string
@@ -107,7 +107,7 @@ func TestDocNamesEveryOperation(t *testing.T) {
 		for _, op := range written.FindAllStringSubmatch(files[provider+"/ops.go"], -1) {
 			here = append(here, strings.ToUpper(op[2])+" "+strings.TrimSuffix(op[3], ".json")+" "+op[1])
 		}
-		require.Equal(t, strings.Count(files[provider+"/ops.go"], "rest.Op{Name:"), len(here), provider)
+		require.Equal(t, strings.Count(files[provider+"/ops.go"], "batchhttp.Op{Name:"), len(here), provider)
 		require.Greater(t, len(here), 5, provider)
 		require.ElementsMatch(t, here, documented, provider)
 	}

@@ -48,23 +48,23 @@ func rules() []rule {
 		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
 		{"/batch/sqljournal", []string{"/batch", "/batch/internal/record"}, nil, "a journal on database/sql knows no driver"},
 		{"/batch/batchcsv", []string{"/batch"}, []string{"/batch", "/batch/batchcsv"}, "a file of items needs only the standard library"},
-		{"/batch/batchtest", []string{"/batch", "/internal/simkit"}, []string{"/batch/...", "/internal/simkit"}, "the suite is for anybody's provider"},
-		{"/internal/rest", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
-		{"/internal/simkit", nil, []string{"/internal/simkit"}, "a simulator's kit knows no service and no client"},
+		{"/batch/batchtest", []string{"/batch", "/batch/batchsim"}, []string{"/batch", "/batch/batchtest", "/batch/batchsim"}, "the suite is for anybody's provider"},
+		{"/batch/batchhttp", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
+		{"/batch/batchsim", nil, []string{"/batch/batchsim"}, "a simulator's kit knows no service and no client"},
 		{"/internal/floor", nil, []string{"/internal/floor"}, "the floor is what the standard library does alone"},
 		{"/internal/pgtest", nil, []string{"/internal/pgtest"}, "a server for tests knows no journal and no driver"},
 		{"/internal/imports", nil, nil, "only a test"},
 		{"/internal/campaign", nil, nil, "only a test"},
 	}
 	for _, p := range providers {
-		may := []string{"/batch", "/internal/rest", "github.com/go-json-experiment/json"} // The standard library from Go 1.27 on.
-		link := append([]string{"/batch", "/internal/rest", "/" + p}, wire...)
+		may := []string{"/batch", "/batch/batchhttp", "github.com/go-json-experiment/json"} // The standard library from Go 1.27 on.
+		link := append([]string{"/batch", "/batch/batchhttp", "/" + p}, wire...)
 		if p == "centrapay" {
 			may, link = append(may, "golang.org/x/time"), append(link, "golang.org/x/time")
 		}
 		list = append(list,
 			rule{"/" + p, may, link, "whoever imports one provider links almost nothing else"},
-			rule{"/" + p + "/" + p + "test", []string{"/internal/simkit", "/" + p}, nil, "a simulator never shares code with the client, only its Config"})
+			rule{"/" + p + "/" + p + "test", []string{"/batch/batchsim", "/" + p}, nil, "a simulator never shares code with the client, only its Config"})
 	}
 	return list
 }
@@ -165,11 +165,11 @@ func TestTheRulesBite(t *testing.T) {
 		"a provider links a test module": {pkg{ImportPath: module + "/citypay", Deps: []string{"github.com/stretchr/testify/require"}},
 			[]string{"/citypay links github.com/stretchr/testify/require: it is for tests only",
 				"/citypay links github.com/stretchr/testify/require: whoever imports one provider links almost nothing else"}},
-		"a simulator uses the client's transport": {pkg{ImportPath: module + "/citypay/citypaytest", Imports: []string{module + "/internal/rest"}},
-			[]string{"/citypay/citypaytest imports /internal/rest: a simulator never shares code with the client, only its Config"}},
+		"a simulator uses the client's transport": {pkg{ImportPath: module + "/citypay/citypaytest", Imports: []string{module + "/batch/batchhttp"}},
+			[]string{"/citypay/citypaytest imports /batch/batchhttp: a simulator never shares code with the client, only its Config"}},
 		"a package that nobody thought of": {pkg{ImportPath: module + "/pkg/util"},
 			[]string{"/pkg/util has no rule here: add one"}},
-		"what is allowed": {pkg{ImportPath: module + "/citypay", Imports: []string{module + "/internal/rest", "net/http"}, Deps: []string{"net/http", wire[0]}}, nil},
+		"what is allowed": {pkg{ImportPath: module + "/citypay", Imports: []string{module + "/batch/batchhttp", "net/http"}, Deps: []string{"net/http", wire[0]}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, violations([]pkg{std, c.planted})); diff != "" {

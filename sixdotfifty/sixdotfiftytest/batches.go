@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // A run is one batch at the service.
@@ -185,9 +185,9 @@ func (s *Server) settle(b *run) {
 
 // pays moves the money of a payment.
 func (s *Server) pays(b *run, p *payment) {
-	s.Ledger.Move(simkit.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external, Account: p.msisdn, Minor: p.amount, Currency: "DZAR", At: s.Clock.Now()})
+	s.Ledger.Move(batchsim.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external, Account: p.msisdn, Minor: p.amount, Currency: "DZAR", At: s.Clock.Now()})
 	if p.referral > 0 {
-		s.Ledger.Move(simkit.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external + "/referral", Account: p.referrer, Minor: p.referral, Currency: "DZAR", At: s.Clock.Now()})
+		s.Ledger.Move(batchsim.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external + "/referral", Account: p.referrer, Minor: p.referral, Currency: "DZAR", At: s.Clock.Now()})
 	}
 }
 
@@ -199,11 +199,11 @@ func (s *Server) settleAll() {
 	}
 }
 
-func (s *Server) pay() []simkit.Operation {
-	op := func(name, method, path string, serve func(*organisation, simkit.Request) simkit.Reply) simkit.Operation {
+func (s *Server) pay() []batchsim.Operation {
+	op := func(name, method, path string, serve func(*organisation, batchsim.Request) batchsim.Reply) batchsim.Operation {
 		return s.operation("pay", name, method, path, serve)
 	}
-	return []simkit.Operation{
+	return []batchsim.Operation{
 		s.getToken("pay", "GetToken"),
 		op("ListAccounts", http.MethodGet, "/accounts", s.accounts),
 		op("CreateBatch", http.MethodPost, "/batches", s.create),
@@ -225,17 +225,17 @@ func (s *Server) pay() []simkit.Operation {
 }
 
 // codes answers with pairs of a code and its description.
-func codes(pairs ...string) func(*organisation, simkit.Request) simkit.Reply {
+func codes(pairs ...string) func(*organisation, batchsim.Request) batchsim.Reply {
 	var list []map[string]string
 	for pair := range slices.Chunk(pairs, 2) {
 		list = append(list, map[string]string{"code": pair[0], "description": pair[1]})
 	}
-	return func(*organisation, simkit.Request) simkit.Reply { return encode(http.StatusOK, list) }
+	return func(*organisation, batchsim.Request) batchsim.Reply { return encode(http.StatusOK, list) }
 }
 
 // with finds the batch that the path names.
-func (s *Server) with(serve func(*run, simkit.Request) simkit.Reply) func(*organisation, simkit.Request) simkit.Reply {
-	return func(o *organisation, r simkit.Request) simkit.Reply {
+func (s *Server) with(serve func(*run, batchsim.Request) batchsim.Reply) func(*organisation, batchsim.Request) batchsim.Reply {
+	return func(o *organisation, r batchsim.Request) batchsim.Reply {
 		for _, b := range o.batches {
 			if b.id == r.PathValue("id") {
 				s.settle(b)
@@ -246,7 +246,7 @@ func (s *Server) with(serve func(*run, simkit.Request) simkit.Reply) func(*organ
 	}
 }
 
-func (s *Server) accounts(o *organisation, _ simkit.Request) simkit.Reply {
+func (s *Server) accounts(o *organisation, _ batchsim.Request) batchsim.Reply {
 	var balance any = decimal(o.float)
 	if s.options.StringBalances {
 		balance = decimal(o.float).String()
@@ -262,7 +262,7 @@ func (s *Server) unique(o *organisation, external string, self *run) bool {
 	})
 }
 
-func (s *Server) create(o *organisation, r simkit.Request) simkit.Reply {
+func (s *Server) create(o *organisation, r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Name       string `json:"name"`
 		ExternalID string `json:"externalId"`
@@ -280,7 +280,7 @@ func (s *Server) create(o *organisation, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.wire(b, false))
 }
 
-func (s *Server) get(b *run, _ simkit.Request) simkit.Reply {
+func (s *Server) get(b *run, _ batchsim.Request) batchsim.Reply {
 	if b.asked++; s.options.Autoplay > 0 && b.asked >= s.options.Autoplay && b.status == "OPEN" {
 		b.asked = 0
 		for _, p := range b.payments {
@@ -294,7 +294,7 @@ func (s *Server) get(b *run, _ simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.wire(b, true))
 }
 
-func (s *Server) update(b *run, r simkit.Request) simkit.Reply {
+func (s *Server) update(b *run, r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Name       *string `json:"name"`
 		ExternalID *string `json:"externalId"`
@@ -317,7 +317,7 @@ func (s *Server) update(b *run, r simkit.Request) simkit.Reply {
 }
 
 // page cuts a list by skip and take; without take it ends at 1,000.
-func page[T any](s *Server, list []T, r simkit.Request) ([]T, bool) {
+func page[T any](s *Server, list []T, r batchsim.Request) ([]T, bool) {
 	skip, take := 0, 1000
 	for name, value := range map[string]*int{"skip": &skip, "take": &take} {
 		if text := r.URL.Query().Get(name); text != "" {
@@ -335,7 +335,7 @@ func page[T any](s *Server, list []T, r simkit.Request) ([]T, bool) {
 	return list[:min(take, len(list))], true
 }
 
-func (s *Server) list(o *organisation, r simkit.Request) simkit.Reply {
+func (s *Server) list(o *organisation, r batchsim.Request) batchsim.Reply {
 	status, external := r.URL.Query().Get("statusCode"), r.URL.Query().Get("externalId")
 	found := []wireBatch{}
 	for _, b := range slices.Backward(o.batches) {
@@ -354,7 +354,7 @@ func (s *Server) list(o *organisation, r simkit.Request) simkit.Reply {
 
 var digits = regexp.MustCompile(`^[1-9][0-9]{7,14}$`)
 
-func (s *Server) add(b *run, r simkit.Request) simkit.Reply {
+func (s *Server) add(b *run, r batchsim.Request) batchsim.Reply {
 	var in struct {
 		ClearExisting *bool `json:"clearExisting"`
 		Payments      []struct {
@@ -414,12 +414,12 @@ func (s *Server) add(b *run, r simkit.Request) simkit.Reply {
 	case AddedPayments:
 		return encode(http.StatusOK, s.wirePayments(&run{payments: added}))
 	case AddedNothing:
-		return simkit.Reply{Status: http.StatusOK}
+		return batchsim.Reply{Status: http.StatusOK}
 	}
 	return encode(http.StatusOK, s.wire(b, true).Summary)
 }
 
-func (s *Server) listPayments(b *run, r simkit.Request) simkit.Reply {
+func (s *Server) listPayments(b *run, r batchsim.Request) batchsim.Reply {
 	list, ok := s.wirePayments(b), true
 	switch s.options.Payments {
 	case PaymentsCut:
@@ -433,7 +433,7 @@ func (s *Server) listPayments(b *run, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, list)
 }
 
-func (s *Server) submit(b *run, r simkit.Request) simkit.Reply {
+func (s *Server) submit(b *run, r batchsim.Request) batchsim.Reply {
 	twin := s.options.NoLock && r.At.Before(b.submitted) // It was a draft when this submit looked.
 	if b.status != "DRAFT" && !twin {
 		return s.problem(http.StatusBadRequest, "The batch is not in draft")
@@ -477,7 +477,7 @@ func (s *Server) submit(b *run, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, w)
 }
 
-func (s *Server) cancel(b *run, _ simkit.Request) simkit.Reply {
+func (s *Server) cancel(b *run, _ batchsim.Request) batchsim.Reply {
 	if b.status != "DRAFT" {
 		return s.problem(http.StatusBadRequest, "The batch is not in draft")
 	}
@@ -500,7 +500,7 @@ func (s *Server) find(o *organisation, id string) (*run, int) {
 	return nil, 0
 }
 
-func (s *Server) getPayment(o *organisation, r simkit.Request) simkit.Reply {
+func (s *Server) getPayment(o *organisation, r batchsim.Request) batchsim.Reply {
 	b, n := s.find(o, r.PathValue("id"))
 	if b == nil {
 		return s.problem(http.StatusNotFound, "Payment not found")
@@ -508,7 +508,7 @@ func (s *Server) getPayment(o *organisation, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, s.wirePayment(b.payments[n]))
 }
 
-func (s *Server) deletePayment(o *organisation, r simkit.Request) simkit.Reply {
+func (s *Server) deletePayment(o *organisation, r batchsim.Request) batchsim.Reply {
 	b, n := s.find(o, r.PathValue("id"))
 	if b == nil {
 		return s.problem(http.StatusNotFound, "Payment not found")
@@ -523,7 +523,7 @@ func (s *Server) deletePayment(o *organisation, r simkit.Request) simkit.Reply {
 	return encode(http.StatusOK, w)
 }
 
-func (s *Server) memberExists(_ *organisation, r simkit.Request) simkit.Reply {
+func (s *Server) memberExists(_ *organisation, r batchsim.Request) batchsim.Reply {
 	member := !s.outside[r.PathValue("msisdn")]
 	if s.options.MissingMembers && !member {
 		return s.problem(http.StatusNotFound, "Member not found")

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // merchantAccount is the only account of the simulated merchant.
@@ -69,18 +69,18 @@ func (s *Server) complete(id string, status, code int) {
 	case status == 1:
 		s.merchant.balance += p.amount
 		s.merchant.transactions = append(s.merchant.transactions, transaction{credit: p.amount, description: "Payment received: " + p.reference, created: p.completed})
-		s.Ledger.Move(simkit.Effect{Payer: "merchant ACME1", Batch: p.id, Item: p.reference, Minor: p.amount, Currency: p.currency, At: p.completed})
+		s.Ledger.Move(batchsim.Effect{Payer: "merchant ACME1", Batch: p.id, Item: p.reference, Minor: p.amount, Currency: p.currency, At: p.completed})
 	case refund:
 		s.merchant.balance -= p.amount
 		s.merchant.transactions = append(s.merchant.transactions, transaction{debit: p.amount, description: "Payment refunded: " + p.reference, created: p.completed})
 	}
 }
 
-func (s *Server) redemptions() []simkit.Operation {
-	op := func(name, method, path string, serve func(simkit.Request) simkit.Reply) simkit.Operation {
-		return s.operation("redemptions", name, method, path, func(_ *organisation, r simkit.Request) simkit.Reply { return serve(r) })
+func (s *Server) redemptions() []batchsim.Operation {
+	op := func(name, method, path string, serve func(batchsim.Request) batchsim.Reply) batchsim.Operation {
+		return s.operation("redemptions", name, method, path, func(_ *organisation, r batchsim.Request) batchsim.Reply { return serve(r) })
 	}
-	return []simkit.Operation{
+	return []batchsim.Operation{
 		s.getToken("redemptions", "RedemptionsGetToken"),
 		op("RedemptionsListAccounts", http.MethodGet, "/accounts", s.merchantAccounts),
 		op("RedemptionsListTransactions", http.MethodGet, "/accounts/{id}/transactions", s.merchantTransactions),
@@ -90,7 +90,7 @@ func (s *Server) redemptions() []simkit.Operation {
 	}
 }
 
-func (s *Server) merchantAccounts(simkit.Request) simkit.Reply {
+func (s *Server) merchantAccounts(batchsim.Request) batchsim.Reply {
 	balance := strconv.FormatInt(s.merchant.balance, 10)
 	return encode(http.StatusOK, []map[string]any{{"id": merchantAccount, "name": "AcmeCorp", "shortName": "ACME1",
 		"createdAt": "2022-09-16T09:47:58.157", "balance": balance, "availableBalance": balance,
@@ -98,7 +98,7 @@ func (s *Server) merchantAccounts(simkit.Request) simkit.Reply {
 }
 
 // between reads a pair of query parameters; both bounds are inclusive here.
-func between(r simkit.Request, name string) (func(time.Time) bool, bool) {
+func between(r batchsim.Request, name string) (func(time.Time) bool, bool) {
 	bounds := [2]time.Time{}
 	for n, suffix := range []string{"From", "To"} {
 		if text := r.URL.Query().Get(name + suffix); text != "" {
@@ -114,7 +114,7 @@ func between(r simkit.Request, name string) (func(time.Time) bool, bool) {
 	}, true
 }
 
-func (s *Server) merchantTransactions(r simkit.Request) simkit.Reply {
+func (s *Server) merchantTransactions(r batchsim.Request) batchsim.Reply {
 	created, ok := between(r, "createdAt")
 	if !ok || r.PathValue("id") != merchantAccount {
 		return s.invalid("106", "Invalid value supplied", "id")
@@ -134,12 +134,12 @@ func (s *Server) merchantTransactions(r simkit.Request) simkit.Reply {
 }
 
 // invalid is the documented error of Redemptions for a field.
-func (s *Server) invalid(code, message, field string) simkit.Reply {
+func (s *Server) invalid(code, message, field string) batchsim.Reply {
 	return encode(http.StatusBadRequest, map[string]any{"statusCode": 400, "errorCode": "1", "message": "Validation error",
 		"validationErrors": []map[string]string{{"index": "0", "errorCode": code, "errorMessage": message, "fieldName": field, "fieldValue": ""}}})
 }
 
-func (s *Server) initiate(r simkit.Request) simkit.Reply {
+func (s *Server) initiate(r batchsim.Request) batchsim.Reply {
 	var in struct {
 		Amount       string `json:"amount"`
 		CurrencyCode string `json:"currencyCode"`
@@ -187,7 +187,7 @@ func (s *Server) wireRedemption(p *redemption) map[string]any {
 	return w
 }
 
-func (s *Server) getRedemption(r simkit.Request) simkit.Reply {
+func (s *Server) getRedemption(r batchsim.Request) batchsim.Reply {
 	for _, p := range s.merchant.payments {
 		if p.id == r.PathValue("id") {
 			return encode(http.StatusOK, s.wireRedemption(p))
@@ -196,7 +196,7 @@ func (s *Server) getRedemption(r simkit.Request) simkit.Reply {
 	return s.problem(http.StatusNotFound, "Payment not found")
 }
 
-func (s *Server) listRedemptions(r simkit.Request) simkit.Reply {
+func (s *Server) listRedemptions(r batchsim.Request) batchsim.Reply {
 	created, ok1 := between(r, "createdAt")
 	completed, ok2 := between(r, "completedAt")
 	if !ok1 || !ok2 {

@@ -43,7 +43,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/sixdotfifty"
 )
 
@@ -110,12 +110,12 @@ const (
 
 // Server is the simulated 6DOT50.
 type Server struct {
-	simkit.Kit
+	batchsim.Kit
 	http.Handler
 	URL string
 
 	options Options
-	server  *simkit.Server
+	server  *batchsim.Server
 
 	mu            sync.Mutex
 	tokens        map[string]token
@@ -171,13 +171,13 @@ func New(o *Options) *Server {
 	for _, msisdn := range s.options.NonMembers {
 		s.outside[msisdn] = true
 	}
-	s.Handler = s.Kit.Handler(append(s.pay(), s.redemptions()...), func(simkit.Request) simkit.Reply {
-		return simkit.Reply{Status: http.StatusNotFound}
+	s.Handler = s.Kit.Handler(append(s.pay(), s.redemptions()...), func(batchsim.Request) batchsim.Reply {
+		return batchsim.Reply{Status: http.StatusNotFound}
 	})
 	if s.options.InMemory {
-		s.server = simkit.ListenInMemory(s.Handler)
+		s.server = batchsim.ListenInMemory(s.Handler)
 	} else {
-		s.server = simkit.Listen(s.Handler)
+		s.server = batchsim.Listen(s.Handler)
 	}
 	s.URL = s.server.URL
 	return s
@@ -273,13 +273,13 @@ func (s *Server) RevokeTokens() {
 
 // Break makes the next request that can move money meet the scenario. What is
 // refused is refused in documented words, whatever the options say.
-func (s *Server) Break(scenario simkit.Scenario) {
+func (s *Server) Break(scenario batchsim.Scenario) {
 	s.Kit.Break("SubmitBatch", scenario, model(http.StatusBadRequest, "Insufficient funds"), model(http.StatusUnauthorized, "Unauthorized"))
 }
 
 // operation is one call of an API, behind its token.
-func (s *Server) operation(api, name, method, path string, serve func(*organisation, simkit.Request) simkit.Reply) simkit.Operation {
-	return simkit.Operation{Name: name, Method: method, Path: "/" + api + path, Serve: func(r simkit.Request) simkit.Reply {
+func (s *Server) operation(api, name, method, path string, serve func(*organisation, batchsim.Request) batchsim.Reply) batchsim.Operation {
+	return batchsim.Operation{Name: name, Method: method, Path: "/" + api + path, Serve: func(r batchsim.Request) batchsim.Reply {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -294,14 +294,14 @@ func (s *Server) operation(api, name, method, path string, serve func(*organisat
 	}}
 }
 
-func isJSON(r simkit.Request) bool {
+func isJSON(r batchsim.Request) bool {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return err == nil && kind == "application/json"
 }
 
 // getToken is the same in both APIs, except for its name.
-func (s *Server) getToken(api, name string) simkit.Operation {
-	return simkit.Operation{Name: name, Method: http.MethodPost, Path: "/" + api + "/authentication/getToken", Serve: func(r simkit.Request) simkit.Reply {
+func (s *Server) getToken(api, name string) batchsim.Operation {
+	return batchsim.Operation{Name: name, Method: http.MethodPost, Path: "/" + api + "/authentication/getToken", Serve: func(r batchsim.Request) batchsim.Reply {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		var in struct {
@@ -332,7 +332,7 @@ func (s *Server) getToken(api, name string) simkit.Operation {
 }
 
 // problem is an error in the words of the service.
-func (s *Server) problem(status int, message string) simkit.Reply {
+func (s *Server) problem(status int, message string) batchsim.Reply {
 	if status == http.StatusBadRequest && s.options.RefusalStatus != 0 {
 		status = s.options.RefusalStatus
 	}
@@ -340,13 +340,13 @@ func (s *Server) problem(status int, message string) simkit.Reply {
 	case ErrorsString:
 		return encode(status, message)
 	case ErrorsText:
-		return simkit.Reply{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(message)}
+		return batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(message)}
 	}
 	return model(status, message)
 }
 
 // model is a general error in the documented model.
-func model(status int, message string) simkit.Reply {
+func model(status int, message string) batchsim.Reply {
 	return encode(status, map[string]any{"statusCode": status, "errorCode": "0", "message": message, "validationErrors": []any{}})
 }
 
@@ -357,8 +357,8 @@ func decode(body []byte, v any) bool {
 	return d.Decode(v) == nil
 }
 
-func encode(status int, v any) simkit.Reply {
+func encode(status int, v any) batchsim.Reply {
 	// What is encoded here can always be.
 	text, _ := json.Marshal(v)
-	return simkit.JSON(status, string(text))
+	return batchsim.JSON(status, string(text))
 }

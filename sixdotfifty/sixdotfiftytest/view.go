@@ -1,17 +1,17 @@
 package sixdotfiftytest
 
-import "github.com/batchway/batchway-go/internal/simkit"
+import "github.com/batchway/batchway-go/batch/batchsim"
 
 // Batches returns every batch and its payments, the oldest first.
-func (s *Server) Batches() []simkit.Batch {
+func (s *Server) Batches() []batchsim.Batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []simkit.Batch
+	var all []batchsim.Batch
 	for _, o := range s.organisations {
 		for _, b := range o.batches {
-			view := simkit.Batch{ID: b.id, Reference: b.external, State: b.status}
+			view := batchsim.Batch{ID: b.id, Reference: b.external, State: b.status}
 			for _, p := range b.payments {
-				view.Items = append(view.Items, simkit.BatchItem{Reference: p.external, Account: p.msisdn, Minor: p.amount, State: p.status})
+				view.Items = append(view.Items, batchsim.BatchItem{Reference: p.external, Account: p.msisdn, Minor: p.amount, State: p.status})
 			}
 			all = append(all, view)
 		}

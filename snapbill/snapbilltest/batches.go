@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // An Account is an account of SnapBill. It has its own clients and batches, and
@@ -171,7 +171,7 @@ func (a *Account) advance(b *run) {
 	case "submit":
 		b.state, b.submit = "submitted", a.s.Clock.Now().UTC().Format(time.DateOnly)
 		for _, p := range b.payments {
-			a.s.Ledger.Move(simkit.Effect{Payer: a.payer(), Batch: strconv.FormatInt(b.id, 10), Item: p.client.number,
+			a.s.Ledger.Move(batchsim.Effect{Payer: a.payer(), Batch: strconv.FormatInt(b.id, 10), Item: p.client.number,
 				Account: p.client.number, Minor: p.cents, Currency: "ZAR", At: a.s.Clock.Now()})
 		}
 	case "submitted":
@@ -282,8 +282,8 @@ func (a *Account) named(c call, id int64) bool {
 	return c.PathValue("id") == strconv.FormatInt(id, 10) || c.PathValue("id") == a.xid(id)
 }
 
-func onBatch(serve func(*Account, *run, call) simkit.Reply) func(*Account, call) simkit.Reply {
-	return func(a *Account, c call) simkit.Reply {
+func onBatch(serve func(*Account, *run, call) batchsim.Reply) func(*Account, call) batchsim.Reply {
+	return func(a *Account, c call) batchsim.Reply {
 		for _, b := range a.batches {
 			if a.named(c, b.id) {
 				return serve(a, b, c)
@@ -293,7 +293,7 @@ func onBatch(serve func(*Account, *run, call) simkit.Reply) func(*Account, call)
 	}
 }
 
-func (a *Account) getBatch(b *run, _ call) simkit.Reply {
+func (a *Account) getBatch(b *run, _ call) batchsim.Reply {
 	if b.state == "build" {
 		if b.builds--; b.builds < 0 {
 			b.state = "ready"
@@ -307,12 +307,12 @@ func (a *Account) getBatch(b *run, _ call) simkit.Reply {
 }
 
 // page is one page of a list.
-func (a *Account) page(c call, class string, all []any) simkit.Reply {
+func (a *Account) page(c call, class string, all []any) batchsim.Reply {
 	return pageOf(c, class, all, func(row any) any { return row })
 }
 
 // pageOf is one page of a list. Only the rows of the page are made.
-func pageOf[T any](c call, class string, all []T, wire func(T) any) simkit.Reply {
+func pageOf[T any](c call, class string, all []T, wire func(T) any) batchsim.Reply {
 	number := func(field string, otherwise int) int {
 		if n, err := strconv.Atoi(c.form.Get(field)); err == nil && n > 0 {
 			return n
@@ -334,7 +334,7 @@ func (a *Account) matches(c call, field, value string) bool {
 	return a.s.options.IgnoresFilters || c.form.Get(field) == "" || c.form.Get(field) == value
 }
 
-func (a *Account) listBatches(c call) simkit.Reply {
+func (a *Account) listBatches(c call) batchsim.Reply {
 	var found []*run
 	states := c.form["state[]"]
 	for _, b := range slices.Backward(a.batches) {
@@ -346,7 +346,7 @@ func (a *Account) listBatches(c call) simkit.Reply {
 	return pageOf(c, "batch", found, func(b *run) any { return a.wire(b, 0) })
 }
 
-func (a *Account) addBatch(c call) simkit.Reply {
+func (a *Account) addBatch(c call) batchsim.Reply {
 	code, action := c.form.Get("payment_method_code"), c.form.Get("action_date")
 	if code != "netcash" && code != "other" {
 		return a.s.problem(http.StatusBadRequest, "Unknown payment method", nil)
@@ -357,7 +357,7 @@ func (a *Account) addBatch(c call) simkit.Reply {
 	return item("batch", a.wire(a.newBatch(code, action, !a.s.options.AddsEmpty), 0))
 }
 
-func (a *Account) changed(b *run) simkit.Reply {
+func (a *Account) changed(b *run) batchsim.Reply {
 	if a.s.options.WithoutObject {
 		return done("", nil)
 	}
@@ -366,8 +366,8 @@ func (a *Account) changed(b *run) simkit.Reply {
 
 // setState changes the state of a batch as a user may; nil means that it did,
 // or that it was ignored.
-func (a *Account) setState(b *run, state string, honoured bool) *simkit.Reply {
-	refused := func(why string) *simkit.Reply {
+func (a *Account) setState(b *run, state string, honoured bool) *batchsim.Reply {
+	refused := func(why string) *batchsim.Reply {
 		reply := a.s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"state": why})
 		return &reply
 	}
@@ -386,7 +386,7 @@ func (a *Account) setState(b *run, state string, honoured bool) *simkit.Reply {
 	return nil
 }
 
-func (a *Account) updateBatch(b *run, c call) simkit.Reply {
+func (a *Account) updateBatch(b *run, c call) batchsim.Reply {
 	if action := c.form.Get("action_date"); action != "" {
 		if _, err := time.Parse(time.DateOnly, action); err != nil || b.state != "ready" {
 			return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
@@ -399,7 +399,7 @@ func (a *Account) updateBatch(b *run, c call) simkit.Reply {
 	return a.changed(b)
 }
 
-func (a *Account) setBatchState(b *run, c call) simkit.Reply {
+func (a *Account) setBatchState(b *run, c call) batchsim.Reply {
 	if refused := a.setState(b, c.form.Get("state"), a.s.options.Honours != HonoursUpdate); refused != nil {
 		return *refused
 	}
@@ -413,7 +413,7 @@ func (a *Account) wirePayment(p *payment) map[string]any {
 		"payment_details": p.details.wire(a)}
 }
 
-func (a *Account) getPayment(c call) simkit.Reply {
+func (a *Account) getPayment(c call) batchsim.Reply {
 	for _, b := range a.batches {
 		for _, p := range b.payments {
 			if a.named(c, p.id) {
@@ -424,7 +424,7 @@ func (a *Account) getPayment(c call) simkit.Reply {
 	return a.s.problem(http.StatusNotFound, "Not found", nil)
 }
 
-func (a *Account) listPayments(c call) simkit.Reply {
+func (a *Account) listPayments(c call) batchsim.Reply {
 	var found []*payment
 	for _, b := range a.batches {
 		if !a.matches(c, "batch_id", strconv.FormatInt(b.id, 10)) {
@@ -439,7 +439,7 @@ func (a *Account) listPayments(c call) simkit.Reply {
 	return pageOf(c, "payment", found, func(p *payment) any { return a.wirePayment(p) })
 }
 
-func (a *Account) getAction(c call) simkit.Reply {
+func (a *Account) getAction(c call) batchsim.Reply {
 	for _, action := range a.actions {
 		if a.named(c, int64(action["id"].(int))) {
 			return item("action", action)
@@ -449,12 +449,12 @@ func (a *Account) getAction(c call) simkit.Reply {
 }
 
 // index lists the commands of a class.
-func (a *Account) index(c call) simkit.Reply {
+func (a *Account) index(c call) batchsim.Reply {
 	class := "/v1/" + strings.TrimSuffix(c.PathValue("class"), ".json")
 	return commands(map[string]string{"add": class + "/add", "list": class + "/list", "{id}": class + "/{id}"})
 }
 
-func commands(index map[string]string) simkit.Reply {
+func commands(index map[string]string) batchsim.Reply {
 	return encode(http.StatusOK, map[string]any{"code": 200, "type": "index", "index": index})
 }
 
@@ -465,7 +465,7 @@ func addresses(part string) bool {
 }
 
 // form lists what a command takes. A GET changes nothing, whatever it names.
-func (a *Account) form(c call) simkit.Reply {
+func (a *Account) form(c call) batchsim.Reply {
 	command := strings.TrimSuffix(c.PathValue("command"), ".json")
 	if object := "/v1/" + c.PathValue("class") + "/" + command; c.PathValue("id") == "" && addresses(command) {
 		return commands(map[string]string{"get": object + "/get", "update": object + "/update"}) // One pattern serves both.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 )
 
 // clientOf finds a client by number, or makes one who pays by debit order.
@@ -63,8 +63,8 @@ func (c *client) wire(a *Account, depth int) map[string]any {
 	return w
 }
 
-func onClient(serve func(*Account, *client, call) simkit.Reply) func(*Account, call) simkit.Reply {
-	return func(a *Account, c call) simkit.Reply {
+func onClient(serve func(*Account, *client, call) batchsim.Reply) func(*Account, call) batchsim.Reply {
+	return func(a *Account, c call) batchsim.Reply {
 		for _, found := range a.clients {
 			if a.named(c, found.id) {
 				return serve(a, found, c)
@@ -74,7 +74,7 @@ func onClient(serve func(*Account, *client, call) simkit.Reply) func(*Account, c
 	}
 }
 
-func (a *Account) listClients(c call) simkit.Reply {
+func (a *Account) listClients(c call) batchsim.Reply {
 	var found []*client
 	for _, one := range a.clients {
 		if a.matches(c, "email", one.email) && (c.form.Get("query") == "" || strings.Contains(one.name+" "+one.number, c.form.Get("query"))) {
@@ -84,7 +84,7 @@ func (a *Account) listClients(c call) simkit.Reply {
 	return pageOf(c, "client", found, func(c *client) any { return c.wire(a, 0) })
 }
 
-func (a *Account) addClient(c call) simkit.Reply {
+func (a *Account) addClient(c call) batchsim.Reply {
 	name := c.form.Get("firstname")
 	if name == "" && c.form.Get("company") == "" && c.form.Get("surname") == "" {
 		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"firstname": "A name is required"})
@@ -105,7 +105,7 @@ func (a *Account) addClient(c call) simkit.Reply {
 }
 
 // updateClient ignores state, as the real one does.
-func (a *Account) updateClient(found *client, c call) simkit.Reply {
+func (a *Account) updateClient(found *client, c call) batchsim.Reply {
 	for field, value := range map[string]*string{"firstname": &found.name, "email": &found.email, "cell": &found.cell, "company": &found.company, "surname": &found.surname} {
 		if c.form.Has(field) {
 			*value = c.form.Get(field)
@@ -118,7 +118,7 @@ func (a *Account) updateClient(found *client, c call) simkit.Reply {
 }
 
 // addInvoice ignores date, as the real one does.
-func (a *Account) addInvoice(found *client, c call) simkit.Reply {
+func (a *Account) addInvoice(found *client, c call) batchsim.Reply {
 	lines, total, ok := formLines(c.form)
 	if !ok {
 		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
@@ -127,7 +127,7 @@ func (a *Account) addInvoice(found *client, c call) simkit.Reply {
 }
 
 // generateInvoice answers without an object where nothing is due.
-func (a *Account) generateInvoice(found *client, _ call) simkit.Reply {
+func (a *Account) generateInvoice(found *client, _ call) batchsim.Reply {
 	if len(found.charges) == 0 {
 		return done("", nil)
 	}
@@ -142,7 +142,7 @@ func (a *Account) generateInvoice(found *client, _ call) simkit.Reply {
 }
 
 // invoiced makes an invoice of today.
-func (a *Account) invoiced(c *client, total int64, lines []map[string]any) simkit.Reply {
+func (a *Account) invoiced(c *client, total int64, lines []map[string]any) batchsim.Reply {
 	made := a.bill(c, a.s.Clock.Now().UTC().Format(time.DateOnly), total)
 	made.lines = lines
 	return item("invoice", a.wireInvoice(made))
@@ -176,7 +176,7 @@ func (a *Account) wireInvoice(i *invoice) map[string]any {
 		"urls": map[string]any{"view": "https://demo.snapbill.com/invoice/" + a.xid(i.id) + "/=MzU2NWE1MTUy", "payment": "https://demo.snapbill.com/payment/invoice/" + a.xid(i.id) + "/=NDI1ODEzYzIw"}}
 }
 
-func (a *Account) getInvoice(c call) simkit.Reply {
+func (a *Account) getInvoice(c call) batchsim.Reply {
 	for _, i := range a.invoices {
 		if a.named(c, i.id) {
 			return item("invoice", a.wireInvoice(i))
@@ -185,7 +185,7 @@ func (a *Account) getInvoice(c call) simkit.Reply {
 	return a.s.problem(http.StatusNotFound, "Not found", nil)
 }
 
-func (a *Account) listInvoices(c call) simkit.Reply {
+func (a *Account) listInvoices(c call) batchsim.Reply {
 	var found []*invoice
 	for _, i := range a.invoices {
 		if a.matches(c, "client_id", strconv.FormatInt(i.client.id, 10)) {
@@ -195,7 +195,7 @@ func (a *Account) listInvoices(c call) simkit.Reply {
 	return pageOf(c, "invoice", found, func(i *invoice) any { return a.wireInvoice(i) })
 }
 
-func (a *Account) getPaymentMethod(c call) simkit.Reply {
+func (a *Account) getPaymentMethod(c call) batchsim.Reply {
 	code := c.PathValue("code")
 	if code != "netcash" && code != "other" {
 		return a.s.problem(http.StatusNotFound, "Not found", nil)

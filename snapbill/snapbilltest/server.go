@@ -50,7 +50,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/batchway/batchway-go/internal/simkit"
+	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/snapbill"
 )
 
@@ -113,19 +113,19 @@ const (
 // Server is the simulated SnapBill. It has one account; NewAccount adds others.
 type Server struct {
 	*Account
-	simkit.Kit
+	batchsim.Kit
 	http.Handler
 	URL string
 
 	options Options
-	server  *simkit.Server
+	server  *batchsim.Server
 
 	mu     sync.Mutex
 	logins map[string]login // by user name
 	word   string           // the state of every batch, if set
 }
 
-type reply = simkit.Reply
+type reply = batchsim.Reply
 
 type login struct {
 	password string
@@ -142,13 +142,13 @@ func New(o *Options) *Server {
 	s.options.Password = cmp.Or(s.options.Password, "a-password-of-the-simulator")
 	s.Account = s.NewAccount(10608)
 	s.Login(s.options.Username, s.options.Password)
-	s.Handler = s.Kit.Handler(s.operations(), func(simkit.Request) simkit.Reply {
+	s.Handler = s.Kit.Handler(s.operations(), func(batchsim.Request) batchsim.Reply {
 		return s.problem(http.StatusNotFound, "Command not found", nil)
 	})
 	if s.options.InMemory {
-		s.server = simkit.ListenInMemory(s.Handler)
+		s.server = batchsim.ListenInMemory(s.Handler)
 	} else {
-		s.server = simkit.Listen(s.Handler)
+		s.server = batchsim.Listen(s.Handler)
 	}
 	s.URL = s.server.URL
 	return s
@@ -285,7 +285,7 @@ func (s *Server) SayState(word string) {
 }
 
 // Break makes the next request that can move money meet the scenario.
-func (s *Server) Break(scenario simkit.Scenario) {
+func (s *Server) Break(scenario batchsim.Scenario) {
 	for _, op := range []string{"UpdateBatch", "SetBatchState"} {
 		s.Kit.Break(op, scenario, s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"": "Batch is still being built"}),
 			s.problem(http.StatusUnauthorized, "No login", nil))
@@ -306,24 +306,24 @@ func (a *Account) with(batchID int64, do func(*run)) {
 
 // A call is one request of a login, with its form.
 type call struct {
-	simkit.Request
+	batchsim.Request
 	form url.Values
 }
 
 // operations registers each command twice: with the suffix .json, and without.
-func (s *Server) operations() []simkit.Operation {
-	var all []simkit.Operation
-	add := func(name, method, path string, serve func(*Account, call) simkit.Reply) {
+func (s *Server) operations() []batchsim.Operation {
+	var all []batchsim.Operation
+	add := func(name, method, path string, serve func(*Account, call) batchsim.Reply) {
 		for _, suffix := range []string{".json", ""} {
 			if method == http.MethodGet && suffix != "" {
 				continue // Its last segment is a parameter.
 			}
-			all = append(all, simkit.Operation{Name: name, Method: method, Path: "/v1" + path + suffix, Serve: func(r simkit.Request) simkit.Reply {
+			all = append(all, batchsim.Operation{Name: name, Method: method, Path: "/v1" + path + suffix, Serve: func(r batchsim.Request) batchsim.Reply {
 				return s.serve(r, serve)
 			}})
 		}
 	}
-	post := func(name, path string, serve func(*Account, call) simkit.Reply) {
+	post := func(name, path string, serve func(*Account, call) batchsim.Reply) {
 		add(name, http.MethodPost, path, serve)
 	}
 	post("GetBatch", "/batch/{id}/get", onBatch((*Account).getBatch))
@@ -333,7 +333,7 @@ func (s *Server) operations() []simkit.Operation {
 	post("SetBatchState", "/batch/{id}/set_state", onBatch((*Account).setBatchState))
 	post("GetPayment", "/payment/{id}/get", (*Account).getPayment)
 	post("ListPayments", "/payment/list", (*Account).listPayments)
-	post("GetClient", "/client/{id}/get", onClient(func(a *Account, c *client, _ call) simkit.Reply { return item("client", c.wire(a, 0)) }))
+	post("GetClient", "/client/{id}/get", onClient(func(a *Account, c *client, _ call) batchsim.Reply { return item("client", c.wire(a, 0)) }))
 	post("ListClients", "/client/list", (*Account).listClients)
 	post("AddClient", "/client/add", (*Account).addClient)
 	post("UpdateClient", "/client/{id}/update", onClient((*Account).updateClient))
@@ -342,23 +342,23 @@ func (s *Server) operations() []simkit.Operation {
 	post("GetInvoice", "/invoice/{id}/get", (*Account).getInvoice)
 	post("ListInvoices", "/invoice/list", (*Account).listInvoices)
 	post("GetPaymentMethod", "/payment_method/{code}/get", (*Account).getPaymentMethod)
-	post("ListPaymentMethods", "/payment_method/list", func(a *Account, c call) simkit.Reply {
+	post("ListPaymentMethods", "/payment_method/list", func(a *Account, c call) batchsim.Reply {
 		return a.page(c, "payment_method", []any{method("netcash", 0), method("other", 0)})
 	})
-	post("GetCurrency", "/currency/{code}/get", func(a *Account, c call) simkit.Reply {
+	post("GetCurrency", "/currency/{code}/get", func(a *Account, c call) batchsim.Reply {
 		if c.PathValue("code") != "ZAR" {
 			return s.problem(http.StatusNotFound, "Not found", nil)
 		}
 		return item("currency", zar)
 	})
-	post("ListCurrencies", "/currency/list", func(a *Account, c call) simkit.Reply { return a.page(c, "currency", []any{zar}) })
-	post("CurrentAccount", "/account/current", func(a *Account, _ call) simkit.Reply {
+	post("ListCurrencies", "/currency/list", func(a *Account, c call) batchsim.Reply { return a.page(c, "currency", []any{zar}) })
+	post("CurrentAccount", "/account/current", func(a *Account, _ call) batchsim.Reply {
 		account := a.wireAccount(0)
 		account["settings"] = map[string]any{}
 		return item("account", account)
 	})
 	post("GetAction", "/action/{id}/get", (*Account).getAction)
-	post("ListActions", "/action/list", func(a *Account, c call) simkit.Reply {
+	post("ListActions", "/action/list", func(a *Account, c call) batchsim.Reply {
 		var all []any
 		for _, action := range a.actions {
 			all = append(all, action)
@@ -366,11 +366,11 @@ func (s *Server) operations() []simkit.Operation {
 		return a.page(c, "action", all)
 	})
 	s.around(post)
-	all = append(all, simkit.Operation{Name: "InvoicePDF", Method: http.MethodPost, Path: "/v1/invoice/{id}/pdf",
-		Serve: func(r simkit.Request) simkit.Reply { return s.serve(r, (*Account).invoicePDF) }})
+	all = append(all, batchsim.Operation{Name: "InvoicePDF", Method: http.MethodPost, Path: "/v1/invoice/{id}/pdf",
+		Serve: func(r batchsim.Request) batchsim.Reply { return s.serve(r, (*Account).invoicePDF) }})
 	for name, path := range map[string]string{"Command": "/v1/{class}/{command}", "ObjectCommand": "/v1/{class}/{id}/{command}"} {
-		all = append(all, simkit.Operation{Name: name, Method: http.MethodPost, Path: path,
-			Serve: func(r simkit.Request) simkit.Reply { return s.serve(r, (*Account).command) }})
+		all = append(all, batchsim.Operation{Name: name, Method: http.MethodPost, Path: path,
+			Serve: func(r batchsim.Request) batchsim.Reply { return s.serve(r, (*Account).command) }})
 	}
 	add("Index", http.MethodGet, "/{class}", (*Account).index)
 	add("Form", http.MethodGet, "/{class}/{command}", (*Account).form)
@@ -417,7 +417,7 @@ func (s *Server) around(post func(name, path string, serve func(*Account, call) 
 
 // serve checks what every call has in common. The real service may answer with
 // a page for people unless JSON is asked for.
-func (s *Server) serve(r simkit.Request, serve func(*Account, call) simkit.Reply) simkit.Reply {
+func (s *Server) serve(r batchsim.Request, serve func(*Account, call) batchsim.Reply) batchsim.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	username, password, _ := r.BasicAuth()
@@ -425,13 +425,13 @@ func (s *Server) serve(r simkit.Request, serve func(*Account, call) simkit.Reply
 	if !ok || known.password != password {
 		reply := s.problem(http.StatusUnauthorized, "Login failed", nil)
 		if s.options.BareUnauthorized {
-			reply = simkit.Reply{Status: http.StatusUnauthorized, Header: http.Header{}}
+			reply = batchsim.Reply{Status: http.StatusUnauthorized, Header: http.Header{}}
 		}
 		reply.Header.Set("WWW-Authenticate", `Basic realm="SnapBill API"`)
 		return reply
 	}
 	if !strings.HasSuffix(r.URL.Path, ".json") && r.Op != "InvoicePDF" && r.Header.Get("Accept") != "application/json" {
-		return simkit.Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><body>SnapBill API</body></html>")}
+		return batchsim.Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><body>SnapBill API</body></html>")}
 	}
 	c := call{Request: r, form: url.Values{}}
 	if r.Method == http.MethodPost {
@@ -445,19 +445,19 @@ func (s *Server) serve(r simkit.Request, serve func(*Account, call) simkit.Reply
 	return serve(known.account, c)
 }
 
-func encode(status int, v any) simkit.Reply {
+func encode(status int, v any) batchsim.Reply {
 	// What is encoded here can always be.
 	text, _ := json.Marshal(v)
-	return simkit.JSON(status, string(text))
+	return batchsim.JSON(status, string(text))
 }
 
 // item is the reply with one object.
-func item(class string, object any) simkit.Reply {
+func item(class string, object any) batchsim.Reply {
 	return encode(http.StatusOK, map[string]any{"code": 200, "type": "item", "class": class, class: object})
 }
 
 // done is the reply to a change.
-func done(class string, object any) simkit.Reply {
+func done(class string, object any) batchsim.Reply {
 	reply := map[string]any{"code": 200, "type": "result", "status": "ok"}
 	if object != nil {
 		reply["class"], reply[class] = class, object
@@ -466,7 +466,7 @@ func done(class string, object any) simkit.Reply {
 }
 
 // problem is a failure, as it is thought to look.
-func (s *Server) problem(status int, message string, errors map[string]string) simkit.Reply {
+func (s *Server) problem(status int, message string, errors map[string]string) batchsim.Reply {
 	body := map[string]any{"code": status, "type": "result", "status": "error", "message": message, "errors": errors}
 	if len(errors) == 0 {
 		body["errors"] = []any{} // PHP's empty map.

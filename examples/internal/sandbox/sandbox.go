@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/batchway/batchway-go/internal/rest"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 // Live is the variable that must be 1 before an example sends anything to a
@@ -21,7 +21,7 @@ func Check(getenv func(string) string, baseURL string, hosts ...string) error {
 	if getenv(Live) != "1" {
 		return fmt.Errorf("%s must be 1: it allows this program to send requests to a service", Live)
 	}
-	canonical, err := rest.Canonical(baseURL)
+	canonical, err := batchhttp.Canonical(baseURL)
 	if err != nil {
 		return err
 	}

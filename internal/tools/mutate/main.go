@@ -45,7 +45,7 @@ type target struct {
 
 var targets = []target{
 	{"batch", nil, [][]string{{"./batch/batchtest"}, {"./internal/campaign", "-run", "TestRandom", "-runs", "30"}}},
-	{"internal/rest", nil, [][]string{{"./citypay"}, {"./sixdotfifty"}}},
+	{"batch/batchhttp", nil, [][]string{{"./citypay"}, {"./sixdotfifty"}}},
 	{"citypay", []string{"provider.go", "types.go"}, campaign("citypay")},
 	{"centrapay", []string{"provider.go", "types.go", "client.go", "gate.go"}, campaign("centrapay")},
 	{"sixdotfifty", []string{"provider.go", "types.go", "client.go"}, campaign("sixdotfifty")},

@@ -1,4 +1,4 @@
-package simkit
+package batchsim
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type Server struct {
 func Listen(h http.Handler) *Server {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		panic("simkit: " + err.Error())
+		panic("batchsim: " + err.Error())
 	}
 	return serve(h, listener, "http://"+listener.Addr().String(), nil)
 }

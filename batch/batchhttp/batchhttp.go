@@ -1,4 +1,4 @@
-// Package rest makes one HTTP call at a time for the provider clients, and
+// Package batchhttp makes one HTTP call at a time for the provider clients, and
 // decides what its outcome means for money.
 //
 // Whether a call may be repeated is a property of the operation, declared in
@@ -8,7 +8,7 @@
 // All requests go over one wire (wire.go), below any middleware: HTTP/1.1, a
 // new connection for each request, no redirects. The wire proves that nothing
 // was sent; only the service's own words prove a refusal (classify.go).
-package rest
+package batchhttp
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package simkit
+package batchsim
 
 import (
 	"bytes"
@@ -111,7 +111,7 @@ func (k *Kit) Break(op string, s Scenario, refused, unauthorized Reply) {
 	case Unavailable:
 		f.Act, f.Reply = Answer, Reply{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}}
 	default:
-		panic("simkit: no scenario is called " + string(s))
+		panic("batchsim: no scenario is called " + string(s))
 	}
 	k.Inject(f)
 }

@@ -1,13 +1,13 @@
-package rest_test
+package batchhttp_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/batchway/batchway-go/batch/batchhttp"
 	"github.com/batchway/batchway-go/centrapay"
 	"github.com/batchway/batchway-go/citypay"
-	"github.com/batchway/batchway-go/internal/rest"
 	"github.com/batchway/batchway-go/sixdotfifty"
 	"github.com/batchway/batchway-go/snapbill"
 )
@@ -23,7 +23,7 @@ func TestNoClientShowsACredential(t *testing.T) {
 	snap := snapbill.Config{Username: "u", Password: secret, BaseURL: "https://snapbill.test"}
 	for _, config := range []any{city, centra, six, redemptions, snap, &city, &centra, &six, &redemptions, &snap, sixdotfifty.Token{Token: secret},
 		struct{ Config citypay.Config }{city}, map[string]any{"config": centra}, []sixdotfifty.Config{six}} {
-		require.NotContains(t, rest.Prints(config), secret, "%T", config)
+		require.NotContains(t, batchhttp.Prints(config), secret, "%T", config)
 	}
 
 	cityClient, err := citypay.New(city)
@@ -45,6 +45,6 @@ func TestNoClientShowsACredential(t *testing.T) {
 	snapProvider, err := snapbill.NewProvider(snapClient, snapbill.ProviderConfig{PaymentMethod: "netcash"})
 	require.NoError(t, err)
 	for _, v := range []any{cityClient, *cityClient, cityProvider, centraClient, centraProvider, sixClient, sixProvider, redemptionsClient, snapClient, snapProvider} {
-		rest.Leaks(t, v, secret)
+		batchhttp.Leaks(t, v, secret)
 	}
 }

@@ -1,6 +1,6 @@
-// Package simkit is what the simulators share: faults, a ledger, a clock, and
+// Package batchsim is what the simulators share: faults, a ledger, a clock, and
 // a request log. It knows no service.
-package simkit
+package batchsim
 
 import (
 	"bytes"
