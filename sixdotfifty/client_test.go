@@ -331,10 +331,10 @@ func TestOperations(t *testing.T) {
 	t.Cleanup(server.Close)
 	plain := server.Config().HTTPClient
 	defer plain.CloseIdleConnections()
-	for prefix, table := range map[string][]batchhttp.Op{"/pay": sixdotfifty.PayOperations, "/redemptions": sixdotfifty.RedemptionsOperations} {
+	for base, table := range map[string][]batchhttp.Op{server.URL: sixdotfifty.PayOperations, server.RedemptionsConfig().BaseURL: sixdotfifty.RedemptionsOperations} {
 		for _, op := range table {
 			path := strings.NewReplacer("{id}", "1", "{msisdn}", "27820000000").Replace(op.Path)
-			req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+prefix+path, http.NoBody)
+			req, err := http.NewRequestWithContext(t.Context(), op.Method, base+path, http.NoBody)
 			require.NoError(t, err)
 			reply, err := plain.Do(req)
 			require.NoError(t, err)

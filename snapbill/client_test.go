@@ -1171,7 +1171,7 @@ func TestOperations(t *testing.T) {
 			want = named[want]
 		}
 		before := server.Log.Count(want)
-		req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+"/v1"+path, http.NoBody)
+		req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+path, http.NoBody)
 		require.NoError(t, err)
 		reply, err := plain.Do(req)
 		require.NoError(t, err)

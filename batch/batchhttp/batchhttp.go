@@ -1,13 +1,34 @@
-// Package batchhttp makes one HTTP call at a time for the provider clients, and
-// decides what its outcome means for money.
+// Package batchhttp makes one HTTP call at a time for the client of a payment
+// service, and says what its outcome means for money. The clients of citypay,
+// centrapay, sixdotfifty and snapbill stand on it, and so can a provider of your
+// own: examples/toypay is one, with a guide.
 //
-// Whether a call may be repeated is a property of the operation, declared in
-// each provider's ops.go, and never of the HTTP method. go-retryablehttp
-// repeats Repeatable operations, by our rules; a Once operation is sent once.
+// # What it promises
 //
-// All requests go over one wire (wire.go), below any middleware: HTTP/1.1, a
-// new connection for each request, no redirects. The wire proves that nothing
-// was sent; only the service's own words prove a refusal (classify.go).
+// Every error of [Client.Do] is a *batch.Error. Each kind but batch.ErrAmbiguous
+// promises that the call has had no effect, and will have none.
+//
+// Whether a call may be repeated is a property of the operation, declared in its
+// [Op], and never of the HTTP method. A Repeatable operation is repeated by
+// go-retryablehttp, a few times and within a budget. A Once operation is sent
+// once: not by net/http, not by a middleware and not by this package is it sent
+// again.
+//
+// All requests go over one transport, below any middleware: HTTP/1.1, a new
+// connection for each request, TLS 1.2 or later, no redirects, no compression.
+//
+// # What you must say
+//
+// No status is a refusal by itself, because a proxy can answer any of them after
+// the service has acted. [Config.Refusal] recognises the errors that your
+// service documents, by content type, shape and words, and returns nil for
+// everything else. A Once operation without such a refusal is ambiguous, and is
+// decided by reading what the service has.
+//
+// [Call.Decode] reads a reply. Check there what decides: that the reply is about
+// what was asked for, and that the fields are there by which your provider
+// recognises a batch and its state. Keep what decides nothing in a [Text], which
+// no reply can break. An error of Decode makes a Once operation ambiguous.
 package batchhttp
 
 import (

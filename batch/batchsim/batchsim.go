@@ -1,5 +1,12 @@
-// Package batchsim is what the simulators share: faults, a ledger, a clock, and
-// a request log. It knows no service.
+// Package batchsim is what a simulated payment service is made of: a [Kit] with a
+// clock, a ledger, a log of the requests, and faults that can strike any
+// operation. It knows no service. The simulators citypaytest, centrapaytest,
+// sixdotfiftytest and snapbilltest embed a Kit, and so can your own.
+//
+// The service is a list of operations, each a function from a request to a
+// reply. The Kit serves them, and plays the faults around them: a reply that is
+// lost after the money has moved, a connection that breaks before, a page of a
+// proxy. The ledger says what really happened, which a client cannot know.
 package batchsim
 
 import (
@@ -11,11 +18,17 @@ import (
 )
 
 // A Kit is the part of a simulator that does not know which service it plays.
-// Simulators embed it. The zero value is ready.
+// Simulators embed it. The zero value is ready. All of it is safe for concurrent
+// use, once Handler was called.
 type Kit struct {
 	Clock  Clock  // the simulator's time
 	Ledger Ledger // what really happened
 	Log    Log    // what arrived
+	// HonoursKeys says that the service documents an Idempotency-Key. Without it a
+	// request that has one is refused with 400 and logged as "idempotency-key":
+	// net/http would send such a request twice by itself.
+	HonoursKeys bool
+
 	faults faults
 	mux    *http.ServeMux
 	names  map[string]string // of operations, by pattern
@@ -52,8 +65,9 @@ func JSON(status int, body string) Reply {
 // maxRequest bounds what a client can make a simulator keep in memory.
 const maxRequest = 256 << 20
 
-// Handler serves the operations and plays the faults. A request for nothing
-// known goes to otherwise.
+// Handler serves the operations and plays the faults. A request that matches no
+// operation goes to otherwise. Serve is called for many requests at once: it
+// locks what it shares.
 func (k *Kit) Handler(ops []Operation, otherwise func(Request) Reply) http.Handler {
 	k.mux, k.names = http.NewServeMux(), make(map[string]string)
 	for _, op := range ops {
@@ -85,9 +99,7 @@ func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
 			return // The client has gone.
 		}
 		for name := range r.Header {
-			// None of the services honours it, and with it net/http would
-			// send a request twice by itself.
-			if name == "Idempotency-Key" || name == "X-Idempotency-Key" {
+			if !k.HonoursKeys && (name == "Idempotency-Key" || name == "X-Idempotency-Key") {
 				k.Log.add("idempotency-key", r, body, k.Clock.Now())
 				send(w, JSON(http.StatusBadRequest, `{"message":"an idempotency key was sent"}`))
 				return

@@ -249,6 +249,11 @@ func TestIdempotencyKeysAreTurnedAway(t *testing.T) {
 	}
 	require.Zero(t, service.served())
 	require.Equal(t, 2, service.Log.Count("idempotency-key"))
+	service.HonoursKeys = true
+	status, _, err := call(t.Context(), server, "Idempotency-Key", "x")
+	require.NoError(t, err)
+	require.Equal(t, 200, status)
+	require.Equal(t, 1, service.served())
 }
 
 func TestTheClockDoesThingsInOrder(t *testing.T) {
@@ -334,4 +339,12 @@ func TestLeakSeesEveryForm(t *testing.T) {
 	}
 	require.Empty(t, Leak([]string{""}, "anything"))
 	require.NotEmpty(t, Leak([]string{"inside"}, Prints(struct{ a *string }{}), Prints(struct{ A string }{"inside"})))
+}
+
+func TestAFaultOfAnUnknownOperation(t *testing.T) {
+	service := new(counter)
+	service.Inject(Fault{Op: "Subtract"}) // Before there are operations.
+	service.handler()
+	service.Inject(Fault{Op: "Add"})
+	require.PanicsWithValue(t, `batchsim: no operation is called "Subtract"; there are ["Add"]`, func() { service.Inject(Fault{Op: "Subtract"}) })
 }

@@ -2,6 +2,7 @@ package batchsim
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,8 @@ import (
 	"time"
 )
 
-// A Fault is one thing that goes wrong, once or always.
+// A Fault is one thing that goes wrong, once or always: see [Kit.Inject]. The
+// zero Act and Phase reset the connection before the request is read.
 type Fault struct {
 	Op    string // the operation it hits; empty for any
 	Nth   int    // the nth call of it from now, counted from 1; 0 for every call
@@ -56,7 +58,8 @@ const (
 	Stale               // answers what the same request was answered the first time, if the fault was there by then (AfterApply only)
 )
 
-// A Scenario is a Fault by name, for suites that do not know the service.
+// A Scenario is a Fault by name, for suites that do not know the service: see
+// [Kit.Break].
 type Scenario string
 
 // The scenarios.
@@ -116,8 +119,15 @@ func (k *Kit) Break(op string, s Scenario, refused, unauthorized Reply) {
 	k.Inject(f)
 }
 
-// Inject arranges a fault.
-func (k *Kit) Inject(f Fault) { k.faults.add(f) }
+// Inject arranges a fault. Several may wait at once. If two strike the same
+// request, the one that was injected last is played. After Handler, it
+// panics if Op is not one of [Kit.Operations]: the fault would never strike.
+func (k *Kit) Inject(f Fault) {
+	if f.Op != "" && k.names != nil && !slices.Contains(k.Operations(), f.Op) {
+		panic(fmt.Sprintf("batchsim: no operation is called %q; there are %q", f.Op, k.Operations()))
+	}
+	k.faults.add(f)
+}
 
 // Heal forgets all faults that have not struck.
 func (k *Kit) Heal() { k.faults.clear() }

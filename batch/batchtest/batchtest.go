@@ -1,12 +1,15 @@
 // Package batchtest proves that an implementation keeps the contracts of
 // package batch: [Run] the thirteen laws of batch.Provider, [RunJournal] the
 // promises of batch.Journal. [Memory] is the reference provider, and a
-// stand-in for any other in tests.
+// stand-in for any other in tests. [MovedOnce] is for the tests of what uses a
+// provider.
 package batchtest
 
 import (
 	"bytes"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -22,6 +25,7 @@ type Subject struct {
 	Reopen   func() batch.Provider       // a second, cold instance, as another process would make
 	Log      func() string               // all that was logged so far; nil if the provider logs nothing
 	Sim      Sim                         // nil against a real sandbox: what needs faults is then skipped
+	Words    []string                    // the service's own status words, if it has one of law 8's: see [Sim.Say]
 }
 
 // Log collects what a provider logs, for Subject.Log: make the provider's logger
@@ -45,14 +49,16 @@ func (l *Log) String() string {
 	return l.text.String()
 }
 
-// Sim is the service behind the provider, seen from its other side.
+// Sim is the service behind the provider, seen from its other side. A simulator
+// that embeds a batchsim.Kit has most of it: the Log counts requests, Kit.Break
+// plays the faults, and the Clock lets time pass for Settle.
 type Sim interface {
 	Requests() int         // how many requests have arrived, of any kind
 	Submits() int          // how many requests that can move money have arrived
 	Moved() map[string]int // by item reference: how often money moved, or is bound to move
 	Break(f Fault)         // the next request that can move money meets f
 	Finish()               // everything that was submitted finishes now
-	Say(word string)       // every later status reply uses this native word
+	Say(word string)       // every later status reply uses this native word: "NEVER_HEARD_OF_IT", "done" or "x", which must mean StateUnknown (law 8)
 	Settle()               // everything happens that can still happen late
 }
 
@@ -90,6 +96,29 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 			}
 			l.check(t, func() Subject { return open(t) })
 		})
+	}
+}
+
+// MovedOnce fails the test for every item whose money has not moved exactly
+// once, and for money that has moved for anything else. moved is what the other
+// side counts, by reference of the item: Ledger.Moved of a simulator, or
+// [Memory.Moved].
+func MovedOnce(t testing.TB, moved map[string]int, items ...batch.Item) {
+	t.Helper()
+	once(t, moved, items)
+}
+
+func once(t reporter, moved map[string]int, items []batch.Item) {
+	t.Helper()
+	others := maps.Clone(moved)
+	for _, item := range items {
+		if n := moved[item.Reference]; n != 1 {
+			t.Errorf("the money of %q has moved %d times; it must be once", item.Reference, n)
+		}
+		delete(others, item.Reference)
+	}
+	for _, reference := range slices.Sorted(maps.Keys(others)) {
+		t.Errorf("money has moved %d times for %q, which is not one of the items", others[reference], reference)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchtest"
 )
@@ -488,4 +490,35 @@ func TestTheLogIsSearchedToo(t *testing.T) {
 	if len(faults) == 0 {
 		t.Fatal("a credential in the log was not noticed")
 	}
+}
+
+func TestMovedOnce(t *testing.T) {
+	items := []batch.Item{{Reference: "a"}, {Reference: "b"}}
+	batchtest.MovedOnce(t, map[string]int{"a": 1, "b": 1}, items...)
+	require.Equal(t, []string{
+		`the money of "a" has moved 2 times; it must be once`,
+		`the money of "b" has moved 0 times; it must be once`,
+		`money has moved 1 times for "c", which is not one of the items`,
+	}, batchtest.CheckOnce(t.Context(), map[string]int{"a": 2, "c": 1}, items...))
+}
+
+// A service may have one of the words of law 8 itself.
+func TestAWordOfTheServiceItself(t *testing.T) {
+	open := func(words ...string) func() batchtest.Subject {
+		return func() batchtest.Subject {
+			s := subject(func(m *batchtest.Memory) batch.Provider {
+				return &mutant{Memory: m, poll: func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+					b, err := m.Poll(ctx, b)
+					if b.Native == "done" {
+						b.State = batch.StateDone
+					}
+					return b, err
+				}}
+			}, nil)
+			s.Words = words
+			return s
+		}
+	}
+	require.Len(t, batchtest.Check(t.Context(), "Law08", open()), 1)
+	require.Empty(t, batchtest.Check(t.Context(), "Law08", open("done")))
 }

@@ -77,3 +77,8 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
 	panic(fatal)
 }
+
+// CheckOnce runs MovedOnce and returns what it complains about.
+func CheckOnce(ctx context.Context, moved map[string]int, items ...batch.Item) []string {
+	return complaints(ctx, func(r reporter) { once(r, moved, items) })
+}

@@ -86,11 +86,13 @@ const (
 	CountIsBoth
 )
 
-// Server is the simulated Centrapay.
+// Server is the simulated Centrapay. Its time, its ledger, the requests that
+// arrived, and faults for any operation (Inject) are those of [batchsim.Kit]. The
+// operations are named as in package centrapay.
 type Server struct {
 	batchsim.Kit
 	http.Handler
-	URL string
+	URL string // the base URL: "http://127.0.0.1:41234"
 
 	options Options
 	server  *batchsim.Server

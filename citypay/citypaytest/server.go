@@ -121,11 +121,13 @@ const (
 	EarlyRefused                    // 422 with B002
 )
 
-// Server is the simulated CityPay.
+// Server is the simulated CityPay. Its time, its ledger, the requests that
+// arrived, and faults for any operation (Inject) are those of [batchsim.Kit]. The
+// operations are named as in package citypay.
 type Server struct {
 	batchsim.Kit
 	http.Handler
-	URL string
+	URL string // the base URL: "http://127.0.0.1:41234"
 
 	options Options
 	server  *batchsim.Server

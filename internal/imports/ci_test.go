@@ -25,6 +25,7 @@ var leftOut = map[string]string{
 	"flag -years":             "three random years for each provider are enough: more are run by hand",
 	"flag -explore":           "one step more takes five minutes: it is run by hand",
 	"flag -deep":              "every kind of crash takes longer than CI may: it is run by hand",
+	"flag -false-guard":       "a test sets it for a process of its own",
 	"skip TestSmallWorldsWithTwoCallersAtOnce":               "with -explore 1 it takes five minutes: it is run by hand",
 	"skip TestSmallWorldsWithTwoCallersAtOnce in short mode": "the race detector has nothing to find in it",
 	"skip TestSmallWorldsExploredWhole":                      "with -explore 1 it takes five minutes: it is run by hand",

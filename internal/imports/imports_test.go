@@ -51,6 +51,8 @@ func rules() []rule {
 		{"/batch/batchtest", []string{"/batch", "/batch/batchsim"}, []string{"/batch", "/batch/batchtest", "/batch/batchsim"}, "the suite is for anybody's provider"},
 		{"/batch/batchhttp", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
 		{"/batch/batchsim", nil, []string{"/batch/batchsim"}, "a simulator's kit knows no service and no client"},
+		{"/examples/toypay", []string{"/batch", "/batch/batchhttp"}, nil, "a provider of one's own needs nothing that is ours alone"},
+		{"/examples/toypay/toypaytest", []string{"/batch/batchsim"}, nil, "a simulator of one's own shares nothing with its client"},
 		{"/internal/floor", nil, []string{"/internal/floor"}, "the floor is what the standard library does alone"},
 		{"/internal/pgtest", nil, []string{"/internal/pgtest"}, "a server for tests knows no journal and no driver"},
 		{"/internal/imports", nil, nil, "only a test"},

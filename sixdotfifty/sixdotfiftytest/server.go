@@ -108,11 +108,13 @@ const (
 	AddedNothing               // an empty body
 )
 
-// Server is the simulated 6DOT50.
+// Server is the simulated 6DOT50. Its time, its ledger, the requests that
+// arrived, and faults for any operation (Inject) are those of [batchsim.Kit]. The
+// operations are named as in package sixdotfifty.
 type Server struct {
 	batchsim.Kit
 	http.Handler
-	URL string
+	URL string // the base URL of PAY: "http://127.0.0.1:41234/pay"
 
 	options Options
 	server  *batchsim.Server
@@ -179,7 +181,7 @@ func New(o *Options) *Server {
 	} else {
 		s.server = batchsim.Listen(s.Handler)
 	}
-	s.URL = s.server.URL
+	s.URL = s.server.URL + "/pay"
 	return s
 }
 
@@ -188,7 +190,7 @@ func (s *Server) Close() { s.server.Close() }
 
 // Config is the configuration of a client of PAY.
 func (s *Server) Config() sixdotfifty.Config {
-	return sixdotfifty.Config{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL + "/pay", HTTPClient: s.server.HTTPClient()}
+	return sixdotfifty.Config{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
 }
 
 // Organisation is the configuration of a client of another organisation. Each
@@ -217,8 +219,8 @@ func (s *Server) organisation(name string) *organisation {
 
 // RedemptionsConfig is the configuration of a client of Redemptions.
 func (s *Server) RedemptionsConfig() sixdotfifty.RedemptionsConfig {
-	return sixdotfifty.RedemptionsConfig{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL + "/redemptions",
-		PageURL: s.URL + "/page", HTTPClient: s.server.HTTPClient()}
+	return sixdotfifty.RedemptionsConfig{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.server.URL + "/redemptions",
+		PageURL: s.server.URL + "/page", HTTPClient: s.server.HTTPClient()}
 }
 
 // Accepted counts, by external id, how often a payment was submitted: how

@@ -36,7 +36,7 @@ func start(t *testing.T, o *sixdotfiftytest.Options) *caller {
 
 func (c *caller) send(method, path, body string) (int, string) {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), method, c.server.URL+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), method, strings.TrimSuffix(c.server.URL, "/pay")+path, strings.NewReader(body))
 	require.NoError(c.t, err)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")

@@ -111,11 +111,14 @@ const (
 )
 
 // Server is the simulated SnapBill. It has one account; NewAccount adds others.
+// Its time, its ledger, the requests that arrived, and faults for any operation
+// (Inject) are those of [batchsim.Kit]. The operations are named as in package
+// snapbill.
 type Server struct {
 	*Account
 	batchsim.Kit
 	http.Handler
-	URL string
+	URL string // the base URL: "http://127.0.0.1:41234/v1"
 
 	options Options
 	server  *batchsim.Server
@@ -150,7 +153,7 @@ func New(o *Options) *Server {
 	} else {
 		s.server = batchsim.Listen(s.Handler)
 	}
-	s.URL = s.server.URL
+	s.URL = s.server.URL + "/v1"
 	return s
 }
 
@@ -159,7 +162,7 @@ func (s *Server) Close() { s.server.Close() }
 
 // Config is the configuration of a client of this server.
 func (s *Server) Config() snapbill.Config {
-	return snapbill.Config{Username: s.options.Username, Password: s.options.Password, BaseURL: s.URL + "/v1",
+	return snapbill.Config{Username: s.options.Username, Password: s.options.Password, BaseURL: s.URL,
 		HTTPClient: s.server.HTTPClient()}
 }
 

@@ -34,7 +34,7 @@ func start(t *testing.T, o snapbilltest.Options) *snapbilltest.Server {
 // raw sends bytes over a socket, and nothing else, and reads the reply.
 func raw(t *testing.T, s *snapbilltest.Server, request string) (int, map[string]any) {
 	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL, "http://"))
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.URL, "http://"), "/v1"))
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	_, err = io.WriteString(conn, request)
