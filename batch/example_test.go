@@ -8,6 +8,33 @@ import (
 	"github.com/batchway/batchway-go/batch/batchtest"
 )
 
+// Run takes a batch from its draft to its report. With a journal it can be called
+// again after a crash, under the same reference: money moves once.
+func ExampleRun() {
+	var provider batch.Provider = batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1}) // In place of a service.
+	report, err := batch.Run(context.Background(), provider, batch.Draft{
+		Reference: "november", Direction: batch.Collect, Items: []batch.Item{
+			{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+			{Reference: "INV-2", Account: "card-2", Amount: batch.Money{Minor: 990, Currency: "GBP"}},
+		},
+	}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}) // See packages boltjournal and sqljournal.
+	fmt.Println(report.Batch.State, report.Totals[batch.OutcomePaid].Amount, err)
+	// Output: done 22.40 GBP <nil>
+}
+
+// Start returns once the service has the batch. The report comes later, from
+// Settle.
+func ExampleStart() {
+	var provider batch.Provider = batchtest.NewMemory(batchtest.MemoryOptions{})
+	b, err := batch.Start(context.Background(), provider, batch.Draft{
+		Reference: "november", Direction: batch.Collect, Items: []batch.Item{
+			{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+		},
+	}, &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+	fmt.Println(b.ID, b.State, err)
+	// Output: 1 pending <nil>
+}
+
 // A program that does not want to wait starts its batches, and settles all that
 // are open now and then, for example every minute.
 func ExampleSettle() {

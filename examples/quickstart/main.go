@@ -86,6 +86,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	file := flags.String("file", "", "a CSV file of reference,account,amount,currency; the default is a sample")
 	direction := flags.String("direction", "", "which way the money of -file moves: collect, pay or load")
 	reference := flags.String("reference", "1", "your reference of this batch, never used before")
+	usage := flags.Usage
+	flags.Usage = func() {
+		usage()
+		fmt.Fprintf(stdout, "Without environment variables, a simulator inside this program is used. These lead to a sandbox, with %s=1:\n", sandbox.Live)
+		for _, s := range services {
+			if len(s.variables) > 0 {
+				fmt.Fprintf(stdout, "  %-12s %s\n", s.name, strings.Join(s.variables, ", "))
+			}
+		}
+	}
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -155,6 +156,9 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 	var help bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-h"}, nothing, &help))
 	require.Contains(t, help.String(), "-provider")
+	for _, variable := range slices.Concat(cityPay.variables, centraPay.variables, sixDotFifty.variables) {
+		require.Contains(t, help.String(), variable)
+	}
 }
 
 func TestCtrlCBeforeAnythingIsSent(t *testing.T) {

@@ -233,3 +233,27 @@ func TestEveryVariableIsOnThePage(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryPackageHasAnExample holds every package that a user imports to an
+// Example of its own.
+func TestEveryPackageHasAnExample(t *testing.T) {
+	shown := make(map[string]bool)
+	for path, text := range filesOf(t, "_test.go") {
+		if strings.Contains(text, "\nfunc Example") {
+			shown[filepath.ToSlash(filepath.Dir(path))] = true
+		}
+	}
+	packages := 0
+	for path := range filesOf(t, ".go") {
+		folder := filepath.ToSlash(filepath.Dir(path))
+		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(folder, "examples") || strings.Contains("/"+folder+"/", "/internal/") {
+			continue
+		}
+		packages++
+		if !shown[folder] {
+			t.Errorf("package %s has no Example", folder)
+			shown[folder] = true // Said once.
+		}
+	}
+	require.Greater(t, packages, 30)
+}
