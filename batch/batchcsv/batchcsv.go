@@ -177,6 +177,11 @@ func refuse(line int, column, format string, args ...any) *Error {
 
 // decode returns the text of a file with LF at the end of its lines.
 func decode(raw []byte) (string, error) {
+	for _, magic := range []string{"PK\x03\x04", "\xd0\xcf\x11\xe0"} { // Of .xlsx and .ods, and of .xls.
+		if bytes.HasPrefix(raw, []byte(magic)) {
+			return "", refuse(0, "", "the file is a workbook of a spreadsheet and not CSV: save it as CSV UTF-8")
+		}
+	}
 	text := string(raw)
 	switch order := orderOf(raw); {
 	case order != nil:
@@ -237,6 +242,7 @@ const (
 // A sheetReader reads one file.
 type sheetReader struct {
 	options *Options
+	comma   rune     // between the columns
 	skipped int      // lines before the one with the names
 	names   []string // of the columns, as the file has them
 	columns []string // what each is; empty if it is ignored
@@ -261,7 +267,7 @@ func (s *sheetReader) read(text string) (Sheet, error) {
 		return Sheet{}, err
 	}
 	rows := csv.NewReader(strings.NewReader(text))
-	rows.Comma = separator
+	rows.Comma, s.comma = separator, separator
 	rows.FieldsPerRecord = -1 // Counted below, with a better message.
 	names, err := rows.Read()
 	if err != nil {
@@ -381,7 +387,7 @@ func (s *sheetReader) row(line int, row []string) {
 		case strings.ContainsRune(value, utf8.RuneError):
 			s.fault(line, column, "holds a character that was lost when the file was converted")
 		case column >= len(s.columns) && strings.TrimSpace(value) != "":
-			s.fault(line, column, "holds %q, but the first line names %d columns", show(value), len(s.columns))
+			s.fault(line, column, "holds %q, but the first line names %d columns: a value that holds a %q must be in quotes", show(value), len(s.columns), s.comma)
 		}
 	}
 	if len(row) < len(s.columns) {
@@ -477,7 +483,11 @@ func (s *sheetReader) money(text, code string) (minor int64, at string, err erro
 		return 0, amount, err
 	}
 	if minor, err = batch.ParseDecimal(plain, exponent); err != nil {
-		return 0, amount, fmt.Errorf("%q is not an amount: a decimal number with at most %d decimals would be right", show(text), exponent)
+		after := ""
+		if s.options.Decimal == ',' {
+			after = " after a comma"
+		}
+		return 0, amount, fmt.Errorf("%q is not an amount: a decimal number with at most %d decimals%s would be right", show(text), exponent, after)
 	}
 	if minor < 0 {
 		return 0, amount, fmt.Errorf("%q is negative: the direction of the batch says which way money moves", show(text))

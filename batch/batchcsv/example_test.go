@@ -19,6 +19,6 @@ func ExampleRead() {
 	})
 	fmt.Println(sheet.Items[0].Reference, sheet.Items[0].Amount, err)
 	// Output:
-	// 0 line 3, column Amount: "12,3O" is not an amount: a decimal number with at most 2 decimals would be right
+	// 0 line 3, column Amount: "12,3O" is not an amount: a decimal number with at most 2 decimals after a comma would be right
 	// INV-1 1234.50 EUR <nil>
 }

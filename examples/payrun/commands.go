@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -140,12 +141,16 @@ func (p *program) options() *batch.RunOptions {
 func (p *program) outcome(reference string, r batch.Report, err error) (int, error) {
 	p.progressEnds()
 	if failed, ok := errors.AsType[*batch.Error](err); ok && failed.Code == batch.CodeApprovalNeeded {
-		fmt.Fprintf(p.stderr, "payrun: %s is prepared and waits for approvals: see payrun status %s\n", reference, reference)
+		fmt.Fprintf(p.stderr, "payrun: %s is prepared and waits for approvals: payrun status %s shows what another person approves, and how\n", reference, reference)
 		return exitWaits, nil
 	}
-	if len(r.Results) > 0 {
-		if printed := p.report(r); err == nil {
-			err = printed
+	if len(r.Results) > 0 || p.JSON && r.Batch.Draft.Reference != "" {
+		if printed := p.report(r); err == nil && printed != nil {
+			code := exitWaits // Not 0: nobody has seen the report.
+			if r.Totals[batch.OutcomeUnknown].Count > 0 {
+				code = exitUnknown
+			}
+			return 0, codedError{code, fmt.Errorf("the report could not be written: %w\nThe batch is %s: %s. See payrun report %s", printed, r.Batch.State, strings.Join(sums(r), "; "), reference)}
 		}
 	}
 	if err == nil {
@@ -161,7 +166,7 @@ func (p *program) stands(reference string, r batch.Report, err error) error {
 	switch {
 	case errors.Is(err, batch.ErrAmbiguous), known && r.Batch.State == batch.StateUnknown && !errors.Is(err, batch.ErrInvalid),
 		r.Totals[batch.OutcomeUnknown].Count > 0:
-		return codedError{exitUnknown, fmt.Errorf("%w\nMoney may have moved: do not send it again. See payrun status %s, and go on with payrun resume %s", err, reference, reference)}
+		return codedError{exitUnknown, fmt.Errorf("%w\nMoney may have moved: do not send it again. payrun status %s says what is safe", err, reference)}
 	case known && r.Batch.State != batch.StateDraft && r.Batch.State != batch.StateUnknown:
 		return codedError{exitWaits, fmt.Errorf("%w\nThe service has the batch, and says that it is %s: go on with payrun resume %s", err, r.Batch.State, reference)}
 	}
@@ -253,18 +258,14 @@ func (c *pending) run(ctx context.Context, p *program) (int, error) {
 type status struct{ one }
 
 func (c *status) run(ctx context.Context, p *program) (int, error) {
-	d, err := p.desk().Dossier(ctx, c.Reference)
-	if err != nil {
-		return 0, err
-	}
-	return exitDone, p.dossier(d)
+	return p.after(ctx, c.Reference)
 }
 
 type report struct {
 	one
 	AsOf string `help:"As it was told at the end of this day, in UTC." placeholder:"DAY"`
-	CSV  string `help:"Write it to this CSV file, which spreadsheets open safely." placeholder:"FILE"`
-	HTML string `help:"Write it to this page, to file or to print." placeholder:"FILE"`
+	CSV  string `help:"Write it to this new CSV file, which spreadsheets open safely." placeholder:"FILE"`
+	HTML string `help:"Write it to this new page, to file or to print." placeholder:"FILE"`
 }
 
 func (c *report) run(ctx context.Context, p *program) (int, error) {
@@ -286,7 +287,7 @@ func (c *report) run(ctx context.Context, p *program) (int, error) {
 		if err := batchcsv.WriteReport(&text, r); err != nil {
 			return 0, err
 		}
-		if err := os.WriteFile(c.CSV, text.Bytes(), 0o600); err != nil {
+		if err := writeNew(c.CSV, text.Bytes()); err != nil {
 			return 0, err
 		}
 	}
@@ -295,11 +296,24 @@ func (c *report) run(ctx context.Context, p *program) (int, error) {
 		if err := page.Execute(&text, pageOf(r, p.provider.Info(), at)); err != nil {
 			return 0, err
 		}
-		if err := os.WriteFile(c.HTML, text.Bytes(), 0o600); err != nil {
+		if err := writeNew(c.HTML, text.Bytes()); err != nil {
 			return 0, err
 		}
 	}
 	return codeOf(r), p.report(r)
+}
+
+// writeNew writes a file, and never over another: that could be the journal.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // The person names it.
+	if errors.Is(err, fs.ErrExist) {
+		return mistake("%s exists already: name a new file", path)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }
 
 type approve struct {
@@ -309,7 +323,19 @@ type approve struct {
 }
 
 func (c *approve) run(ctx context.Context, p *program) (int, error) {
-	return exitDone, p.desk().Approve(ctx, c.Reference, batch.Approval{Operator: c.By, Digest: c.Digest})
+	if err := p.desk().Approve(ctx, c.Reference, batch.Approval{Operator: c.By, Digest: c.Digest}); err != nil {
+		return 0, err
+	}
+	return p.after(ctx, c.Reference)
+}
+
+// after shows the batch as it is after a person's word.
+func (p *program) after(ctx context.Context, reference string) (int, error) {
+	d, err := p.desk().Dossier(ctx, reference)
+	if err != nil {
+		return 0, err
+	}
+	return exitDone, p.dossier(d)
 }
 
 type note struct {
@@ -324,7 +350,10 @@ func (c *note) run(ctx context.Context, p *program) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return exitDone, p.desk().Note(ctx, c.Reference, batch.Note{Operator: c.By, Text: c.Text, Due: due})
+	if err := p.desk().Note(ctx, c.Reference, batch.Note{Operator: c.By, Text: c.Text, Due: due}); err != nil {
+		return 0, err
+	}
+	return p.after(ctx, c.Reference)
 }
 
 type resolve struct {
@@ -347,11 +376,7 @@ func (c *resolve) run(ctx context.Context, p *program) (int, error) {
 	if _, err := p.desk().Resolve(ctx, c.Reference, d); err != nil {
 		return 0, err
 	}
-	after, err := p.desk().Dossier(ctx, c.Reference)
-	if err != nil {
-		return 0, err
-	}
-	return exitDone, p.dossier(after)
+	return p.after(ctx, c.Reference)
 }
 
 type review struct {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -102,11 +103,18 @@ func (a *account) closes(f func()) { a.closers = append(a.closers, func() error 
 func (p *program) read() error {
 	text, err := os.ReadFile(p.Config)
 	if err != nil {
-		return mistake("the configuration: %w", err)
+		return mistake("the configuration: %w: payrun --help says what it holds", err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // As Notepad writes.
+	if len(bytes.TrimSpace(text)) == 0 {
+		return mistake("the configuration %s is empty: payrun --help says what it holds", p.Config)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p.config); err != nil {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return mistake("the configuration %s: %s is a JSON %s and must be a %s", p.Config, wrong.Field, wrong.Value, kinds[wrong.Type.Kind()])
+		}
 		return mistake("the configuration %s: %w", p.Config, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
@@ -115,13 +123,16 @@ func (p *program) read() error {
 	return nil
 }
 
+// kinds are JSON's names of what a key can be.
+var kinds = map[reflect.Kind]string{reflect.String: "string", reflect.Int64: "whole number", reflect.Bool: "true or false", reflect.Struct: "{...}", reflect.Map: "{...}"}
+
 // open opens the provider and the journal. Without a journal the provider is the
 // simulator, which checks as the service does: nothing can be sent.
-func (p *program) open(ctx context.Context, journal bool) error {
+func (p *program) open(ctx context.Context, journal access) error {
 	if err := p.read(); err != nil {
 		return err
 	}
-	if !journal {
+	if journal == without {
 		p.config.BaseURL = simulator
 	}
 	open, known := map[string]func() error{
@@ -142,7 +153,7 @@ func (p *program) open(ctx context.Context, journal bool) error {
 	} else if p.config.BaseURL == simulator {
 		p.watch = batch.WatchOptions{Interval: 100 * time.Millisecond, MaxInterval: time.Second}
 	}
-	if !journal {
+	if journal == without {
 		return nil
 	}
 	switch p.config.Journal {
@@ -151,7 +162,11 @@ func (p *program) open(ctx context.Context, journal bool) error {
 	case "postgres":
 		return p.openPostgres(ctx)
 	}
-	j, err := boltjournal.Open(p.config.Journal, p.provider.Info())
+	openFile := boltjournal.Open
+	if journal == looks {
+		openFile = boltjournal.Look
+	}
+	j, err := openFile(p.config.Journal, p.provider.Info())
 	if err != nil {
 		return err
 	}

@@ -44,18 +44,31 @@ const (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // Whoever reads the output may go; a batch that is under way must not be killed by it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := &program{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))} //nolint:gosec // A descriptor is small.
+	p := &program{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, width: width}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// width is how many characters a line of the terminal has, or 0 if stderr is not
+// a terminal.
+func width() int {
+	n, _, err := term.GetSize(int(os.Stderr.Fd())) //nolint:gosec // A descriptor is small.
+	if err != nil {
+		return 0
+	}
+	const narrowest = 10 // Some terminals say 0.
+	return max(n, narrowest)
 }
 
 // A program is one call of payrun.
 type program struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
-	terminal       bool // stderr is one: progress is one line that changes
+	width          func() int // of the terminal, on which progress is one line that changes; 0 if stderr is not one
+	shown          string     // the last line of progress
 
 	commands
 	account
@@ -125,8 +138,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	if !ok {
 		return p.fail(errors.New("the command has no code"))
 	}
-	_, checks := chosen.(*check)
-	if err = p.open(ctx, !checks); err == nil {
+	if err = p.open(ctx, needs(chosen)); err == nil {
 		code, err = chosen.run(ctx, p)
 	}
 	if closed := p.close(); err == nil {
@@ -136,6 +148,25 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		return p.fail(err)
 	}
 	return code
+}
+
+// access is what a command does with the journal.
+type access int
+
+const (
+	writes access = iota
+	looks         // Reads a copy: another process may have the journal open.
+	without
+)
+
+func needs(c command) access {
+	switch c.(type) {
+	case *check:
+		return without
+	case *pending, *status, *report:
+		return looks
+	}
+	return writes
 }
 
 // exit is how kong ends the program.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -37,7 +39,8 @@ type desk struct {
 	t         *testing.T
 	directory string
 	env       map[string]string
-	terminal  bool
+	width     int       // of the terminal
+	stdout    io.Writer // nil keeps what is written
 }
 
 const sample = "reference,account,amount,currency\ninvoice-1,customer-ada,78.01,GBP\ninvoice-2,customer-ben,13.95,GBP\n"
@@ -77,7 +80,10 @@ func (d *desk) at(server *citypaytest.Server) *desk {
 func (d *desk) payrun(ctx context.Context, line string, more ...string) (code int, stdout, stderr string) {
 	d.t.Helper()
 	var out, errs bytes.Buffer
-	p := &program{getenv: func(name string) string { return d.env[name] }, stdout: &out, stderr: &errs, terminal: d.terminal}
+	p := &program{getenv: func(name string) string { return d.env[name] }, stdout: &out, stderr: &errs, width: func() int { return d.width }}
+	if d.stdout != nil {
+		p.stdout = d.stdout
+	}
 	args := append(strings.Fields(strings.ReplaceAll(line, "FILE", filepath.Join(d.directory, "run.csv"))), more...)
 	code = p.run(ctx, append(args, "--config", filepath.Join(d.directory, "payrun.json")))
 	for _, secret := range []string{d.env["CITYPAY_LICENCE_KEY"], d.env["PAYRUN_POSTGRES"]} {
@@ -86,6 +92,16 @@ func (d *desk) payrun(ctx context.Context, line string, more ...string) (code in
 		}
 	}
 	return code, out.String(), errs.String()
+}
+
+// child is payrun as a process of its own.
+func (d *desk) child(t *testing.T, args ...string) *exec.Cmd {
+	child := exec.CommandContext(t.Context(), os.Args[0], append(args, "--config", filepath.Join(d.directory, "payrun.json"))...) //nolint:gosec // It is this program.
+	child.Env = append(os.Environ(), "PAYRUN_IS_CHILD=1")
+	for name, value := range d.env {
+		child.Env = append(child.Env, name+"="+value)
+	}
+	return child
 }
 
 // wants runs a command and compares its exit code.
@@ -206,6 +222,9 @@ func TestMistakes(t *testing.T) {
 		"an odd verdict":           {"resolve x --verdict maybe --by ada --reason why", "", "--verdict"},
 		"no configuration":         {"pending", "-", "the configuration"},
 		"an unknown key":           {"pending", `{"provider": "citypay", "licence_key": "x"}`, `unknown field "licence_key"`},
+		"a key of another kind":    {"pending", `{"provider": 5}`, "provider is a JSON number and must be a string"},
+		"a part of another kind":   {"pending", `{"csv": "no"}`, "csv is a JSON string and must be a {...}"},
+		"an empty configuration":   {"pending", " \n", "is empty: payrun --help says what it holds"},
 		"more behind it":           {"pending", `{"provider": "citypay"} {}`, "more follows its end"},
 		"an odd interval":          {"pending", `{"provider": "citypay", "base_url": "simulator", "interval": "often", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, `interval is "often": a time such as "30s" would be right`},
 		"an unknown provider":      {"pending", `{"provider": "paypal"}`, `provider is "paypal": it must be citypay, centrapay, sixdotfifty or snapbill`},
@@ -268,19 +287,23 @@ func TestTwoPeople(t *testing.T) {
 	t.Cleanup(server.Close)
 	d := newDesk(t, server.URL).at(server)
 	_, stderr := d.wants(exitWaits, "run FILE --collect --reference wages --author ada --approvals 1")
-	require.Contains(t, stderr, "wages is prepared and waits for approvals: see payrun status wages")
+	require.Contains(t, stderr, "wages is prepared and waits for approvals: payrun status wages shows what another person approves, and how")
 	d.wants(exitWaits, "resume wages")
 	require.Empty(t, server.Accepted())
 
 	stdout, _ := d.wants(exitDone, "status wages")
 	require.Regexp(t, `approvals +0 of 1`, stdout)
 	digest := regexp.MustCompile(`sha256:[0-9a-f]+`).FindString(stdout)
+	require.Regexp(t, "command +payrun approve wages --by NAME --digest "+digest+"\ncommand +payrun resume wages\n", stdout)
 	_, stderr = d.wants(exitError, "approve wages --by ada --digest "+digest)
 	require.Contains(t, stderr, "conflict")
 	d.wants(exitError, "approve wages --by ben --digest sha256:0")
 	d.wants(exitWaits, "pending")
-	d.wants(exitDone, "approve wages --by ben --digest "+digest)
-	d.wants(exitDone, "note wages --by ada --due 2026-12-24 --text", "the bank called")
+	stdout, _ = d.wants(exitDone, "approve wages --by ben --digest "+digest)
+	require.Regexp(t, `approvals +1 of 1`, stdout)
+	require.NotContains(t, stdout, "payrun approve")
+	stdout, _ = d.wants(exitDone, "note wages --by ada --due 2026-12-24 --text", "the bank called")
+	require.Contains(t, stdout, "by ada: the bank called")
 	stdout, _ = d.wants(exitDone, "status wages")
 	require.Regexp(t, `approvals +1 of 1`, stdout)
 	require.Regexp(t, `approved +.* by ben`, stdout)
@@ -339,12 +362,7 @@ func TestAKilledProcess(t *testing.T) {
 	var child *exec.Cmd
 	url := between(t, server.URL, "/batch/process", func(http.ResponseWriter) { _ = child.Process.Kill() })
 	d := newDesk(t, url).at(server)
-	child = exec.CommandContext(t.Context(), os.Args[0], "run", filepath.Join(d.directory, "run.csv"), "--collect", "--reference", "wages", //nolint:gosec // It is this program.
-		"--config", filepath.Join(d.directory, "payrun.json"))
-	child.Env = append(os.Environ(), "PAYRUN_IS_CHILD=1")
-	for name, value := range d.env {
-		child.Env = append(child.Env, name+"="+value)
-	}
+	child = d.child(t, "run", filepath.Join(d.directory, "run.csv"), "--collect", "--reference", "wages")
 	require.Error(t, child.Run())
 	require.Len(t, server.Accepted(), 2)
 
@@ -410,7 +428,7 @@ func TestTheExitCodeGoesByTheState(t *testing.T) {
 	failing = false
 	d.wants(exitDone, "resume wages")
 
-	p := new(program)
+	p := &program{width: func() int { return 0 }}
 	for name, c := range map[string]struct {
 		report batch.Report
 		err    error
@@ -431,9 +449,109 @@ func TestTheExitCodeGoesByTheState(t *testing.T) {
 	}
 }
 
+// The reader of the output goes away while the batch is under way: it is not
+// killed by that, and is finished.
+func TestABrokenPipeDoesNotStopABatch(t *testing.T) {
+	server := citypaytest.New(&citypaytest.Options{Autoplay: 1})
+	t.Cleanup(server.Close)
+	d := newDesk(t, server.URL).at(server)
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, reader.Close())
+	child := d.child(t, "run", filepath.Join(d.directory, "run.csv"), "--collect", "--reference", "wages")
+	child.Stdout, child.Stderr = writer, writer
+	err = child.Run()
+	require.NoError(t, writer.Close())
+	var ended *exec.ExitError
+	require.ErrorAs(t, err, &ended)
+	require.Equal(t, exitWaits, ended.ExitCode(), "the report could not be written")
+	require.Len(t, server.Accepted(), 2)
+	stdout, _ := d.wants(exitDone, "report wages")
+	require.Contains(t, stdout, "2 of 2 paid, 91.96 GBP")
+}
+
+// full is a disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestAReportThatCannotBeWrittenIsNotDone(t *testing.T) {
+	d := newDesk(t, simulator)
+	d.stdout = full{}
+	_, stderr := d.wants(exitWaits, "run FILE --collect --reference november")
+	require.Contains(t, stderr, "the report could not be written: no space left on device\nThe batch is done: 2 of 2 paid, 91.96 GBP. See payrun report november")
+	_, stderr = d.wants(exitError, "check FILE --collect")
+	require.Contains(t, stderr, "no space left on device")
+	d.wants(exitError, "pending")
+	d.wants(exitError, "status november")
+	d.file("run.csv", sample+"invoice-4,customer-fay,66.66,GBP\n")
+	_, stderr = d.wants(exitUnknown, "run FILE --collect --reference december") // 66.66 is an error upstream.
+	require.Contains(t, stderr, "no space left on device")
+}
+
+// A report never replaces a file, which could be the journal.
+func TestAReportIsANewFile(t *testing.T) {
+	d := newDesk(t, simulator)
+	d.wants(exitDone, "run FILE --collect --reference november")
+	for _, flag := range []string{"--csv", "--html"} {
+		_, stderr := d.wants(exitUsage, "report november", flag, filepath.Join(d.directory, "citypay.journal"))
+		require.Contains(t, stderr, "citypay.journal exists already: name a new file")
+	}
+	d.wants(exitDone, "report november")
+}
+
+// What only reads works while another process runs a batch.
+func TestOthersLookWhileABatchRuns(t *testing.T) {
+	server := citypaytest.New(&citypaytest.Options{Autoplay: 1})
+	t.Cleanup(server.Close)
+	d := newDesk(t, "").at(server)
+	looked := false
+	d.configure(between(t, server.URL, "/batch/process", func(http.ResponseWriter) {
+		stdout, _ := d.wants(exitUnknown, "pending")
+		looked = strings.Contains(stdout, "wages")
+		d.wants(exitDone, "status wages")
+		_, stderr := d.wants(exitError, "report wages")
+		looked = looked && strings.Contains(stderr, "nothing was reported")
+		_, stderr = d.wants(exitError, "resume wages")
+		looked = looked && strings.Contains(stderr, "another process has it open")
+	}), "citypay.journal")
+	d.wants(exitDone, "run FILE --collect --reference wages")
+	require.True(t, looked)
+}
+
+// Notepad writes a mark before the text.
+func TestAConfigurationOfNotepad(t *testing.T) {
+	d := newDesk(t, simulator)
+	config, err := os.ReadFile(filepath.Join(d.directory, "payrun.json"))
+	require.NoError(t, err)
+	d.file("payrun.json", "\ufeff"+string(config))
+	d.wants(exitDone, "check FILE --collect")
+}
+
+func TestProgressFitsTheTerminal(t *testing.T) {
+	d := newDesk(t, simulator)
+	const narrow = 20
+	d.width = narrow
+	_, stderr := d.wants(exitDone, "run FILE --collect --reference november")
+	for _, line := range strings.Split(stderr, "\r\x1b[K") {
+		require.Less(t, len(line), narrow, line)
+	}
+}
+
+// A log has one line for each change, and not one for each poll.
+func TestProgressInAFileIsALineForEachChange(t *testing.T) {
+	var errs bytes.Buffer
+	p := &program{stderr: &errs, width: func() int { return 0 }}
+	for range 3 {
+		p.progress(batch.Event{Phase: batch.PhaseWait, Batch: batch.Batch{State: batch.StatePending, Native: "LOCKED"}})
+	}
+	p.progress(batch.Event{Phase: batch.PhaseWait, Batch: batch.Batch{State: batch.StateDone}})
+	require.Equal(t, "wait       pending (LOCKED)\nwait       done\n", errs.String())
+}
+
 func TestProgressOnATerminalIsOneLine(t *testing.T) {
 	d := newDesk(t, simulator)
-	d.terminal = true
+	d.width = 80
 	_, stderr := d.wants(exitDone, "run FILE --collect --reference november")
 	require.NotContains(t, stderr, "\n")
 	require.Regexp(t, "(?s)\r\x1b\\[Kcreate.*\r\x1b\\[Kreport +done.*\r\x1b\\[K$", stderr)

@@ -14,7 +14,7 @@ import (
 )
 
 // progress shows what happens: one line that changes on a terminal, and a line
-// for each event where the output goes to a file.
+// for each change where the output goes to a file.
 func (p *program) progress(e batch.Event) {
 	line := fmt.Sprintf("%-9s  %s", e.Phase, stateOf(e.Batch))
 	if e.Batch.Native != "" {
@@ -24,15 +24,17 @@ func (p *program) progress(e batch.Event) {
 		line += "  " + e.Err.Error()
 	}
 	line = printable(strings.ReplaceAll(line, "\n", " "))
-	if !p.terminal {
+	width := p.width()
+	switch {
+	case width > 0:
+		if r := []rune(line); len(r) >= width {
+			line = string(r[:width-1]) // A line that wraps could not be replaced.
+		}
+		fmt.Fprintf(p.stderr, "\r\x1b[K%s", line)
+	case line != p.shown:
 		fmt.Fprintln(p.stderr, line)
-		return
 	}
-	const width = 100
-	if r := []rune(line); len(r) > width {
-		line = string(r[:width])
-	}
-	fmt.Fprintf(p.stderr, "\r\x1b[K%s", line)
+	p.shown = line
 }
 
 func stateOf(b batch.Batch) string {
@@ -44,7 +46,7 @@ func stateOf(b batch.Batch) string {
 
 // progressEnds ends the line that changes.
 func (p *program) progressEnds() {
-	if p.terminal {
+	if p.width() > 0 {
 		fmt.Fprint(p.stderr, "\r\x1b[K")
 	}
 }
@@ -95,11 +97,13 @@ func (p *program) checked(file string, d batch.Draft) error {
 	if p.JSON {
 		return p.write(map[string]any{"file": file, "direction": d.Direction, "items": len(d.Items), "totals": totals})
 	}
-	fmt.Fprintf(p.stdout, "%s can be sent: %s, %d items\n", file, d.Direction, len(d.Items))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s can be sent: %s, %d items\n", file, d.Direction, len(d.Items))
 	for _, currency := range slices.Sorted(maps.Keys(totals)) {
-		fmt.Fprintln(p.stdout, totals[currency])
+		fmt.Fprintln(&text, totals[currency])
 	}
-	return nil
+	_, err := fmt.Fprint(p.stdout, text.String())
+	return err
 }
 
 func (p *program) report(r batch.Report) error {
@@ -192,7 +196,7 @@ func (p *program) dossier(d batch.Dossier) error {
 		case a.Ended == nil:
 			words = "no answer is known"
 		case a.Failure != nil:
-			words = strings.TrimSpace(string(a.Failure.Kind) + " " + a.Failure.Code + " " + a.Failure.Message)
+			words = strings.Join(strings.Fields(string(a.Failure.Kind)+" "+a.Failure.Code+" "+a.Failure.Message), " ")
 		}
 		add(fmt.Sprintf("%s %d", a.Step, a.Number), minute(a.Began)+"  "+words)
 	}
@@ -206,7 +210,32 @@ func (p *program) dossier(d batch.Dossier) error {
 		add("holds", purpose)
 	}
 	add("next", d.Next)
+	for _, command := range commandsFor(d) {
+		add("command", command)
+	}
 	return p.table(rows...)
+}
+
+// commandsFor are the calls of payrun that the dossier's Next may be about.
+func commandsFor(d batch.Dossier) []string {
+	reference := d.Key.Reference
+	resolve := "payrun resolve " + reference + " --by NAME --reason WHY --verdict "
+	var all []string
+	if lacking := d.Needed - len(d.Approvals); lacking > 0 && d.Digest != "" {
+		all = append(all, "payrun approve "+reference+" --by NAME --digest "+d.Digest)
+	}
+	switch d.Standing {
+	case batch.StandingClosed:
+		if n := len(d.Decisions); n > 0 && d.Decisions[n-1].Verdict == batch.Abandon {
+			return nil
+		}
+		return []string{"payrun report " + reference}
+	case batch.StandingUnclear:
+		return append(all, "payrun resume "+reference, resolve+"abandon", resolve+"adopt --batch-id ID")
+	case batch.StandingSubmitted:
+		return append(all, "payrun resume "+reference, resolve+"close --outcome ITEM=OUTCOME")
+	}
+	return append(all, "payrun resume "+reference, resolve+"abandon")
 }
 
 func (p *program) changes(all []batch.Change) error {

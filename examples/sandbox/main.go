@@ -5,16 +5,8 @@
 //
 // The page is at http://127.0.0.1:7300. It shows every batch, what has really
 // moved and the requests, lets time pass, makes the next call go wrong, and
-// changes what a service's documentation leaves open. The same is an HTTP API:
-//
-//	GET  /api/state                                       everything, as JSON
-//	POST /api/{service}/advance   by=24h                  lets time pass
-//	POST /api/{service}/finish                            everything submitted finishes now
-//	POST /api/{service}/fault     fault=lost+after&op=    the next call of op, or the next that can move money, meets it
-//	POST /api/{service}/heal                              forgets the faults that have not struck
-//	POST /api/{service}/options   Duplicate=1&...         starts the service anew with other options
-//	POST /api/snapbill/bill       client=001&due=2026-12-01&cents=5000
-//	PUT  /files/{name}                                    keeps a file for Centrapay, and answers with its URL
+// changes what a service's documentation leaves open. The same is an HTTP API,
+// which -help lists.
 //
 // Everything is forgotten when the program ends.
 package main
@@ -45,10 +37,26 @@ func main() {
 	}
 }
 
+// api is what --help says.
+const api = `
+GET  /api/state                                      everything, as JSON
+POST /api/{service}/advance   by=24h                 lets time pass
+POST /api/{service}/finish                           everything submitted finishes now
+POST /api/{service}/fault     fault=lost+after&op=   the next call of op, or the next that can move money, meets it
+POST /api/{service}/heal                             forgets the faults that have not struck
+POST /api/{service}/options   Duplicate=1&...        starts the service anew with other options
+POST /api/snapbill/bill       client=001&due=2026-12-01&cents=5000
+PUT  /files/{name}                                   keeps a file for Centrapay, and answers with its URL
+`
+
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(stdout)
+	flags.Usage = func() {
+		fmt.Fprintln(stdout, "The page is also an HTTP API:\n"+api+"\nFlags:")
+		flags.PrintDefaults()
+	}
 	port := flags.Int("port", 7300, "the port of the page; the services have the next four; 0 means any")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,4 +279,20 @@ func TestAMistakeInTheCommandLine(t *testing.T) {
 	require.ErrorContains(t, run(t.Context(), []string{"all"}, io.Discard), `"all" is not known`)
 	require.ErrorContains(t, run(t.Context(), []string{"-port", "99999"}, io.Discard), "choose another -port")
 	require.Error(t, run(t.Context(), []string{"-nothing"}, io.Discard))
+}
+
+func TestHelpHasTheAPI(t *testing.T) {
+	var out strings.Builder
+	require.ErrorIs(t, run(t.Context(), []string{"-help"}, &out), flag.ErrHelp)
+	require.Contains(t, out.String(), "POST /api/{service}/advance   by=24h")
+	require.Contains(t, out.String(), "-port")
+}
+
+func TestAnOperationIsOfferedOnce(t *testing.T) {
+	s := newSandbox()
+	t.Cleanup(s.close)
+	for _, service := range s.state() {
+		require.True(t, slices.IsSorted(service.Operations))
+		require.Len(t, slices.Compact(slices.Clone(service.Operations)), len(service.Operations), service.Name)
+	}
 }

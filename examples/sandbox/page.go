@@ -102,7 +102,7 @@ func (s *sandbox) state() []serviceState {
 		sim, kit := service.now()
 		state := serviceState{
 			Name: service.name, Title: service.title, Unit: service.unit, URL: service.url, Now: kit.Clock.Now(),
-			Batches: sim.Batches(), Operations: sim.Operations(),
+			Batches: sim.Batches(), Operations: slices.Compact(sim.Operations()), // Some have two routes.
 		}
 		service.mu.Lock()
 		state.Options = service.optionsOf()
