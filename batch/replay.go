@@ -211,7 +211,7 @@ func (p progress) handle(provider string) Batch {
 // doubt takes back that the service has the batch: it no longer says so, and an
 // operator has decided.
 func (p *progress) doubt() {
-	if p.submitted && !p.adopted {
+	if p.submitted {
 		draft := *p.batch
 		draft.State = StateDraft
 		p.batch, p.submitted, p.open = &draft, false, 1

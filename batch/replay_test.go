@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -13,7 +14,8 @@ import (
 // historyOf reads a history in a line, one word for each entry:
 //
 //	intent  create#1  create#1=ok  create#2=invalid  create#2=unavailable:7 (draft 7 is left)
-//	submit#1  submit#1=ok  submit#1=ambiguous  withdrawn:7  observed  reconciled  adopted  resend  done  abandoned
+//	create#1=adopted:9 (an operator has named the draft 9)  adopted:9 (which was submitted)
+//	submit#1  submit#1=ok  submit#1=ambiguous  withdrawn:7  observed  reconciled  resend  done  abandoned
 //	intent/2 (two people must approve; eve is the author)  approved:ada  closed (by a person)
 func historyOf(t *testing.T, line string) []Entry {
 	t.Helper()
@@ -28,12 +30,15 @@ func historyOf(t *testing.T, line string) []Entry {
 			_, _ = fmt.Sscan(m[2], &e.Attempt)
 			if m[3] != "" {
 				e.Kind, e.Batch = EntryResult, &b
-				if m[4] != "ok" {
+				switch {
+				case m[4] == "adopted":
+					e.Decision = &Decision{Verdict: Adopt}
+				case m[4] != "ok":
 					e.Failure = &Failure{Kind: Kind(m[4])}
-				} else if e.Step == StepSubmit {
+				case e.Step == StepSubmit:
 					b.State = StatePending
 				}
-				if e.Step == StepCreate && e.Failure != nil {
+				if m[6] != "" || e.Step == StepCreate && e.Failure != nil {
 					b.ID = m[6]
 				}
 			}
@@ -54,7 +59,7 @@ func historyOf(t *testing.T, line string) []Entry {
 		case "observed":
 			e.Kind, e.Batch, e.Failure = EntryObserved, &b, &Failure{Kind: ErrAmbiguous}
 		case "reconciled", "adopted":
-			b.State = StatePending
+			b.State, b.ID = StatePending, cmp.Or(id, b.ID)
 			e.Kind, e.Batch = EntryReconciled, &b
 			if kind == "adopted" {
 				e.Decision = &Decision{Verdict: Adopt}
@@ -82,9 +87,10 @@ func historyOf(t *testing.T, line string) []Entry {
 // replay.go at hand.
 func TestWhatRunDoesNext(t *testing.T) {
 	plain := situation{secrets: true, cancels: true, finds: true}
-	guarded, shown := plain, plain
+	guarded, shown, unguarded := plain, plain, plain
 	guarded.guard = GuardRefuses
 	shown.guard, shown.read = GuardRefuses, StateDraft
+	unguarded.read = StateDraft
 	for _, c := range []struct {
 		history string
 		plain   step // at a service that documents no guard
@@ -116,6 +122,10 @@ func TestWhatRunDoesNext(t *testing.T) {
 		{"intent create#1 create#1=ok submit#1 submit#1=ok done", stepStop, stepStop, stepStop},
 		{"intent create#1 create#1=ok abandoned", stepStop, stepStop, stepStop},
 		{"intent create#1 create#1=ok submit#1 submit#1=conflict intent", stepCreate, stepCreate, stepCreate},
+		{"intent create#1 create#1=conflict:7 create#1=adopted:9", stepSubmit, stepSubmit, stepSubmit},
+		{"intent create#1 create#1=ambiguous create#1=adopted:9", stepSubmit, stepSubmit, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 resend submit#1=funds", stepSubmit, stepSubmit, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 resend submit#1=conflict intent", stepCreate, stepCreate, stepCreate},
 		{"intent create#1 create#1=ok submit#1 submit#1=ok closed", stepStop, stepStop, stepStop},
 		{"intent/2 create#1 create#1=ok", stepApprove, stepApprove, stepApprove},
 		{"intent/2 create#1 create#1=ok approved:ada", stepApprove, stepApprove, stepApprove},
@@ -130,11 +140,142 @@ func TestWhatRunDoesNext(t *testing.T) {
 		require.Equal(t, c.plain, p.next(plain), c.history)
 		require.Equal(t, c.guarded, p.next(guarded), "%s, guarded", c.history)
 		require.Equal(t, c.shown, p.next(shown), "%s, guarded, and shown as a draft", c.history)
+		require.Equal(t, c.plain, p.next(unguarded), "%s, shown as a draft by a service without a guard", c.history)
 		for _, late := range []situation{plain, guarded, shown} {
 			late.expired = true
 			require.Contains(t, []step{stepStop, stepExpire, stepWait, stepReconcile}, p.next(late), "%s, and too late", c.history)
 		}
 	}
+}
+
+// summary says what p holds, without what is zero.
+func (p progress) summary() string {
+	var s strings.Builder
+	say := func(is bool, format string, args ...any) {
+		if is {
+			fmt.Fprintf(&s, " "+format, args...)
+		}
+	}
+	batch := func(name string, b *Batch) {
+		if b != nil {
+			say(true, "%s=%s/%s", name, b.ID, b.State)
+		}
+	}
+	attempt := func(name string, e *Entry) {
+		if e != nil {
+			say(true, "%s=#%d", name, e.Attempt)
+		}
+	}
+	kind := func(name string, f *Failure) {
+		if f != nil {
+			say(true, "%s=%s", name, strings.TrimSuffix(string(f.Kind)+": "+f.Message, ": "))
+		}
+	}
+	batch("batch", p.batch)
+	batch("seen", p.seen)
+	say(p.creates > 0, "creates=%d", p.creates)
+	say(p.creating != 0, "creating=%d", p.creating)
+	say(len(p.left) > 0, "left=%s", p.left)
+	say(p.submits > 0, "submits=%d", p.submits)
+	say(p.open != 0, "open=%d", p.open)
+	attempt("last", p.last)
+	attempt("running", p.running)
+	attempt("silent", p.silent)
+	kind("unclear", p.unclear)
+	kind("refused", p.refused)
+	kind("observed", p.observed)
+	say(p.resend, "resend")
+	say(p.submitted, "submitted")
+	say(p.adopted, "adopted")
+	batch("unadopted", p.unadopted)
+	say(p.touched, "touched")
+	say(p.closed, "closed")
+	say(p.abandoned != nil, "abandoned")
+	say(p.explained != nil, "explained")
+	return strings.TrimPrefix(s.String(), " ")
+}
+
+func TestWhatAHistoryAmountsTo(t *testing.T) {
+	for _, c := range []struct{ history, want string }{
+		{"create#1",
+			"creates=1 creating=1 touched"},
+		{"create#1 create#1=invalid",
+			"seen=/draft creates=1 refused=invalid"},
+		{"create#1 create#1=conflict:7 withdrawn:7",
+			"seen=7/cancelled creates=1 refused=conflict"},
+		{"create#1 create#1=conflict:7 create#2 create#2=conflict:8 withdrawn:7",
+			"seen=7/cancelled creates=2 left=[8] refused=conflict touched"},
+		{"create#1 create#2 withdrawn:7",
+			"seen=7/cancelled creates=2 creating=1 touched"},
+		{"create#1 create#2 withdrawn:7 withdrawn:8",
+			"seen=8/cancelled creates=2"},
+		{"create#1 create#1=ambiguous create#2 create#2=ok",
+			"batch=1/draft seen=1/draft creates=2 refused=ambiguous touched"},
+		{"create#1 create#1=ok withdrawn:1",
+			"seen=1/cancelled creates=1"},
+		{"create#1 create#1=ok withdrawn:2",
+			"batch=1/draft seen=2/cancelled creates=1"},
+		{"create#1 create#1=ok submit#1",
+			"batch=1/draft seen=1/draft creates=1 submits=1 open=1 last=#1 running=#1 touched"},
+		{"create#1 create#1=ok submit#1 submit#2 submit#2=funds",
+			"batch=1/draft seen=1/draft creates=1 submits=2 open=1 last=#2 silent=#1 refused=funds touched"},
+		{"create#1 create#1=ok submit#1 submit#1=funds intent",
+			"seen=1/draft creates=1 submits=1 last=#1 refused=funds touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous intent",
+			"batch=1/draft seen=1/draft creates=1 submits=1 open=1 last=#1 unclear=ambiguous touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous observed",
+			"batch=1/draft seen=1/draft creates=1 submits=1 open=1 last=#1 unclear=ambiguous observed=ambiguous touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous resend submit#2",
+			"batch=1/draft seen=1/draft creates=1 submits=2 open=2 last=#2 running=#2 unclear=ambiguous touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous reconciled",
+			"batch=1/pending seen=1/pending creates=1 submits=1 last=#1 unclear=ambiguous submitted touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous reconciled resend",
+			"batch=1/draft seen=1/pending creates=1 submits=1 open=1 last=#1 unclear=ambiguous resend touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ok resend",
+			"batch=1/draft seen=1/pending creates=1 submits=1 open=1 last=#1 " +
+				"unclear=ambiguous: the service accepted batch 1 and does not know it now resend touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous reconciled adopted:9",
+			"batch=9/pending seen=9/pending creates=1 submits=1 open=1 last=#1 " +
+				"unclear=ambiguous submitted adopted unadopted=1/draft touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous adopted:9",
+			"batch=9/pending seen=9/pending creates=1 submits=1 open=1 last=#1 " +
+				"unclear=ambiguous submitted adopted unadopted=1/draft touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous adopted:9 adopted:10",
+			"batch=10/pending seen=10/pending creates=1 submits=1 open=1 last=#1 " +
+				"unclear=ambiguous submitted adopted unadopted=1/draft touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous adopted:9 resend",
+			"batch=1/draft seen=9/pending creates=1 submits=1 open=1 last=#1 " +
+				"unclear=ambiguous resend unadopted=1/draft touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous adopted:9 reconciled",
+			"batch=1/pending seen=1/pending creates=1 submits=1 last=#1 " +
+				"unclear=ambiguous submitted unadopted=1/draft touched"},
+		{"create#1 create#1=ambiguous create#1=adopted:9",
+			"batch=9/draft seen=9/draft creates=1 creating=1 refused=ambiguous adopted touched"},
+		{"create#1 create#1=ambiguous create#1=adopted:9 create#1=adopted:10",
+			"batch=10/draft seen=10/draft creates=1 creating=1 refused=ambiguous adopted touched"},
+		{"create#1 create#1=ambiguous create#1=adopted:9 resend",
+			"seen=9/draft creates=1 refused=ambiguous touched"},
+		{"create#1 create#1=ambiguous create#1=adopted:9 submit#1 submit#1=ambiguous resend",
+			"batch=9/draft seen=1/draft creates=1 submits=1 open=1 last=#1 unclear=ambiguous resend touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ok done",
+			"batch=1/draft seen=1/draft creates=1 submits=1 last=#1 submitted touched closed"},
+		{"create#1 create#1=ok submit#1 submit#1=ok closed",
+			"batch=1/draft seen=1/draft creates=1 submits=1 last=#1 submitted touched closed explained"},
+		{"create#1 create#1=ok submit#1 submit#1=ok closed done",
+			"batch=1/draft seen=1/draft creates=1 submits=1 last=#1 submitted touched closed"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous abandoned",
+			"batch=1/draft seen=1/draft creates=1 submits=1 open=1 last=#1 unclear=ambiguous touched closed abandoned"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous abandoned adopted:9",
+			"batch=9/pending seen=9/pending creates=1 submits=1 open=1 last=#1 " +
+				"unclear=ambiguous submitted adopted unadopted=1/draft touched"},
+	} {
+		require.Equal(t, c.want, replay(historyOf(t, "intent "+c.history)).summary(), c.history)
+	}
+	history := historyOf(t, "intent create#1 create#1=ambiguous")
+	history[2].Batch.State = StateCancelled
+	require.Equal(t, 1, replay(history).creating, "a draft without an ID was not withdrawn")
+	p := replay(historyOf(t, "intent"))
+	require.Equal(t, Batch{Provider: "p", Draft: *p.intent.Draft, State: StateDraft}, p.handle("p"), "the draft that was intended")
 }
 
 // What Create finds at the service is a part of what people approve: a draft
@@ -155,6 +296,14 @@ func TestNextNeedsTheSecretsAndTheAbilities(t *testing.T) {
 	require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: StateDraft}), "a batch without its secrets is not sent")
 	p = replay(historyOf(t, "intent create#1 create#1=ok"))
 	require.Equal(t, stepCreate, p.next(situation{}), "the draft is made anew with its secrets")
+	p = replay(historyOf(t, "intent/1 create#1 create#1=ok"))
+	require.Equal(t, stepCreate, p.next(situation{}), "people approve what has its secrets")
+	p = replay(historyOf(t, "intent/1 create#1 create#1=ok submit#1"))
+	require.Equal(t, stepReconcile, p.next(situation{secrets: true}), "what may have arrived is read, whoever has approved it")
+	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous resend"))
+	require.Equal(t, stepSubmit, p.next(situation{secrets: true}), "the same batch is sent, not another draft")
+	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 resend submit#1=conflict intent create#1 create#1=conflict:7"))
+	require.Equal(t, stepWithdraw, p.next(situation{cancels: true}), "a resend that nothing is open for decides nothing")
 	p = replay(historyOf(t, "intent create#1 create#1=conflict:7"))
 	require.Equal(t, stepCreate, p.next(situation{secrets: true}), "a service that cannot cancel keeps the draft")
 	require.Equal(t, []string{"7"}, p.left)
