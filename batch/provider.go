@@ -89,6 +89,12 @@ type Info struct {
 	NoRepeat       bool          // Run never makes a second Submit in one call, whatever the first one said
 	Currency       string        // the only currency it takes; empty if it takes any ISO 4217 one
 
+	// Overwrites says that an item sets something, such as a balance, in place of
+	// what an earlier item of the same Reference has set. Of two batches with such
+	// an item, the one that arrives last stands. Run therefore refuses a batch
+	// (CodePurposeTaken) until every earlier one of the same items is over.
+	Overwrites bool
+
 	ItemsOptional bool     // a Draft without Items is meaningful: the provider documents what it does
 	Extra         []string // the keys of Draft.Extra that it understands
 	ItemExtra     []string // the keys of Item.Extra that it understands

@@ -7,9 +7,9 @@ import (
 )
 
 // CodePurposeTaken is the Code of the ErrConflict of Run for a draft with a
-// purpose that another batch holds. Nothing was sent, and nothing was written:
-// Run with the same draft may be called again later. The error wraps a
-// *ClaimedError, which names the holder.
+// purpose, or an item that overwrites (Info.Overwrites), that another batch
+// holds. Nothing was sent, and nothing was written: Run with the same draft may be
+// called again later. The error wraps a *ClaimedError, which names the holder.
 const CodePurposeTaken = "purpose_taken"
 
 // purposeName is the name under which a journal knows a purpose.
@@ -24,17 +24,32 @@ func purposeOf(name string) (purpose string, ok bool) {
 	return purpose, ok && err == nil
 }
 
-// purposes are the purposes of items that this key must claim, and those of an
+// names are what an item claims: its purpose, and the record that it overwrites.
+func (e *engine) names(item Item) (names []string) {
+	if item.Purpose != "" {
+		names = append(names, purposeName(item.Purpose))
+	}
+	if e.info.Overwrites {
+		names = append(names, e.recordName(item))
+	}
+	return names
+}
+
+// recordName is the name under which a journal knows the record that an item
+// overwrites.
+func (e *engine) recordName(item Item) string {
+	return "record " + strconv.Quote(item.Reference) + " of " + e.key.Account + " at " + e.key.Provider
+}
+
+// purposes are the names of items that this key must claim, and those of an
 // earlier draft that it no longer needs.
 func (e *engine) purposes(items []Item) (claims, releases []string) {
 	needed := make(map[string]bool, len(items))
 	for _, item := range items {
-		if item.Purpose == "" {
-			continue
-		}
-		name := purposeName(item.Purpose)
-		if needed[name] = true; !e.claimed[name] {
-			claims = append(claims, name)
+		for _, name := range e.names(item) {
+			if needed[name] = true; !e.claimed[name] {
+				claims = append(claims, name)
+			}
 		}
 	}
 	for _, entry := range e.history {
@@ -51,11 +66,13 @@ func (e *engine) purposes(items []Item) (claims, releases []string) {
 	return claims, slices.Compact(releases)
 }
 
-// heldPurposes are the purposes of items that this key holds.
+// heldPurposes are the names of items that this key holds.
 func (e *engine) heldPurposes(items []Item) (held []string) {
 	for _, item := range items {
-		if name := purposeName(item.Purpose); item.Purpose != "" && e.claimed[name] {
-			held = append(held, name)
+		for _, name := range e.names(item) {
+			if e.claimed[name] {
+				held = append(held, name)
+			}
 		}
 	}
 	return held
@@ -72,7 +89,9 @@ var moved = map[Outcome]bool{
 }
 
 // settled are the purposes that r, a final report, may have paid although this
-// key has freed them, and those that this key holds and that r did not pay.
+// key has freed them, and the names that this key holds and that r has freed: the
+// purposes that it did not pay, and every record, because what is over overwrites
+// nothing any more.
 func (e *engine) settled(r Report) (claims, releases []string) {
 	var free []Item
 	for _, result := range r.Results {
@@ -81,9 +100,14 @@ func (e *engine) settled(r Report) (claims, releases []string) {
 			free = append(free, result.Item)
 		case result.Item.Purpose != "" && !e.claimed[purposeName(result.Item.Purpose)]:
 			claims = append(claims, purposeName(result.Item.Purpose))
+			fallthrough
+		default:
+			if name := e.recordName(result.Item); e.claimed[name] {
+				releases = append(releases, name)
+			}
 		}
 	}
-	return claims, e.heldPurposes(free)
+	return claims, append(releases, e.heldPurposes(free)...)
 }
 
 // givenUp are the purposes that a batch frees which is abandoned as b: all of
@@ -94,4 +118,12 @@ func (e *engine) givenUp(p progress, b Batch) []string {
 		return nil
 	}
 	return e.heldPurposes(p.intent.Draft.Items)
+}
+
+// reasonOf says why a draft must wait for the holder of a name.
+func (e *engine) reasonOf(held *ClaimedError) string {
+	if strings.HasPrefix(held.Name, purposePrefix) {
+		return "another batch may have paid for the same"
+	}
+	return "an older batch sets the same, and is not over: end it, or give it up with Draft.Replaces"
 }

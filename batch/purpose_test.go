@@ -412,3 +412,76 @@ type brokenClock struct{ batch.Journal }
 func (brokenClock) Now(context.Context) (time.Time, error) {
 	return time.Time{}, errors.New("no clock")
 }
+
+// A loader is a teller whose items overwrite those of earlier batches.
+type loader struct{ *biller }
+
+func (s loader) Info() batch.Info {
+	info := s.biller.Info()
+	info.Overwrites = true
+	return info
+}
+
+// An older batch that sets the same never arrives after a newer one.
+func TestAnOlderBatchNeverOverwritesANewerOne(t *testing.T) {
+	balances := func(reference string) batch.Draft {
+		d := oneItem()
+		d.Reference = reference
+		return d
+	}
+	for name, c := range map[string]struct {
+		script string
+		stop   func(d *batch.Draft) // keeps the older batch from being sent
+		end    func(t *testing.T, s loader, o *batch.RunOptions, newer *batch.Draft)
+	}{
+		"it is unclear, and is done in the end": {script: "applied and lost", end: func(t *testing.T, s loader, o *batch.RunOptions, _ *batch.Draft) {
+			_, err := batch.Resume(t.Context(), s, "monday", o)
+			require.NoError(t, err)
+		}},
+		"it waits for an approval, and is given up": {script: "ok", stop: func(d *batch.Draft) { d.Author, d.Approvals = "eve", 1 },
+			end: func(_ *testing.T, _ loader, _ *batch.RunOptions, newer *batch.Draft) { newer.Replaces = "monday" }},
+		"a person abandons it, and says that it was never sent": {script: "lost", end: func(t *testing.T, s loader, o *batch.RunOptions, _ *batch.Draft) {
+			for _, verdict := range []batch.Verdict{batch.Abandon, batch.Resend} {
+				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "monday", batch.Decision{Verdict: verdict, Operator: "ada", Reason: "case 1"})
+				require.NoError(t, err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				s := loader{newBiller(c.script, "ok")}
+				s.down = 1000
+				o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Nanosecond}
+				older, newer := balances("monday"), balances("tuesday")
+				if c.stop != nil {
+					c.stop(&older)
+				}
+				_, err := batch.Run(ctx, s, older, o)
+				require.Error(t, err)
+				sent := s.submits
+
+				_, err = batch.Run(ctx, s, newer, o)
+				var held *batch.ClaimedError
+				require.ErrorAs(t, err, &held)
+				require.Equal(t, "monday", held.Holder.Reference)
+				require.ErrorContains(t, err, "an older batch sets the same, and is not over")
+				require.Equal(t, sent, s.submits)
+				elsewhere := loader{newBiller("ok")}
+				elsewhere.info.Account = "test/2"
+				_, err = batch.Run(ctx, elsewhere, newer, o)
+				require.NoError(t, err, "another account has records of its own")
+				s.down = 0
+
+				c.end(t, s, o, &newer)
+				_, err = batch.Run(ctx, s, newer, o)
+				require.NoError(t, err)
+				sent = s.submits
+				_, _ = batch.Run(ctx, s, older, o)
+				require.Equal(t, sent, s.submits, "the older one is not sent after the newer one")
+				_, err = batch.Run(ctx, s, balances("wednesday"), o)
+				require.NoError(t, err, "what is done holds nothing")
+			})
+		})
+	}
+}

@@ -90,7 +90,9 @@ const (
 // final report says that its item failed, was skipped or has been returned, and
 // when a batch is abandoned of which no Submit had an effect. Run or Resume of a closed
 // batch reads its report again, and frees what has been returned since. An item
-// that is paid, pending or unknown holds its purpose.
+// that is paid, pending or unknown holds its purpose. Where items overwrite those
+// of earlier batches (Info.Overwrites), an item is held in the same way, until its
+// batch is over: an older file never arrives after a newer one.
 //
 // The kind of an error speaks of the call that failed. What is known about
 // money is in Report.Batch.State, which is set beside every error:
@@ -488,7 +490,7 @@ func (e *engine) writeIntent(ctx context.Context, d Draft) error {
 	err := e.append(ctx, entry)
 	if held := claimedBy(err); held != nil {
 		return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
-			Message: "nothing was sent by this call: another batch may have paid for the same"}
+			Message: "nothing was sent by this call: " + e.reasonOf(held)}
 	}
 	if err != nil {
 		return e.journalFailed(ErrUnavailable, "nothing was sent", err)

@@ -57,7 +57,9 @@
 //
 //   - Item.Reference is its externalId, by which it is created or updated.
 //   - Item.Account is its accountNumber.
-//   - Item.Amount is its availableBalance, in cents; 0 is an amount.
+//   - Item.Amount is its availableBalance, in cents; 0 is an amount. It sets the
+//     balance and does not add to it, so Run waits for the end of every earlier
+//     batch with the same references (Info.Overwrites).
 //   - Draft.Extra["url"] names a file that is already hosted. It is a secret.
 //     With a Gate it is Extra["file"], a handle, which is none.
 //   - Draft.Date must be zero: nothing can be scheduled.

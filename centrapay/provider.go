@@ -120,6 +120,7 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		Extra:       []string{extraURL},
 		SecretExtra: []string{extraURL},
 		ItemExtra:   slices.Clone(o.ItemExtra),
+		Overwrites:  o.Type == TypeFarmlandsExternalAsset, // A record sets the balance of its asset (documented).
 		Terms: map[string]string{
 			"account":  o.AccountID,
 			"type":     o.Type,
