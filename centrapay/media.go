@@ -42,9 +42,9 @@ type MediaUpload struct {
 
 var fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$`)
 
-// UploadMedia stores a file and returns its id. It loads nothing, and a second
-// request leaves an unused file behind, so after an ErrAmbiguous upload it
-// again. The service calls it experimental. A file that is of another type or
+// UploadMedia stores a file and returns its id. It loads nothing. It is sent at
+// most once. On ErrAmbiguous, upload it again: at worst an unused file is left
+// behind. The service calls it experimental. A file that is of another type or
 // too large (FILE_TYPE_INVALID, FILE_TOO_LARGE) is ErrInvalid.
 //
 //	POST /api/media-uploads

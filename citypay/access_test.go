@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
 	"github.com/batchway/batchway-go/citypay/citypaytest"
@@ -112,6 +113,66 @@ func TestAccessSamples(t *testing.T) {
 	}
 }
 
+// What a key, an address or a hook is for is made once under every fault, and what
+// is said of it is true. CityPay lists none of it: the simulator shows what it has.
+func TestAccessIsSentOnce(t *testing.T) {
+	for op, c := range access {
+		if op == "CheckDomainKey" {
+			continue
+		}
+		for _, fault := range onceFaults {
+			t.Run(op+" "+string(fault), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					time.Sleep(time.Until(time.Unix(1751200000, 0))) // before the sample's exp
+					server := citypaytest.New(&citypaytest.Options{InMemory: true})
+					defer server.Close()
+					client, err := citypay.New(server.Config())
+					require.NoError(t, err)
+					defer client.CloseIdleConnections()
+					call := c.call
+					if op == "DeleteChannel" || op == "Subscribe" || op == "Unsubscribe" {
+						_, err = client.CreateChannel(t.Context(), sampleChannel())
+						require.NoError(t, err)
+					}
+					if op == "Unsubscribe" {
+						hook, err := access["Subscribe"].call(t.Context(), client)
+						require.NoError(t, err)
+						call = func(ctx context.Context, c *citypay.Client) (any, error) {
+							return c.Unsubscribe(ctx, "PC12345", hook.(*citypay.Subscription).WebHookID)
+						}
+					}
+					before := server.Made()
+					if fault != "" {
+						server.Kit.Break(op, fault, batchsim.JSON(422, `{"code":"P045"}`), batchsim.JSON(422, `{"code":"S008"}`))
+					}
+					sent := server.Log.Count(op)
+					_, err = call(t.Context(), client)
+					require.Equal(t, sent+1, server.Log.Count(op), "it is sent once")
+					kind, sure := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}[fault]
+					if !sure {
+						kind = batch.ErrAmbiguous
+					}
+					require.Equal(t, kind, batch.KindOf(err), "%v", err)
+					applied := fault == "" || strings.HasSuffix(string(fault), " after")
+					require.Equal(t, applied, server.Made() != before, "what happened can be seen")
+				})
+			})
+		}
+	}
+}
+
+// No operation that is sent once is missing from the tables of faults. ProcessBatch
+// is in that of the conformance suite.
+func TestOnceIsWhole(t *testing.T) {
+	for _, op := range citypay.Operations {
+		_, pays := payments[op.Name]
+		_, changed := changes[op.Name]
+		_, opens := access[op.Name]
+		tried := pays || changed || opens && op.Name != "CheckDomainKey" || op.Name == "ProcessBatch"
+		require.Equal(t, op.Safety == batchhttp.Once, tried, op.Name)
+	}
+}
+
 func TestBadAccess(t *testing.T) {
 	server, client := startClient(t, nil)
 	const client310 = "clientid: must be 3 to 10 of letters, digits and - _ . ~"
@@ -206,6 +267,6 @@ func TestAccessOfTheSimulator(t *testing.T) {
 		_, err = client.RegisterTempIP(t.Context(), "", time.Time{})
 		require.NoError(t, err)
 		require.JSONEq(t, `{}`, string(server.Log.Requests("RegisterTempIP")[0].Body))
-		require.Equal(t, 1, server.Made())
+		require.Equal(t, 2, server.Made(), "a key and an address")
 	}
 }

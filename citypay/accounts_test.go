@@ -179,42 +179,43 @@ func TestSubmitChecksAccounts(t *testing.T) {
 	require.Equal(t, 3, report.Totals[batch.OutcomeFailed].Count, "the simulator charges none of these")
 }
 
+// changes are the operations on accounts that are sent at most once.
+var changes = map[string]func(*testing.T, *citypay.Client) error{
+	"SetAccountStatus": func(t *testing.T, c *citypay.Client) error {
+		_, err := c.SetAccountStatus(t.Context(), "account-1", citypay.AccountDisabled)
+		return err
+	},
+	"SetCardStatus": func(t *testing.T, c *citypay.Client) error {
+		_, err := c.SetCardStatus(t.Context(), "account-1", "c0ffee01", citypay.SetCardStatus{CardStatus: citypay.CardInactive})
+		return err
+	},
+	"CreateAccount": func(t *testing.T, c *citypay.Client) error {
+		_, err := c.CreateAccount(t.Context(), citypay.CreateAccountRequest{AccountID: "account-2", Contact: &citypay.Contact{LastName: "Smith"}})
+		return err
+	},
+	"UpdateContact": func(t *testing.T, c *citypay.Client) error {
+		_, err := c.UpdateContact(t.Context(), "account-1", citypay.Contact{LastName: "Smythe"})
+		return err
+	},
+	"DeleteAccount": func(t *testing.T, c *citypay.Client) error {
+		_, err := c.DeleteAccount(t.Context(), "account-1")
+		return err
+	},
+	"RegisterCard": func(t *testing.T, c *citypay.Client) error {
+		_, err := c.RegisterCard(t.Context(), "account-1", goodCard())
+		return err
+	},
+	"DeleteCard": func(t *testing.T, c *citypay.Client) error {
+		_, err := c.DeleteCard(t.Context(), "account-1", "c0ffee01", true)
+		return err
+	},
+}
+
 // A change is sent once under every fault, what is said of it is true, and a
 // read tells what became of it.
 func TestAChangeIsSentOnce(t *testing.T) {
-	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
-		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.Redirected, batchsim.Unavailable, batchsim.SilentBefore, batchsim.SilentAfter}
-	for op, change := range map[string]func(*testing.T, *citypay.Client) error{
-		"SetAccountStatus": func(t *testing.T, c *citypay.Client) error {
-			_, err := c.SetAccountStatus(t.Context(), "account-1", citypay.AccountDisabled)
-			return err
-		},
-		"SetCardStatus": func(t *testing.T, c *citypay.Client) error {
-			_, err := c.SetCardStatus(t.Context(), "account-1", "c0ffee01", citypay.SetCardStatus{CardStatus: citypay.CardInactive})
-			return err
-		},
-		"CreateAccount": func(t *testing.T, c *citypay.Client) error {
-			_, err := c.CreateAccount(t.Context(), citypay.CreateAccountRequest{AccountID: "account-2", Contact: &citypay.Contact{LastName: "Smith"}})
-			return err
-		},
-		"UpdateContact": func(t *testing.T, c *citypay.Client) error {
-			_, err := c.UpdateContact(t.Context(), "account-1", citypay.Contact{LastName: "Smythe"})
-			return err
-		},
-		"DeleteAccount": func(t *testing.T, c *citypay.Client) error {
-			_, err := c.DeleteAccount(t.Context(), "account-1")
-			return err
-		},
-		"RegisterCard": func(t *testing.T, c *citypay.Client) error {
-			_, err := c.RegisterCard(t.Context(), "account-1", goodCard())
-			return err
-		},
-		"DeleteCard": func(t *testing.T, c *citypay.Client) error {
-			_, err := c.DeleteCard(t.Context(), "account-1", "c0ffee01", true)
-			return err
-		},
-	} {
-		for _, fault := range faults {
+	for op, change := range changes {
+		for _, fault := range onceFaults {
 			t.Run(op+" "+string(fault), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := citypaytest.New(&citypaytest.Options{InMemory: true, UnknownAccounts: []string{"account-2"}})

@@ -110,7 +110,8 @@ func (c *Client) CreateChannel(ctx context.Context, r CreateChannelRequest) (*Ch
 
 // DeleteChannel stops everything that goes through a channel. It moves no money.
 // It is sent at most once. Which code means success is not documented: 000 and
-// 001 are returned without an error.
+// 001 are returned without an error. On ErrAmbiguous, delete it again: CityPay
+// cannot list channels.
 //
 //	POST /hooks/channel/delete
 func (c *Client) DeleteChannel(ctx context.Context, channelID string) (*Acknowledgement, error) {
@@ -151,7 +152,8 @@ func (c *Client) Subscribe(ctx context.Context, r SubscribeRequest) (*Subscripti
 
 // Unsubscribe ends a subscription. It moves no money. It is sent at most once.
 // Which code means success is not documented: 000 and 001 are returned without
-// an error.
+// an error. On ErrAmbiguous, unsubscribe again: CityPay cannot list
+// subscriptions.
 //
 //	POST /hooks/unsubscribe
 func (c *Client) Unsubscribe(ctx context.Context, clientID, webHookID string) (*Acknowledgement, error) {

@@ -115,11 +115,15 @@ func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 }
 
 // CreateBatch makes a draft, and pays nothing. The external id is optional, and
-// unique across all batches. The batch beside an ErrAmbiguous holds what the
-// reply said, and is nil if that was nothing.
+// unique across all batches. It is sent at most once. On ErrAmbiguous, ListBatches
+// by the external id tells whether the draft was made; the batch beside the error
+// holds what the reply said, and is nil if that was nothing.
 //
 //	POST /batches
 func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error) {
+	if r.Name == "" {
+		return nil, batch.Invalid(name, opCreateBatch.Name, []batch.FieldError{{Item: -1, Field: "name", Message: "is empty"}})
+	}
 	return write[Batch](ctx, c.http, opCreateBatch, nil, r)
 }
 
@@ -153,6 +157,9 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 //
 //	PUT /batches/{id}
 func (c *Client) UpdateBatch(ctx context.Context, id string, r BatchRequest) (*Batch, error) {
+	if r == (BatchRequest{}) {
+		return nil, batch.Invalid(name, opUpdateBatch.Name, []batch.FieldError{{Item: -1, Field: "name", Message: "or externalId is required"}})
+	}
 	return write[Batch](ctx, c.http, opUpdateBatch, []string{id}, r)
 }
 
@@ -163,12 +170,15 @@ func (c *Client) BatchStatusCodes(ctx context.Context) ([]StatusCode, error) {
 	return list[StatusCode](ctx, c.http, opBatchStatusCodes)
 }
 
-// AddPayments adds payments to a draft, all or none. What it answers is not
-// documented, and is returned as it came: read the batch to know what it
-// holds.
+// AddPayments adds payments to a draft, all or none, and pays nothing. It is sent
+// at most once. What it answers is not documented, and is returned as it came.
+// ListPayments tells what the batch holds, also on ErrAmbiguous.
 //
 //	POST /batches/{id}/payments
 func (c *Client) AddPayments(ctx context.Context, id string, r AddPaymentsRequest) (json.RawMessage, error) {
+	if err := batch.Invalid(name, opAddPayments.Name, r.faults()); err != nil {
+		return nil, err
+	}
 	if r.Payments == nil {
 		r.Payments = []NewPayment{}
 	}
@@ -257,7 +267,7 @@ func (c *Client) SubmitBatch(ctx context.Context, id string) (*Batch, error) {
 }
 
 // CancelBatch withdraws a draft, for good. A batch that was submitted cannot
-// be cancelled.
+// be cancelled. It is sent at most once. On ErrAmbiguous, GetBatch tells.
 //
 //	POST /batches/{id}/cancel
 func (c *Client) CancelBatch(ctx context.Context, id string) (*Batch, error) {
@@ -271,8 +281,9 @@ func (c *Client) GetPayment(ctx context.Context, id string) (*Payment, error) {
 	return read[Payment](ctx, c.http, opGetPayment, []string{id})
 }
 
-// DeletePayment removes a payment from a draft, for good. If an earlier call
-// was ambiguous, ErrNotFound means that it has worked.
+// DeletePayment removes a payment from a draft, for good. It is sent at most
+// once. On ErrAmbiguous, GetPayment tells: ErrNotFound means that the payment was
+// removed.
 //
 //	DELETE /payments/{id}
 func (c *Client) DeletePayment(ctx context.Context, id string) (*Payment, error) {

@@ -778,7 +778,7 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 	before := server.Log.Count("")
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{CountryCode: "ZAF"})
 	require.Equal(t, []string{"amount: must be positive", "currencyCode: is empty", "accountId: is empty", "reference: is empty",
-		"countryCode: must have two letters"}, faultsOf(t, err))
+		"countryCode: must be two capital letters"}, faultsOf(t, err))
 	require.Equal(t, before, server.Log.Count(""))
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: "another", Reference: "r", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrInvalid)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -124,7 +125,7 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 		field, message string
 		bad            bool
 	}{{"amount", "must be positive", r.Amount <= 0}, {"currencyCode", "is empty", r.CurrencyCode == ""}, {"accountId", "is empty", r.AccountID == ""},
-		{"reference", "is empty", r.Reference == ""}, {"countryCode", "must have two letters", len(r.CountryCode) != 2}} {
+		{"reference", "is empty", r.Reference == ""}, {"countryCode", "must be two capital letters", !countryCode.MatchString(r.CountryCode)}} {
 		if f.bad {
 			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: f.message})
 		}
@@ -175,6 +176,8 @@ func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) ite
 func (c *RedemptionsClient) PageURL(paymentID string) string {
 	return c.page + "?" + url.Values{"id": {paymentID}}.Encode()
 }
+
+var countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
 
 func setTime(query url.Values, key string, t time.Time) {
 	if !t.IsZero() {

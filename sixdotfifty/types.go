@@ -215,6 +215,32 @@ type AddPaymentsRequest struct {
 	Payments      []NewPayment `json:"payments"`
 }
 
+// faults lists what 6DOT50 could not accept.
+func (r AddPaymentsRequest) faults() []batch.FieldError {
+	const number = "must be a mobile number: 8 to 15 digits with the country code, no plus and no leading zero"
+	var faults []batch.FieldError
+	seen := make(map[string]bool)
+	for n, p := range r.Payments {
+		for _, f := range []struct {
+			field, message string
+			bad            bool
+		}{
+			{"msisdn", number, !msisdn.MatchString(p.MSISDN)},
+			{"amount", "must be positive", p.Amount <= 0},
+			{"externalId", "must be unique", p.ExternalID != "" && seen[p.ExternalID]},
+			{"referralAmount", "must be positive, and goes with referralMsisdn",
+				p.ReferralAmount < 0 || p.ReferralAmount == 0 && p.ReferralMSISDN != ""},
+			{"referralMsisdn", number, (p.ReferralAmount != 0 || p.ReferralMSISDN != "") && !msisdn.MatchString(p.ReferralMSISDN)},
+		} {
+			if f.bad && len(faults) < maxFaults {
+				faults = append(faults, batch.FieldError{Item: n, Reference: p.ExternalID, Field: f.field, Message: f.message})
+			}
+		}
+		seen[p.ExternalID] = true
+	}
+	return faults
+}
+
 // NewPayment is a payment to add.
 type NewPayment struct {
 	MSISDN         string `json:"msisdn"` // country code and number, digits only: "27821231234"

@@ -198,7 +198,8 @@ func (c *Client) UpdateBatch(ctx context.Context, id string, u UpdateBatch) (*Ba
 }
 
 // SetBatchState changes the state of a batch, by the call that SnapBill's own
-// clients use and no documentation mentions. All else is as for UpdateBatch.
+// clients use and no documentation mentions. It is sent at most once. On
+// ErrAmbiguous, read the batch; all else is as for UpdateBatch.
 //
 //	POST /batch/{id}/set_state
 func (c *Client) SetBatchState(ctx context.Context, id string, state BatchState) (*Batch, error) {
@@ -299,8 +300,8 @@ func (c *Client) ListClients(ctx context.Context, o ListClientsOptions) iter.Seq
 	return verifiedRows(c, opListClients, list(ctx, c, opListClients, "client", form, anything[Customer]))
 }
 
-// AddClient adds a client. It is sent at most once; choose a Number, to find
-// the client again after an ErrAmbiguous.
+// AddClient adds a client. It is sent at most once. Choose a Number: on
+// ErrAmbiguous, ListClients finds the client by it.
 //
 // Beside an ErrProtocol the client is returned: it is there, but not as asked.
 //
@@ -316,8 +317,9 @@ func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, er
 	return made, f.compare(c, opAddClient.Name, made)
 }
 
-// UpdateClient changes a client. It is sent at most once. A field that the
-// service has ignored is ErrProtocol, beside the client as it is now.
+// UpdateClient changes a client. It is sent at most once. On ErrAmbiguous,
+// GetClient tells. A field that the service has ignored is ErrProtocol, beside the
+// client as it is now.
 //
 //	POST /client/{id}/update
 func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) (*Customer, error) {
@@ -374,7 +376,9 @@ func (f CustomerFields) compare(client *Client, op string, c *Customer) error {
 	return w.err(client, op)
 }
 
-// AddInvoice adds an invoice to a client. It is sent at most once.
+// AddInvoice adds an invoice to a client, which a later batch collects. It is sent
+// at most once. On ErrAmbiguous, ListInvoices of the client shows whether there is
+// one more; a PONumber of its own tells it apart.
 //
 // Beside an ErrProtocol the invoice is returned: it is there, but not as
 // asked. The real service ignores Date: a due date decides on which batch an
@@ -409,7 +413,8 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 
 // GenerateInvoice makes the invoice of what is due for a client, and returns
 // nil where the reply holds none: nothing was due, apparently. It is sent at
-// most once.
+// most once. On ErrAmbiguous, ListInvoices of the client shows whether there is
+// one more than before.
 //
 //	POST /client/{id}/generate_invoice
 func (c *Client) GenerateInvoice(ctx context.Context, clientID string) (*Invoice, error) {

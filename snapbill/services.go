@@ -287,8 +287,8 @@ func (c *Client) AddService(ctx context.Context, clientID string, a AddService) 
 }
 
 // RemoveService ends a service and its charge. What becomes of invoices and
-// refunds is not documented, nor how a removed service is shown: look at
-// Customer.Services. It is sent at most once.
+// refunds is not documented, nor how a removed service is shown. It is sent at
+// most once. Look at Customer.Services afterwards, also on ErrAmbiguous.
 //
 //	POST /service/{id}/remove
 func (c *Client) RemoveService(ctx context.Context, id string) error {

@@ -134,7 +134,9 @@ func (c *Client) ListUsers(ctx context.Context, o ListUsersOptions) iter.Seq2[Us
 	})
 }
 
-// AddSession makes a link that logs a user in. Who has it is that user.
+// AddSession makes a link that logs a user in: anyone who has it is that user. It
+// is sent at most once. On ErrAmbiguous, ask for another: a link that is not used
+// expires.
 //
 //	POST /user/{id}/add_session
 func (c *Client) AddSession(ctx context.Context, userID string) (*Session, error) {

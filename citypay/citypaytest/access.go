@@ -27,6 +27,7 @@ func (s *Server) registerIP(r batchsim.Request) batchsim.Reply {
 	case in.Expires != 0 && (in.Expires <= now.Unix() || in.Expires > now.Add(720*time.Hour).Unix()):
 		return s.problem("P045", "Field invalid: exp")
 	}
+	s.addresses[cmp.Or(in.IP, "caller")] = true
 	return s.acknowledge(cmp.Or(s.options.AcceptedCode, "001"))
 }
 
@@ -160,9 +161,9 @@ func (s *Server) unsubscribe(r batchsim.Request) batchsim.Reply {
 	return s.end(s.hooks, in.ID)
 }
 
-// Made counts the domain keys, channels and subscriptions that there are.
+// Made counts the domain keys, registered addresses, channels and subscriptions.
 func (s *Server) Made() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.keys) + len(s.channels) + len(s.hooks)
+	return len(s.keys) + len(s.addresses) + len(s.channels) + len(s.hooks)
 }

@@ -143,6 +143,7 @@ type Server struct {
 	tokens          map[string]token          // of cards
 	refunded        map[int64]int64           // by number of the original
 	keys            map[string]map[string]any // of browsers
+	addresses       map[string]bool           // that may call
 	channels, hooks map[string]bool           // by id
 	made            int                       // keys, channels and hooks
 	word            string                    // what status says of every batch, if set
@@ -151,7 +152,7 @@ type Server struct {
 // New starts a server. Close it.
 func New(o *Options) *Server {
 	s := &Server{batches: make(map[int64]map[string]*run), accepted: make(map[string]int),
-		accounts: make(map[string]*account), keys: make(map[string]map[string]any),
+		accounts: make(map[string]*account), keys: make(map[string]map[string]any), addresses: make(map[string]bool),
 		channels: make(map[string]bool), hooks: make(map[string]bool),
 		tokens: make(map[string]token), refunded: make(map[int64]int64)}
 	if o != nil {

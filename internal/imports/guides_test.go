@@ -113,6 +113,36 @@ func TestDocNamesEveryOperation(t *testing.T) {
 	}
 }
 
+// TestDocsOfOnceOperations holds the comment of every method that is sent at most
+// once: it says so, and how to find out what became of an ErrAmbiguous.
+func TestDocsOfOnceOperations(t *testing.T) {
+	once := regexp.MustCompile(`Method: http\.Method(\w+), Path: "([^"]+)", Safety: batchhttp\.Once`)
+	files := filesOf(t, ".go")
+	for _, provider := range providers {
+		ops := once.FindAllStringSubmatch(files[provider+"/ops.go"], -1)
+		require.Equal(t, strings.Count(files[provider+"/ops.go"], "Safety: batchhttp.Once"), len(ops), provider)
+		for _, op := range ops {
+			line := "//\t" + strings.ToUpper(op[1]) + " " + strings.TrimSuffix(op[2], ".json") + "\n"
+			found := false
+			for path, text := range files {
+				if filepath.ToSlash(filepath.Dir(path)) != provider || strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "doc.go" {
+					continue
+				}
+				before, _, ok := strings.Cut(text, line)
+				if !ok {
+					continue
+				}
+				found = true
+				comment := before[strings.LastIndex(before, "\n\n"):]
+				words := strings.Join(strings.Fields(strings.ReplaceAll(comment, "//", " ")), " ")
+				require.Contains(t, words, "at most once", "%s: %s", provider, line)
+				require.Contains(t, words, "ErrAmbiguous", "%s: %s does not say how to find out what became of it", provider, line)
+			}
+			require.True(t, found, "%s: no method names %s", provider, line)
+		}
+	}
+}
+
 // TestWordsOfThePage holds the tables of WORDS.md against the functions state
 // and outcome of each provider, whose switch is read from the source.
 func TestWordsOfThePage(t *testing.T) {
