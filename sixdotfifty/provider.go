@@ -1058,31 +1058,25 @@ func (p *Provider) SetItems(ctx context.Context, b batch.Batch, items []batch.It
 		Message: "the contents of the draft are not known, and it could not be withdrawn: nothing was paid; do not submit it"}
 }
 
-// PollAll reads the batches that are open in one list, and the others one by
-// one, as Poll does.
+// PollAll reads the batches that are open in one list. Of those that are closed
+// it reads the newest in a second list, as long as that takes a twentieth of the
+// requests of single polls. It polls the others one by one, as Poll does.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
 	const op = "PollAll"
 	out, failed := slices.Clone(bs), make(batch.PollErrors)
-	open := make(map[string]Batch)
-	if len(bs) > 1 {
-		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{StatusCode: BatchOpen}) {
-			switch {
-			case err != nil && !errors.Is(err, batch.ErrProtocol):
-				return out, err
-			case err == nil && b.StatusCode == BatchOpen:
-				open[b.ID] = b
-			}
-		}
+	listed, err := p.listed(ctx, bs)
+	if err != nil {
+		return out, err
 	}
 	var alone []int // places in bs
 	for n, b := range bs {
-		at, listed := open[b.ID]
+		at, known := listed[b.ID]
 		err := p.info.Refuse(op, b)
 		switch {
 		case err != nil, b.State.Final():
-		case listed && b.State == batch.StatePending:
+		case known && b.State == batch.StatePending:
 			if err = p.ours(op, b, at); err == nil {
-				out[n], err = p.seen(op, b, BatchOpen)
+				out[n], err = p.seen(op, b, at.StatusCode)
 			}
 		default:
 			alone = append(alone, n)
@@ -1093,4 +1087,35 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 	}
 	failed.PollEach(ctx, p, out, alone)
 	return out, failed.Err()
+}
+
+// listed reads those of bs that are pending in lists. What is not in them is not
+// returned.
+func (p *Provider) listed(ctx context.Context, bs []batch.Batch) (map[string]Batch, error) {
+	wanted, found := make(map[string]bool), make(map[string]Batch)
+	for _, b := range bs {
+		if b.State == batch.StatePending {
+			wanted[b.ID] = true
+		}
+	}
+	most := maxPages * pageSize // rows that are read
+	for _, status := range []BatchStatus{BatchOpen, BatchClosed} {
+		if len(bs) == 1 || len(wanted) == 0 || most < pageSize {
+			break
+		}
+		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{StatusCode: status}) {
+			switch {
+			case err != nil && !errors.Is(err, batch.ErrProtocol):
+				return nil, err
+			case err == nil && b.StatusCode == status && wanted[b.ID]:
+				found[b.ID] = b
+				delete(wanted, b.ID)
+			}
+			if most--; most == 0 || len(wanted) == 0 {
+				break
+			}
+		}
+		most = len(wanted) / 20 * pageSize
+	}
+	return found, nil
 }

@@ -1032,8 +1032,8 @@ func TestPollAllReadsOpenBatchesInOneList(t *testing.T) {
 	before := server.Log.Count("")
 	_, err := p.PollAll(t.Context(), open)
 	require.NoError(t, err)
-	require.Equal(t, 2, server.Log.Count("")-before, "the list and its end")
-	for _, r := range server.Log.Requests("ListBatches")[server.Log.Count("ListBatches")-2:] {
+	require.Equal(t, 1, server.Log.Count("")-before, "the list")
+	for _, r := range server.Log.Requests("ListBatches")[server.Log.Count("ListBatches")-1:] {
 		require.Contains(t, r.Query, "statusCode=OPEN", "what is over is not listed")
 	}
 
@@ -1042,6 +1042,36 @@ func TestPollAllReadsOpenBatchesInOneList(t *testing.T) {
 	polled, err := p.PollAll(t.Context(), []batch.Batch{done, open[1]})
 	require.NoError(t, err)
 	require.Equal(t, done, polled[0], "what is final stays, whatever the list says")
+}
+
+// Half of the batches are closed: a second list has them.
+func TestPollAllReadsClosedBatchesInOneList(t *testing.T) {
+	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
+	var bs []batch.Batch
+	for n := range 90 {
+		d := newDraft(1)
+		if n%2 == 0 {
+			d.Items[0].Account = "27820000001" // A member, who is paid at once.
+		}
+		b, err := p.Submit(t.Context(), create(t, p, d))
+		require.NoError(t, err)
+		b.State = batch.StatePending // As it was heard before.
+		bs = append(bs, b)
+	}
+	before := server.Log.Count("")
+	polled, err := p.PollAll(t.Context(), bs)
+	require.NoError(t, err)
+	require.LessOrEqual(t, server.Log.Count("")-before, 45/20+2)
+	for n, b := range polled {
+		want := []batch.State{batch.StateDone, batch.StatePending}[n%2]
+		require.Equal(t, want, b.State)
+	}
+
+	// A few are polled one by one, whatever the length of the list of all that was ever closed.
+	before = server.Log.Count("ListBatches")
+	_, err = p.PollAll(t.Context(), bs[:4])
+	require.NoError(t, err)
+	require.Equal(t, 2, server.Log.Count("ListBatches")-before, "the list of the open ones, and its end")
 }
 
 // Row 106: payments that arrive late reach a draft that is withdrawn.

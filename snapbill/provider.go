@@ -864,22 +864,15 @@ func (p *Provider) List(ctx context.Context) iter.Seq2[batch.Batch, error] {
 	}
 }
 
-// PollAll reads the batches that are under way in one list, and the others one
-// by one, as Poll does.
+// PollAll reads the batches that are under way in one list. Those that the bank
+// has answered it reads in a second list, as long as that takes a twentieth of
+// the requests of single polls. It polls the others one by one, as Poll does.
 func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
 	const op = "PollAll"
 	out, failed := slices.Clone(bs), make(batch.PollErrors)
-	listed := make(map[string]*Batch) // by number and by xid
-	if len(bs) > 1 {
-		for b, err := range p.client.listBatches(ctx, ListBatchesOptions{States: []BatchState{BatchSubmit, BatchSubmitted}}) {
-			switch {
-			case err == nil:
-				listed[b.names().number], listed[string(b.XID)] = &b, &b
-			case !ofOneRow(err):
-				return out, err
-			}
-		}
-		delete(listed, "") // A batch without an xid is not one without an id.
+	listed, err := p.listed(ctx, bs)
+	if err != nil {
+		return out, err
 	}
 	var alone []int // places in bs
 	for n, b := range bs {
@@ -897,4 +890,37 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 	}
 	failed.PollEach(ctx, p, out, alone)
 	return out, failed.Err()
+}
+
+// listed reads those of bs that are not final in lists. What is not in them is
+// not returned.
+func (p *Provider) listed(ctx context.Context, bs []batch.Batch) (map[string]*Batch, error) {
+	wanted, found := make(map[string]bool), make(map[string]*Batch) // by number or xid
+	for _, b := range bs {
+		if !b.State.Final() && b.ID != "" {
+			wanted[b.ID] = true
+		}
+	}
+	most := maxPages * perPage // rows that are read
+	for _, states := range [][]BatchState{{BatchSubmit, BatchSubmitted}, {BatchOK, BatchError}} {
+		if len(bs) == 1 || len(wanted) == 0 || most < perPage {
+			break
+		}
+		for b, err := range p.client.listBatches(ctx, ListBatchesOptions{States: states}) {
+			if err != nil && !ofOneRow(err) {
+				return nil, err
+			}
+			for _, id := range []string{b.names().number, string(b.XID)} {
+				if err == nil && wanted[id] {
+					found[id] = &b
+					delete(wanted, id)
+				}
+			}
+			if most--; most == 0 || len(wanted) == 0 {
+				break
+			}
+		}
+		most = len(wanted) / 20 * perPage
+	}
+	return found, nil
 }

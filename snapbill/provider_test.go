@@ -978,6 +978,34 @@ func TestPollAll(t *testing.T) {
 	}
 }
 
+// What the bank has answered is in a second list.
+func TestPollAllReadsAnsweredBatchesInOneList(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
+	var bs []batch.Batch
+	for n := range 80 {
+		b, err := p.Submit(t.Context(), create(t, p, dueDraft(server, 1)))
+		require.NoError(t, err)
+		if bs = append(bs, b); n == 39 {
+			server.FinishAll()
+		}
+	}
+	before := server.Log.Count("")
+	polled, err := p.PollAll(t.Context(), bs)
+	require.NoError(t, err)
+	require.LessOrEqual(t, server.Log.Count("")-before, 40/20+1)
+	for n, b := range polled {
+		want := batch.StatePending
+		if n < 40 {
+			want = batch.StateDone
+		}
+		require.Equal(t, want, b.State)
+	}
+	before = server.Log.Count("ListBatches")
+	_, err = p.PollAll(t.Context(), bs[:4])
+	require.NoError(t, err)
+	require.Equal(t, 1, server.Log.Count("ListBatches")-before, "a few are polled one by one")
+}
+
 // A batch without an id is not the one that is listed without an xid.
 func TestPollAllOfABatchWithoutAnID(t *testing.T) {
 	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
