@@ -3,6 +3,7 @@ package centrapay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/url"
@@ -11,8 +12,12 @@ import (
 	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
-// maxPages bounds a list that has no end.
-const maxPages = 100_000
+// The limits of a list that has no end.
+const (
+	maxPages  = 100_000
+	maxAssets = 1_000_000
+	maxKey    = 2048 // bytes of the key of a page, which goes into a URL
+)
 
 // ListAssets reads the assets of an account, page by page. With an external id
 // it reads the one that has it: more than one is ErrProtocol, because the service
@@ -42,6 +47,8 @@ func (c *Client) ListAssets(ctx context.Context, accountID, externalID string) i
 				switch {
 				case err == nil && !page.Items.OK:
 					err = errors.New("the reply has no list of assets")
+				case err == nil && len(page.NextKey.Value) > maxKey:
+					err = fmt.Errorf("the key of the next page is longer than %d bytes", maxKey)
 				case err == nil && page.NextKey.Text != "":
 					err = errors.New("the key of the next page is not a string")
 				}
@@ -54,6 +61,9 @@ func (c *Client) ListAssets(ctx context.Context, accountID, externalID string) i
 			for _, asset := range page.Items.Value {
 				n++
 				switch {
+				case n > maxAssets:
+					fail(fmt.Sprintf("the list is longer than %d assets", maxAssets))
+					return
 				case externalID != "" && n > 1, externalID != "" && asset.ExternalID != "" && string(asset.ExternalID) != externalID:
 					fail("an asset came back that the filter externalId excludes: the service may have ignored it")
 					return

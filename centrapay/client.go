@@ -236,6 +236,7 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 const (
 	maxBatch  = 64 << 20
 	maxValues = 700_000
+	maxErrors = 200_000
 )
 
 // GetAccount reads an account: among other things whether it is a test

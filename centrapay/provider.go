@@ -579,7 +579,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if errors.As(err, &mismatch) {
 		faults = append(faults, mismatch.Fields...)
 	}
-	e.Fields = faults
+	e.Fields = batchhttp.Faults(faults)
 	return report, e
 }
 

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/batchway/batchway-go/batch/batchhttp"
 )
@@ -164,12 +167,12 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 	type plain Batch // without this method
 	var wire struct {
 		*plain
-		ID     Text                           `json:"id"`
-		Status batchhttp.Maybe[Status]        `json:"status"`
-		Type   batchhttp.Maybe[string]        `json:"type"`
-		URL    batchhttp.Maybe[FileURL]       `json:"url"`
-		Test   batchhttp.Maybe[bool]          `json:"test"`
-		Errors batchhttp.Maybe[[]RecordError] `json:"errors"`
+		ID     Text                          `json:"id"`
+		Status batchhttp.Maybe[Status]       `json:"status"`
+		Type   batchhttp.Maybe[string]       `json:"type"`
+		URL    batchhttp.Maybe[FileURL]      `json:"url"`
+		Test   batchhttp.Maybe[bool]         `json:"test"`
+		Errors batchhttp.Maybe[recordErrors] `json:"errors"`
 	}
 	wire.plain = &plain{}
 	if len(text) == 0 || text[0] != '{' {
@@ -177,6 +180,9 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 	}
 	if err := batchhttp.Parse(text, &wire); err != nil {
 		return err
+	}
+	if len(wire.Errors.Value) > maxErrors {
+		return fmt.Errorf("the batch lists more than %d errors", maxErrors)
 	}
 	*b = Batch(*wire.plain)
 	b.ID, b.Status, b.Type, b.URL = string(wire.ID), wire.Status.Value, wire.Type.Value, wire.URL.Value
@@ -187,6 +193,21 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 		b.Errors = []RecordError{{Message: wire.Errors.Text}} // Errors that are not a list name no record.
 	}
 	return nil
+}
+
+// recordErrors is a list of which one more than maxErrors is read at the most.
+type recordErrors []RecordError
+
+func (r *recordErrors) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*r = recordErrors{}
+	return batchhttp.Elements(d, math.MaxInt, func(d *jsontext.Decoder) error {
+		value, err := d.ReadValue()
+		if err != nil || len(*r) > maxErrors {
+			return err
+		}
+		*r = append(*r, RecordError{})
+		return (*r)[len(*r)-1].UnmarshalJSON(value)
+	})
 }
 
 // UnmarshalJSON reads one error, and keeps whatever else is in its place.

@@ -355,7 +355,7 @@ func (a *CardHolderAccount) decode(body io.Reader) error {
 	var wire struct {
 		CardHolderAccount
 		AccountID batchhttp.Maybe[string]        `json:"account_id"`
-		Cards     []batchhttp.Maybe[card]        `json:"cards"`
+		Cards     list[card]                     `json:"cards"`
 		Status    batchhttp.Maybe[AccountStatus] `json:"status"`
 	}
 	if err := batchhttp.Read(body, &wire); err != nil {
@@ -495,7 +495,7 @@ func (l *ListMerchantsResponse) decode(body io.Reader) error {
 	}
 	var wire struct {
 		ListMerchantsResponse
-		Merchants []batchhttp.Maybe[merchant] `json:"merchants"`
+		Merchants list[merchant] `json:"merchants"`
 	}
 	if err := batchhttp.Read(body, &wire); err != nil {
 		return err

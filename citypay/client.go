@@ -143,10 +143,12 @@ func (c *Client) RetrieveBatch(ctx context.Context, r BatchReportRequest) (*Batc
 	return &reply, nil
 }
 
-// The limits allow for 10,000 rows of 3 KB and 30 values.
+// The limits allow for 10,000 rows of 3 KB and 30 values. Twice as many rows as
+// a batch can have are read, to say which are too many.
 const (
 	maxReport = 32 << 20
 	maxValues = 300_000
+	maxRows   = 20_000
 )
 
 // Ping checks credentials, clock and source address. The identifier is
@@ -183,7 +185,11 @@ func (c *Client) CheckACL(ctx context.Context, ip string) (*ACLCheck, error) {
 }
 
 func (c *Client) call(ctx context.Context, op batchhttp.Op, request any, maxReply int64, decode func(reader) error) error {
-	return c.send(ctx, batchhttp.Call{Op: op, MaxReply: maxReply, MaxValues: maxValues, Decode: decode}, request, nil)
+	call := batchhttp.Call{Op: op, MaxReply: maxReply, Decode: decode}
+	if maxReply > 0 {
+		call.MaxValues = maxValues
+	}
+	return c.send(ctx, call, request, nil)
 }
 
 // send makes a call with request as its JSON body, or without a body if request

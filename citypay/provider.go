@@ -486,7 +486,7 @@ func (p *Provider) verify(ctx context.Context, b batch.Batch, id int64, status S
 	if len(faults) == 0 {
 		return nil
 	}
-	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: "Poll", Fields: faults,
+	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: "Poll", Fields: batchhttp.Faults(faults),
 		Message: fmt.Sprintf("CityPay has another batch under number %d", id)}
 }
 
@@ -626,7 +626,8 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		report = p.lookUp(ctx, report, faults)
 	}
 	if len(faults) > 0 {
-		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the report does not match the batch", Fields: faults}
+		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the report does not match the batch",
+			Fields: batchhttp.Faults(faults)}
 	}
 	return report, nil
 }

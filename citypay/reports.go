@@ -293,7 +293,6 @@ func read[T any](ctx context.Context, c *Client, call batchhttp.Call, request an
 	decode func(*T, reader) error,
 ) (*T, error) {
 	reply := new(T)
-	call.MaxValues = maxValues
 	call.Decode = func(body reader) error {
 		*reply = *new(T)
 		return decode(reply, body)
@@ -390,7 +389,7 @@ func (r *RemittedClientData) of(client, date string) error {
 func (t *TransactionReport) decode(body io.Reader) error {
 	var wire struct {
 		TransactionReport
-		Data []batchhttp.Maybe[authReference] `json:"data"`
+		Data list[authReference] `json:"data"`
 	}
 	if err := batchhttp.Read(body, &wire); err != nil {
 		return err

@@ -114,7 +114,7 @@ func (c *Client) RetrieveTransactions(ctx context.Context, r RetrieveRequest) (*
 // decode reads the list. CityPay does not require it to be there.
 func (a *AuthReferences) decode(body io.Reader) error {
 	var wire struct {
-		Auths []batchhttp.Maybe[authReference] `json:"auths"`
+		Auths list[authReference] `json:"auths"`
 	}
 	if err := batchhttp.Read(body, &wire); err != nil {
 		return err

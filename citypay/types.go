@@ -2,7 +2,6 @@ package citypay
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -190,7 +189,7 @@ func (c *CheckBatchStatusResponse) decode(body io.Reader) error {
 		BatchStatus batchhttp.Maybe[string] `json:"batch_status"`
 	}
 	var wire struct {
-		Batches []batchhttp.Maybe[row] `json:"batches"`
+		Batches list[row] `json:"batches"`
 	}
 	if err := batchhttp.Read(body, &wire); err != nil {
 		return err
@@ -209,7 +208,7 @@ func (c *CheckBatchStatusResponse) decode(body io.Reader) error {
 	return nil
 }
 
-// decode reads a report as it arrives: it may be of many megabytes.
+// decode reads a report.
 func (b *BatchReport) decode(body io.Reader) error {
 	var wire struct {
 		Amount          batchhttp.Maybe[batchhttp.Int] `json:"amount"`
@@ -239,17 +238,25 @@ type rows []TransactionResult
 
 func (r *rows) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*r = rows{}
-	if token, err := d.ReadToken(); err != nil || token.Kind() != '[' {
-		return errors.Join(err, errMissing("list of transactions"))
-	}
-	for d.PeekKind() != ']' {
+	return batchhttp.Elements(d, maxRows, func(d *jsontext.Decoder) error {
 		*r = append(*r, TransactionResult{})
-		if err := (*r)[len(*r)-1].read(d); err != nil {
-			return err
-		}
+		return (*r)[len(*r)-1].read(d)
+	})
+}
+
+// list is rows of which each may be anything.
+type list[T any] []batchhttp.Maybe[T]
+
+func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*l = nil
+	if d.PeekKind() == 'n' {
+		return d.SkipValue()
 	}
-	_, err := d.ReadToken()
-	return err
+	*l = list[T]{}
+	return batchhttp.Elements(d, maxRows, func(d *jsontext.Decoder) error {
+		*l = append(*l, batchhttp.Maybe[T]{})
+		return (*l)[len(*l)-1].UnmarshalJSONFrom(d)
+	})
 }
 
 // read reads one row. Its error is that of the whole reply.

@@ -3,6 +3,7 @@ package sixdotfifty
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -230,7 +231,7 @@ func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults
 		if r.fault != nil {
 			if len(faults) < maxFaults {
 				faults = append(faults, batch.FieldError{Item: -1, Reference: p.ExternalID, Field: "payments",
-					Message: c.http.Clean(fmt.Sprintf("payment %q (%q): %v", p.ID, p.ExternalID, r.fault))})
+					Message: c.http.Clean(fmt.Sprintf("payment %.256q (%.256q): %v", p.ID, p.ExternalID, r.fault))})
 			}
 			continue
 		}
@@ -356,7 +357,7 @@ func read[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, para
 
 // rows makes a call without a body and reads the array of the reply.
 func rows[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, query url.Values) ([]row[T], error) {
-	var out []row[T]
+	var out page[T]
 	err := c.Do(ctx, batchhttp.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: func(body io.Reader) error {
 		if err := batchhttp.JSON(&out)(body); err != nil {
 			return err
@@ -389,12 +390,29 @@ func list[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op) ([]T
 	return all, malformed(c, op, faults)
 }
 
+// A page is rows of a list, not more than a service would send at a time.
+type page[T any] []row[T]
+
+// UnmarshalJSONFrom reads the next value.
+func (p *page[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*p = nil
+	if d.PeekKind() == 'n' {
+		return d.SkipValue()
+	}
+	*p = page[T]{}
+	return batchhttp.Elements(d, maxPage, func(d *jsontext.Decoder) error {
+		*p = append(*p, row[T]{})
+		return (*p)[len(*p)-1].UnmarshalJSONFrom(d)
+	})
+}
+
 // A row is one object of a reply. A field that is missing fails it alone, and
 // nothing of what could be read is thrown away.
 type row[T any] struct {
 	value T
 	fault error
-	text  string // of a row with a fault
+	size  int    // bytes of it in the reply
+	hash  string // of a row with a fault
 	id    string // in a list with ids
 }
 
@@ -409,8 +427,10 @@ func (r *row[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	} else {
 		r.fault = batchhttp.Parse(text, &r.value)
 	}
+	r.size = len(text)
 	if r.fault != nil {
-		r.text = string(text)
+		sum := sha256.Sum256(text)
+		r.hash = string(sum[:])
 	}
 	return nil
 }
@@ -445,9 +465,12 @@ func object[T any](v **T, params []string, checks ...func(*T) error) func(io.Rea
 const (
 	maxFaults = 1000 // rows with a fault that are listed: a hostile reply could have millions
 
-	pageSize = 500  // what is asked for: how much is given is not documented
-	listCap  = 1000 // what an unpaged list is cut at (documented)
+	pageSize = 500    // what is asked for: how much is given is not documented
+	listCap  = 1000   // what an unpaged list is cut at (documented)
+	maxPage  = 10_000 // rows that are read of one page
 	maxPages = 10_000
+	maxRows  = 1_000_000 // of all pages of a list
+	maxList  = 256 << 20 // bytes of these rows
 )
 
 // pages yields the rows of a list, page by page, each once. A list to which
@@ -458,7 +481,7 @@ const (
 func pages[T any](op batchhttp.Op, get func(skip, take int) ([]row[T], error), id func(T) string) iter.Seq2[row[T], error] {
 	return func(yield func(row[T], error) bool) {
 		seen := make(map[string]bool)
-		skip := 0
+		skip, size := 0, 0
 		for range maxPages {
 			page, err := get(skip, pageSize)
 			if err != nil {
@@ -469,11 +492,16 @@ func pages[T any](op batchhttp.Op, get func(skip, take int) ([]row[T], error), i
 			fresh := false
 			for _, r := range page {
 				r.id = id(r.value)
-				key := cmp.Or(r.text, r.id)
+				key := cmp.Or(r.hash, r.id)
 				if seen[key] {
 					continue
 				}
 				seen[key], fresh = true, true
+				if size += r.size; len(seen) > maxRows || size > maxList {
+					yield(row[T]{}, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name,
+						Message: fmt.Sprintf("the list is longer than %d rows or %d MiB", maxRows, maxList>>20)})
+					return
+				}
 				if !yield(r, nil) {
 					return
 				}

@@ -560,6 +560,15 @@ func TestAListWithoutEnd(t *testing.T) {
 	require.Equal(t, 10_000, n)
 }
 
+func TestAListHasALimit(t *testing.T) {
+	for size, most := range map[int]int{100: 1_000_000, 1 << 20: 256} {
+		rows, err := sixdotfifty.LongList(size)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		require.ErrorContains(t, err, "the list is longer than 1000000 rows or 256 MiB")
+		require.Equal(t, most, rows)
+	}
+}
+
 // A page of a thousand payments can be larger than a megabyte.
 func TestAPageOfTwoMegabytesIsRead(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

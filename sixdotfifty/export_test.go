@@ -2,6 +2,7 @@ package sixdotfifty
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchhttp"
@@ -27,4 +28,20 @@ func Refusal(status int, contentType string, body []byte) *batch.Error {
 // TokenRefusal is how an error reply to getToken is read.
 func TokenRefusal(status int, body []byte) *batch.Error {
 	return tokenRefusal(status, http.Header{}, body)
+}
+
+// LongList reads pages of full rows of a size, without an end, to the error.
+func LongList(size int) (rows int, last error) {
+	for _, err := range pages(opListBatches, func(skip, _ int) ([]row[int], error) {
+		page := make([]row[int], maxPage)
+		for n := range page {
+			page[n] = row[int]{value: skip + n, size: size}
+		}
+		return page, nil
+	}, strconv.Itoa) {
+		if last = err; err == nil {
+			rows++
+		}
+	}
+	return rows, last
 }

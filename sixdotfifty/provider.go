@@ -380,7 +380,7 @@ func (p *Provider) abandon(ctx context.Context, b batch.Batch, cause error) (bat
 // fault is an error of this provider, fit to be printed whatever words of the
 // service it repeats.
 func (p *Provider) fault(kind batch.Kind, op, message string, fields []batch.FieldError) error {
-	fields = slices.Clone(fields)
+	fields = slices.Clone(batchhttp.Faults(fields))
 	for n := range fields {
 		f := &fields[n]
 		if f.Message = p.clean(f.Message); f.Item < 0 { // Else the reference is an item's.

@@ -62,7 +62,7 @@ func (c *Client) nonsense(op, message string, fields []batch.FieldError) error {
 }
 
 func (c *Client) clean(fields []batch.FieldError) []batch.FieldError {
-	cleaned := slices.Clone(fields)
+	cleaned := slices.Clone(batchhttp.Faults(fields))
 	for n := range cleaned {
 		cleaned[n].Message = c.http.Clean(cleaned[n].Message)
 	}
@@ -155,6 +155,7 @@ func verified[T any, P object[T]](c *Client, op batchhttp.Op, v *T, err error) (
 const (
 	perPage  = 100 // the most that is documented
 	maxPages = 10_000
+	maxRows  = 1_000_000 // of all pages of a list
 )
 
 // rowError marks the error of one row. The list goes on after it.
@@ -224,6 +225,10 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, c
 						continue
 					}
 					seen[called], fresh = true, true
+					if len(seen) > maxRows {
+						fail(c.nonsense(op.Name, fmt.Sprintf("the list is longer than %d rows", maxRows), nil))
+						return
+					}
 				} else {
 					err = c.rowFailed(op, fmt.Sprintf("row %d of page %d", n+1, page), err)
 				}

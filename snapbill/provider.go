@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchhttp"
 )
 
 const name = "snapbill"
@@ -780,7 +781,7 @@ func (p *Provider) beside(err error, faults []batch.FieldError) error {
 	if errors.As(err, &known) {
 		e = *known
 	}
-	e.Fields = append(p.client.clean(faults), e.Fields...)
+	e.Fields = batchhttp.Faults(append(p.client.clean(faults), e.Fields...))
 	return &e
 }
 

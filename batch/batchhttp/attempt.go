@@ -153,7 +153,7 @@ func (a *attempt) read(call Call) {
 	}
 	idle := time.AfterFunc(bodyIdle, func() { a.cancel(errIdle) })
 	defer idle.Stop()
-	body := &bodyReader{ctx: a.ctx, body: a.body, left: limit, values: values, idle: idle}
+	body := &bodyReader{ctx: a.ctx, body: a.body, limit: limit, left: limit, values: values, idle: idle}
 	if a.welcome {
 		a.decode(call, body)
 	} else {
@@ -320,7 +320,8 @@ func retryAfter(value string, now time.Time) time.Duration {
 type bodyReader struct {
 	ctx    context.Context
 	body   io.Reader
-	left   int64 // bytes
+	limit  int64 // bytes
+	left   int64 // of them
 	values int   // JSON values: a few bytes of a reply can become a hundred in memory
 	idle   *time.Timer
 	err    error
@@ -356,6 +357,29 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return n, err
+}
+
+// whole reads what is left. The buffer doubles up to the limit and no further: it
+// and the one before it take at most one and a half times the limit.
+func (b *bodyReader) whole() ([]byte, error) {
+	most := int(b.left) + 1 // One byte more, to see the end.
+	size := most
+	for size > 64<<10 {
+		size = (size + 1) / 2
+	}
+	text := make([]byte, 0, size)
+	for {
+		n, err := b.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		switch {
+		case err == io.EOF: //nolint:errorlint // A reader returns it bare.
+			return text, nil
+		case err != nil:
+			return nil, err
+		case len(text) == cap(text):
+			text = append(make([]byte, 0, min(2*cap(text), most)), text...)
+		}
+	}
 }
 
 func (b *bodyReader) next(p []byte) (n int, err error) {

@@ -1,11 +1,14 @@
 package batchhttp
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"math"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -36,23 +39,122 @@ var reading = json.JoinOptions(json.MatchCaseInsensitiveNames(true), jsontext.Al
 
 var errUTF16 = errors.New("the reply is UTF-16, not UTF-8")
 
-// Read reads a reply that is exactly one JSON value, as it arrives. Its rules
-// are those of encoding/json/v2, a key that differs only in case is a
-// duplicate, and a byte order mark is dropped. If it fails, v may be partly
-// filled and must not be used.
+// Read reads a reply that is exactly one JSON value. Its rules are those of
+// encoding/json/v2, a key that differs only in case is a duplicate, and a byte
+// order mark is dropped. If it fails, v may be partly filled and must not be used.
+//
+// The reply is read whole first: a decoder that reads as it arrives doubles its
+// buffer for a long value, and takes more memory than the reply has bytes.
 func Read(body io.Reader, v any) error {
-	b := bufio.NewReader(body)
-	head, err := b.Peek(3)
-	if err != nil && err != io.EOF { //nolint:errorlint // Peek returns it bare.
+	var text []byte
+	var err error
+	b, limited := body.(*bodyReader)
+	if limited {
+		text, err = b.whole()
+	} else {
+		text, err = io.ReadAll(body)
+	}
+	if err != nil {
 		return err
 	}
-	switch {
-	case string(head) == "\xef\xbb\xbf":
-		_, _ = b.Discard(3)
-	case len(head) >= 2 && (head[0] >= 0xfe && head[1] >= 0xfe || head[0] == 0 || head[1] == 0):
+	if bytes.HasPrefix(text, []byte("\xef\xbb\xbf")) {
+		text = text[3:]
+	} else if len(text) >= 2 && (text[0] >= 0xfe && text[1] >= 0xfe || text[0] == 0 || text[1] == 0) {
 		return errUTF16
 	}
-	return json.UnmarshalRead(b, v, reading)
+	most := int64(math.MaxInt64)
+	if limited {
+		most = b.limit
+	}
+	if text, err = mended(text, most); err != nil {
+		return err
+	}
+	if hasLongToken(text) {
+		return errLongToken
+	}
+	return Parse(text, v)
+}
+
+// mended is text with U+FFFD for each run of bytes that are not UTF-8. It fails
+// if that is longer than most: one byte becomes three.
+func mended(text []byte, most int64) ([]byte, error) {
+	if utf8.Valid(text) {
+		return text, nil
+	}
+	for size := int64(0); ; { // Twice: to count, and to write into a buffer that need not grow.
+		var whole []byte
+		if size > 0 {
+			whole = make([]byte, 0, size)
+		}
+		run, count := false, int64(0)
+		for rest := text; len(rest) > 0; {
+			r, n := utf8.DecodeRune(rest)
+			bad := r == utf8.RuneError && n == 1
+			part := rest[:n]
+			if bad {
+				part = []byte("\uFFFD")
+			}
+			if !bad || !run {
+				count += int64(len(part))
+				if size > 0 {
+					whole = append(whole, part...)
+				}
+			}
+			run, rest = bad, rest[n:]
+		}
+		if size > 0 {
+			return whole, nil
+		}
+		if size = count; size > most {
+			return nil, errTooLarge
+		}
+	}
+}
+
+// maxToken is how long one string or number of a reply may be: it is copied
+// several times.
+const maxToken = 4 << 20
+
+var errLongToken = errors.New("the reply holds a string or number of more than 4 MiB")
+
+// hasLongToken reports whether a string or number of a JSON text is longer than
+// maxToken.
+func hasLongToken(text []byte) bool {
+	quoted, began := false, 0 // where the token begins that text[n] is in
+	for n := 0; n < len(text); n++ {
+		switch c := text[n]; {
+		case quoted && c == '\\':
+			n++
+		case c == '"':
+			quoted = !quoted
+			began = n
+		case !quoted && bytes.IndexByte([]byte(" \t\r\n,:[]{}"), c) >= 0:
+			began = n
+		}
+		if n-began > maxToken {
+			return true
+		}
+	}
+	return false
+}
+
+// Elements reads the elements of the array that comes next, one by one. It fails
+// if there are more than most: in memory, an element can be a thousand times
+// longer than in the reply.
+func Elements(d *jsontext.Decoder, most int, read func(*jsontext.Decoder) error) error {
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '[' {
+		return errors.Join(err, errors.New("it is not a list"))
+	}
+	for n := 0; d.PeekKind() != ']'; n++ {
+		if n == most {
+			return fmt.Errorf("the list has more than %d elements", most)
+		}
+		if err := read(d); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
 }
 
 // Parse is Read for a part of a reply.
@@ -90,7 +192,7 @@ func (t *Text) UnmarshalJSON(value []byte) error {
 }
 
 // valid is text in UTF-8, with U+FFFD for what is not.
-func valid(text []byte) Text { return Text(bytes.ToValidUTF8(text, []byte("\uFFFD"))) }
+func valid(text []byte) Text { return Text(strings.ToValidUTF8(string(text), "\uFFFD")) }
 
 // Maybe is a field that decides about its row. A value of another type does
 // not fail the reply: OK is false then, and Text holds what came instead.

@@ -370,6 +370,16 @@ func Redacted(text string, cause error) error {
 func (r redacted) Error() string        { return r.text }
 func (r redacted) Is(target error) bool { return r.is(target) }
 
+// Faults returns the first 1,000 of the faults that a reply has, and how many
+// more there are: a hostile reply could have millions.
+func Faults(fields []batch.FieldError) []batch.FieldError {
+	const most = 1000
+	if len(fields) <= most {
+		return fields
+	}
+	return append(slices.Clone(fields[:most]), batch.FieldError{Item: -1, Message: fmt.Sprintf("and %d more", len(fields)-most)})
+}
+
 // cleanFields keeps the first faults that a service names.
 func (r *redactor) cleanFields(fields []batch.FieldError) []batch.FieldError {
 	var clean []batch.FieldError
