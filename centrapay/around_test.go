@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -260,7 +261,9 @@ func TestListAssets(t *testing.T) {
 		require.NoError(t, err)
 		server.FinishAll()
 		list := func(id string) (found int, failed error) {
-			for asset, err := range client.ListAssets(t.Context(), server.ProviderConfig().AccountID, id) {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // A list without an end would go on for hours.
+			defer cancel()
+			for asset, err := range client.ListAssets(ctx, server.ProviderConfig().AccountID, id) {
 				if err != nil {
 					return found, err
 				}
@@ -276,9 +279,11 @@ func TestListAssets(t *testing.T) {
 		require.Equal(t, 1, one)
 		require.Equal(t, ignores, errors.Is(err, batch.ErrProtocol), "%v", err)
 		server.Inject(batchsim.Fault{Op: "ListAssets", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"items":[],"nextPageKey":"k"}`)})
+		before := server.Log.Count("ListAssets")
 		_, err = list("")
 		require.ErrorIs(t, err, batch.ErrProtocol)
 		require.ErrorContains(t, err, "no end")
+		require.Equal(t, before+2, server.Log.Count("ListAssets"), "a key that comes again ends the list")
 	}
 }
 
@@ -308,6 +313,10 @@ func TestUserToken(t *testing.T) {
 	_, err = client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: "t", URL: "https://x.test/y", AccountID: "A"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.NotContains(t, err.Error(), old)
+	server.Inject(batchsim.Fault{Op: "GetAccount", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(400, `{"statusCode":400,"message":"`+config.UserAccount+` is not the account of `+old+`"}`)})
+	_, err = client.GetAccount(t.Context(), config.UserAccount)
+	require.ErrorContains(t, err, config.UserAccount+" is not the account of [redacted]", "an account is not a secret")
 	before := server.Log.Count("")
 	for _, bad := range []string{"", "a b", "a\r\nX: y"} {
 		token = bad

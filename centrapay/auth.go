@@ -39,9 +39,6 @@ func (c *Client) authorize(r *http.Request) error {
 		return &batch.Error{Kind: batch.ErrAuth, Message: "UserToken must return printable ASCII without spaces"}
 	}
 	r.Header.Set(tokenHeader, token)
-	if c.config.UserAccount != "" {
-		r.Header.Set(accountHeader, c.config.UserAccount)
-	}
 	return nil
 }
 

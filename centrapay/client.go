@@ -96,6 +96,10 @@ func New(c Config) (*Client, error) {
 	}
 	client := &Client{config: c, key: batchhttp.NewSecret(c.APIKey), limiter: newLimiter(c.RequestsPerMinute)}
 	client.config.APIKey = ""
+	header := make(http.Header)
+	if c.UserAccount != "" {
+		header.Set(accountHeader, c.UserAccount)
+	}
 	var err error
 	client.http, err = batchhttp.New(batchhttp.Config{
 		Provider:        name,
@@ -103,6 +107,7 @@ func New(c Config) (*Client, error) {
 		HTTPClient:      c.HTTPClient,
 		Middleware:      c.Middleware,
 		Logger:          c.Logger,
+		Header:          header,
 		Authorize:       client.authorize,
 		Refusal:         refusals{}.read,
 		ThrottleRejects: true, // The service tells callers to wait and repeat (documented).

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -307,8 +308,15 @@ func (c *Client) ListClients(ctx context.Context, o ListClientsOptions) iter.Seq
 //
 //	POST /client/add
 func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, error) {
+	faults := f.faults()
 	if f.FirstName == "" && f.Surname == "" && f.Company == "" {
-		return nil, invalid(opAddClient, "firstname", "or surname or company is required")
+		faults = append(faults, fault("firstname", "or surname or company is required"))
+	}
+	if f.Credit != "" {
+		faults = append(faults, fault("credit", "is for UpdateClient"))
+	}
+	if err := batch.Invalid(name, opAddClient.Name, faults); err != nil {
+		return nil, err
 	}
 	made, err := call[Customer](ctx, c, opAddClient, "client", nil, f.form(), true)
 	if err != nil {
@@ -321,10 +329,19 @@ func (c *Client) AddClient(ctx context.Context, f CustomerFields) (*Customer, er
 // GetClient tells. A field that the service has ignored is ErrProtocol, beside the
 // client as it is now.
 //
+// A change of Credit books a credit payment on the client's statement: money moves
+// in the books. The documentation calls Credit the total, so it is presumably what
+// the client has afterwards, and not what is added: read Customer.CreditCents before
+// and after. A total that came back other than asked is ErrProtocol.
+//
 //	POST /client/{id}/update
 func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) (*Customer, error) {
+	faults := f.faults()
 	if len(f.form()) == 0 {
-		return nil, invalid(opUpdateClient, "fields", "are all empty: nothing would change")
+		faults = append(faults, fault("fields", "are all empty: nothing would change"))
+	}
+	if err := batch.Invalid(name, opUpdateClient.Name, faults); err != nil {
+		return nil, err
 	}
 	updated, err := call[Customer](ctx, c, opUpdateClient, "client", []string{id}, f.form(), false)
 	if err != nil {
@@ -342,13 +359,35 @@ func (f CustomerFields) form() url.Values {
 	form := url.Values{}
 	for field, value := range map[string]string{"number": f.Number, "firstname": f.FirstName, "surname": f.Surname,
 		"company": f.Company, "email": f.Email, "cell": f.Cell, "country_code": f.CountryCode, "currency_code": f.CurrencyCode,
-		"payment_method_code": f.PaymentMethodCode, "discount": f.Discount, "state": f.State} {
+		"payment_method_code": f.PaymentMethodCode, "discount": f.Discount, "credit": f.Credit, "state": f.State} {
 		set(form, field, value)
 	}
 	for field, value := range f.Data {
 		form.Set("data-"+field, value)
 	}
 	return form
+}
+
+var (
+	countryCode  = regexp.MustCompile(`^[A-Z]{2}$`)
+	currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
+)
+
+// faults lists what breaks a documented form.
+func (f CustomerFields) faults() []batch.FieldError {
+	var faults []batch.FieldError
+	if f.CountryCode != "" && !countryCode.MatchString(f.CountryCode) {
+		faults = append(faults, fault("country_code", "%.40q is not a code of ISO 3166 like ZA", f.CountryCode))
+	}
+	if f.CurrencyCode != "" && !currencyCode.MatchString(f.CurrencyCode) {
+		faults = append(faults, fault("currency_code", "%.40q is not a code of ISO 4217 like ZAR", f.CurrencyCode))
+	}
+	for _, field := range []struct{ name, value string }{{"discount", f.Discount}, {"credit", f.Credit}} {
+		if n, err := batch.ParseDecimal(field.value, 2); field.value != "" && (err != nil || n < 0) {
+			faults = append(faults, fault(field.name, "%.40q is not a decimal from 0 with up to two places", field.value))
+		}
+	}
+	return faults
 }
 
 func (f CustomerFields) compare(client *Client, op string, c *Customer) error {
@@ -369,6 +408,7 @@ func (f CustomerFields) compare(client *Client, op string, c *Customer) error {
 		w.compare("payment_method_code", f.PaymentMethodCode, string(c.PaymentMethod.Value.Code))
 	}
 	w.compareDecimal("discount", f.Discount, string(c.Discount))
+	w.compareDecimal("credit", f.Credit, string(c.Credit))
 	w.compare("state", f.State, string(c.State))
 	for field, value := range f.Data {
 		w.compare("data-"+field, value, string(c.Data[field]))
@@ -392,7 +432,7 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 	set(form, "state", a.State)
 	set(form, "po_number", a.PONumber)
 	set(form, "discount", a.Discount)
-	faults := addLines(form, a.Lines)
+	faults := append(a.faults(), addLines(form, a.Lines)...)
 	if err := batch.Invalid(name, opAddInvoice.Name, faults); err != nil {
 		return nil, err
 	}
@@ -409,6 +449,24 @@ func (c *Client) AddInvoice(ctx context.Context, clientID string, a AddInvoice) 
 	w.client(clientID, made.Client)
 	w.lines(a.Lines, made.Lines.Value)
 	return made, w.err(c, opAddInvoice.Name)
+}
+
+// faults lists what breaks a documented form.
+func (a AddInvoice) faults() []batch.FieldError {
+	var faults []batch.FieldError
+	if _, err := time.Parse(time.DateOnly, string(a.Date)); a.Date != "" && err != nil {
+		faults = append(faults, fault("date", "%.40q is not a day like 2014-08-21", string(a.Date)))
+	}
+	if a.Type != "" && !slices.Contains([]string{"invoice", "quote", "credit"}, a.Type) {
+		faults = append(faults, fault("type", "%.40q is not invoice, quote or credit", a.Type))
+	}
+	if a.State != "" && !slices.Contains([]string{"unpaid", "draft", "quote", "credit"}, a.State) {
+		faults = append(faults, fault("state", "%.40q is not unpaid, draft, quote or credit", a.State))
+	}
+	if n, err := batch.ParseDecimal(a.Discount, 2); a.Discount != "" && (err != nil || n < 0) {
+		faults = append(faults, fault("discount", "%.40q is not a decimal from 0 with up to two places", a.Discount))
+	}
+	return faults
 }
 
 // GenerateInvoice makes the invoice of what is due for a client, and returns

@@ -253,6 +253,7 @@ func TestShapes(t *testing.T) {
 		"batch_add_form":                              "its reply is not known",
 		"client_delete":                               "TestAroundSamples",
 		"client_set_payment":                          "TestAroundSamples",
+		"client_update_credit":                        "TestCredit",
 		"service_remove":                              "TestAroundSamples",
 	}
 	for name := range all {

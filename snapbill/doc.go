@@ -62,8 +62,7 @@
 //
 // # Operations
 //
-// Every operation that is known of SnapBill, and the method for it. A change of
-// a client's credit has no field here: whether it is absolute is not documented.
+// Every operation that is known of SnapBill, and the method for it.
 //
 //	POST /batch/{id}/get                    GetBatch
 //	POST /batch/list                        ListBatches
@@ -75,7 +74,7 @@
 //	POST /client/{id}/get                   GetClient
 //	POST /client/list                       ListClients
 //	POST /client/add                        AddClient
-//	POST /client/{id}/update                UpdateClient
+//	POST /client/{id}/update                UpdateClient          a change of Credit books a payment
 //	POST /client/{id}/add_invoice           AddInvoice
 //	POST /client/{id}/generate_invoice      GenerateInvoice
 //	POST /invoice/{id}/get                  GetInvoice

@@ -22,7 +22,7 @@ var (
 	opGetClient       = batchhttp.Op{Name: "GetClient", Method: http.MethodPost, Path: "/client/{id}/get.json", Safety: batchhttp.Repeatable}
 	opListClients     = batchhttp.Op{Name: "ListClients", Method: http.MethodPost, Path: "/client/list.json", Safety: batchhttp.Repeatable}
 	opAddClient       = batchhttp.Op{Name: "AddClient", Method: http.MethodPost, Path: "/client/add.json", Safety: batchhttp.Once}
-	opUpdateClient    = batchhttp.Op{Name: "UpdateClient", Method: http.MethodPost, Path: "/client/{id}/update.json", Safety: batchhttp.Once}
+	opUpdateClient    = batchhttp.Op{Name: "UpdateClient", Method: http.MethodPost, Path: "/client/{id}/update.json", Safety: batchhttp.Once} // a change of credit books a payment
 	opAddInvoice      = batchhttp.Op{Name: "AddInvoice", Method: http.MethodPost, Path: "/client/{id}/add_invoice.json", Safety: batchhttp.Once}
 	opGenerateInvoice = batchhttp.Op{Name: "GenerateInvoice", Method: http.MethodPost, Path: "/client/{id}/generate_invoice.json", Safety: batchhttp.Once}
 

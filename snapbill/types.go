@@ -352,6 +352,7 @@ type CustomerFields struct {
 	CurrencyCode      string
 	PaymentMethodCode string
 	Discount          string            // percent
+	Credit            string            // for UpdateClient alone, in decimals: "25.00"; books a credit payment, see there
 	State             string            // documented, and ignored by the real service whenever it was tried
 	Data              map[string]string // custom fields, by name
 }

@@ -219,6 +219,20 @@ func TestWebhooks(t *testing.T) {
 	_, err = w.Action.Batch()
 	require.ErrorIs(t, err, batch.ErrInvalid, "an invoice is no batch, whatever its fields")
 
+	for class, text := range map[string]string{"client": `{"id":158975,"number":"018","state":"dead"}`, "service": `{"id":155685,"state":"active"}`} {
+		w, err = snapbill.ParseWebhook([]byte(`{"uuid":"x","body":{"id":1,"path":"/` + class + `/update/state","` + class + `":` + text + `}}`))
+		require.NoError(t, err)
+		customer, noCustomer := w.Action.Customer()
+		service, noService := w.Action.Service()
+		require.Equal(t, class == "client", noCustomer == nil)
+		require.Equal(t, class == "service", noService == nil)
+		if class == "client" {
+			require.Equal(t, snapbill.ID(158975), customer.ID)
+		} else {
+			require.Equal(t, snapbill.ID(155685), service.ID)
+		}
+	}
+
 	const delivery = `{"uuid":"x","body":{"id":1}}`
 	_, err = snapbill.ParseWebhook([]byte(delivery + strings.Repeat(" ", 1<<20-len(delivery))))
 	require.NoError(t, err, "as large as may be")

@@ -56,6 +56,12 @@ func (a *Action) Batch() (*Batch, error) { return about[Batch](a, "batch") }
 // Invoice is the invoice that the action is about, as it was at the delivery.
 func (a *Action) Invoice() (*Invoice, error) { return about[Invoice](a, "invoice") }
 
+// Customer is the client that the action is about, as it was at the delivery.
+func (a *Action) Customer() (*Customer, error) { return about[Customer](a, "client") }
+
+// Service is the service that the action is about, as it was at the delivery.
+func (a *Action) Service() (*Service, error) { return about[Service](a, "service") }
+
 func about[T any, P object[T]](a *Action, class string) (*T, error) {
 	fail := func(err error) error {
 		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action", Err: err}

@@ -37,6 +37,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -75,6 +76,8 @@ type Config struct {
 	Middleware func(http.RoundTripper) http.RoundTripper
 	Logger     *slog.Logger // optional; op, status, duration, attempt; never bodies, headers or URLs
 
+	// Header is sent with every request. Nothing in it is a secret.
+	Header http.Header
 	// Authorize sets the credential headers. It is called for every attempt,
 	// last of all before the middleware. Its error means that nothing was sent.
 	Authorize func(*http.Request) error
@@ -153,7 +156,7 @@ func New(c Config) (*Client, error) {
 	if fault != "" {
 		return nil, invalid("HTTPClient", fault)
 	}
-	c.Secrets = slices.Clone(c.Secrets)
+	c.Secrets, c.Header = slices.Clone(c.Secrets), c.Header.Clone()
 	client := &Client{config: c, base: base, name: canonical(base), once: once, reads: reads, stack: wire{}}
 	client.words.fixed = c.Secrets
 	if c.Middleware != nil {
@@ -197,7 +200,7 @@ const onceLimit = 10 * time.Minute
 func (c *Client) sendOnce(ctx context.Context, call Call, target string) error {
 	ctx, stop := context.WithTimeout(ctx, onceLimit)
 	defer stop()
-	req, err := newRequest(ctx, call, target)
+	req, err := c.newRequest(ctx, call, target)
 	if err != nil {
 		return c.fail(call.Op, batch.ErrInvalid, "no request can be made of this", nil)
 	}
@@ -228,7 +231,7 @@ func (c *Client) attempt(req *http.Request, call Call, number int) (*attempt, er
 	return a, nil
 }
 
-func newRequest(ctx context.Context, call Call, target string) (*http.Request, error) {
+func (c *Client) newRequest(ctx context.Context, call Call, target string) (*http.Request, error) {
 	var body io.Reader
 	if call.Body != nil {
 		body = bytes.NewReader(call.Body)
@@ -237,11 +240,12 @@ func newRequest(ctx context.Context, call Call, target string) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
-	setHeaders(req.Header, call)
+	c.setHeaders(req.Header, call)
 	return req, nil
 }
 
-func setHeaders(h http.Header, call Call) {
+func (c *Client) setHeaders(h http.Header, call Call) {
+	maps.Copy(h, c.config.Header)
 	h.Set("Accept", cmp.Or(call.Accept, "application/json"))
 	h.Set("Accept-Encoding", "identity") // Without it, a service may choose any coding (RFC 9110 12.5.3).
 	h.Set("User-Agent", "batchway-go")

@@ -45,7 +45,7 @@ func (c *Client) sendRepeatable(ctx context.Context, call Call, target string) e
 	if err != nil {
 		return c.fail(call.Op, batch.ErrInvalid, "no request can be made of this", nil)
 	}
-	setHeaders(req.Header, call)
+	r.client.setHeaders(req.Header, call)
 	req.SetResponseHandler(r.handle)
 	_, err = client.Do(req) //nolint:bodyclose // handle has read and closed it.
 	if r.failed == nil && err == nil {

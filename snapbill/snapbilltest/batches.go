@@ -60,6 +60,8 @@ type client struct {
 	cell, method, state                   string
 	details                               []*details
 	charges                               []int64 // cents that are on no invoice yet
+	credit                                int64   // cents
+	credits                               int     // payments that a change of the credit has booked
 }
 
 type invoice struct {

@@ -42,7 +42,7 @@ func (c *client) wire(a *Account, depth int) map[string]any {
 		}
 	}
 	for key, value := range map[string]any{"account": a.wireAccount(1), "cell": c.cell, "company": c.company,
-		"country": southAfrica, "credit": "0.00", "credit_cents": 0,
+		"country": southAfrica, "credit": decimal(c.credit), "credit_cents": c.credit,
 		"currency": zar, "discount": "0.00", "email": c.email, "firstname": c.name, "payment": c.method, "payment_method": method(c.method, depth+1),
 		"surname": c.surname, "totals": map[string]any{"unpaid_invoices": decimal(unpaid), "unpaid_invoices_cents": unpaid, "paid_payments": "0.00", "paid_payments_cents": 0},
 		"urls": map[string]any{"statement": "https://demo.snapbill.com/statement/" + a.xid(c.id) + "/=NTYxY2UyN2E5", "payment": "https://demo.snapbill.com/payment/client/" + a.xid(c.id) + "/=YjE5YTM0YWNm"},
@@ -109,6 +109,20 @@ func (a *Account) updateClient(found *client, c call) batchsim.Reply {
 	for field, value := range map[string]*string{"firstname": &found.name, "email": &found.email, "cell": &found.cell, "company": &found.company, "surname": &found.surname} {
 		if c.form.Has(field) {
 			*value = c.form.Get(field)
+		}
+	}
+	if text := c.form.Get("credit"); text != "" {
+		cents, ok := hundredths(text)
+		if !ok {
+			return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"credit": "Invalid amount"})
+		}
+		switch {
+		case a.s.options.AddsCredit:
+			found.credit += cents
+			found.credits++
+		case cents != found.credit:
+			found.credit = cents
+			found.credits++
 		}
 	}
 	if a.s.options.WithoutObject {

@@ -80,6 +80,13 @@ func (a *Account) DetailsOf(number string) int {
 	return len(a.clientOf(number).details)
 }
 
+// CreditsOf counts the credit payments that were booked for a client.
+func (a *Account) CreditsOf(number string) int {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	return a.clientOf(number).credits
+}
+
 func (a *Account) allDetails() (all []*details) {
 	for _, c := range a.clients {
 		all = append(all, c.details...)

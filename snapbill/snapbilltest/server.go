@@ -84,6 +84,7 @@ type Options struct {
 	DebitsDead        bool
 	ShowsDetailsState bool
 	KeepsOldDetails   bool // a second set of bank details leaves the first one active
+	AddsCredit        bool // a credit is added, and is not the total
 	// Commands are what the account offers beyond the documentation, by "class/command".
 	// Each is given the id in the path, if any, and the form.
 	Commands map[string]func(id string, form url.Values)
