@@ -167,6 +167,17 @@ func (s *Server) Config() centrapay.Config {
 		BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
 }
 
+// Rotate gives the account of Config another API key, which Config returns from
+// then on. What has the old one is refused. It is not safe beside Config.
+func (s *Server) Rotate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.options.APIKey
+	s.options.APIKey = "example-key-" + rand.Text()
+	s.accounts[s.options.APIKey] = s.accounts[old]
+	delete(s.accounts, old)
+}
+
 // NewAccount is the configuration of a client of another account, which is live
 // if that of Config is.
 func (s *Server) NewAccount(id string) centrapay.Config {

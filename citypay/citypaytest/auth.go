@@ -38,7 +38,7 @@ func (s *Server) authorized(r batchsim.Request) int {
 		if err != nil {
 			continue
 		}
-		mac := hmac.New(sha256.New, []byte(s.options.LicenceKey))
+		mac := hmac.New(sha256.New, []byte(*s.licence.Load()))
 		mac.Write(parts[0])
 		mac.Write(nonce)
 		mac.Write(stamp)

@@ -38,9 +38,11 @@
 package citypaytest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/batchway/batchway-go/batch/batchsim"
@@ -131,6 +133,7 @@ type Server struct {
 
 	options Options
 	server  *batchsim.Server
+	licence atomic.Pointer[string]
 
 	mu              sync.Mutex
 	batches         map[int64]map[string]*run // by number and batch account
@@ -164,6 +167,7 @@ func New(o *Options) *Server {
 	if s.options.LicenceKey == "" {
 		s.options.LicenceKey = "EXAMPLEKEY0000AB"
 	}
+	s.licence.Store(&s.options.LicenceKey)
 	if s.options.KeyLifetime == 0 {
 		s.options.KeyLifetime = 20 * time.Minute
 	}
@@ -193,7 +197,14 @@ func (s *Server) Close() { s.server.Close() }
 
 // Config is the configuration of a client of this server.
 func (s *Server) Config() citypay.Config {
-	return citypay.Config{ClientID: s.options.ClientID, LicenceKey: s.options.LicenceKey, BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+	return citypay.Config{ClientID: s.options.ClientID, LicenceKey: *s.licence.Load(), BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+}
+
+// Rotate gives the client id another licence key, which Config returns from then
+// on. What has the old one is refused.
+func (s *Server) Rotate() {
+	key := "EXAMPLEKEY" + rand.Text()[:6]
+	s.licence.Store(&key)
 }
 
 // Accepted counts, by identifier, how often a row was taken on: how often its

@@ -51,6 +51,7 @@ type service struct {
 	accepted func() map[string]int                         // by item reference: how often money moved, or is bound to move
 	payer    func(terms map[string]string) string          // whose money moves under these terms
 	provider func() batch.Provider                         // a fresh one, as another process has
+	rotate   func()                                        // gives the account another credential
 	other    func() batch.Provider                         // one of other terms; nil if there is none
 	finish   func()                                        // everything that was submitted ends
 	bounce   func(account string)                          // what was paid by an account comes back; nil where nothing does
@@ -154,7 +155,7 @@ func openCityPay(r *rand.Rand) *service {
 			}
 			return batch.Draft{Reference: "twin", Direction: batch.Collect, Items: items("twin-", len(d.Items)), Extra: map[string]string{"batch_id": d.Reference}}, true
 		},
-		accepted: server.Accepted, finish: server.FinishAll, close: c.close,
+		accepted: server.Accepted, rotate: server.Rotate, finish: server.FinishAll, close: c.close,
 		payer: func(terms map[string]string) string {
 			return fmt.Sprintf("merchant %s of %s", terms["merchant"], cmp.Or(terms["client_account"], server.Config().ClientID))
 		},
@@ -240,7 +241,7 @@ func centrapayService(server *centrapaytest.Server, o centrapay.ProviderConfig, 
 		earlier: func() batch.Draft {
 			return batch.Draft{Reference: "load-of-march", Direction: batch.Load, Items: items("march-", 2)}
 		},
-		accepted: func() map[string]int { server.FetchAll(); return server.Accepted() }, finish: server.FinishAll, close: c.close,
+		accepted: func() map[string]int { server.FetchAll(); return server.Accepted() }, rotate: server.Rotate, finish: server.FinishAll, close: c.close,
 		payer: func(terms map[string]string) string { return "account " + terms["account"] },
 		once:  func(batch.Draft) bool { return false },
 		provider: func() batch.Provider {
@@ -295,7 +296,7 @@ func openSixDotFifty(r *rand.Rand) *service {
 		earlier: func() batch.Draft {
 			return batch.Draft{Reference: "wages-of-march", Direction: batch.Pay, Items: items("march-", 2)}
 		},
-		accepted: server.Accepted, finish: server.FinishAll, close: c.close,
+		accepted: server.Accepted, rotate: server.Rotate, finish: server.FinishAll, close: c.close,
 		payer: func(map[string]string) string { return "" },
 		once:  func(batch.Draft) bool { return !unproven },
 		provider: func() batch.Provider {
@@ -303,7 +304,7 @@ func openSixDotFifty(r *rand.Rand) *service {
 			config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL), net.client(config.HTTPClient), net.middleware
 			client := must(sixdotfifty.New(config))
 			c.add(client.CloseIdleConnections)
-			return must(sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{ChunkSize: chunk, GuardUnproven: unproven}))
+			return must(sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{Account: "wages", ChunkSize: chunk, GuardUnproven: unproven}))
 		},
 	}
 }
@@ -362,7 +363,7 @@ func openSnapBill(r *rand.Rand) *service {
 			d.Reference = "twin"
 			return d, true
 		},
-		accepted: server.Accepted, finish: server.FinishAll, bounce: server.Bounce, close: c.close,
+		accepted: server.Accepted, rotate: server.Rotate, finish: server.FinishAll, bounce: server.Bounce, close: c.close,
 		payer:    func(map[string]string) string { return "account 10608" },
 		once:     func(batch.Draft) bool { return false },
 		provider: func() batch.Provider { return provider("netcash") },

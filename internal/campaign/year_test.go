@@ -45,7 +45,7 @@ type month struct {
 
 // TestAYear lives a year of monthly batches with each provider, in virtual time:
 // every month a reply is lost or late, people approve and correct, payments come
-// back, the journal moves to another machine, and the clocks of Auckland change twice. At its
+// back, the credential is rotated, the journal moves to another machine, and the clocks of Auckland change twice. At its
 // end the service's ledger, the journal and the reports of all months agree.
 func TestAYear(t *testing.T) {
 	for _, w := range worlds {
@@ -108,6 +108,9 @@ func (y *year) month(n int) {
 	if n%4 == 3 {
 		d = y.correct(d)
 	}
+	if n == 4 {
+		y.rotate(d)
+	}
 	submit := pick(y.r, y.s.submits...)
 	late := lateHour
 	if y.s.atMost > 0 {
@@ -130,6 +133,16 @@ func (y *year) month(n int) {
 		require.Equal(y, batch.CodePurposeTaken, e.Code, "%v", err)
 	}
 	y.comeBack()
+}
+
+// rotate changes the credential at the service. A process that has the old one
+// sends nothing, and one that has the new one goes on with the same journal.
+func (y *year) rotate(d batch.Draft) {
+	outdated := y.s.provider()
+	y.s.rotate()
+	report, err := batch.Run(y.Context(), outdated, d, y.options())
+	require.ErrorIs(y, err, batch.ErrAuth)
+	require.Equal(y, batch.StateDraft, report.Batch.State)
 }
 
 func (y *year) options() *batch.RunOptions {

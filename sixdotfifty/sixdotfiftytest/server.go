@@ -34,6 +34,7 @@ package sixdotfiftytest
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -191,6 +192,19 @@ func (s *Server) Close() { s.server.Close() }
 // Config is the configuration of a client of PAY.
 func (s *Server) Config() sixdotfifty.Config {
 	return sixdotfifty.Config{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+}
+
+// Rotate gives the organisation of Config another key and secret, which Config
+// returns from then on. What has the old ones, or a token of them, is refused. It
+// is not safe beside Config.
+func (s *Server) Rotate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.organisations[0]
+	delete(o.secrets, s.options.Key)
+	s.options.Key, s.options.Secret = "key-"+rand.Text(), "secret-"+rand.Text()
+	o.secrets[s.options.Key] = s.options.Secret
+	clear(s.tokens)
 }
 
 // Organisation is the configuration of a client of another organisation. Each

@@ -41,6 +41,7 @@ package snapbilltest
 
 import (
 	"cmp"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -165,6 +166,13 @@ func (s *Server) Close() { s.server.Close() }
 func (s *Server) Config() snapbill.Config {
 	return snapbill.Config{Username: s.options.Username, Password: s.options.Password, BaseURL: s.URL,
 		HTTPClient: s.server.HTTPClient()}
+}
+
+// Rotate gives the login of Config another password, which Config returns from
+// then on. What has the old one is refused. It is not safe beside Config.
+func (s *Server) Rotate() {
+	s.options.Password = "password-" + rand.Text()
+	s.Login(s.options.Username, s.options.Password)
 }
 
 // NewAccount adds an account of that number. It has no login yet.
