@@ -221,6 +221,10 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 			"batch=1/draft seen=1/draft creates=1 submits=2 open=1 last=#2 silent=#1 refused=funds touched"},
 		{"create#1 create#1=ok submit#1 submit#1=funds intent",
 			"seen=1/draft creates=1 submits=1 last=#1 refused=funds touched"},
+		{"create#1 create#1=ok submit#1 submit#1=funds intent submit#1=ambiguous:9",
+			"seen=9/draft creates=1 submits=1 last=#1 unclear=ambiguous refused=funds touched"},
+		{"create#1 create#1=ok submit#1 submit#1=ambiguous:9",
+			"batch=1/draft seen=9/draft creates=1 submits=1 open=1 last=#1 unclear=ambiguous touched"},
 		{"create#1 create#1=ok submit#1 submit#1=ambiguous intent",
 			"batch=1/draft seen=1/draft creates=1 submits=1 open=1 last=#1 unclear=ambiguous touched"},
 		{"create#1 create#1=ok submit#1 submit#1=ambiguous observed",
@@ -270,6 +274,14 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 				"unclear=ambiguous submitted adopted unadopted=1/draft touched"},
 	} {
 		require.Equal(t, c.want, replay(historyOf(t, "intent "+c.history)).summary(), c.history)
+	}
+	// A batch without an ID is named by an unclear reply, and by nothing else.
+	for id, want := range map[string]Batch{"": {State: StateDraft}, "9": {ID: "9", Native: "LOCKED", State: StateDraft}} {
+		history := historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous")
+		history[2].Batch.ID = ""
+		*history[4].Batch = Batch{Provider: "p", ID: id, Native: "LOCKED", Draft: Draft{Reference: "r"}}
+		want.Provider, want.Draft.Reference = "p", "r"
+		require.Equal(t, want, *replay(history).batch)
 	}
 	history := historyOf(t, "intent create#1 create#1=ambiguous")
 	history[2].Batch.State = StateCancelled
