@@ -55,7 +55,7 @@ var rules = []struct {
 		"there is a draft, and people must approve first"},
 	{func(p progress, s situation) bool { return p.open > 0 && p.resend && s.secrets }, stepSubmit,
 		"a Submit may have arrived, and an operator has decided to send one more"},
-	{func(p progress, s situation) bool { return p.open > 0 && p.resend && !s.secrets }, stepCreate,
+	{func(p progress, _ situation) bool { return p.open > 0 && p.resend }, stepCreate,
 		"the same, and the batch has lost its secrets"},
 	{func(p progress, s situation) bool {
 		return p.open > 0 && s.guard == GuardRefuses && s.read == StateDraft && s.secrets

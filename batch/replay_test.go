@@ -127,6 +127,7 @@ func TestWhatRunDoesNext(t *testing.T) {
 		{"intent create#1 create#1=ok submit#1 resend submit#1=funds", stepSubmit, stepSubmit, stepSubmit},
 		{"intent create#1 create#1=ok submit#1 resend submit#1=conflict intent", stepCreate, stepCreate, stepCreate},
 		{"intent create#1 create#1=ok submit#1 submit#1=ok closed", stepStop, stepStop, stepStop},
+		{"intent/2", stepCreate, stepCreate, stepCreate},
 		{"intent/2 create#1 create#1=ok", stepApprove, stepApprove, stepApprove},
 		{"intent/2 create#1 create#1=ok approved:ada", stepApprove, stepApprove, stepApprove},
 		{"intent/2 create#1 create#1=ok approved:ada approved:ADA", stepApprove, stepApprove, stepApprove},
@@ -143,7 +144,13 @@ func TestWhatRunDoesNext(t *testing.T) {
 		require.Equal(t, c.plain, p.next(unguarded), "%s, shown as a draft by a service without a guard", c.history)
 		for _, late := range []situation{plain, guarded, shown} {
 			late.expired = true
-			require.Contains(t, []step{stepStop, stepExpire, stepWait, stepReconcile}, p.next(late), "%s, and too late", c.history)
+			want := stepExpire
+			if c.plain == stepStop || c.plain == stepWait {
+				want = c.plain
+			} else if p.open > 0 {
+				want = stepReconcile
+			}
+			require.Equal(t, want, p.next(late), "%s, and too late", c.history)
 		}
 	}
 }
@@ -201,6 +208,8 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 			"creates=1 creating=1 touched"},
 		{"create#1 create#1=invalid",
 			"seen=/draft creates=1 refused=invalid"},
+		{"create#1 create#1=conflict:7",
+			"seen=7/draft creates=1 left=[7] refused=conflict touched"},
 		{"create#1 create#1=conflict:7 withdrawn:7",
 			"seen=7/cancelled creates=1 refused=conflict"},
 		{"create#1 create#1=conflict:7 create#2 create#2=conflict:8 withdrawn:7",
@@ -219,6 +228,8 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 			"batch=1/draft seen=1/draft creates=1 submits=1 open=1 last=#1 running=#1 touched"},
 		{"create#1 create#1=ok submit#1 submit#2 submit#2=funds",
 			"batch=1/draft seen=1/draft creates=1 submits=2 open=1 last=#2 silent=#1 refused=funds touched"},
+		{"create#1 create#1=ok submit#1 submit#2 submit#2=funds submit#3",
+			"batch=1/draft seen=1/draft creates=1 submits=3 open=2 last=#3 running=#3 silent=#1 touched"},
 		{"create#1 create#1=ok submit#1 submit#1=funds intent",
 			"seen=1/draft creates=1 submits=1 last=#1 refused=funds touched"},
 		{"create#1 create#1=ok submit#1 submit#1=funds intent submit#1=ambiguous:9",
@@ -286,8 +297,75 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 	history := historyOf(t, "intent create#1 create#1=ambiguous")
 	history[2].Batch.State = StateCancelled
 	require.Equal(t, 1, replay(history).creating, "a draft without an ID was not withdrawn")
+	history = historyOf(t, "intent create#1 create#1=conflict:7")
+	history[2].Batch.State = StateCancelled
+	require.Equal(t, "seen=7/cancelled creates=1 refused=conflict", replay(history).summary(), "Create has withdrawn it")
+	// A refused Submit may come with what the service says of the batch.
+	for _, read := range []State{StateUnknown, StatePending, StateCancelled} {
+		history = historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=conflict")
+		history[4].Batch.State, history[4].Batch.Native = read, "LOCKED"
+		want := Batch{Provider: "p", ID: "1", State: read, Native: "LOCKED", Draft: Draft{Reference: "r"}}
+		if read == StateUnknown {
+			want.State, want.Native = StateDraft, ""
+		}
+		require.Equal(t, want, replay(history).handle("p"))
+		require.Nil(t, replay(append(history, historyOf(t, "intent submit#1=conflict")...)).batch, "it was of an earlier draft")
+	}
 	p := replay(historyOf(t, "intent"))
 	require.Equal(t, Batch{Provider: "p", Draft: *p.intent.Draft, State: StateDraft}, p.handle("p"), "the draft that was intended")
+}
+
+// StateDraft says that no Submit can have arrived.
+func TestWhatMayBeSaidOfABatch(t *testing.T) {
+	for history, want := range map[string]State{
+		"":                                 StateDraft,
+		"submit#1":                         StateUnknown,
+		"submit#1 submit#1=funds":          StateDraft,
+		"submit#1 submit#1=ambiguous":      StateUnknown,
+		"submit#1 adopted":                 StatePending,
+		"submit#1 submit#1=ok":             StatePending,
+		"submit#1 submit#1=ambiguous done": StateDraft,
+	} {
+		p := replay(historyOf(t, "intent create#1 create#1=ok "+history))
+		require.Equal(t, want, p.state(p.handle("p")).State, history)
+		require.Equal(t, "1", p.state(p.handle("p")).ID)
+	}
+}
+
+func TestWhenASubmitHasLanded(t *testing.T) {
+	p := replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2"))
+	began := time.Date(2026, 1, 1, 0, 5, 0, 0, time.UTC)
+	require.Equal(t, began.Add(15*time.Minute), p.landsBy(Info{}))
+	require.Equal(t, began.Add(time.Nanosecond), p.landsBy(Info{InFlight: 1}))
+}
+
+// What Run sends again at once was not processed.
+func TestWhichRefusalsAreRepeated(t *testing.T) {
+	const no = time.Duration(-1)
+	for _, c := range []struct {
+		info  Info
+		err   Error
+		waits [4]time.Duration // after the first try, the second...
+	}{
+		{Info{}, Error{Kind: ErrUnavailable}, [4]time.Duration{time.Second, 4 * time.Second, no, no}},
+		{Info{}, Error{Kind: ErrThrottled}, [4]time.Duration{time.Second, 4 * time.Second, no, no}},
+		{Info{}, Error{Kind: ErrThrottled, RetryAfter: 2 * time.Second}, [4]time.Duration{2 * time.Second, 4 * time.Second, no, no}},
+		{Info{}, Error{Kind: ErrThrottled, RetryAfter: time.Minute}, [4]time.Duration{time.Minute, time.Minute, no, no}},
+		{Info{}, Error{Kind: ErrThrottled, RetryAfter: time.Minute + 1}, [4]time.Duration{no, no, no, no}},
+		{Info{NoRepeat: true}, Error{Kind: ErrUnavailable}, [4]time.Duration{no, no, no, no}},
+		{Info{Renews: true}, Error{Kind: ErrAuth, Status: 401}, [4]time.Duration{0, no, no, no}},
+		{Info{Renews: true}, Error{Kind: ErrAuth, Status: 403}, [4]time.Duration{no, no, no, no}},
+		{Info{Renews: true}, Error{Kind: ErrInvalid, Status: 401}, [4]time.Duration{no, no, no, no}},
+		{Info{}, Error{Kind: ErrAuth, Status: 401}, [4]time.Duration{no, no, no, no}},
+		{Info{Renews: true}, Error{Kind: ErrAmbiguous}, [4]time.Duration{no, no, no, no}},
+		{Info{Renews: true}, Error{Kind: ErrConflict}, [4]time.Duration{no, no, no, no}},
+	} {
+		for n, want := range c.waits {
+			wait, again := c.info.repeats(&c.err, n+1)
+			require.Equal(t, want != no, again, "%v after try %d", c, n+1)
+			require.Equal(t, max(want, 0), wait, "%v after try %d", c, n+1)
+		}
+	}
 }
 
 // What Create finds at the service is a part of what people approve: a draft
@@ -321,6 +399,7 @@ func TestNextNeedsTheSecretsAndTheAbilities(t *testing.T) {
 	require.Equal(t, []string{"7"}, p.left)
 	p = replay(historyOf(t, "intent create#1"))
 	require.Equal(t, stepCreate, p.next(situation{secrets: true, finds: true, searched: true}))
+	require.Equal(t, stepCreate, p.next(situation{secrets: true, cancels: true}), "a service that cannot find is not searched")
 	for _, read := range []State{StateUnknown, StatePending, StateDone} {
 		p = replay(historyOf(t, "intent create#1 create#1=ok submit#1"))
 		require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: read, secrets: true}), "a read that says %q", read)
@@ -338,6 +417,9 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 			for _, rule := range rules {
 				if rule.applies(replay(historyOf(t, history)), s) {
 					used[rule.reason] = true
+					step, reason := replay(historyOf(t, history)).decide(s)
+					require.Equal(t, rule.step, step)
+					require.Equal(t, rule.reason, reason)
 					break
 				}
 			}
