@@ -425,7 +425,10 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 			}
 		}
 	}
+	var steps []string // a debug log has these words
 	for _, rule := range rules {
 		require.True(t, used[rule.reason], rule.reason)
+		steps = append(steps, string(rule.step))
 	}
+	require.Equal(t, "stop wait reconcile expire approve submit create submit reconcile withdraw withdraw create submit", strings.Join(steps, " "))
 }

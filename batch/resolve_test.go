@@ -469,9 +469,16 @@ func TestResolveChecksTheDecision(t *testing.T) {
 
 func TestAJournalOfANewerVersion(t *testing.T) {
 	made := batch.Batch{Provider: "teller", ID: "1", Draft: oneItem(), State: batch.StateDraft}
-	hold := decision("hold")
+	hold, resend, failure, one := decision("hold"), decision(batch.Resend), batch.Failure{Kind: batch.ErrAmbiguous}, oneItem()
 	for name, e := range map[string]batch.Entry{
-		"a kind of entry":              {Kind: "refund"},
+		"a kind of entry": {Kind: "refund"},
+		"a kind with all fields": {Kind: "refund", Step: batch.StepSubmit, Attempt: 1, Draft: &one, Batch: &made, Failure: &failure,
+			Decision: &resend, Note: &batch.Note{}, Approval: &batch.Approval{}},
+		"a withdrawal without a batch": {Kind: batch.EntryWithdrawn},
+		"evidence without a batch":     {Kind: batch.EntryObserved, Failure: &failure},
+		"evidence without a failure":   {Kind: batch.EntryObserved, Batch: &made},
+		"a note without a text":        {Kind: batch.EntryNote},
+		"an approval of nothing":       {Kind: batch.EntryApproval},
 		"an intent without a draft":    {Kind: batch.EntryIntent},
 		"an attempt of a step":         {Kind: batch.EntryAttempt, Step: "stage", Attempt: 1},
 		"a result of a step":           {Kind: batch.EntryResult, Step: "stage", Attempt: 1, Batch: &made},
