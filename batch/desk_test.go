@@ -261,6 +261,24 @@ func TestNotes(t *testing.T) {
 	})
 }
 
+func TestATicketSaysWhatIsKnown(t *testing.T) {
+	began := time.Date(2026, 6, 1, 9, 0, 0, 0, time.FixedZone("", 3600))
+	d := batch.Dossier{Key: batch.Key{Account: "test/1", Reference: "run-1"}, Standing: batch.StandingDraft, Items: 2, Total: gbp(300)}
+	require.Equal(t, `Payment batch "run-1" of account test/1: what became of it?
+Items: 2, total 3.00 GBP
+`, d.Ticket())
+	d.Native = "LOCKED"
+	d.Attempts = []batch.Attempt{{Step: batch.StepSubmit, Number: 1, Began: began},
+		{Step: batch.StepSubmit, Number: 2, Began: began, Ended: &began,
+			Failure: &batch.Failure{Kind: batch.ErrFunds, Code: "F1", Message: "too little", RequestID: "q-1"}}}
+	require.Equal(t, `Payment batch "run-1" of account test/1: what became of it?
+Items: 2, total 3.00 GBP
+Last status that we have read: LOCKED
+Call submit 1 began at 2026-06-01T08:00:00Z, and its answer is not known to us
+Call submit 2 began at 2026-06-01T08:00:00Z, and ended with: funds F1 too little (your request ID q-1)
+`, d.Ticket())
+}
+
 // A ticket says what the support needs, and nothing about a person.
 func TestATicketForTheSupport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -119,8 +119,9 @@ func TestExponentCoversISO4217(t *testing.T) {
 		require.Equal(t, want, got, code)
 	}
 	for _, code := range []string{"", "GB", "gbp", "XAU", "XTS", "XXX", "HRK", "ANG", "GBPX", " GB", "AED AFN", "BIF CLP"} {
-		_, known := batch.Exponent(code)
+		exponent, known := batch.Exponent(code)
 		require.False(t, known, code)
+		require.Zero(t, exponent, code)
 	}
 }
 

@@ -332,6 +332,106 @@ func TestWhatMayBeSaidOfABatch(t *testing.T) {
 	}
 }
 
+// What a person is told to do never sends what may have arrived.
+func TestWhatAPersonIsToldToDo(t *testing.T) {
+	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	const late = "submitted by 2026-05-31T00:00:00Z, and "
+	ok := "create#1 create#1=ok "
+	for _, c := range []struct {
+		history  string
+		standing Standing
+		next     string   // a part of it
+		late     Standing // the same, where Draft.NotAfter has passed
+		then     string
+	}{
+		{"", StandingIntended, "call Run or Resume to go on", StandingIntended, late + "was not"},
+		{"create#1 create#1=invalid", StandingIntended, "call Run or Resume to go on", StandingIntended, late + "was not"},
+		{"create#1", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{"create#1 create#1=conflict:7", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{ok, StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{ok + "submit#1", StandingUnclear, "do not send it again: call Resume to ask", StandingUnclear, late + "may have been"},
+		{ok + "submit#1 observed", StandingUnclear, "a proof; when its support has named", StandingUnclear, "a proof; when its support has named"},
+		{ok + "submit#1 resend", StandingUnclear, "it sends once more", StandingUnclear, late + "may have been"},
+		{ok + "submit#1 submit#1=taken", StandingDraft, "it takes the next number", StandingDraft, late + "was not"},
+		{ok + "submit#1 submit#1=funds", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{ok + "submit#1 observed submit#1=funds", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{ok + "submit#1 resend submit#1=funds", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{ok + "submit#1 submit#2 submit#2=taken", StandingUnclear, "do not send it again", StandingUnclear, late + "may have been"},
+		{ok + "submit#1 submit#1=ok", StandingSubmitted, "waits for the end and reports", StandingSubmitted, "waits for the end and reports"},
+		{ok + "submit#1 submit#1=ok done", StandingClosed, "nothing: it was reported", StandingClosed, "nothing: it was reported"},
+		{ok + "submit#1 abandoned", StandingClosed, "nothing: it was abandoned", StandingClosed, "nothing: it was abandoned"},
+	} {
+		history := historyOf(t, "intent "+strings.Replace(c.history, "=taken", "=conflict", 1))
+		if e := &history[len(history)-1]; strings.HasSuffix(c.history, "=taken") {
+			e.Failure.Code = CodeNumberTaken
+		} else if e.Kind == EntryObserved {
+			e.Failure.Message = "a proof"
+		}
+		standing, next := replay(history).standing(Info{}, now)
+		require.Equal(t, c.standing, standing, c.history)
+		require.Contains(t, next, c.next, c.history)
+		history[0].Draft.NotAfter = now.AddDate(0, 0, -1)
+		standing, next = replay(history).standing(Info{}, now)
+		require.Equal(t, c.late, standing, "%s, and too late", c.history)
+		require.Contains(t, next, c.then, "%s, and too late", c.history)
+	}
+	for history, want := range map[string]string{ // the number of approvals that it waits for
+		"intent/2 create#1":                                                         "",
+		"intent/2 create#1 create#1=ok":                                             "draft 2",
+		"intent/2 create#1 create#1=ok approved:ada":                                "draft 1",
+		"intent/2 create#1 create#1=ok approved:ada approved:bob":                   "",
+		"intent/2 create#1 create#1=ok submit#1 submit#1=ambiguous":                 "",
+		"intent/2 create#1 create#1=ok submit#1 submit#1=ambiguous resend":          "unclear 2",
+		"intent/1 create#1 create#1=ok submit#1 submit#2 submit#2=ambiguous resend": "unclear 1",
+	} {
+		standing, next := replay(historyOf(t, history)).standing(Info{}, now)
+		number, waits := strings.CutPrefix(next, "wait for ")
+		require.Equal(t, want != "", waits, history)
+		if waits {
+			require.Equal(t, want, string(standing)+" "+number[:1], history)
+		}
+	}
+	_, next := replay(historyOf(t, "intent create#1 create#1=ok")).standing(Info{Guard: GuardRefuses}, now)
+	require.Contains(t, next, "call Resume to go on")
+	history := historyOf(t, "intent create#1 create#1=ok submit#1")
+	_, next = replay(history).standing(Info{Guard: GuardRefuses, InFlight: time.Hour}, now)
+	require.Contains(t, next, "from 2026-01-01T01:03:00Z on it sends again if the batch is still a draft")
+	standing, _ := replay(nil).standing(Info{}, now)
+	require.Equal(t, StandingIntended, standing, "an empty history")
+}
+
+func TestWhatADossierTakesFromAHistory(t *testing.T) {
+	history := historyOf(t, "intent create#1 create#1=conflict:7 create#2 create#2=conflict:8 submit#1")
+	history[4].Batch.Native = "LOCKED"
+	history[0].Claims = []string{purposeName("INV-2"), "batch 1 of a at p", purposeName("INV-1")}
+	d := dossier(Info{Guard: GuardRefuses}, Key{Provider: "p", Reference: "r"}, history)
+	require.Equal(t, "8", d.BatchID)
+	require.Equal(t, []string{"7", "8"}, d.Left)
+	require.Equal(t, "LOCKED", d.Native)
+	require.Equal(t, GuardRefuses, d.Guard)
+	require.Equal(t, []string{"INV-1", "INV-2"}, d.Purposes)
+	require.Empty(t, dossier(Info{}, Key{}, nil).Attempts)
+
+	items := []Item{{Reference: "a", Amount: Money{1, "GBP"}}, {Reference: "b", Amount: Money{2, "GBP"}}}
+	history = historyOf(t, "intent create#1 create#1=ok")
+	history[2].Batch.Draft.Items = items
+	require.Equal(t, Money{3, "GBP"}, dossier(Info{}, Key{}, history).Total, "Create has found the items")
+	history[0].Draft.Items = items[:1]
+	require.Equal(t, Money{1, "GBP"}, dossier(Info{}, Key{}, history).Total, "people approve what the draft says")
+}
+
+func TestAPersonsWordFillsOneItem(t *testing.T) {
+	results := []Result{{Item: Item{Reference: "a"}, Outcome: OutcomeUnknown}, {Item: Item{Reference: "b"}, Outcome: OutcomeUnknown}}
+	filled := (&Decision{Outcomes: map[string]Outcome{"b": OutcomePaid}}).fill(results)
+	require.Equal(t, []Outcome{OutcomeUnknown, OutcomePaid}, []Outcome{filled[0].Outcome, filled[1].Outcome})
+	require.Equal(t, OutcomeUnknown, results[1].Outcome, "the report itself is not changed")
+}
+
+func TestAnAccountOfThreeCharactersIsHidden(t *testing.T) {
+	f := &Failure{Message: "123 and 12 are closed"}
+	require.Equal(t, "[account] and 12 are closed", f.withoutAccounts([]Item{{Account: "123"}, {Account: "12"}}).Message)
+}
+
 func TestWhenASubmitHasLanded(t *testing.T) {
 	p := replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2"))
 	began := time.Date(2026, 1, 1, 0, 5, 0, 0, time.UTC)

@@ -463,8 +463,16 @@ func TestResolveChecksTheDecision(t *testing.T) {
 	var e *batch.Error
 	require.ErrorAs(t, err, &e)
 	require.Len(t, e.Fields, 4)
-	_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "never-run", decision(batch.Abandon))
+	require.Equal(t, batch.FieldError{Item: -1, Field: "operator", Message: "is empty"}, e.Fields[1])
+	other := decision(batch.Close)
+	other.Outcomes = map[string]batch.Outcome{"a": "lost"}
+	_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "r", other)
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.ErrorContains(t, err, `outcomes: of "a" is "lost"; it must be paid, failed, returned or skipped`)
+	b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "never-run", decision(batch.Abandon))
 	require.ErrorIs(t, err, batch.ErrNotFound)
+	require.Equal(t, "never-run", b.Draft.Reference)
+	require.Equal(t, batch.StateDraft, b.State, "nothing was submitted under it")
 }
 
 func TestAJournalOfANewerVersion(t *testing.T) {
