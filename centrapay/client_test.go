@@ -35,6 +35,7 @@ type sample struct {
 	Method     string            `json:"method"`
 	Path       string            `json:"path"`
 	Headers    map[string]string `json:"headers"`
+	Query      map[string]string `json:"query"`
 	Body       json.RawMessage   `json:"body"`
 }
 
@@ -210,21 +211,158 @@ func sameJSON(t testing.TB, what string, want, got []byte) {
 	}
 }
 
-// TestSamples decodes every documented batch and encodes it again.
+// TestSamples decodes every sample and encodes it again. What is not kept of one is
+// named here.
 func TestSamples(t *testing.T) {
-	files, err := filepath.Glob("testdata/batches_*.response.json")
-	require.NoError(t, err)
-	require.Len(t, files, 6)
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			s := readSample(t, filepath.Base(file))
-			var b Batch
-			require.NoError(t, batchhttp.JSON(&b)(bytes.NewReader(s.Body)))
-			again, err := marshal(b)
+	through := func(v any, unkept ...string) func(*testing.T, []byte) {
+		return func(t *testing.T, text []byte) {
+			require.NoError(t, batchhttp.Parse(text, v))
+			again, err := marshal(v)
 			require.NoError(t, err)
-			sameJSON(t, "the batch", s.Body, again)
+			sameJSON(t, "the object", without(t, text, unkept), again)
+		}
+	}
+	type assets struct {
+		Items       []Asset `json:"items"`
+		NextPageKey string  `json:"nextPageKey,omitempty"`
+	}
+	type create struct {
+		BatchRequest
+		Test bool `json:"test"`
+	}
+	account := []string{"region", "createdBy", "createdAt", "modifiedAt", "modifiedBy", "version", "subscriptions"}
+	kept := map[string]func(*testing.T, []byte){
+		"accounts_get.response.json":                   through(new(Account), account...),
+		"accounts_get_test.response.json":              through(new(Account), account...),
+		"assets_get_external_id.response.json":         through(new(Asset), "settlement"),
+		"assets_list_by_external_id.response.json":     through(new(assets), "settlement"),
+		"assets_list_empty.response.json":              through(new(assets)),
+		"assets_list_page1.response.json":              through(new(assets), "settlement"),
+		"assets_list_page2.response.json":              through(new(assets), "value"),
+		"batches_create.request.json":                  through(new(create)),
+		"batches_create_business_onboard.request.json": through(new(create)),
+		"batches_create_ticketek.request.json":         through(new(create)),
+		"batches_create.response.json":                 through(new(Batch)),
+		"batches_get.response.json":                    through(new(Batch)),
+		"batches_get_chunked.response.json":            through(new(Batch)),
+		"batches_get_copied.response.json":             through(new(Batch)),
+		"batches_get_error.response.json":              through(new(Batch)),
+		"batches_get_total_count.response.json":        through(new(Batch)),
+		"businesses_onboard.request.json":              through(new(Onboarding)),
+		"businesses_onboard_minimal.request.json":      through(new(Onboarding)),
+		"businesses_onboard.response.json":             through(new(OnboardingRequest)),
+		"media_uploads_create.response.json":           func(t *testing.T, text []byte) { require.Contains(t, string(text), `"id"`) },
+		"media_uploads_location.response.json":         func(t *testing.T, text []byte) { require.Contains(t, string(text), `"url"`) },
+	}
+	files, err := filepath.Glob("testdata/*.json")
+	require.NoError(t, err)
+	tried := 0
+	for _, file := range files {
+		base := filepath.Base(file)
+		s := readSample(t, base)
+		if strings.HasPrefix(base, "error_") || len(s.Body) == 0 || string(s.Body) == "null" {
+			continue // TestErrors, and requests without a body: TestRequestsWithoutABody.
+		}
+		tried++
+		t.Run(base, func(t *testing.T) {
+			require.NotNil(t, kept[base], "a sample that is not tried")
+			kept[base](t, s.Body)
 		})
 	}
+	require.Len(t, kept, tried)
+}
+
+// without is JSON without some fields, at any depth.
+func without(t *testing.T, text []byte, fields []string) []byte {
+	t.Helper()
+	var v any
+	require.NoError(t, json.Unmarshal(text, &v))
+	var strip func(any)
+	strip = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				if strip(inner); slices.Contains(fields, key) {
+					delete(v, key)
+				}
+			}
+		case []any:
+			for _, inner := range v {
+				strip(inner)
+			}
+		}
+	}
+	strip(v)
+	again, err := json.Marshal(v)
+	require.NoError(t, err)
+	return again
+}
+
+// TestRequestsWithoutABody sends each documented request without a body.
+func TestRequestsWithoutABody(t *testing.T) {
+	for file, call := range map[string]func(context.Context, *Client) error{
+		"accounts_get.request.json": func(ctx context.Context, c *Client) error {
+			return discard(c.GetAccount(ctx, "C4QnjXvj8At6SMsEN4LRi9"))
+		},
+		"assets_get_external_id.request.json": func(ctx context.Context, c *Client) error {
+			return discard(c.GetAssetByExternalID(ctx, "farmlands.nzd.test", "b5fde0e0-357c-4fda-a90f-fd857f2be999"))
+		},
+		"assets_list_by_external_id.request.json": func(ctx context.Context, c *Client) error {
+			for _, err := range c.ListAssets(ctx, "C4QnjXvj8At6SMsEN4LRi9", "b5fde0e0-357c-4fda-a90f-fd857f2be999") {
+				return err
+			}
+			return nil
+		},
+		"batches_get.request.json": func(ctx context.Context, c *Client) error { return discard(c.GetBatch(ctx, "AVH5uG4gRLYK6YR8JyrViN")) },
+		"businesses_onboard_get.request.json": func(ctx context.Context, c *Client) error {
+			return discard(c.GetOnboarding(ctx, idIn(t, "businesses_onboard_get.request.json")))
+		},
+		"media_uploads_create.request.json": func(ctx context.Context, c *Client) error {
+			return discard(c.UploadMedia(ctx, MediaUpload{Purpose: PurposeBusinessOnboarding, FileName: "a.csv", File: []byte("x")}))
+		},
+		"media_uploads_location.request.json": func(ctx context.Context, c *Client) error {
+			return discard(c.MediaLocation(ctx, strings.TrimSuffix(idIn(t, "media_uploads_location.request.json"), "/location")))
+		},
+	} {
+		t.Run(file, func(t *testing.T) {
+			s := readSample(t, file)
+			var sent *http.Request
+			client, err := New(Config{APIKey: "key", Middleware: func(http.RoundTripper) http.RoundTripper {
+				return roundTrip404(func(r *http.Request) { sent = r })
+			}})
+			require.NoError(t, err)
+			require.ErrorIs(t, call(t.Context(), client), batch.ErrNotFound)
+			require.Equal(t, s.Method+" "+s.Path, sent.Method+" "+sent.URL.EscapedPath())
+			require.Equal(t, "key", sent.Header.Get("X-Api-Key"))
+			for key, value := range s.Query {
+				require.Equal(t, value, sent.URL.Query().Get(key))
+			}
+		})
+	}
+}
+
+func discard[T any](_ T, err error) error { return err }
+
+// idIn is what follows the fixed part of a sample's path.
+func idIn(t *testing.T, file string) string {
+	t.Helper()
+	path := readSample(t, file).Path
+	for _, prefix := range []string{"/api/businesses/onboard/", "/api/media-uploads/"} {
+		if rest, ok := strings.CutPrefix(path, prefix); ok {
+			return rest
+		}
+	}
+	t.Fatal(path)
+	return ""
+}
+
+// roundTrip404 shows a request to a test, and knows nothing.
+type roundTrip404 func(*http.Request)
+
+func (f roundTrip404) RoundTrip(r *http.Request) (*http.Response, error) {
+	f(r)
+	return &http.Response{StatusCode: 404, Request: r, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(`{"statusCode":404,"message":"Not Found"}`))}, nil
 }
 
 func TestErrors(t *testing.T) {

@@ -86,9 +86,9 @@
 //
 // [Client.OnboardBusiness] asks for one business. The service knows a request by
 // its external id: after an ErrAmbiguous, the very same request again shows what
-// it has. Do not send a file in the format of the onboarding guide (NZBN,
-// COMPANY_NAME...) as a business-onboard batch: they share no column.
-// [Client.UploadMedia] stores CSV files and logos, and no JSONL. Whether its
+// it has. [EncodeGuide] writes many in the format of the onboarding guide (NZBN,
+// COMPANY_NAME...). Do not send that file as a business-onboard batch: they share no
+// column. [Client.UploadMedia] stores CSV files and logos, and no JSONL. Whether its
 // location may be the URL of a batch is not documented.
 //
 // # Accounts

@@ -61,6 +61,7 @@ func roundTrip[R Record](file string, n int) func(*testing.T) {
 
 func TestFiles(t *testing.T) {
 	t.Run("farmlands", roundTrip[FarmlandsAsset]("farmlands-external-asset.jsonl", 3))
+	t.Run("farmlands, what may be absent", roundTrip[FarmlandsAsset]("farmlands-external-asset-partial.jsonl", 3))
 	t.Run("ticketek", roundTrip[TicketekTicket]("ticketek-ticket.jsonl", 2))
 	t.Run("verifone", roundTrip[TerminalStatus]("verifone-terminal-status.jsonl", 1))
 	t.Run("business", func(t *testing.T) {
