@@ -13,12 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/internal/private"
 )
 
 // A Gate hosts files for the service, each under a URL that can be closed for
@@ -63,9 +63,10 @@ type FileGate struct {
 	base string
 }
 
-// NewFileGate returns a gate that keeps its files in dir, which must exist and
-// be writable for its owner alone, and serves them below publicURL: https, or
-// http on a loopback host. Mount it there, with http.StripPrefix if that has a
+// NewFileGate returns a gate that keeps its files in dir, and serves them below
+// publicURL: https, or http on a loopback host. The directory must exist, and no
+// other user may be able to write to it or to one above it; PRODUCTION.md of
+// package batch names the exceptions. Mount it there, with http.StripPrefix if that has a
 // path.
 func NewFileGate(dir, publicURL string) (*FileGate, error) {
 	var faults []batch.FieldError
@@ -74,8 +75,8 @@ func NewFileGate(dir, publicURL string) (*FileGate, error) {
 	}
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 		fault("dir", "is not a directory")
-	} else if info.Mode().Perm()&0o022 != 0 && runtime.GOOS != "windows" { // There a mode tells nothing about others.
-		fault("dir", "can be written by others than its owner")
+	} else if err := private.Directory(dir); err != nil {
+		fault("dir", err.Error())
 	}
 	if message := urlFault(publicURL); message != "" {
 		fault("publicURL", message)

@@ -59,6 +59,7 @@ import (
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/internal/record"
+	"github.com/batchway/batchway-go/internal/private"
 )
 
 // format is the version of the file's layout.
@@ -109,7 +110,7 @@ type Journal struct {
 //
 // It refuses, with an error that says what to do, a file that belongs to
 // another provider, environment or account, that another process has open,
-// that others can read or write, that is damaged or cut short, that is older
+// that others can read or write or could replace, that is damaged or cut short, that is older
 // than what was last written here, or that another version has written.
 func Open(path string, owner batch.Info) (*Journal, error) {
 	return open(path, owner, "", syncDirectory)
@@ -122,11 +123,11 @@ func open(path string, owner batch.Info, to string, syncDirectory func(path stri
 		return nil, err
 	}
 	j := &Journal{owner: account, counted: path + ".written", syncDirectory: syncDirectory}
-	if err := checkDirectory(filepath.Dir(path)); err != nil {
+	if err := private.Directory(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
 	for _, file := range []string{path, j.counted} {
-		if err := checkFile(file); err != nil {
+		if err := private.File(file); err != nil {
 			return nil, fmt.Errorf("journal %s: %w", file, err)
 		}
 	}
@@ -212,38 +213,6 @@ func (j *Journal) transact(begin func(func(*bbolt.Tx) error) error, f func(*bbol
 
 // view reads the file.
 func (j *Journal) view(read func(*bbolt.Tx) error) error { return j.transact(j.db.View, read) }
-
-// modes says that the mode of a file tells who can use it. Windows has access
-// control lists instead, and reports the same mode for all.
-const modes = runtime.GOOS != "windows"
-
-// checkDirectory refuses one where somebody else could put a file.
-func checkDirectory(path string) error {
-	directory, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if modes && directory.Mode().Perm()&0o022 != 0 {
-		return errors.New("others can write to its directory: chmod go-w it, or choose another")
-	}
-	return nil
-}
-
-// checkFile refuses what somebody else could have written.
-func checkFile(path string) error {
-	file, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !file.Mode().IsRegular():
-		return errors.New("is no regular file: name the file itself, and remove a link that is not yours")
-	case modes && file.Mode().Perm()&0o077 != 0:
-		return errors.New("others can read or write it: chmod 600 it once you trust its content")
-	}
-	return nil
-}
 
 // openFile opens the file to read it and checks its pages, before it opens the
 // file to write.

@@ -152,6 +152,12 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		"a directory where others can only add": {func(t *testing.T, path string) {
 			require.NoError(t, os.Chmod(filepath.Dir(path), 0o777|os.ModeSticky))
 		}, owner, "chmod go-w"},
+		"a directory above it that others can write to": {func(t *testing.T, path string) {
+			above := filepath.Dir(filepath.Dir(path))                        // of all directories of this test
+			require.NoError(t, os.Chmod(above, 0o777))                       //nolint:gosec // That is what is refused.
+			t.Cleanup(func() { require.NoError(t, os.Chmod(above, 0o755)) }) //nolint:gosec // As it was.
+		}, owner, "chmod go-w"},
+		"a second name": {func(t *testing.T, path string) { require.NoError(t, os.Link(path, path+".link")) }, owner, "a second name"},
 		"a link": {func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(path, path+".real"))
 			require.NoError(t, os.Symlink(path+".real", path))
@@ -170,7 +176,7 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		"a link in place of the count": {func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path+".written"))
 			require.NoError(t, os.Symlink(path, path+".written"))
-		}, owner, ".written: is no regular file"},
+		}, owner, ".written: is not a regular file"},
 		"a history that is gone": {func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path+".written"))
 			edit(t, path, func(tx *bbolt.Tx) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/internal/record"
+	"github.com/batchway/batchway-go/internal/private"
 )
 
 // Look opens a copy of the journal at path, as it is now, while another process
@@ -33,7 +34,7 @@ func lookAt(path string, owner batch.Info) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFile(path); err != nil {
+	if err := private.File(path); err != nil {
 		return nil, err
 	}
 	for range looks {
@@ -132,7 +133,7 @@ func Move(from, to string, owner batch.Info) error {
 
 func move(from, to string, owner batch.Info, syncDirectory func(path string) error) error {
 	refuse := func(err error) error { return fmt.Errorf("journal %s: %w", to, err) }
-	if err := checkDirectory(filepath.Dir(to)); err != nil {
+	if err := private.Directory(filepath.Dir(to)); err != nil {
 		return refuse(err)
 	}
 	_, err := os.Lstat(to)

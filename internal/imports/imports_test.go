@@ -45,7 +45,7 @@ func rules() []rule {
 	list := []rule{
 		{"/batch", nil, []string{"/batch"}, "the vocabulary needs only the standard library"},
 		{"/batch/internal/record", []string{"/batch"}, []string{"/batch", "/batch/internal/record"}, "what journals share knows no store"},
-		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
+		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "/internal/private", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
 		{"/batch/sqljournal", []string{"/batch", "/batch/internal/record"}, nil, "a journal on database/sql knows no driver"},
 		{"/batch/batchcsv", []string{"/batch"}, []string{"/batch", "/batch/batchcsv"}, "a file of items needs only the standard library"},
 		{"/batch/batchtest", []string{"/batch", "/batch/batchsim"}, []string{"/batch", "/batch/batchtest", "/batch/batchsim"}, "the suite is for anybody's provider"},
@@ -53,6 +53,7 @@ func rules() []rule {
 		{"/batch/batchsim", nil, []string{"/batch/batchsim"}, "a simulator's kit knows no service and no client"},
 		{"/examples/toypay", []string{"/batch", "/batch/batchhttp"}, nil, "a provider of one's own needs nothing that is ours alone"},
 		{"/examples/toypay/toypaytest", []string{"/batch/batchsim"}, nil, "a simulator of one's own shares nothing with its client"},
+		{"/internal/private", nil, []string{"/internal/private"}, "who else can write a file needs only the standard library"},
 		{"/internal/floor", nil, []string{"/internal/floor"}, "the floor is what the standard library does alone"},
 		{"/internal/pgtest", nil, []string{"/internal/pgtest"}, "a server for tests knows no journal and no driver"},
 		{"/internal/imports", nil, nil, "only a test"},
@@ -62,7 +63,7 @@ func rules() []rule {
 		may := []string{"/batch", "/batch/batchhttp", "github.com/go-json-experiment/json"} // The standard library from Go 1.27 on.
 		link := append([]string{"/batch", "/batch/batchhttp", "/" + p}, wire...)
 		if p == "centrapay" {
-			may, link = append(may, "golang.org/x/time"), append(link, "golang.org/x/time")
+			may, link = append(may, "golang.org/x/time", "/internal/private"), append(link, "golang.org/x/time", "/internal/private")
 		}
 		list = append(list,
 			rule{"/" + p, may, link, "whoever imports one provider links almost nothing else"},

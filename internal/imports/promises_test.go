@@ -440,6 +440,10 @@ var requirements = []promise{
 		"batch/boltjournal TestOpenRefusesWhatItCannotTrust/a link",
 		"batch/boltjournal TestOpenRefusesWhatItCannotTrust/a directory that others can write to",
 		"batch/boltjournal TestOpenRefusesWhatItCannotTrust/readable by others",
+		"internal/private TestDirectoriesOfOthersAreRefused",
+		"internal/private TestFilesOfOthersAreRefused",
+		"internal/private TestEveryDirectoryAboveIsLookedAt",
+		"internal/private TestFileHasOneName",
 		"batch TestRunKeepsSecretsOutOfTheJournal",
 	}, ""},
 	{"S18", "a reply is hostile until it is read whole", []string{
