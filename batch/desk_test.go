@@ -133,8 +133,9 @@ func TestAPersonsWordFillsWhatTheServiceLeavesOpen(t *testing.T) {
 			"no item":      {map[string]batch.Outcome{"z": batch.OutcomePaid}, batch.ErrConflict, `outcomes: "z" is not an item of the batch`},
 			"against it":   {map[string]batch.Outcome{"a": batch.OutcomeFailed}, batch.ErrConflict, `outcomes: "a" is paid, as the service says`},
 		} {
-			_, err = desk.Resolve(t.Context(), "june", closing(c.outcomes))
+			b, err := desk.Resolve(t.Context(), "june", closing(c.outcomes))
 			require.ErrorIs(t, err, c.kind, name)
+			require.Equal(t, "june", b.Draft.Reference, name)
 			require.ErrorContains(t, err, c.want, name)
 		}
 		early := decision(batch.Abandon)
@@ -212,6 +213,29 @@ func TestADifferenceThatIsExplainedHidesNothing(t *testing.T) {
 	})
 }
 
+// A service that has forgotten the batch says nothing of its items, and neither
+// does the report of a batch that a person closes.
+func TestCloseOfWhatTheServiceHasForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{ledger: newLedger()}
+		s.gone = true
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), s, wages("june", "a", "b"), o)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		desk := batch.NewDesk(s, o.Journal)
+		b, err := desk.Resolve(t.Context(), "june", closing(map[string]batch.Outcome{"b": batch.OutcomePaid}))
+		require.NoError(t, err)
+		require.Equal(t, "id-june", b.ID)
+		report, err := desk.AsOf(t.Context(), "june", time.Now())
+		require.NoError(t, err)
+		require.Equal(t, batch.OutcomeUnknown, report.Results[0].Outcome)
+		require.Equal(t, batch.OutcomePaid, report.Results[1].Outcome, "as a person has said")
+		dossier, err := desk.Dossier(t.Context(), "june")
+		require.NoError(t, err)
+		require.Equal(t, time.Now(), dossier.Decisions[0].At)
+	})
+}
+
 func TestCloseIsRefusedWhereAReadMayStillTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stuck{ledger: newLedger(), report: &batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}}
@@ -219,7 +243,8 @@ func TestCloseIsRefusedWhereAReadMayStillTell(t *testing.T) {
 		_, err := batch.Run(t.Context(), s, oneItem(), o)
 		require.ErrorIs(t, err, batch.ErrUnavailable)
 		desk := batch.NewDesk(s, o.Journal)
-		_, err = desk.Resolve(t.Context(), oneItem().Reference, closing(nil))
+		b, err := desk.Resolve(t.Context(), oneItem().Reference, closing(nil))
+		require.Equal(t, oneItem().Reference, b.Draft.Reference)
 		require.ErrorIs(t, err, batch.ErrUnavailable)
 		require.ErrorContains(t, err, "the decision was not recorded: the report could not be read")
 		require.Len(t, pending(t, s, o.Journal), 1)

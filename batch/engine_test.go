@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,7 +248,14 @@ func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
 		service.create, service.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "7"}
 		_, err := batch.Run(t.Context(), service, oneItem(), o)
 		require.ErrorIs(t, err, batch.ErrConflict)
+		service.cancel = &batch.Error{Kind: batch.ErrUnavailable}
 		b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		require.ErrorContains(t, err, "the decision was not recorded: the draft 7 was not canceled")
+		require.Equal(t, "run-1", b.Draft.Reference)
+		require.Len(t, pending(t, service, o.Journal), 1)
+		service.cancel = nil
+		b, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.NoError(t, err)
 		require.Equal(t, batch.StateCancelled, b.State)
 		require.Equal(t, []string{"7"}, service.canceled)
@@ -264,6 +272,62 @@ func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
 		require.ErrorContains(t, err, "abandoned; the service may hold a draft")
 		require.Empty(t, pending(t, service, o.Journal))
 	})
+}
+
+// What becomes of the draft decides whether the reference is abandoned.
+func TestAbandonGoesByWhatTheCancelSays(t *testing.T) {
+	refused := func(k batch.Kind) error { return &batch.Error{Kind: k} }
+	const late, kept = "too late: the batch was submitted", "the decision was not recorded: "
+	for name, c := range map[string]struct {
+		submit  string
+		cancel  error
+		absent  any // what Poll says
+		kind    batch.Kind
+		message string
+		state   batch.State
+	}{
+		"canceled":               {"funds", nil, nil, "", "", batch.StateCancelled},
+		"no answer":              {"funds", refused(batch.ErrUnavailable), nil, batch.ErrUnavailable, kept + "the draft id-run-1 was not", batch.StateDraft},
+		"unclear, no answer":     {"lost", refused(batch.ErrAmbiguous), nil, batch.ErrAmbiguous, kept + "the draft id-run-1 was not", batch.StateUnknown},
+		"not found":              {"funds", refused(batch.ErrNotFound), nil, "", "", batch.StateCancelled},
+		"unclear, not found":     {"lost", refused(batch.ErrNotFound), nil, "", "", batch.StateUnknown},
+		"canceled before":        {"lost", refused(batch.ErrConflict), batch.StateCancelled, "", "", batch.StateCancelled},
+		"submitted":              {"lost", refused(batch.ErrConflict), batch.StatePending, batch.ErrConflict, late, batch.StatePending},
+		"done":                   {"lost", refused(batch.ErrConflict), batch.StateDone, batch.ErrConflict, late, batch.StateDone},
+		"still a draft":          {"funds", refused(batch.ErrConflict), batch.StateDraft, batch.ErrConflict, kept + "batch id-run-1 was not", batch.StateDraft},
+		"unclear, still a draft": {"lost", refused(batch.ErrConflict), batch.StateDraft, batch.ErrConflict, kept + "batch id-run-1 was not", batch.StateUnknown},
+		"not readable": {"funds", refused(batch.ErrConflict), &batch.Error{Kind: batch.ErrUnavailable, Message: "down"},
+			batch.ErrConflict, kept + "batch id-run-1 was not", batch.StateDraft},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &drafty{teller: newTeller(c.submit)}
+				o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+				_, err := batch.Run(t.Context(), s, oneItem(), o)
+				require.Error(t, err)
+				if s.cancel = c.cancel; c.absent != nil {
+					s.absent = c.absent
+				}
+				b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+				require.Equal(t, "id-run-1 run-1 "+string(c.state), b.ID+" "+b.Draft.Reference+" "+string(b.State))
+				want := []string{"intent create#1 create#1=ok submit#1 submit#1=ambiguous", ""}
+				if c.submit == "funds" {
+					want[0] = "intent create#1 create#1=ok submit#1 submit#1=funds"
+				}
+				switch {
+				case err == nil:
+					want[1] = " done"
+				case c.message == late:
+					want[1] = " reconciled"
+				}
+				require.Equal(t, strings.Join(want, ""), kinds(t, o.Journal, "run-1"))
+				if err != nil {
+					require.ErrorContains(t, err, c.message)
+				}
+			})
+		})
+	}
 }
 
 // seeker also finds drafts by their reference, the newest first.
@@ -303,6 +367,57 @@ func TestEveryAttemptToCreateMayHaveLeftADraft(t *testing.T) {
 				require.Contains(t, kinds(t, o.Journal, "run-1"), "withdrawn withdrawn create#3 create#3=ok")
 			}
 			require.Equal(t, []string{"8", "7"}, service.canceled)
+		})
+	}
+}
+
+// finding is a drafty whose Find says the same each time.
+type finding struct {
+	*drafty
+	found batch.Batch
+	err   error
+}
+
+func (s finding) Find(context.Context, string) (batch.Batch, error) { return s.found, s.err }
+
+// Two attempts to create are unclear, and the reference is abandoned.
+func TestAbandonGoesByWhatIsFound(t *testing.T) {
+	draft := batch.Batch{Provider: "teller", ID: "7", State: batch.StateDraft}
+	canceled := draft
+	canceled.State = batch.StateCancelled
+	for name, c := range map[string]struct {
+		found    batch.Batch
+		err      error
+		cancel   error
+		kind     batch.Kind
+		message  string
+		want     string // ID and state
+		canceled []string
+	}{
+		"nothing":            {batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound}, nil, "", "", " draft", nil},
+		"no answer":          {batch.Batch{}, &batch.Error{Kind: batch.ErrProtocol}, nil, batch.ErrProtocol, "an earlier call may have left a draft", " draft", nil},
+		"what is canceled":   {canceled, nil, nil, "", "", "7 cancelled", []string{"7"}},
+		"a draft that stays": {draft, nil, &batch.Error{Kind: batch.ErrThrottled}, batch.ErrThrottled, "the draft 7 was not canceled", "7 draft", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, o := finding{&drafty{teller: newTeller("ok")}, c.found, c.err}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+			blind := s.drafty // It cannot find, so each Run makes one more attempt.
+			for range 2 {
+				_, err := batch.Run(t.Context(), blind, oneItem(), o)
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+			}
+			s.cancel = c.cancel
+			b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+			require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+			require.Equal(t, c.want, b.ID+" "+string(b.State))
+			require.Equal(t, oneItem(), b.Draft)
+			require.Equal(t, c.canceled, s.canceled)
+			require.Equal(t, err == nil, strings.HasSuffix(kinds(t, o.Journal, "run-1"), " done"))
+			if err != nil {
+				require.ErrorContains(t, err, "the decision was not recorded: ")
+				require.ErrorContains(t, err, c.message)
+			}
 		})
 	}
 }
@@ -635,6 +750,18 @@ func TestAWrongDecisionIsReplaced(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "the right one", b.ID)
 		require.False(t, holds(t, o, "another"))
+	})
+	t.Run("its own batch was adopted, and keeps its name", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			service, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			unclear(t, service, o)
+			service.absent = batch.StatePending
+			_, err := resolve(t, service, batch.Adopt, "id-run-1", o)
+			require.NoError(t, err)
+			_, err = resolve(t, service, batch.Resend, "", o)
+			require.NoError(t, err)
+			require.True(t, holds(t, o, "id-run-1"))
+		})
 	})
 	t.Run("it was abandoned while a Submit was in flight", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -348,7 +348,7 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 // adoptedName is the name that the adopted batch has claimed, unless the key
 // held it before.
 func (e *engine) adoptedName(p progress) []string {
-	if !p.adopted || p.batch.ID == "" {
+	if !p.adopted {
 		return nil
 	}
 	if p.unadopted != nil && p.unadopted.ID == p.batch.ID {
@@ -373,7 +373,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 			switch {
 			case err == nil && read.State != StateDraft:
 				return e.tooLate(ctx, read, released)
-			case err != nil && KindOf(err) != ErrAmbiguous && KindOf(err) != ErrConflict:
+			case err != nil && KindOf(err) != ErrAmbiguous:
 				return batch, e.fail(KindOf(err), "the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
 		}
@@ -516,8 +516,10 @@ func (e *engine) adopted(ctx context.Context, p progress, before, after Batch, e
 	err := e.decide(ctx, entry)
 	held := claimedBy(err)
 	switch {
+	case err == nil:
+		return after, nil
 	case held == nil:
-		return after, err
+		return before, err
 	case held.Name == e.batchName(after.ID):
 		return before, e.fail(ErrConflict, "the decision was not recorded: the batch is another reference's", held)
 	}

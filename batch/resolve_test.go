@@ -174,6 +174,7 @@ func TestResolveResend(t *testing.T) {
 		require.Equal(t, batch.StateUnknown, b.State, "the operator may be wrong")
 		require.Equal(t, 1, s.submits, "Resolve submits nothing")
 		require.Equal(t, "ada", pending(t, s, o.Journal)[0].Decisions[0].Operator)
+		require.Equal(t, time.Now(), pending(t, s, o.Journal)[0].Decisions[0].At)
 		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), oneItem().Reference, decision(batch.Resend))
 		require.ErrorContains(t, err, "one more Submit is already decided")
 		ended, cancel := context.WithCancel(t.Context())
@@ -473,6 +474,128 @@ func TestResolveChecksTheDecision(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrNotFound)
 	require.Equal(t, "never-run", b.Draft.Reference)
 	require.Equal(t, batch.StateDraft, b.State, "nothing was submitted under it")
+}
+
+// What a person decides is not carried out before the journal has it.
+func TestResolveOnAJournalThatFails(t *testing.T) {
+	adopt := decision(batch.Adopt)
+	adopt.BatchID = "9"
+	for name, c := range map[string]struct {
+		submit string
+		able   bool // the service can cancel
+		cancel error
+		absent batch.State
+		d      batch.Decision
+		kind   batch.Kind
+		state  batch.State
+	}{
+		"abandon":            {"lost", false, nil, "", decision(batch.Abandon), batch.ErrUnavailable, batch.StateUnknown},
+		"abandon and cancel": {"funds", true, nil, "", decision(batch.Abandon), batch.ErrUnavailable, batch.StateCancelled},
+		"too late": {"lost", true, &batch.Error{Kind: batch.ErrConflict}, batch.StatePending,
+			decision(batch.Abandon), batch.ErrAmbiguous, batch.StateUnknown},
+		"resend": {"lost", false, nil, "", decision(batch.Resend), batch.ErrUnavailable, batch.StateUnknown},
+		"adopt":  {"lost", false, nil, batch.StatePending, adopt, batch.ErrUnavailable, batch.StateUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &drafty{teller: newTeller(c.submit), cancel: c.cancel}
+				o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+				_, err := batch.Run(t.Context(), s, oneItem(), o)
+				require.Error(t, err)
+				if c.absent != "" {
+					s.absent = c.absent
+				}
+				var p batch.Provider = s
+				if !c.able {
+					p = s.teller
+				}
+				history := kinds(t, o.Journal, "run-1")
+				b, err := batch.NewDesk(p, &failing{o.Journal, 1}).Resolve(t.Context(), "run-1", c.d)
+				require.ErrorIs(t, err, errDisk)
+				require.ErrorIs(t, err, c.kind)
+				require.ErrorContains(t, err, "could not be written down")
+				require.Equal(t, "id-run-1 run-1 "+string(c.state), b.ID+" "+b.Draft.Reference+" "+string(b.State))
+				require.Equal(t, history, kinds(t, o.Journal, "run-1"))
+			})
+		})
+	}
+}
+
+// What was refused was not submitted, so the service is not asked.
+func TestResolveAbandonsWhatWasRefusedWithoutARead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newTeller("funds"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), s, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrFunds)
+		s.down = 1000
+		b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDraft, b.State)
+	})
+}
+
+// A decision that does not fit is refused beside the batch as it is known, and
+// is not written down.
+func TestResolveRefusesWhatDoesNotFit(t *testing.T) {
+	adopt := decision(batch.Adopt)
+	adopt.BatchID = "9"
+	absent := func(says any) func(*teller) { return func(s *teller) { s.absent = says } }
+	terms := func(s *teller) { s.info.Terms = map[string]string{"merchant": "2"} }
+	for name, c := range map[string]struct {
+		submit  string          // what came of the Submit
+		before  batch.Verdict   // an earlier decision
+		change  func(s *teller) // what is different then
+		d       batch.Decision
+		kind    batch.Kind
+		message string
+		state   batch.State
+	}{
+		"abandon what is reported":   {"ok", "", nil, decision(batch.Abandon), batch.ErrConflict, "is not open any more", batch.StateDone},
+		"resend what is reported":    {"ok", "", nil, decision(batch.Resend), batch.ErrConflict, "is not open any more", batch.StateDone},
+		"adopt for what is reported": {"ok", "", nil, adopt, batch.ErrConflict, "is not open any more", batch.StateDone},
+		"abandon what is abandoned":  {"lost", batch.Abandon, nil, decision(batch.Abandon), batch.ErrConflict, "is not open any more", batch.StateUnknown},
+		"resend what is abandoned":   {"lost", batch.Abandon, nil, decision(batch.Resend), batch.ErrConflict, "is not open any more", batch.StateUnknown},
+		"close what is abandoned":    {"lost", batch.Abandon, nil, decision(batch.Close), batch.ErrConflict, "the batch was abandoned", batch.StateUnknown},
+		"resend twice":               {"lost", batch.Resend, nil, decision(batch.Resend), batch.ErrConflict, "one more Submit is already decided", batch.StateUnknown},
+		"resend what is clear":       {"funds", "", nil, decision(batch.Resend), batch.ErrConflict, "nothing is unclear: call Resume", batch.StateDraft},
+		"close what is unclear":      {"lost", "", nil, decision(batch.Close), batch.ErrConflict, "can be closed: abandon or adopt", batch.StateUnknown},
+		"close what is refused":      {"funds", "", nil, decision(batch.Close), batch.ErrConflict, "can be closed: abandon or adopt", batch.StateDraft},
+		"resend under other terms":   {"lost", "", terms, decision(batch.Resend), batch.ErrConflict, "other terms", batch.StateUnknown},
+		"close under other terms":    {"ok", "", terms, decision(batch.Close), batch.ErrConflict, "other terms", batch.StateDone},
+		"adopt what is not known": {"lost", "", absent(&batch.Error{Kind: batch.ErrNotFound}), adopt,
+			batch.ErrConflict, "the service does not know a batch 9", batch.StateUnknown},
+		"adopt what cannot be read": {"lost", "", func(s *teller) { s.down = 1 }, adopt, batch.ErrUnavailable, "", batch.StateUnknown},
+		"abandon what cannot be read": {"lost", "", func(s *teller) { s.down = 1 }, decision(batch.Abandon),
+			batch.ErrUnavailable, "the decision was not recorded: the service was not able to say", batch.StateUnknown},
+		"adopt what has no status": {"lost", "", nil, adopt, batch.ErrConflict, "does not say where that batch stands", batch.StateUnknown},
+		"adopt what is canceled": {"lost", "", absent(batch.StateCancelled), adopt,
+			batch.ErrConflict, "that batch was canceled, and a Submit of another may have arrived", batch.StateUnknown},
+		"adopt a draft": {"lost", "", absent(batch.StateDraft), adopt,
+			batch.ErrConflict, "and a Submit may still be under way", batch.StateUnknown},
+		"adopt a draft for what is abandoned": {"funds", batch.Abandon, absent(batch.StateDraft), adopt,
+			batch.ErrConflict, "that batch is not submitted, and the reference was abandoned", batch.StateDraft},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := newTeller(c.submit), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+				_, _ = batch.Run(t.Context(), s, oneItem(), o)
+				if c.before != "" {
+					_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(c.before))
+					require.NoError(t, err)
+				}
+				if c.change != nil {
+					c.change(s)
+				}
+				history := kinds(t, o.Journal, "run-1")
+				b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", c.d)
+				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+				require.ErrorContains(t, err, c.message)
+				require.Equal(t, "id-run-1 run-1 "+string(c.state), b.ID+" "+b.Draft.Reference+" "+string(b.State))
+				require.Equal(t, history, kinds(t, o.Journal, "run-1"))
+				require.Equal(t, 1, s.submits)
+			})
+		})
+	}
 }
 
 func TestAJournalOfANewerVersion(t *testing.T) {

@@ -215,7 +215,7 @@ func (e *engine) finish(ctx context.Context, b Batch) (Report, error) {
 	if report.Batch.Provider == "" {
 		report.Batch = b
 	}
-	if err == nil {
+	if err = e.forgotten(err); err == nil {
 		err = e.close(ctx, report)
 	}
 	e.observe(Event{Phase: PhaseReport, Batch: report.Batch, Err: err})
@@ -859,7 +859,7 @@ func (e *engine) wait(ctx context.Context, b Batch) (Batch, error) {
 	return b, nil
 }
 
-// forgotten is err of a poll of a batch that was accepted. ErrNotFound of Run,
+// forgotten is err of a read of a batch that was accepted. ErrNotFound of Run,
 // Resume and Settle speaks of the journal.
 func (e *engine) forgotten(err error) error {
 	if KindOf(err) == ErrNotFound {
