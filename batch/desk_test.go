@@ -289,33 +289,76 @@ func TestNotes(t *testing.T) {
 func TestATicketSaysWhatIsKnown(t *testing.T) {
 	began := time.Date(2026, 6, 1, 9, 0, 0, 0, time.FixedZone("", 3600))
 	d := batch.Dossier{Key: batch.Key{Account: "test/1", Reference: "run-1"}, Standing: batch.StandingDraft, Items: 2, Total: gbp(300)}
-	require.Equal(t, `Payment batch "run-1" of account test/1: what became of it?
+	require.Equal(t, `Payment batch "run-1" of account test/1
 Items: 2, total 3.00 GBP
 `, d.Ticket())
 	d.Native = "LOCKED"
 	d.Attempts = []batch.Attempt{{Step: batch.StepSubmit, Number: 1, Began: began},
 		{Step: batch.StepSubmit, Number: 2, Began: began, Ended: &began,
 			Failure: &batch.Failure{Kind: batch.ErrFunds, Code: "F1", Message: "too little", RequestID: "q-1"}}}
-	require.Equal(t, `Payment batch "run-1" of account test/1: what became of it?
+	require.Equal(t, `Payment batch "run-1" of account test/1
 Items: 2, total 3.00 GBP
 Last status that we have read: LOCKED
 Call submit 1 began at 2026-06-01T08:00:00Z, and its answer is not known to us
-Call submit 2 began at 2026-06-01T08:00:00Z, and ended with: funds F1 too little (your request ID q-1)
+Call submit 2 began at 2026-06-01T08:00:00Z, and ended with: funds F1: too little (your request ID q-1)
 `, d.Ticket())
+}
+
+// What is safe to do next says why, where a call was refused or the time is over.
+func TestADossierSaysWhatIsSafeNext(t *testing.T) {
+	for name, c := range map[string]struct {
+		script, next, ticket string
+		expires              time.Duration
+		err                  error
+	}{
+		"refused": {script: "refused", err: batch.ErrInvalid,
+			next: "the last call had no effect, and ended with invalid (HTTP 400) B006: once that is mended, call Resume, " +
+				"or Run with a corrected draft (Draft.Replaces); or call Resolve to abandon it",
+			ticket: "Call submit 1 began at 2000-01-01T00:00:00Z, and ended with: invalid (HTTP 400) B006\n"},
+		"late": {script: "refused", err: batch.ErrInvalid, expires: time.Minute,
+			next: "the draft was to be submitted by 2000-01-01T00:01:00Z, and was not: call Resolve to abandon it, or Run with a corrected draft (Draft.Replaces)"},
+		"its end never comes": {script: "ok", err: batch.ErrUnavailable,
+			next: "call Resume: it waits for the end and reports; if the end never comes, or the report never agrees, " +
+				"ask the service's support, and record the answer with Resolve (close)",
+			ticket: "You have this batch. Where does it stand, and when will it end?\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := newTeller(c.script), &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{MaxFailures: 1}}
+				s.status, s.down = 400, 1
+				d := oneItem()
+				if c.expires > 0 {
+					d.NotAfter = time.Now().Add(c.expires)
+				}
+				_, err := batch.Run(t.Context(), s, d, o)
+				require.ErrorIs(t, err, c.err)
+				time.Sleep(2 * c.expires)
+				dossier := pending(t, s, o.Journal)[0]
+				require.Equal(t, c.next, dossier.Next)
+				require.Contains(t, dossier.Ticket(), c.ticket)
+				if c.script == "refused" {
+					other := oneItem()
+					other.Items[0].Amount.Minor++
+					_, err = batch.Run(t.Context(), s, other, o)
+					require.ErrorContains(t, err, `belongs to another draft, which was not submitted so far: nothing was sent by this call; this draft corrects it if its Replaces is "run-1"`)
+				}
+			})
+		})
+	}
 }
 
 // A ticket says what the support needs, and nothing about a person.
 func TestATicketForTheSupport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
-		s.info.Terms = map[string]string{"merchant": "12"}
+		s.info.Terms = map[string]string{"merchant": "12", "site": ""}
 		d := oneItem()
 		_, err := batch.Run(t.Context(), s, d, o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		desk := batch.NewDesk(s, o.Journal)
 		require.NoError(t, desk.Note(t.Context(), d.Reference, batch.Note{Operator: "ada", Text: "they are slow"}))
 		dossier := pending(t, s, o.Journal)[0]
-		require.Equal(t, `Payment batch "run-1" of account test/1: what became of it?
+		require.Equal(t, `Payment batch "run-1" of account test/1
 Batch ID at your service: id-run-1
 merchant: 12
 Items: 1, total 1.00 GBP

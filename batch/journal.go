@@ -175,6 +175,11 @@ type Failure struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
+// String is the failure in one line: "funds (HTTP 400) 0: Insufficient funds".
+func (f *Failure) String() string {
+	return (&Error{Kind: f.Kind, Status: f.Status, Code: f.Code, Message: f.Message}).Error()
+}
+
 func failure(err error) *Failure {
 	if err == nil {
 		return nil

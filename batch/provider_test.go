@@ -20,7 +20,7 @@ func draft(items ...batch.Item) batch.Draft {
 }
 
 // A million items are refused where there may be ten thousand, without I/O, and
-// checked in a time that grows with their number and not with its square.
+// are checked one by one, not each with all others.
 func TestAMillionItems(t *testing.T) {
 	items := make([]batch.Item, 1_000_000)
 	for n := range items {
@@ -31,17 +31,7 @@ func TestAMillionItems(t *testing.T) {
 		info.Faults(draft(items...)))
 
 	info.MaxItems = 0
-	least := func(of int) time.Duration {
-		fastest := time.Hour
-		for range 3 {
-			start := time.Now()
-			require.Empty(t, info.Faults(draft(items[:of]...)))
-			fastest = min(fastest, time.Since(start))
-		}
-		return fastest
-	}
-	few, many := least(10_000), least(80_000)
-	require.Less(t, many, 24*few, "eight times as many items: the square would be 64 times as long")
+	require.Empty(t, info.Faults(draft(items...)), "what grows with the square would not end today")
 }
 
 func TestInfoFaults(t *testing.T) {

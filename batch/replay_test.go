@@ -345,7 +345,7 @@ func TestWhatAPersonIsToldToDo(t *testing.T) {
 		then     string
 	}{
 		{"", StandingIntended, "call Run or Resume to go on", StandingIntended, late + "was not"},
-		{"create#1 create#1=invalid", StandingIntended, "call Run or Resume to go on", StandingIntended, late + "was not"},
+		{"create#1 create#1=invalid", StandingIntended, "had no effect, and ended with invalid: once that is mended, call Resume", StandingIntended, late + "was not"},
 		{"create#1", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
 		{"create#1 create#1=conflict:7", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
 		{ok, StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
@@ -353,9 +353,9 @@ func TestWhatAPersonIsToldToDo(t *testing.T) {
 		{ok + "submit#1 observed", StandingUnclear, "a proof; when its support has named", StandingUnclear, "a proof; when its support has named"},
 		{ok + "submit#1 resend", StandingUnclear, "it sends once more", StandingUnclear, late + "may have been"},
 		{ok + "submit#1 submit#1=taken", StandingDraft, "it takes the next number", StandingDraft, late + "was not"},
-		{ok + "submit#1 submit#1=funds", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
-		{ok + "submit#1 observed submit#1=funds", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
-		{ok + "submit#1 resend submit#1=funds", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{ok + "submit#1 submit#1=funds", StandingDraft, "had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
+		{ok + "submit#1 observed submit#1=funds", StandingDraft, "had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
+		{ok + "submit#1 resend submit#1=funds", StandingDraft, "had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
 		{ok + "submit#1 submit#2 submit#2=taken", StandingUnclear, "do not send it again", StandingUnclear, late + "may have been"},
 		{ok + "submit#1 submit#1=ok", StandingSubmitted, "waits for the end and reports", StandingSubmitted, "waits for the end and reports"},
 		{ok + "submit#1 submit#1=ok done", StandingClosed, "nothing: it was reported", StandingClosed, "nothing: it was reported"},

@@ -62,12 +62,14 @@ type Attempt struct {
 // an item, and no word of a person of ours.
 func (d Dossier) Ticket() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "Payment batch %q of account %s: what became of it?\n", d.Key.Reference, d.Key.Account)
+	fmt.Fprintf(&s, "Payment batch %q of account %s\n", d.Key.Reference, d.Key.Account)
 	if d.BatchID != "" {
 		fmt.Fprintf(&s, "Batch ID at your service: %s\n", d.BatchID)
 	}
 	for _, term := range slices.Sorted(maps.Keys(d.Terms)) {
-		fmt.Fprintf(&s, "%s: %s\n", term, d.Terms[term])
+		if d.Terms[term] != "" {
+			fmt.Fprintf(&s, "%s: %s\n", term, d.Terms[term])
+		}
 	}
 	fmt.Fprintf(&s, "Items: %d, total %s\n", d.Items, d.Total)
 	if d.Native != "" {
@@ -81,15 +83,18 @@ func (d Dossier) Ticket() string {
 		case f == nil:
 			s.WriteString(", and succeeded")
 		default:
-			fmt.Fprintf(&s, ", and ended with: %s", strings.TrimSpace(strings.Join([]string{string(f.Kind), f.Code, f.Message}, " ")))
+			fmt.Fprintf(&s, ", and ended with: %s", f)
 			if f.RequestID != "" {
 				fmt.Fprintf(&s, " (your request ID %s)", f.RequestID)
 			}
 		}
 		s.WriteString("\n")
 	}
-	if d.Standing == StandingUnclear {
+	switch d.Standing {
+	case StandingUnclear:
 		s.WriteString("Has this batch been processed, or can it still be? If so, under which ID?\n")
+	case StandingSubmitted:
+		s.WriteString("You have this batch. Where does it stand, and when will it end?\n")
 	}
 	return s.String()
 }
@@ -169,10 +174,8 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	case p.submitted:
 		return StandingSubmitted, "call Resume: it waits for the end and reports; if the end never comes, or the report never agrees, " +
 			"ask the service's support, and record the answer with Resolve (close)"
-	case expired && p.open == 0 && !p.touched:
-		return StandingIntended, p.intent.Draft.lateness() + ", and was not: call Resolve to abandon it"
 	case expired && p.open == 0:
-		return StandingDraft, p.intent.Draft.lateness() + ", and was not: call Resolve to abandon it"
+		return begun[p.touched], p.intent.Draft.lateness() + ", and was not: call Resolve to abandon it, or Run with a corrected draft (Draft.Replaces)"
 	case expired && p.observed == nil:
 		return StandingUnclear, p.intent.Draft.lateness() + ", and may have been: call Resume to ask; " +
 			"if the service cannot tell, ask its support, and record the answer with Resolve"
@@ -189,11 +192,18 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 			" on it sends again if the batch is still a draft, because the service refuses the second of two"
 	case p.open > 0:
 		return StandingUnclear, "do not send it again: call Resume to ask; if the service cannot tell, ask its support, and record the answer with Resolve"
+	case p.refused != nil && p.creating == 0 && len(p.left) == 0:
+		return begun[p.batch != nil], fmt.Sprintf("the last call had no effect, and ended with %s: once that is mended, call Resume, "+
+			"or Run with a corrected draft (Draft.Replaces); or call Resolve to abandon it", p.refused.withoutAccounts(p.intent.Draft.Items))
 	case p.batch != nil || p.creating > 0 || len(p.left) > 0:
 		return StandingDraft, "call Resume to go on, or Resolve to abandon it"
 	}
 	return StandingIntended, "call Run or Resume to go on, or Resolve to abandon it"
 }
+
+// begun is the standing of a batch that was not submitted, by whether the service
+// may hold something of it.
+var begun = map[bool]Standing{false: StandingIntended, true: StandingDraft}
 
 // waits is the standing of a batch that waits for people, by whether a Submit
 // may have arrived.

@@ -444,6 +444,9 @@ func (e *engine) intend(ctx context.Context, p progress) error {
 		return nil
 	case p.intent == nil && e.corrects():
 		return e.unknownReference()
+	case p.intent != nil && p.touched && !e.corrects() && p.open == 0 && !p.submitted && !p.closed:
+		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which was not submitted so far: nothing was sent by this call; "+
+			"this draft corrects it if its Replaces is %q", e.key.Reference, e.key.Reference), nil)
 	case p.intent != nil && p.touched && !e.corrects():
 		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which may have been sent: nothing was sent by this call", e.key.Reference), nil)
 	}
