@@ -105,6 +105,15 @@ type Batch struct {
 	State     State     `json:"state"`               // where it stands
 	Native    string    `json:"native,omitempty"`    // the service's own word for State, e.g. "LOCKED"
 	UpdatedAt time.Time `json:"updated_at,omitzero"` // when State was last read or set
+	Counts    Counts    `json:"counts,omitzero"`     // how far it is, where the service says so when it is polled
+}
+
+// Counts says how far a batch is, as the service counted at the last poll: for
+// progress bars. It decides nothing: Report says what became of each item. The
+// zero value means that the service does not say.
+type Counts struct {
+	Final int `json:"final"` // items that have an outcome, which may be that they failed
+	Items int `json:"items"` // all items of the batch
 }
 
 // Clone returns a copy that shares no memory with b.

@@ -40,7 +40,7 @@ type RunOptions struct {
 type Event struct {
 	Phase   Phase
 	Attempt int           // of a Submit: 1, or more where the rules let it be repeated
-	Batch   Batch         // as known after it
+	Batch   Batch         // as known after it; its Counts say how many items of how many have an outcome
 	Err     error         // what went wrong, if anything did
 	Took    time.Duration // since the event before it, or since the call began
 }
@@ -836,7 +836,7 @@ func (e *engine) reconciled(ctx context.Context, b Batch, releases []string) (Ba
 
 // kept is b as the journal may keep it.
 func (e *engine) kept(b Batch) *Batch {
-	b.Draft = e.info.withoutSecrets(b.Draft)
+	b.Draft, b.Counts = e.info.withoutSecrets(b.Draft), Counts{}
 	return &b
 }
 
@@ -1045,6 +1045,9 @@ func (e *engine) log(event Event) {
 	level := slog.LevelInfo
 	attrs := append(e.attrs(), slog.String("state", string(event.Batch.State)), slog.String("native", event.Batch.Native),
 		slog.String("batch_id", event.Batch.ID), slog.Duration("took", event.Took))
+	if n := event.Batch.Counts; n != (Counts{}) {
+		attrs = append(attrs, slog.Int("final_items", n.Final), slog.Int("items", n.Items))
+	}
 	if event.Attempt > 0 {
 		attrs = append(attrs, slog.Int("attempt", event.Attempt))
 	}

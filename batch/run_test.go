@@ -933,3 +933,59 @@ func TestRunLogs(t *testing.T) {
 		require.Equal(t, make([]time.Duration, 6), took)
 	})
 }
+
+// A tallying service says how far a batch is.
+type tallying struct{ *batchtest.Memory }
+
+func (c tallying) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b, err := c.Memory.Submit(ctx, b)
+	b.Counts = batch.Counts{Items: 3}
+	return b, err
+}
+
+func (c tallying) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b, err := c.Memory.Poll(ctx, b)
+	b.Counts = batch.Counts{Final: 1, Items: 3}
+	return b, err
+}
+
+func (c tallying) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
+	var all []batch.Batch
+	for _, b := range bs {
+		b, err := c.Poll(ctx, b)
+		if err != nil {
+			return bs, err
+		}
+		all = append(all, b)
+	}
+	return all, nil
+}
+
+// Events and records have the counts of the service. The journal keeps none:
+// they are out of date when it is read.
+func TestEventsCountItems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		var counts []batch.Counts
+		journal := batch.NewMemoryJournal()
+		d := draft(batch.Item{Reference: "INV-4711", Account: "ada", Amount: batch.Money{Minor: 1250, Currency: "GBP"}})
+		provider := tallying{batchtest.NewMemory(batchtest.MemoryOptions{Polls: 2})}
+		_, err := batch.Run(t.Context(), provider, d, &batch.RunOptions{
+			Journal: journal, Logger: slog.New(slog.NewJSONHandler(&out, nil)), Observe: func(e batch.Event) { counts = append(counts, e.Batch.Counts) },
+		})
+		require.NoError(t, err)
+		require.Equal(t, []batch.Counts{{}, {Items: 3}, {Final: 1, Items: 3}}, counts[:3])
+		require.Contains(t, out.String(), `"final_items":1,"items":3`)
+		info := provider.Info()
+		history, err := journal.History(t.Context(), batch.Key{Provider: info.Name, Account: info.Account, Reference: d.Reference})
+		require.NoError(t, err)
+		kept := 0
+		for _, entry := range history {
+			if entry.Batch != nil {
+				kept++
+				require.Zero(t, entry.Batch.Counts, entry.Kind)
+			}
+		}
+		require.NotZero(t, kept)
+	})
+}

@@ -592,7 +592,25 @@ func (p *Provider) sighted(ctx context.Context, op string, b batch.Batch, at *Ba
 			return b, p.conflict(op, fmt.Sprintf("the batch at the service is %s, and is not ours", at.StatusCode), fields)
 		}
 	}
-	return p.seen(op, b, at.StatusCode)
+	b, err := p.seen(op, b, at.StatusCode)
+	if err != nil {
+		return b, err
+	}
+	return counted(b, at.Summary), nil
+}
+
+// counted is b with how far it is, if the service says so: what is neither
+// settled nor canceled has no outcome yet.
+func counted(b batch.Batch, s *BatchSummary) batch.Batch {
+	if s == nil || b.State != batch.StatePending && b.State != batch.StateDone {
+		return b
+	}
+	settled, err := strconv.Atoi(string(s.SettledCount))
+	cancelled, err2 := strconv.Atoi(string(s.CancelledCount))
+	if n := settled + cancelled; err == nil && err2 == nil && min(settled, cancelled) >= 0 && n <= s.PaymentsCount {
+		b.Counts = batch.Counts{Final: n, Items: s.PaymentsCount}
+	}
+	return b
 }
 
 // Submit compares the draft at the service with the batch once more, and
@@ -1076,7 +1094,9 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 		case err != nil, b.State.Final():
 		case known && b.State == batch.StatePending:
 			if err = p.ours(op, b, at); err == nil {
-				out[n], err = p.seen(op, b, at.StatusCode)
+				if out[n], err = p.seen(op, b, at.StatusCode); err == nil {
+					out[n] = counted(out[n], at.Summary)
+				}
 			}
 		default:
 			alone = append(alone, n)

@@ -1074,6 +1074,29 @@ func TestPollAllReadsClosedBatchesInOneList(t *testing.T) {
 	require.Equal(t, 2, server.Log.Count("ListBatches")-before, "the list of the open ones, and its end")
 }
 
+// The summary of a poll says how many payments have an outcome, also one of
+// many batches.
+func TestPollCountsOutcomes(t *testing.T) {
+	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27820000000"}})
+	b, err := p.Submit(t.Context(), create(t, p, newDraft(3)))
+	require.NoError(t, err)
+	other, err := p.Submit(t.Context(), create(t, p, newDraft(1)))
+	require.NoError(t, err)
+	polled, err := p.Poll(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, batch.StatePending, polled.State)
+	require.Equal(t, batch.Counts{Final: 2, Items: 3}, polled.Counts)
+	all, err := p.PollAll(t.Context(), []batch.Batch{b, other})
+	require.NoError(t, err)
+	require.Equal(t, batch.Counts{Final: 2, Items: 3}, all[0].Counts)
+	require.Equal(t, batch.Counts{Final: 0, Items: 1}, all[1].Counts)
+	server.Clock.Advance(90 * 24 * time.Hour) // What nobody has claimed is reversed.
+	polled, err = p.Poll(t.Context(), polled)
+	require.NoError(t, err)
+	require.Equal(t, batch.StateDone, polled.State)
+	require.Equal(t, batch.Counts{Final: 3, Items: 3}, polled.Counts)
+}
+
 // Row 106: payments that arrive late reach a draft that is withdrawn.
 func TestRow106LatePayments(t *testing.T) {
 	server, _, p := start(t, nil)

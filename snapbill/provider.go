@@ -621,6 +621,10 @@ func (p *Provider) witness(op string, b *batch.Batch, payments reader) error {
 // as returns b with the name and the state that SnapBill has for it.
 func (p *Provider) as(b batch.Batch, at *Batch) batch.Batch {
 	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), p.client.http.Clean(string(at.State)), time.Now()
+	total, pending := at.Totals["total"], at.Totals["pending"]
+	if (b.State == batch.StatePending || b.State == batch.StateDone) && at.counted() && pending <= total {
+		b.Counts = batch.Counts{Final: int(total - pending), Items: int(total)}
+	}
 	return b
 }
 

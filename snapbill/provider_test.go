@@ -1006,6 +1006,21 @@ func TestPollAllReadsAnsweredBatchesInOneList(t *testing.T) {
 	require.Equal(t, 1, server.Log.Count("ListBatches")-before, "a few are polled one by one")
 }
 
+// The totals of a poll say how many payments have an outcome, once the bank's
+// reports arrive.
+func TestPollCountsOutcomes(t *testing.T) {
+	server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
+	b, err := p.Submit(t.Context(), create(t, p, dueDraft(server, 3)))
+	require.NoError(t, err)
+	var counts []batch.Counts
+	for b, err = range batch.Watch(t.Context(), p, b, &batch.WatchOptions{Interval: time.Millisecond}) {
+		require.NoError(t, err)
+		counts = append(counts, b.Counts)
+	}
+	require.Equal(t, batch.StateDone, b.State)
+	require.Equal(t, []batch.Counts{{Final: 0, Items: 3}, {Final: 1, Items: 3}, {Final: 2, Items: 3}, {Final: 3, Items: 3}}, slices.Compact(counts))
+}
+
 // A batch without an id is not the one that is listed without an xid.
 func TestPollAllOfABatchWithoutAnID(t *testing.T) {
 	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -547,6 +548,34 @@ func TestProgressInAFileIsALineForEachChange(t *testing.T) {
 	}
 	p.progress(batch.Event{Phase: batch.PhaseWait, Batch: batch.Batch{State: batch.StateDone}})
 	require.Equal(t, "wait       pending (LOCKED)\nwait       done\n", errs.String())
+}
+
+// Where the service counts, progress says how many items of how many.
+func TestProgressCounts(t *testing.T) {
+	var errs bytes.Buffer
+	width := 0
+	p := &program{stderr: &errs, width: func() int { return width }}
+	show := func(final, items int) string {
+		errs.Reset()
+		p.progress(batch.Event{Phase: batch.PhaseWait, Batch: batch.Batch{State: batch.StatePending, Native: "OPEN", Counts: batch.Counts{Final: final, Items: items}}})
+		return errs.String()
+	}
+	require.Equal(t, "wait       pending (OPEN)  3 of 10\n", show(3, 10))
+	require.Empty(t, show(3, 10))
+	require.Equal(t, "wait       pending (OPEN)  4 of 10\n", show(4, 10))
+	for width = 10; width < 200; width++ {
+		for final := range 11 {
+			line := strings.TrimPrefix(show(final, 10), "\r\x1b[K")
+			require.Less(t, utf8.RuneCountInString(line), width, line)
+			require.NotContains(t, line, "\n")
+			if width >= 40 {
+				require.Contains(t, line, fmt.Sprint(final, " of 10"), width)
+				require.Contains(t, line, "wait       pending (OPEN)")
+			}
+		}
+	}
+	width = 80
+	require.Equal(t, "\r\x1b[Kwait       pending (OPEN)  30% |#########                     | 3 of 10", strings.ReplaceAll(show(3, 10), "\u2588", "#"))
 }
 
 func TestProgressOnATerminalIsOneLine(t *testing.T) {

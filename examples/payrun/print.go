@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
 
 	"github.com/batchway/batchway-go/batch"
 )
@@ -20,11 +24,17 @@ func (p *program) progress(e batch.Event) {
 	if e.Batch.Native != "" {
 		line += " (" + e.Batch.Native + ")"
 	}
+	width := p.width()
+	switch n := e.Batch.Counts; {
+	case n.Items > 0 && width > 0:
+		line = bar(line, n, width)
+	case n.Items > 0:
+		line += fmt.Sprintf("  %d of %d", n.Final, n.Items)
+	}
 	if e.Err != nil {
 		line += "  " + e.Err.Error()
 	}
 	line = printable(strings.ReplaceAll(line, "\n", " "))
-	width := p.width()
 	switch {
 	case width > 0:
 		if r := []rune(line); len(r) >= width {
@@ -35,6 +45,23 @@ func (p *program) progress(e batch.Event) {
 		fmt.Fprintln(p.stderr, line)
 	}
 	p.shown = line
+}
+
+// bar is a line with a bar, and how many items of how many have an outcome.
+func bar(line string, n batch.Counts, width int) string {
+	words := fmt.Sprintf("%d of %d", n.Final, n.Items)
+	const frame, shortest, longest = 11, 4, 30 // The library writes "100% |" before the bar and "|" behind it.
+	cells := min(width-utf8.RuneCountInString(line)-len(words)-frame, longest)
+	if cells < shortest {
+		return words + "  " + line
+	}
+	b := progressbar.NewOptions(n.Items, progressbar.OptionSetWriter(io.Discard), progressbar.OptionSetWidth(cells),
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionSetDescription(line))
+	if err := b.Set(n.Final); err != nil {
+		return words + "  " + line
+	}
+	_ = b.RenderBlank()
+	return strings.Trim(b.String(), "\r\n ") + " " + words
 }
 
 func stateOf(b batch.Batch) string {
