@@ -262,7 +262,7 @@ func (c *Client) RegisterCard(ctx context.Context, account string, r RegisterCar
 	if now := time.Now(); r.ExpYear >= 2000 && !expiry.Usable(now) {
 		faults.add("expyear", "the card has expired")
 	}
-	if n := utf8.RuneCountInString(r.NameOnCard); r.NameOnCard != "" && (n < 2 || n > 45) {
+	if n := utf8.RuneCountInString(r.NameOnCard); r.NameOnCard != "" && (n < 2 || n > 45 || !utf8.ValidString(r.NameOnCard)) {
 		faults.add("name_on_card", "must have 2 to 45 characters")
 	}
 	wire := struct {
@@ -302,10 +302,8 @@ func (f *faults) contact(in string, r Contact) {
 		most         int
 	}{{"address1", r.Address1, 50}, {"address2", r.Address2, 50}, {"address3", r.Address3, 50}, {"area", r.Area, 50},
 		{"company", r.Company, 50}, {"email", r.Email, 254}, {"mobile_no", r.MobileNo, 20}, {"postcode", r.Postcode, 16},
-		{"telephone_no", r.TelephoneNo, 20}} {
-		if utf8.RuneCountInString(c.value) > c.most {
-			f.add(in+c.field, fmt.Sprintf("must have at most %d characters", c.most))
-		}
+		{"telephone_no", r.TelephoneNo, 20}, {"firstname", r.FirstName, 0}, {"lastname", r.LastName, 0}, {"title", r.Title, 0}} {
+		f.length(in+c.field, c.value, c.most)
 	}
 	if r.Country != "" {
 		f.match(in+"country", r.Country, countryCode, "must be two capital letters")

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchhttp"
@@ -318,9 +317,7 @@ func (f *faults) payment(amount int64, id string, merchant int64, info string) {
 	f.amount(amount)
 	f.match("identifier", id, identifier, "must be 5 to 50 printable ASCII characters")
 	f.id("merchantid", merchant)
-	if utf8.RuneCountInString(info) > 50 {
-		f.add("trans_info", "must have at most 50 characters")
-	}
+	f.length("trans_info", info, 50)
 }
 
 // pay sends a request that moves money.

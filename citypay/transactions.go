@@ -3,9 +3,11 @@ package citypay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"regexp"
+	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchhttp"
@@ -160,6 +162,17 @@ func (f *faults) add(field, message string) {
 func (f *faults) id(field string, n int64) {
 	if n < 1 || n > math.MaxInt32 {
 		f.add(field, "must be 1 to 2147483647")
+	}
+}
+
+// length checks a text of at most so many characters; 0 means that no limit is
+// documented. Text that is not UTF-8 would be sent as another.
+func (f *faults) length(field, value string, most int) {
+	if most > 0 && utf8.RuneCountInString(value) > most {
+		f.add(field, fmt.Sprintf("must have at most %d characters", most))
+	}
+	if !utf8.ValidString(value) {
+		f.add(field, "must be UTF-8")
 	}
 }
 

@@ -198,9 +198,9 @@ func TestRefusals(t *testing.T) {
 	require.Empty(t, s.Accepted())
 }
 
-// What CityPay's own clients send and cannot read: a batch_date with a time, and
-// replies without a date or with a sum over 32 bits.
-func TestWhatCityPaysClientsNeed(t *testing.T) {
+// CityPay's own Go client sends a batch_date with a time. Its Go and Python clients
+// cannot read an empty date.
+func TestDatesThatCityPaysClientsSendAndRead(t *testing.T) {
 	s := start(t, &citypaytest.Options{EarlyReport: citypaytest.EarlyPartial})
 	_, text := post(t, s, "/v6/batch/process", strings.Replace(rows, "2020-01-02", "2020-01-02T10:31:07+01:00", 1))
 	require.Contains(t, text, `"valid":true`)
@@ -209,7 +209,11 @@ func TestWhatCityPaysClientsNeed(t *testing.T) {
 	require.NotContains(t, text, `""`)
 	_, text = post(t, s, "/v6/batch/retrieve", `{"batch_id":35}`)
 	require.NotContains(t, text, `"datetime":""`)
+}
 
+// A sum over 32 bits, which CityPay's own clients cannot read, is refused.
+func TestSumsFit32Bits(t *testing.T) {
+	s := start(t, nil)
 	var row []string
 	for n := range 3 {
 		row = append(row, fmt.Sprintf(`{"account_id":"account-1","amount":999999999,"identifier":"item-%d","merchantid":1}`, n))
@@ -217,10 +221,15 @@ func TestWhatCityPaysClientsNeed(t *testing.T) {
 	status, text := post(t, s, "/v6/batch/process", `{"batch_date":"2020-01-02","batch_id":1,"transactions":[`+strings.Join(row, ",")+`]}`)
 	require.Equal(t, 422, status)
 	require.Contains(t, text, "D033")
-	require.Equal(t, map[string]int{"item-1": 1, "item-2": 1}, s.Accepted())
+	require.Empty(t, s.Accepted())
+}
+
+// A batch account that is too long is refused in every call that takes one.
+func TestBatchAccountsAreBounded(t *testing.T) {
+	s := start(t, nil)
 	for _, path := range []string{"/v6/batch/status", "/v6/batch/retrieve"} {
 		id := map[string]string{"/v6/batch/status": "[35]", "/v6/batch/retrieve": "35"}[path]
-		_, text = post(t, s, path, `{"client_account_id":"`+strings.Repeat("x", 21)+`","batch_id":`+id+`}`)
+		_, text := post(t, s, path, `{"client_account_id":"`+strings.Repeat("x", 21)+`","batch_id":`+id+`}`)
 		require.Contains(t, text, "P045")
 	}
 }
