@@ -96,6 +96,9 @@ func TestClassify(t *testing.T) {
 		// Whatever the reply.
 		"sent twice": {twice, unknown, batch.ErrAmbiguous, "", false},
 
+		// A reply counts, whatever the wire says.
+		"a reply to what was not sent": {exchange{unsent: true, status: 500}, unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+
 		// Neither yes nor no.
 		"408":               {status(408), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
 		"409":               {refused(409), unknown, batch.ErrAmbiguous, batch.ErrConflict, false},
