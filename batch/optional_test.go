@@ -88,8 +88,8 @@ func TestAbilitiesThatAreMissing(t *testing.T) {
 
 func TestReconcile(t *testing.T) {
 	handle := batch.Batch{Provider: "teller", ID: "7", Draft: oneItem(), State: batch.StateUnknown}
-	without := handle
-	without.ID = ""
+	without, draft := handle, handle
+	without.ID, draft.State = "", batch.StateDraft
 	applied := func(s *teller) { s.applied["run-1"] = 1 }
 	for name, c := range map[string]struct {
 		batch  batch.Batch
@@ -103,6 +103,9 @@ func TestReconcile(t *testing.T) {
 		"the service does not know":     {handle, func(*teller) {}, false, batch.ErrAmbiguous, batch.StateUnknown},
 		"absence proves nothing":        {handle, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrNotFound} }, false, batch.ErrAmbiguous, batch.StateUnknown},
 		"the read failed":               {handle, func(s *teller) { s.down = 1 }, false, batch.ErrUnavailable, batch.StateUnknown},
+		"another batch is shown":        {handle, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrConflict} }, false, batch.ErrAmbiguous, batch.StateUnknown},
+		"the provider has evidence":     {draft, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrAmbiguous} }, false, batch.ErrAmbiguous, batch.StateUnknown},
+		"no id, and Poll needs none":    {without, func(s *teller) { s.info.PollsWithoutID = true; applied(s) }, false, "", batch.StatePending},
 		"no id, found by reference":     {without, applied, true, "", batch.StatePending},
 		"no id, and nobody can look up": {without, applied, false, batch.ErrAmbiguous, batch.StateUnknown},
 		"of another provider":           {batch.Batch{Provider: "other"}, applied, false, batch.ErrInvalid, batch.StateUnknown},
@@ -120,5 +123,38 @@ func TestReconcile(t *testing.T) {
 			require.Equal(t, c.batch.Draft, got.Draft, "the batch keeps its draft")
 			require.Zero(t, s.submits)
 		})
+	}
+}
+
+// asking keeps what Poll was asked.
+type asking struct {
+	*teller
+	asked *[]batch.Batch
+}
+
+func (s asking) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	*s.asked = append(*s.asked, b)
+	return s.teller.Poll(ctx, b)
+}
+
+// A provider compares everything that it reads of a batch whose state is not
+// known; a final state stays final.
+func TestReconcileAsksWithoutTrustInTheState(t *testing.T) {
+	for state, want := range map[batch.State]batch.State{
+		batch.StateDraft: batch.StateUnknown, batch.StatePending: batch.StateUnknown, batch.StateDone: batch.StateDone,
+	} {
+		s := asking{newTeller(), new([]batch.Batch)}
+		s.applied["run-1"] = 1
+		b := batch.Batch{Provider: "teller", ID: "7", Draft: oneItem(), State: state}
+		_, err := batch.Reconcile(t.Context(), s, b)
+		require.NoError(t, err)
+		require.Len(t, *s.asked, 1)
+		require.Equal(t, want, (*s.asked)[0].State)
+
+		b.Provider = "other"
+		got, err := batch.Reconcile(t.Context(), s, b)
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		require.Equal(t, b, got, "it is returned as it was")
+		require.Len(t, *s.asked, 1)
 	}
 }
