@@ -10,3 +10,6 @@ var Operations = []batchhttp.Op{opProcessBatch, opBatchStatus, opRetrieveBatch, 
 	opRemittanceReport, opRemittance, opTransactionReport,
 	opRegisterTempIP, opGenerateDomainKey, opCheckDomainKey, opCreateChannel, opDeleteChannel, opSubscribe, opUnsubscribe,
 	opPing, opCheckACL}
+
+// Refusal is how an error reply is read.
+var Refusal = refusal

@@ -27,3 +27,6 @@ func FormOf(f CustomerFields) string { return f.form().Encode() }
 
 // StateOf is what a batch at the service means.
 func StateOf(b *Batch) batch.State { return state(b) }
+
+// Refusal is how an error reply is read.
+var Refusal = refusal

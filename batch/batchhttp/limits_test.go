@@ -2,6 +2,8 @@ package batchhttp
 
 import (
 	"bytes"
+	"math"
+	"math/big"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -68,4 +70,39 @@ func TestAnErrorHoldsAThousandFaults(t *testing.T) {
 	require.Len(t, Faults(fields), 1001)
 	require.Equal(t, "and 2 more", Faults(fields)[1000].Message)
 	require.Empty(t, fields[1000].Message, "the argument is not changed")
+}
+
+// FuzzInt: a number that can be read is exactly what its digits say.
+func FuzzInt(f *testing.F) {
+	for _, s := range []string{"50000", `"50000"`, "3600.0", "3.6e3", "-0", "1e18", "1e19", "9223372036854775807", "9223372036854775808", "1e999999999", "null", `""`,
+		`"0x10"`, "1.5", `"\u0031"`, "0e0", "-1E+02"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var n Int
+		var digits string
+		if Parse(text, &n) != nil {
+			return
+		}
+		if Parse(text, &digits) != nil {
+			digits = strings.TrimSpace(string(text))
+		}
+		exact, ok := new(big.Rat).SetString(digits)
+		if !ok || !exact.IsInt() || !exact.Num().IsInt64() || exact.Num().Int64() != int64(n) {
+			t.Fatalf("%q was read as %d", text, n)
+		}
+	})
+}
+
+// FuzzMended: what is mended is what the standard library makes of it.
+func FuzzMended(f *testing.F) {
+	for _, s := range []string{"", "a", "\xff", "a\xff\xfeb\xc3", "\xed\xa0\x80", "\uFFFD\xff\uFFFD", "\xf0\x9f\x92"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := mended(bytes.Clone(text), math.MaxInt64)
+		if want := bytes.ToValidUTF8(text, []byte("\uFFFD")); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%q became %q, and not %q (%v)", text, got, want, err)
+		}
+	})
 }

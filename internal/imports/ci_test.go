@@ -87,6 +87,31 @@ func TestCILeavesNothingOutUnsaid(t *testing.T) {
 	}
 }
 
+// TestEveryFuzzTargetRunsAtNight: the nightly workflow has a job for every
+// directory with fuzz targets, and no job would be stopped before its last one.
+func TestEveryFuzzTargetRunsAtNight(t *testing.T) {
+	text, err := os.ReadFile("../../.github/workflows/nightly.yml")
+	require.NoError(t, err)
+	listed := regexp.MustCompile(`directory: \[(.*)\]`).FindSubmatch(text)
+	require.NotNil(t, listed)
+	targets := make(map[string]int)
+	require.NoError(t, filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if n := len(regexp.MustCompile(`(?m)^func Fuzz`).FindAll(source, -1)); n > 0 {
+			directory, _, _ := strings.Cut(filepath.ToSlash(strings.TrimPrefix(path, filepath.FromSlash("../../"))), "/")
+			targets[directory] += n
+		}
+		return err
+	}))
+	require.ElementsMatch(t, slices.Collect(maps.Keys(targets)), strings.Split(string(listed[1]), ", "))
+	for directory, n := range targets {
+		require.LessOrEqual(t, 11*n, 300, "minutes for the targets of %s: give more than one job to it", directory)
+	}
+}
+
 // flagsOf lists the flags that a test file declares.
 func flagsOf(file *ast.File) []string {
 	var all []string
