@@ -73,6 +73,9 @@ func NewFileGate(dir, publicURL string) (*FileGate, error) {
 	fault := func(field, message string) {
 		faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: message})
 	}
+	if dir != "" {
+		dir = filepath.Clean(dir) // What is used is what is checked, also with .. after a link.
+	}
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 		fault("dir", "is not a directory")
 	} else if err := private.Directory(dir); err != nil {

@@ -122,6 +122,7 @@ func open(path string, owner batch.Info, to string, syncDirectory func(path stri
 	if err != nil {
 		return nil, err
 	}
+	path = filepath.Clean(path) // What is opened is what was checked, also with .. after a link.
 	j := &Journal{owner: account, counted: path + ".written", syncDirectory: syncDirectory}
 	if err := private.Directory(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)

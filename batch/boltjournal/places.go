@@ -132,6 +132,7 @@ func Move(from, to string, owner batch.Info) error {
 }
 
 func move(from, to string, owner batch.Info, syncDirectory func(path string) error) error {
+	from, to = filepath.Clean(from), filepath.Clean(to)
 	refuse := func(err error) error { return fmt.Errorf("journal %s: %w", to, err) }
 	if err := private.Directory(filepath.Dir(to)); err != nil {
 		return refuse(err)

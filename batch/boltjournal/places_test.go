@@ -213,3 +213,15 @@ func TestMoveRefuses(t *testing.T) {
 	require.ErrorContains(t, boltjournal.Move(from, filepath.Join(directory, "new"), owner), "others can write to its directory")
 	checkFilled(t, open(t, from), "nothing has moved")
 }
+
+// The kernel goes up from where a link leads, and the checks from the link.
+func TestOpenChecksTheDirectoryThatItUses(t *testing.T) {
+	top, other := t.TempDir(), t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(other, "inner"), 0o700))
+	require.NoError(t, os.Symlink(filepath.Join(other, "inner"), filepath.Join(top, "link")))
+	j, err := boltjournal.Open(filepath.Join(top, "link")+"/../journal", owner)
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+	require.FileExists(t, filepath.Join(top, "journal"))
+	require.NoFileExists(t, filepath.Join(other, "journal"))
+}
