@@ -37,7 +37,7 @@ func FuzzRefusal(f *testing.F) {
 
 // FuzzXID: an xid that can be read is written as it was, but for zeros in front.
 func FuzzXID(f *testing.F) {
-	for _, s := range []string{"Clw:Xc", "A:A", "BAAAAA:_____w", "D_____:D_____", "AAAAAAAA:AAAAAAAB", ":", "Clw", "Clw:Xc:", "=:=", "Cl w:Xc", "\xff:A"} {
+	for _, s := range []string{"Clw:Xc", "A:A", "BAAAAA:_____w", "D_____:D_____", "AAAAAAAA:AAAAAAAB", ":", "Clw", "Clw:Xc:", "=:=", "Cl w:Xc", "\xff:A", "\n:Xc", "Clw:\r\n"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -47,6 +47,9 @@ func decodeHalf(text string) (uint32, error) {
 	if text == "" || len(text) > 8 {
 		return 0, errors.New("a half must have 1 to 8 characters")
 	}
+	if strings.ContainsAny(text, "\r\n") { // The decoder passes over them.
+		return 0, errors.New("a half is not base64url")
+	}
 	number, err := base64.RawURLEncoding.Strict().DecodeString(strings.Repeat("A", 8-len(text)) + text)
 	switch {
 	case err != nil:
