@@ -320,7 +320,7 @@ func TestADossierSaysWhatIsSafeNext(t *testing.T) {
 		"its end never comes": {script: "ok", err: batch.ErrUnavailable,
 			next: "call Resume: it waits for the end and reports; if the end never comes, or the report never agrees, " +
 				"ask the service's support, and record the answer with Resolve (close)",
-			ticket: "You have this batch. Where does it stand, and when will it end?\n"},
+			ticket: "Your answers say that you have this batch. Do you? Where does it stand, and when will it end?\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -364,7 +364,8 @@ merchant: 12
 Items: 1, total 1.00 GBP
 Call create 1 began at 2000-01-01T00:00:00Z, and succeeded
 Call submit 1 began at 2000-01-01T00:00:00Z, and ended with: ambiguous
-Has this batch been processed, or can it still be? If so, under which ID?
+1. Has this batch been processed? If so, under which ID?
+2. If not: can it still be processed, because of any call that is listed here?
 `, dossier.Ticket())
 		text, err := json.Marshal(dossier)
 		require.NoError(t, err)

@@ -229,7 +229,7 @@ func (e *engine) review(ctx context.Context) ([]Change, error) {
 		return nil, err
 	}
 	n := len(e.history)
-	report, err := e.p.Report(ctx, *p.batch)
+	report, err := reportOf(ctx, e.p, *p.batch)
 	if explained := p.explained != nil && KindOf(err) == ErrProtocol && len(report.Results) > 0; err != nil && !explained {
 		return nil, err
 	}

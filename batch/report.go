@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -182,4 +183,13 @@ func totals(results []Result) (map[Outcome]Total, error) {
 		all[result.Outcome] = Total{Count: total.Count + 1, Amount: sum}
 	}
 	return all, wrong
+}
+
+// reportOf is what p reports of b, completed where p has left items out.
+func reportOf(ctx context.Context, p Provider, b Batch) (Report, error) {
+	r, err := p.Report(ctx, b)
+	if items := len(r.Batch.Draft.Items); err == nil && items > 0 && len(r.Results) != items {
+		return NewReport(r.Batch, r.Results)
+	}
+	return r, err
 }

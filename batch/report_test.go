@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchtest"
 )
 
 func TestNewReport(t *testing.T) {
@@ -151,4 +153,24 @@ func TestLabelsAreText(t *testing.T) {
 	d.Items[0].Labels = map[string]string{"site": "a\x00"}
 	_, err := batch.Run(t.Context(), newTeller("ok"), d, nil)
 	require.ErrorContains(t, err, `labels: "site"`)
+}
+
+// forgetful is a provider whose report leaves the last item out.
+type forgetful struct{ *batchtest.Memory }
+
+func (f forgetful) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
+	r, err := f.Memory.Report(ctx, b)
+	r.Results = r.Results[:len(r.Results)-1]
+	return r, err
+}
+
+// Run tells of every item, also of those that a provider has forgotten.
+func TestRunCompletesAReport(t *testing.T) {
+	p := forgetful{batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1})}
+	d := draft(batch.Item{Reference: "a", Account: "x", Amount: gbp(1)}, batch.Item{Reference: "b", Account: "x", Amount: gbp(2)})
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	report, err := batch.Run(t.Context(), p, d, o)
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.Len(t, report.Results, 2)
+	require.Equal(t, batch.OutcomeUnknown, report.Results[1].Outcome)
 }

@@ -92,9 +92,10 @@ func (d Dossier) Ticket() string {
 	}
 	switch d.Standing {
 	case StandingUnclear:
-		s.WriteString("Has this batch been processed, or can it still be? If so, under which ID?\n")
+		s.WriteString("1. Has this batch been processed? If so, under which ID?\n" +
+			"2. If not: can it still be processed, because of any call that is listed here?\n")
 	case StandingSubmitted:
-		s.WriteString("You have this batch. Where does it stand, and when will it end?\n")
+		s.WriteString("Your answers say that you have this batch. Do you? Where does it stand, and when will it end?\n")
 	}
 	return s.String()
 }
@@ -186,7 +187,8 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	case p.open > 0 && p.observed != nil:
 		return StandingUnclear, p.observed.Message + "; when its support has named the batch, record that with Resolve (adopt)"
 	case p.open > 0 && p.resend:
-		return StandingUnclear, "call Run or Resume: it sends once more, as an operator has decided"
+		return StandingUnclear, "call Run or Resume: it sends once more, because an operator has said that no earlier call had an effect or will have one; " +
+			"if that is wrong, money moves twice: record what is right with Resolve (adopt, abandon) before it is sent"
 	case p.open > 0 && info.Guard == GuardRefuses:
 		return StandingUnclear, "call Resume: it asks, and from " + p.landsBy(info).UTC().Format(time.RFC3339) +
 			" on it sends again if the batch is still a draft, because the service refuses the second of two"
@@ -552,7 +554,7 @@ func (e *engine) explain(ctx context.Context, p progress, b Batch, d Decision) (
 	if err := e.sameTerms(p); err != nil {
 		return b, err
 	}
-	report, err := e.p.Report(ctx, *p.batch)
+	report, err := reportOf(ctx, e.p, *p.batch)
 	switch kind := KindOf(err); {
 	case err != nil && kind != ErrProtocol && kind != ErrNotFound:
 		return b, e.fail(kind, "the decision was not recorded: the report could not be read", err)

@@ -211,7 +211,7 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 
 // finish reports a batch and closes its history.
 func (e *engine) finish(ctx context.Context, b Batch) (Report, error) {
-	report, err := e.p.Report(ctx, b)
+	report, err := reportOf(ctx, e.p, b)
 	if report.Batch.Provider == "" {
 		report.Batch = b
 	}

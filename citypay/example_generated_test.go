@@ -34,6 +34,18 @@ func TestFromTheGeneratedClient(t *testing.T) {
 	}
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 
+	for {
+		status, err := client.BatchStatus(ctx, citypay.CheckBatchStatus{BatchIDs: []int64{35}})
+		require.NoError(t, err)
+		word := status.Batches[0].BatchStatus
+		if word == "COMPLETE" || word == "CANCELLED" || word == "ERROR_IN_PROCESSING" { // UNKNOWN proves nothing: it may still arrive.
+			break
+		}
+	}
+	report35, err := client.RetrieveBatch(ctx, citypay.BatchReportRequest{BatchID: 35})
+	require.NoError(t, err)
+	require.Len(t, report35.Transactions, 1)
+
 	provider, err := citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
 	require.NoError(t, err)
 	options := &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: 10 * time.Millisecond}}

@@ -109,6 +109,9 @@ type subject struct {
 	seen     *atomic.Int64
 }
 
+// Format shows the provider, and not the simulator, which holds the password.
+func (s subject) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%+v", s.Provider) }
+
 // Create makes one batch at a time: the clients of a draft that names none are
 // billed just before, or several drafts at once would take each other's. While
 // the service is building, the time is that of a bubble.

@@ -89,6 +89,13 @@ type Config struct {
 	// service, in status, content type, shape and words: a proxy can have
 	// written it, and a Once operation is then ambiguous. A Kind of
 	// ErrAmbiguous says that the service itself does not know.
+	//
+	// With these statuses a Once operation is refused: 400, 401, 403, 404, 405, 406,
+	// 411, 413, 414, 415, 422, 425, 501 and 505, and 429 with ThrottleRejects. If
+	// Kind is empty, the status gives it. With any other, such as 402 or 409, it
+	// stays ambiguous, because the request that was refused may not be the only one
+	// that arrived. Where your service documents such a status as a refusal, name it
+	// in Call.Welcome, and let Call.Decode return the *batch.Error.
 	Refusal func(status int, header http.Header, body []byte) *batch.Error
 	// ThrottleRejects: the service documents that a 429 in its own words was
 	// not processed.

@@ -75,6 +75,7 @@ const (
 	GarbledAfter   Scenario = "garbled after"    // it happens and the answer makes no sense
 	TruncatedAfter Scenario = "truncated after"  // it happens and the answer breaks off
 	EchoedAfter    Scenario = "echoed after"     // it happens and a 500 page repeats every request header and body
+	ForbiddenAfter Scenario = "403 after"        // it happens and a proxy answers 403 with a page of its own
 	LateAfter      Scenario = "applied late"     // the connection breaks, and an hour later it happens
 	Redirected     Scenario = "redirected"       // 307 to another host
 	Unavailable    Scenario = "503 retry-after"  // 503 with Retry-After: 1, and nothing happened
@@ -107,6 +108,9 @@ func (k *Kit) Break(op string, s Scenario, refused, unauthorized Reply) {
 		f.Phase, f.Act, f.After = AfterApply, Truncate, 5
 	case EchoedAfter:
 		f.Phase, f.Act = AfterApply, Echo
+	case ForbiddenAfter:
+		f.Phase, f.Act, f.Reply = AfterApply, Answer, Reply{Status: http.StatusForbidden,
+			Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><h1>403</h1>Blocked by the firewall</html>")}
 	case LateAfter:
 		f.Act, f.Delay = Late, time.Hour
 	case Redirected:

@@ -78,13 +78,14 @@ const (
 	GarbledAfter   = batchsim.GarbledAfter   // it happens and the answer makes no sense
 	TruncatedAfter = batchsim.TruncatedAfter // it happens and the answer breaks off
 	EchoedAfter    = batchsim.EchoedAfter    // it happens and a 500 page repeats the whole request
+	ForbiddenAfter = batchsim.ForbiddenAfter // it happens and a proxy answers 403 with a page of its own
 	LateAfter      = batchsim.LateAfter      // the connection breaks, and an hour later it happens
 	Redirected     = batchsim.Redirected     // 307 to another host
 	Unavailable    = batchsim.Unavailable    // 503 with Retry-After, and nothing happened
 )
 
 var faults = []Fault{Refused, Unauthorized, LostBefore, LostAfter, SilentBefore, SilentAfter, ErrorBefore, ErrorAfter,
-	GarbledAfter, TruncatedAfter, EchoedAfter, LateAfter, Redirected, Unavailable}
+	GarbledAfter, TruncatedAfter, EchoedAfter, ForbiddenAfter, LateAfter, Redirected, Unavailable}
 
 // Run proves the laws of batch.Provider, one subtest for each, and its optional
 // abilities. open gives a fresh subject every time.

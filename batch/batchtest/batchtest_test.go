@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +54,7 @@ func TestMemoryWithoutASim(t *testing.T) {
 // A mutant is Memory with one thing broken.
 type mutant struct {
 	*batchtest.Memory
+	Key    string
 	create func(ctx context.Context, d batch.Draft) (batch.Batch, error)
 	submit func(ctx context.Context, b batch.Batch) (batch.Batch, error)
 	poll   func(ctx context.Context, b batch.Batch) (batch.Batch, error)
@@ -116,6 +118,34 @@ var mutants = []struct {
 			return m.Memory.Poll(ctx, b)
 		}
 	}},
+	{"Law03", "Poll says that a batch has failed which the service does not have", func(m *mutant) {
+		m.poll = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			after, err := m.Memory.Poll(ctx, b)
+			if after.State == batch.StateDraft {
+				after.State = batch.StateFailed
+			}
+			return after, err
+		}
+	}},
+	{"Law03", "Submit takes the 403 of a proxy for a refusal", func(m *mutant) {
+		m.submit = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+			after, err := m.Memory.Submit(ctx, b)
+			if err != nil && strings.Contains(err.Error(), string(batchtest.ForbiddenAfter)) {
+				return b, &batch.Error{Kind: batch.ErrAuth}
+			}
+			return after, err
+		}
+	}},
+	{"Law10", "Report reads one page", func(m *mutant) {
+		m.report = func(ctx context.Context, b batch.Batch) (batch.Report, error) {
+			r, err := m.Memory.Report(ctx, b)
+			if len(r.Results) > 100 {
+				r.Results = r.Results[:100]
+			}
+			return r, err
+		}
+	}},
+	{"Law11", "a provider shows its credential", func(m *mutant) { m.Key = secret }},
 	{"Abilities", "Cancel takes a batch that may be submitted", func(m *mutant) {
 		m.cancel = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 			b.State = batch.StateDraft
@@ -521,4 +551,42 @@ func TestAWordOfTheServiceItself(t *testing.T) {
 	}
 	require.Len(t, batchtest.Check(t.Context(), "Law08", open()), 1)
 	require.Empty(t, batchtest.Check(t.Context(), "Law08", open("done")))
+}
+
+// idle is a Memory of which nothing happens late.
+type idle struct{ *batchtest.Memory }
+
+func (idle) Settle() {}
+
+// deaf is a Memory that counts no submits.
+type deaf struct{ *batchtest.Memory }
+
+func (deaf) Submits() int { return 0 }
+
+// unguarded is a Memory that claims no guard.
+type unguarded struct{ *batchtest.Memory }
+
+func (u unguarded) Info() batch.Info {
+	info := u.Memory.Info()
+	info.Guard = batch.GuardNone
+	return info
+}
+
+// A simulator that proves nothing is not a proof of a provider.
+func TestASimulatorThatProvesNothing(t *testing.T) {
+	defer batchtest.Patience(10 * time.Millisecond)()
+	for name, c := range map[string]struct {
+		sim  func(*batchtest.Memory) batchtest.Sim
+		want string
+	}{
+		"nothing happens late": {func(m *batchtest.Memory) batchtest.Sim { return idle{m} }, "Settle must let the late request arrive"},
+		"it counts no submits": {func(m *batchtest.Memory) batchtest.Sim { return deaf{m} }, "Sim.Submits and Sim.Moved must count it"},
+	} {
+		found := batchtest.Check(t.Context(), "Law03", func() batchtest.Subject {
+			m := batchtest.NewMemory(batchtest.MemoryOptions{})
+			p := unguarded{m}
+			return batchtest.Subject{Provider: p, Draft: newDraft, Secrets: []string{secret}, Sim: c.sim(m), Reopen: func() batch.Provider { return p }}
+		})
+		require.Contains(t, strings.Join(found, "\n"), c.want, name)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/batchway/batchway-go/batch"
 )
@@ -81,4 +82,11 @@ func (r *recorder) Fatalf(format string, args ...any) {
 // CheckOnce runs MovedOnce and returns what it complains about.
 func CheckOnce(ctx context.Context, moved map[string]int, items ...batch.Item) []string {
 	return complaints(ctx, func(r reporter) { once(r, moved, items) })
+}
+
+// Patience sets how long a request may take to arrive, until it is called off.
+func Patience(d time.Duration) func() {
+	before := submitPatience
+	submitPatience = d
+	return func() { submitPatience = before }
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchsim"
@@ -92,6 +93,7 @@ func submitInto(t reporter, s Subject, b batch.Batch, f Fault) (batch.Batch, err
 		defer close(done)
 		after, err = s.Provider.Submit(ctx, b)
 	}()
+	patience := time.Now().Add(submitPatience)
 	for s.Sim.Submits() == before || f == SilentAfter && !hasMoved(s, b) {
 		select {
 		case <-done:
@@ -99,11 +101,19 @@ func submitInto(t reporter, s Subject, b batch.Batch, f Fault) (batch.Batch, err
 		default:
 			runtime.Gosched()
 		}
+		if time.Now().After(patience) {
+			cancel()
+			<-done
+			t.Fatalf("when %s, no request that can move money has arrived; Sim.Submits and Sim.Moved must count it once it has", f)
+		}
 	}
 	cancel()
 	<-done
 	return after, err
 }
+
+// submitPatience is how long a request of Submit may take to arrive.
+var submitPatience = 30 * time.Second
 
 func hasMoved(s Subject, b batch.Batch) bool {
 	least, _ := moved(s, b)
@@ -184,6 +194,8 @@ func law03(t reporter, open func() Subject) {
 		switch {
 		case err != nil && !errors.As(err, &e):
 			t.Errorf("law 3: when %s, the error is a %T; every error must be a *batch.Error", f, err)
+		case f == LateAfter && most == 0 && s.Provider.Info().Guard == batch.GuardNone: // With a guard, the provider may have prevented it.
+			t.Errorf("law 3: when %s, the money has not moved after Sim.Settle either; Settle must let the late request arrive", f)
 		case err == nil && (least != 1 || most != 1):
 			t.Errorf("law 3: when %s, Submit succeeded, but money moved %d to %d times for an item; it must be once", f, least, most)
 		case err == nil && f != Redirected && f != Unavailable:
@@ -198,6 +210,17 @@ func law03(t reporter, open func() Subject) {
 			t.Errorf("law 3: when %s, Submit said %q and returned state %q; it must still be a draft", f, kind, after.State)
 		}
 	}
+	for _, f := range []Fault{LostBefore, LateAfter} {
+		s := open()
+		b := create(t, s, 2)
+		before, _ := s.Provider.Poll(t.Context(), b)
+		claims(t, "a draft", before)
+		unclear, _ := submitInto(t, s, b, f)
+		read, _ := s.Provider.Poll(t.Context(), unclear)
+		claims(t, "a batch whose submit has not arrived", read)
+		read, _ = batch.Reconcile(t.Context(), s.Provider, unclear)
+		claims(t, "a batch whose submit has not arrived, by Reconcile,", read)
+	}
 	s := open()
 	bad := s.Draft(2)
 	bad.Items[1].Reference = bad.Items[0].Reference
@@ -211,6 +234,15 @@ func law03(t reporter, open func() Subject) {
 	}
 	if !reflect.DeepEqual(b.Draft.Items, bad.Items) {
 		t.Errorf("law 4: the batch beside the error of Create lost the items of the draft")
+	}
+}
+
+// claims complains about a state that says that the service has the batch, or
+// that it is over, although it was never submitted.
+func claims(t reporter, what string, b batch.Batch) {
+	t.Helper()
+	if b.State == batch.StatePending || b.State.Final() {
+		t.Errorf("law 3: Poll says that %s is %q; only the service's own word about this batch may say so", what, b.State)
 	}
 }
 
@@ -449,10 +481,17 @@ func law09(t reporter, open func() Subject) {
 }
 
 func law10(t reporter, open func() Subject) {
-	s := open()
-	b := submit(t, s, 5)
-	checkReport(t, s, b)
-	if s.Sim != nil {
+	many := 120 // More than a page of most services.
+	if most := open().Provider.Info().MaxItems; most > 0 {
+		many = min(many, most)
+	}
+	for _, items := range []int{5, many} {
+		s := open()
+		b := submit(t, s, items)
+		checkReport(t, s, b)
+		if s.Sim == nil {
+			return // A real service is not asked for more than is needed.
+		}
 		s.Sim.Finish()
 		final, err := s.Provider.Poll(t.Context(), b)
 		if err != nil {
@@ -508,8 +547,11 @@ func law11(t reporter, open func() Subject) {
 				t.Errorf("law 11: when %s, a credential (%s) appears in the log", f, secret)
 			}
 		}
-		if secret := batchsim.Leak(s.Secrets, fmt.Sprintf("%v %+v %#v", s.Provider.Info(), s.Provider.Info(), s.Provider.Info())); secret != "" {
+		if secret := batchsim.Leak(s.Secrets, batchsim.Prints(s.Provider.Info())); secret != "" {
 			t.Errorf("law 11: a credential (%s) appears in Info", secret)
+		}
+		if secret := batchsim.Leak(s.Secrets, batchsim.Prints(s.Provider)); secret != "" {
+			t.Errorf("law 11: a credential (%s) appears where the provider is printed; a batchhttp.Secret is never shown", secret)
 		}
 	}
 }

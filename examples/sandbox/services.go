@@ -243,7 +243,7 @@ func (s *service) set(form url.Values, whole bool) error {
 
 // faults are what can go wrong with one call.
 var faults = []batchsim.Scenario{batchsim.LostBefore, batchsim.LostAfter, batchsim.SilentBefore, batchsim.SilentAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
-	batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.Refused, batchsim.Unauthorized, batchsim.Redirected, batchsim.Unavailable}
+	batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.ForbiddenAfter, batchsim.LateAfter, batchsim.Refused, batchsim.Unauthorized, batchsim.Redirected, batchsim.Unavailable}
 
 // fault arranges that the next call of op meets a fault; without op, the next
 // call that can move money.
