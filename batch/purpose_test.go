@@ -130,6 +130,44 @@ func TestAPurposeBelongsToOneBatch(t *testing.T) {
 	}
 }
 
+// Resend of a batch that was abandoned frees its purposes, and sends nothing.
+func TestResendFreesThePurposesOfAnAbandonedBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newBiller("lost", "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+		_, err := batch.Run(t.Context(), s, invoice("first", "INV-1"), o)
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		desk := batch.NewDesk(s, o.Journal)
+		decide := func(v batch.Verdict) (batch.Batch, error) {
+			return desk.Resolve(t.Context(), "first", batch.Decision{Verdict: v, Operator: "Ada", Reason: string(v)})
+		}
+		abandoned, err := decide(batch.Abandon)
+		require.NoError(t, err)
+		_, err = decide(batch.Abandon)
+		require.ErrorIs(t, err, batch.ErrConflict, "it is abandoned already, and that frees nothing")
+		requireTaken(t, s, invoice("second", "INV-1"), o, "first")
+
+		freed, err := decide(batch.Resend)
+		require.NoError(t, err)
+		require.Equal(t, abandoned.ID, freed.ID)
+		require.Equal(t, abandoned.State, freed.State)
+		history, err := o.Journal.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: "first"})
+		require.NoError(t, err)
+		last := history[len(history)-1]
+		require.Equal(t, batch.EntryDone, last.Kind)
+		require.Equal(t, freed.ID, last.Batch.ID)
+		require.Equal(t, batch.Resend, last.Decision.Verdict)
+		require.Equal(t, []string{`purpose "INV-1"`}, last.Releases)
+		_, err = decide(batch.Resend)
+		require.ErrorIs(t, err, batch.ErrConflict, "it holds nothing any more")
+
+		_, _ = batch.Resume(t.Context(), s, "first", o)
+		require.Equal(t, 1, s.submits, "what was abandoned is not sent")
+		_, err = batch.Run(t.Context(), s, invoice("second", "INV-1"), o)
+		require.NoError(t, err)
+		requireTaken(t, s, invoice("third", "INV-1"), o, "second")
+	})
+}
+
 func TestACorrectedDraftFreesThePurposesOfTheFirst(t *testing.T) {
 	s, o := newBiller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 	s.create = &batch.Error{Kind: batch.ErrInvalid}

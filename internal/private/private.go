@@ -86,10 +86,17 @@ func (u user) directoryFault(f facts, last bool) string {
 	switch {
 	case f.uid != 0 && f.uid != u.uid:
 		return "its directory %s belongs to another user, who can replace the file"
-	case others == 0, f.mode&fs.ModeSticky != 0 && !last, u.shared(f):
+	case others == 0, f.mode&fs.ModeSticky != 0 && !last, u.shared(f), u.alone(f):
 		return ""
 	}
 	return "others can write to its directory %s: chmod go-w it, or choose another"
+}
+
+// alone reports whether only this user's own group can write to a directory of
+// this user. With a umask of 002, as many systems give to people, every directory
+// is like that. The own group of a user has the same number as the user.
+func (u user) alone(f facts) bool {
+	return u.uid != 0 && f.uid == u.uid && f.gid == u.uid && f.mode.Perm()&0o002 == 0
 }
 
 // shared reports whether a directory is one that Kubernetes has prepared for the
