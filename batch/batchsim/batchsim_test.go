@@ -348,3 +348,19 @@ func TestAFaultOfAnUnknownOperation(t *testing.T) {
 	service.Inject(Fault{Op: "Add"})
 	require.PanicsWithValue(t, `batchsim: no operation is called "Subtract"; there are ["Add"]`, func() { service.Inject(Fault{Op: "Subtract"}) })
 }
+
+func TestAFaultThatCannotBePlayed(t *testing.T) {
+	for want, f := range map[string]Fault{
+		"Late and Twice are for the phase BeforeApply":                       {Act: Late},
+		"Late and Twice are for the phase BeforeApply ":                      {Act: Twice, Phase: AfterApply},
+		"Lie, Stale, Truncate, Stall and Drip are for the phase AfterApply":  {Act: Stale},
+		"Lie, Stale, Truncate, Stall and Drip are for the phase AfterApply ": {Act: Drip, Phase: BeforeApply},
+		"Lie needs Alter": {Act: Lie, Phase: AfterApply},
+		"Answer and Endless need a Reply with a Status": {Act: Answer},
+		"Speak needs Raw":      {Act: Speak},
+		"its Act is not known": {Act: 99},
+		"Nth is negative":      {Act: Reset, Nth: -1},
+	} {
+		require.PanicsWithValue(t, "batchsim: the fault cannot be played: "+strings.TrimSpace(want), func() { new(Kit).Inject(f) })
+	}
+}

@@ -125,12 +125,50 @@ func (k *Kit) Break(op string, s Scenario, refused, unauthorized Reply) {
 
 // Inject arranges a fault. Several may wait at once. If two strike the same
 // request, the one that was injected last is played. After Handler, it
-// panics if Op is not one of [Kit.Operations]: the fault would never strike.
+// panics if Op is not one of [Kit.Operations], and at any time if the fault cannot
+// be played, such as Late in another phase than BeforeApply: a test with such a
+// fault would prove nothing.
 func (k *Kit) Inject(f Fault) {
 	if f.Op != "" && k.names != nil && !slices.Contains(k.Operations(), f.Op) {
 		panic(fmt.Sprintf("batchsim: no operation is called %q; there are %q", f.Op, k.Operations()))
 	}
+	if wrong := f.impossible(); wrong != "" {
+		panic("batchsim: the fault cannot be played: " + wrong)
+	}
 	k.faults.add(f)
+}
+
+// impossible says why a fault would never strike, or would be another one; empty
+// if it can be played.
+func (f *Fault) impossible() string {
+	switch f.Act {
+	case Late, Twice:
+		if f.Phase != BeforeApply {
+			return "Late and Twice are for the phase BeforeApply"
+		}
+	case Lie, Stale, Truncate, Stall, Drip:
+		if f.Phase != AfterApply {
+			return "Lie, Stale, Truncate, Stall and Drip are for the phase AfterApply"
+		}
+		if f.Act == Lie && f.Alter == nil {
+			return "Lie needs Alter"
+		}
+	case Answer, Endless:
+		if f.Reply.Status == 0 {
+			return "Answer and Endless need a Reply with a Status"
+		}
+	case Speak:
+		if len(f.Raw) == 0 {
+			return "Speak needs Raw"
+		}
+	case Reset, Hang, Echo:
+	default:
+		return "its Act is not known"
+	}
+	if f.Nth < 0 {
+		return "Nth is negative"
+	}
+	return ""
 }
 
 // Heal forgets all faults that have not struck.
