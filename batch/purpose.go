@@ -93,21 +93,18 @@ var moved = map[Outcome]bool{
 // purposes that it did not pay, and every record, because what is over overwrites
 // nothing any more.
 func (e *engine) settled(r Report) (claims, releases []string) {
-	var free []Item
-	for _, result := range r.Results {
-		switch may, known := moved[result.Outcome]; {
-		case known && !may:
-			free = append(free, result.Item)
-		case result.Item.Purpose != "" && !e.claimed[purposeName(result.Item.Purpose)]:
-			claims = append(claims, purposeName(result.Item.Purpose))
-			fallthrough
-		default:
-			if name := e.recordName(result.Item); e.claimed[name] {
-				releases = append(releases, name)
-			}
+	free := make([]Item, len(r.Results))
+	for n, result := range r.Results {
+		free[n] = result.Item
+		if may, known := moved[result.Outcome]; known && !may {
+			continue
 		}
+		if name := purposeName(result.Item.Purpose); result.Item.Purpose != "" && !e.claimed[name] {
+			claims = append(claims, name)
+		}
+		free[n].Purpose = "" // It is not free.
 	}
-	return claims, append(releases, e.heldPurposes(free)...)
+	return claims, e.heldPurposes(free)
 }
 
 // givenUp are the purposes that a batch frees which is abandoned as b: all of
@@ -121,7 +118,7 @@ func (e *engine) givenUp(p progress, b Batch) []string {
 }
 
 // reasonOf says why a draft must wait for the holder of a name.
-func (e *engine) reasonOf(held *ClaimedError) string {
+func reasonOf(held *ClaimedError) string {
 	if strings.HasPrefix(held.Name, purposePrefix) {
 		return "another batch may have paid for the same"
 	}

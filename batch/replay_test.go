@@ -489,7 +489,7 @@ func TestNextNeedsTheSecretsAndTheAbilities(t *testing.T) {
 	p = replay(historyOf(t, "intent/1 create#1 create#1=ok"))
 	require.Equal(t, stepCreate, p.next(situation{}), "people approve what has its secrets")
 	p = replay(historyOf(t, "intent/1 create#1 create#1=ok submit#1"))
-	require.Equal(t, stepReconcile, p.next(situation{secrets: true}), "what may have arrived is read, whoever has approved it")
+	require.Equal(t, stepReconcile, p.next(situation{secrets: true}), "what may have arrived is read, also if it is approved")
 	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous resend"))
 	require.Equal(t, stepSubmit, p.next(situation{secrets: true}), "the same batch is sent, not another draft")
 	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 resend submit#1=conflict intent create#1 create#1=conflict:7"))

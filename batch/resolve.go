@@ -540,7 +540,7 @@ func (e *engine) adopted(ctx context.Context, p progress, before, after Batch, e
 		return before, err
 	}
 	return after, &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
-		Message: "the decision was recorded, and another batch may have paid for the same"}
+		Message: "the decision was recorded, and " + reasonOf(held)}
 }
 
 // explain closes a batch that the service has with the report as it is now.

@@ -493,7 +493,7 @@ func (e *engine) writeIntent(ctx context.Context, d Draft) error {
 	err := e.append(ctx, entry)
 	if held := claimedBy(err); held != nil {
 		return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
-			Message: "nothing was sent by this call: " + e.reasonOf(held)}
+			Message: "nothing was sent by this call: " + reasonOf(held)}
 	}
 	if err != nil {
 		return e.journalFailed(ErrUnavailable, "nothing was sent", err)
@@ -904,7 +904,7 @@ func (e *engine) conclude(ctx context.Context, p progress, r Report, d *Decision
 	switch {
 	case held != nil && (err == nil || !news):
 		return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
-			Message: "finished and reported, and another batch may have paid for the same"}
+			Message: "finished and reported, and " + reasonOf(held)}
 	case err != nil:
 		return e.journalFailed(ErrUnavailable, "finished and reported, but that could not be written down", err)
 	}

@@ -61,11 +61,7 @@ func TestAccessSamples(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(time.Until(time.Unix(1751200000, 0))) // before the sample's exp
-				server := citypaytest.New(&citypaytest.Options{InMemory: true})
-				defer server.Close()
-				client, err := citypay.New(server.Config())
-				require.NoError(t, err)
-				defer client.CloseIdleConnections()
+				server, client := startClient(t, &citypaytest.Options{InMemory: true})
 				answer := func(reply batchsim.Reply) (any, error) {
 					server.Heal()
 					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
@@ -124,14 +120,10 @@ func TestAccessIsSentOnce(t *testing.T) {
 			t.Run(op+" "+string(fault), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					time.Sleep(time.Until(time.Unix(1751200000, 0))) // before the sample's exp
-					server := citypaytest.New(&citypaytest.Options{InMemory: true})
-					defer server.Close()
-					client, err := citypay.New(server.Config())
-					require.NoError(t, err)
-					defer client.CloseIdleConnections()
+					server, client := startClient(t, &citypaytest.Options{InMemory: true})
 					call := c.call
 					if op == "DeleteChannel" || op == "Subscribe" || op == "Unsubscribe" {
-						_, err = client.CreateChannel(t.Context(), sampleChannel())
+						_, err := client.CreateChannel(t.Context(), sampleChannel())
 						require.NoError(t, err)
 					}
 					if op == "Unsubscribe" {
@@ -146,7 +138,7 @@ func TestAccessIsSentOnce(t *testing.T) {
 						server.Kit.Break(op, fault, batchsim.JSON(422, `{"code":"P045"}`), batchsim.JSON(422, `{"code":"S008"}`))
 					}
 					sent := server.Log.Count(op)
-					_, err = call(t.Context(), client)
+					_, err := call(t.Context(), client)
 					require.Equal(t, sent+1, server.Log.Count(op), "it is sent once")
 					kind, sure := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}[fault]
 					if !sure {

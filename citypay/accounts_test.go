@@ -399,17 +399,24 @@ func TestSamplesOfAccountChanges(t *testing.T) {
 	}
 }
 
-// No error, log, print or encoding shows the number of a card, whatever CityPay
-// echoes.
-func TestACardShowsNoNumber(t *testing.T) {
-	var log bytes.Buffer
+// logged opens a client that logs all that it does.
+func logged(t *testing.T) (*citypaytest.Server, *citypay.Client, *bytes.Buffer) {
+	t.Helper()
+	log := new(bytes.Buffer)
 	server := citypaytest.New(nil)
 	t.Cleanup(server.Close)
 	config := server.Config()
-	config.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	client, err := citypay.New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.CloseIdleConnections)
+	return server, client, log
+}
+
+// No error, log, print or encoding shows the number of a card, whatever CityPay
+// echoes.
+func TestACardShowsNoNumber(t *testing.T) {
+	server, client, log := logged(t)
 	r := goodCard()
 	text, err := json.Marshal(r)
 	require.NoError(t, err)

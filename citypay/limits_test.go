@@ -1,11 +1,9 @@
 package citypay_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,7 +14,6 @@ import (
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchsim"
 	"github.com/batchway/batchway-go/citypay"
-	"github.com/batchway/batchway-go/citypay/citypaytest"
 )
 
 // Every limit that CityPay documents of a call around the batch, each tried at the
@@ -187,14 +184,7 @@ func TestNoOperationShowsItsSecret(t *testing.T) {
 		require.Equal(t, secret, takes[m.Name] != nil, "%s takes a secret: %t", m.Name, secret)
 	}
 	for op, call := range takes {
-		var log bytes.Buffer
-		server := citypaytest.New(nil)
-		t.Cleanup(server.Close)
-		config := server.Config()
-		config.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		client, err := citypay.New(config)
-		require.NoError(t, err)
-		t.Cleanup(client.CloseIdleConnections)
+		server, client, log := logged(t)
 		all := fmt.Sprintf("%s %s %s %s %s", pan, csc, token, header, domainKey)
 		shown := ""
 		for _, fault := range []batchsim.Fault{

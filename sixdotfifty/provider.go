@@ -1112,6 +1112,9 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 // listed reads those of bs that are pending in lists. What is not in them is not
 // returned.
 func (p *Provider) listed(ctx context.Context, bs []batch.Batch) (map[string]Batch, error) {
+	if len(bs) == 1 {
+		return nil, nil // One poll is as cheap as a list.
+	}
 	wanted, found := make(map[string]bool), make(map[string]Batch)
 	for _, b := range bs {
 		if b.State == batch.StatePending {
@@ -1120,7 +1123,7 @@ func (p *Provider) listed(ctx context.Context, bs []batch.Batch) (map[string]Bat
 	}
 	most := maxPages * pageSize // rows that are read
 	for _, status := range []BatchStatus{BatchOpen, BatchClosed} {
-		if len(bs) == 1 || len(wanted) == 0 || most < pageSize {
+		if len(wanted) == 0 || most < pageSize {
 			break
 		}
 		for b, err := range p.client.ListBatches(ctx, ListBatchesOptions{StatusCode: status}) {

@@ -1090,7 +1090,7 @@ func TestPollCountsOutcomes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, batch.Counts{Final: 2, Items: 3}, all[0].Counts)
 	require.Equal(t, batch.Counts{Final: 0, Items: 1}, all[1].Counts)
-	server.Clock.Advance(90 * 24 * time.Hour) // What nobody has claimed is reversed.
+	server.Clock.Advance(90 * 24 * time.Hour) // Unclaimed payments are reversed.
 	polled, err = p.Poll(t.Context(), polled)
 	require.NoError(t, err)
 	require.Equal(t, batch.StateDone, polled.State)

@@ -900,6 +900,9 @@ func (p *Provider) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch
 // listed reads those of bs that are not final in lists. What is not in them is
 // not returned.
 func (p *Provider) listed(ctx context.Context, bs []batch.Batch) (map[string]*Batch, error) {
+	if len(bs) == 1 {
+		return nil, nil // One poll is as cheap as a list.
+	}
 	wanted, found := make(map[string]bool), make(map[string]*Batch) // by number or xid
 	for _, b := range bs {
 		if !b.State.Final() && b.ID != "" {
@@ -908,7 +911,7 @@ func (p *Provider) listed(ctx context.Context, bs []batch.Batch) (map[string]*Ba
 	}
 	most := maxPages * perPage // rows that are read
 	for _, states := range [][]BatchState{{BatchSubmit, BatchSubmitted}, {BatchOK, BatchError}} {
-		if len(bs) == 1 || len(wanted) == 0 || most < perPage {
+		if len(wanted) == 0 || most < perPage {
 			break
 		}
 		for b, err := range p.client.listBatches(ctx, ListBatchesOptions{States: states}) {

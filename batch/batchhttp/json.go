@@ -48,8 +48,9 @@ var errUTF16 = errors.New("the reply is UTF-16, not UTF-8")
 func Read(body io.Reader, v any) error {
 	var text []byte
 	var err error
-	b, limited := body.(*bodyReader)
-	if limited {
+	most := int64(math.MaxInt64)
+	if b, limited := body.(*bodyReader); limited {
+		most = b.limit
 		text, err = b.whole()
 	} else {
 		text, err = io.ReadAll(body)
@@ -61,10 +62,6 @@ func Read(body io.Reader, v any) error {
 		text = text[3:]
 	} else if len(text) >= 2 && (text[0] >= 0xfe && text[1] >= 0xfe || text[0] == 0 || text[1] == 0) {
 		return errUTF16
-	}
-	most := int64(math.MaxInt64)
-	if limited {
-		most = b.limit
 	}
 	if text, err = mended(text, most); err != nil {
 		return err

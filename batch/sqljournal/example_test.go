@@ -11,8 +11,8 @@ import (
 	"github.com/batchway/batchway-go/batch/sqljournal"
 )
 
-// A worker of a fleet settles what is open, whoever has started it. The program
-// imports a driver: _ "github.com/lib/pq".
+// A worker of a fleet settles what is open, also what another worker has started.
+// The program imports a driver: _ "github.com/lib/pq".
 func Example() {
 	ctx := context.Background()
 	db, err := sql.Open("postgres", "host=/run/postgresql dbname=payments binary_parameters=yes")

@@ -146,7 +146,7 @@ func (p *program) outcome(reference string, r batch.Report, err error) (int, err
 	}
 	if len(r.Results) > 0 || p.JSON && r.Batch.Draft.Reference != "" {
 		if printed := p.report(r); err == nil && printed != nil {
-			code := exitWaits // Not 0: nobody has seen the report.
+			code := exitWaits // Not 0: the report was not shown.
 			if r.Totals[batch.OutcomeUnknown].Count > 0 {
 				code = exitUnknown
 			}

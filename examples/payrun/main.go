@@ -44,7 +44,7 @@ const (
 )
 
 func main() {
-	signal.Ignore(syscall.SIGPIPE) // Whoever reads the output may go; a batch that is under way must not be killed by it.
+	signal.Ignore(syscall.SIGPIPE) // The reader of the output may exit: that must not kill a batch that is under way.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := &program{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, width: width}
 	code := p.run(ctx, os.Args[1:])

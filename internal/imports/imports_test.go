@@ -48,7 +48,7 @@ func rules() []rule {
 		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "/internal/private", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
 		{"/batch/sqljournal", []string{"/batch", "/batch/internal/record"}, nil, "a journal on database/sql knows no driver"},
 		{"/batch/batchcsv", []string{"/batch"}, []string{"/batch", "/batch/batchcsv"}, "a file of items needs only the standard library"},
-		{"/batch/batchtest", []string{"/batch", "/batch/batchsim"}, []string{"/batch", "/batch/batchtest", "/batch/batchsim"}, "the suite is for anybody's provider"},
+		{"/batch/batchtest", []string{"/batch", "/batch/batchsim"}, []string{"/batch", "/batch/batchtest", "/batch/batchsim"}, "the suite is for any provider"},
 		{"/batch/batchhttp", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
 		{"/batch/batchsim", nil, []string{"/batch/batchsim"}, "a simulator's kit knows no service and no client"},
 		{"/examples/toypay", []string{"/batch", "/batch/batchhttp"}, nil, "a provider of one's own needs nothing that is ours alone"},

@@ -4,6 +4,7 @@ package toypaytest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -93,11 +94,7 @@ func (s *Server) FinishAll() {
 func (s *Server) Accepted() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := make(map[string]int, len(s.accepted))
-	for reference, n := range s.accepted {
-		counts[reference] = n
-	}
-	return counts
+	return maps.Clone(s.accepted)
 }
 
 // SayStatus makes word the status of every batch.
