@@ -22,10 +22,14 @@ type Approval struct {
 }
 
 // digest identifies what people approve: what the caller has asked for, the
-// terms, and the items as Create has found them. It is empty without a draft.
+// terms, and the items as Create has found them. It is empty without a draft,
+// and Erased once an item was erased.
 func (p progress) digest() string {
-	if p.intent == nil || p.batch == nil {
+	switch {
+	case p.intent == nil || p.batch == nil:
 		return ""
+	case p.erased():
+		return Erased
 	}
 	text, _ := json.Marshal(struct { // Strings and integers always marshal.
 		Fingerprint string

@@ -48,7 +48,8 @@ import (
 //
 // A journal may be able to remove old histories (batchtest.Pruner). Then the
 // key of a history that was removed stays used: History and Append return
-// ErrConflict, so that a batch is not sent again under its reference.
+// ErrConflict, so that a batch is not sent again under its reference. It may be
+// able to erase people from closed histories (batchtest.Eraser): see Erased.
 //
 // It holds no credential. It does hold the accounts and amounts of the items.
 // Package batchtest proves these promises of any implementation.
@@ -81,6 +82,12 @@ type Journal interface {
 	// before. It is durable before it is returned.
 	Next(ctx context.Context, sequence string, first int64) (int64, error)
 }
+
+// Erased is what a journal holds in place of the account of an item that was
+// erased, and in place of what was derived from it. What became of a batch with
+// such an item is known from the journal alone: Run, Resume and Review do not
+// read its report again. No draft can have it as an account.
+const Erased = "(erased)"
 
 // A Clock is a Journal that several machines share and that has a clock of its
 // own. How long ago a Submit began is measured by it, and not by the clocks of

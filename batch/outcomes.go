@@ -149,14 +149,19 @@ func (k *Desk) AsOf(ctx context.Context, reference string, at time.Time) (Report
 	if err != nil {
 		return Report{Batch: e.unknown()}, err
 	}
-	var report Report
-	for entry, results := range told(e.history) {
+	report, err := toldBy(e.history, at)
+	if err == nil && report.Results == nil {
+		return Report{Batch: e.unknown()}, e.fail(ErrNotFound, fmt.Sprintf("nothing was reported of %q by %s", reference, at.Format(time.RFC3339)), nil)
+	}
+	return report, err
+}
+
+// toldBy is the last report in a history that was written down by a time.
+func toldBy(history []Entry, at time.Time) (report Report, err error) {
+	for entry, results := range told(history) {
 		if !entry.At.After(at) {
 			report = Report{Batch: *entry.Batch, Results: results}
 		}
-	}
-	if report.Results == nil {
-		return Report{Batch: e.unknown()}, e.fail(ErrNotFound, fmt.Sprintf("nothing was reported of %q by %s", reference, at.Format(time.RFC3339)), nil)
 	}
 	report.Totals, err = totals(report.Results)
 	return report, err
@@ -184,7 +189,8 @@ func (k *Desk) read(ctx context.Context, op, reference string) (*engine, error) 
 // and writes down what has changed, such as a payment that bounced later. It
 // yields the changes; purposes of what has come back are free afterwards. It
 // submits nothing. How long after the end a service may change an outcome is a
-// matter of its facts: since is the caller's choice.
+// matter of its facts: since is the caller's choice. A batch of which an item was
+// erased (see Erased) is passed over.
 //
 // An error belongs to the batch whose Key is beside it, and the others follow;
 // an error beside a Change without a Key is the journal's own, and the last.
@@ -222,7 +228,7 @@ func (e *engine) review(ctx context.Context) ([]Change, error) {
 	}
 	p := replay(e.history)
 	unlock()
-	if !p.closed || p.abandoned != nil {
+	if !p.closed || p.abandoned != nil || p.erased() { // Without accounts a report cannot be compared.
 		return nil, nil
 	}
 	if err := e.sameTerms(p); err != nil {

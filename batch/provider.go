@@ -188,6 +188,8 @@ func (i Info) Faults(d Draft) []FieldError {
 			fault("account", "is empty")
 		} else if text := textFault(item.Account); text != "" {
 			fault("account", "%s", text)
+		} else if item.Account == Erased {
+			fault("account", "was erased from the journal; it must be the account")
 		}
 		for _, label := range slices.Sorted(maps.Keys(item.Labels)) {
 			if text := cmp.Or(textFault(label), textFault(item.Labels[label])); text != "" {

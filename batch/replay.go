@@ -192,6 +192,9 @@ func (p *progress) apply(e *Entry) {
 	}
 }
 
+// erased says that the journal has erased an item, and so the fingerprint.
+func (p progress) erased() bool { return p.intent != nil && p.intent.Fingerprint == Erased }
+
 // withoutAdoption is p as if the operator had named no batch.
 func (p progress) withoutAdoption() progress {
 	if p.adopted {

@@ -548,6 +548,8 @@ func (e *engine) explain(ctx context.Context, p progress, b Batch, d Decision) (
 	switch {
 	case p.abandoned != nil:
 		return b, e.undecided("the batch was abandoned")
+	case p.closed && p.erased():
+		return b, e.undecided("items of the batch were erased from the journal")
 	case !p.submitted && !p.closed:
 		return b, e.undecided("only a batch that the service is known to have can be closed: abandon or adopt this one")
 	}

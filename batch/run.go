@@ -196,7 +196,11 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{Batch: e.confirm(ctx, b, err)}, err
 	}
-	given := replay(e.history).explained // A person has given up waiting.
+	p := replay(e.history)
+	if p.closed && p.erased() {
+		return toldBy(e.history, time.Now())
+	}
+	given := p.explained // A person has given up waiting.
 	if given == nil {
 		if b, err = e.wait(ctx, b); err != nil {
 			return Report{Batch: b}, err
@@ -442,6 +446,9 @@ func (e *engine) intend(ctx context.Context, p progress) error {
 	switch {
 	case p.intent != nil && p.intent.Fingerprint == fingerprint:
 		return nil
+	case p.erased():
+		return e.fail(ErrConflict, fmt.Sprintf("items of %q were erased from the journal, so that no draft can be compared with it: nothing was sent by this call; "+
+			"Resume returns its report", e.key.Reference), nil)
 	case p.intent == nil && e.corrects():
 		return e.unknownReference()
 	case p.intent != nil && p.touched && !e.corrects() && p.open == 0 && !p.submitted && !p.closed:
@@ -881,7 +888,7 @@ func (e *engine) close(ctx context.Context, r Report) error {
 	}
 	defer unlock()
 	p := replay(e.history)
-	if p.abandoned != nil {
+	if p.abandoned != nil || p.closed && p.erased() {
 		return nil
 	}
 	return e.conclude(ctx, p, r, p.explained)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,8 +43,21 @@ type Pruner interface {
 	Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error)
 }
 
-// RunJournal proves the promises of batch.Journal, and those of Pruner where
-// the journal is one: one subtest for each.
+// An Eraser is a journal that can erase people from histories that are done.
+type Eraser interface {
+	// Erase puts batch.Erased in place of the account of every item that
+	// matches, of what was derived from it (fingerprints, and digests of
+	// approvals), and of every text of the history that repeats it, and removes
+	// the item's Extra. Everything else stays as it was. It returns the keys of
+	// the histories that it has changed.
+	//
+	// A history that is not done stays as it is. If an item of it matches, the
+	// error is ErrConflict and names its reference, and all others are erased.
+	Erase(ctx context.Context, match func(batch.Item) bool) (erased []batch.Key, err error)
+}
+
+// RunJournal proves the promises of batch.Journal, and those of Pruner and
+// Eraser where the journal is one: one subtest for each.
 func RunJournal(t *testing.T, open func(t *testing.T) JournalSubject) {
 	for _, l := range journalLaws {
 		t.Run(l.name, func(t *testing.T) {
@@ -95,6 +109,15 @@ var journalLaws = []struct {
 	{"PruneArchivesFirst", prunes, journalArchivesFirst},
 	{"PrunedReferencesStayUsed", prunes, journalPrunedStaysUsed},
 	{"PruneKeepsNamesAndNumbers", prunes, journalPruneKeeps},
+	{"EraseRemovesPeopleOfWhatIsDone", erases, journalErases},
+	{"EraseKeepsNamesAndOrder", erases, journalEraseKeeps},
+}
+
+func erases(c journalCase) (missing string) {
+	if _, ok := c.Journal.(Eraser); !ok {
+		missing = "this journal erases nothing"
+	}
+	return missing
 }
 
 func prunes(c journalCase) (missing string) {
@@ -977,4 +1000,107 @@ func journalPruneKeeps(c journalCase) {
 	if c.reopen != nil {
 		check(c.reopen())
 	}
+}
+
+// life is a history that names the account of an item wherever a history can.
+func life(reference, account, fingerprint string, extra map[string]string, end batch.EntryKind) []batch.Entry {
+	item := batch.Item{Reference: "a", Account: account, Amount: batch.Money{Minor: 5, Currency: "GBP"}, Purpose: "INV-1",
+		Labels: map[string]string{"site": "north"}, Extra: extra}
+	other := batch.Item{Reference: "b", Account: "other-1", Extra: map[string]string{"name": "Other"}}
+	d := batch.Draft{Reference: reference, Items: []batch.Item{item, other}}
+	b := batch.Batch{ID: "7-" + reference, Draft: d, Native: "REFUSED " + account}
+	return []batch.Entry{
+		{Seq: 1, Kind: batch.EntryIntent, At: firstDay, Draft: &d, Fingerprint: fingerprint, Claims: []string{"purpose of " + reference}},
+		{Seq: 2, Kind: batch.EntryResult, At: firstDay, Step: batch.StepCreate, Batch: &b,
+			Failure: &batch.Failure{Kind: batch.ErrInvalid, Message: "account " + account + " is closed, as is " + account}},
+		{Seq: 3, Kind: batch.EntryApproval, At: firstDay, Approval: &batch.Approval{Operator: "o", Digest: fingerprint, At: firstDay}},
+		{Seq: 4, Kind: batch.EntryNote, At: firstDay, Note: &batch.Note{Operator: "o", Text: "asked about " + account, Due: firstDay, At: firstDay}},
+		{Seq: 5, Kind: batch.EntryDecision, At: firstDay, Decision: &batch.Decision{Verdict: batch.Resend, Operator: "o", Reason: "of " + account, At: firstDay}},
+		{Seq: 6, Kind: end, At: firstDay, Batch: &b, Outcomes: &batch.ItemOutcomes{Letters: "pf"}},
+	}
+}
+
+// lived appends a history, whose item has an account.
+func (c journalCase) lived(reference, account string, end batch.EntryKind) {
+	c.Helper()
+	for _, e := range life(reference, account, "sha256:00", map[string]string{"name": "Ann " + account}, end) {
+		if err := c.Journal.Append(c.Context(), c.key(reference), e); err != nil {
+			c.Fatalf("%v", err)
+		}
+	}
+}
+
+// erase erases the account person-1.
+func (c journalCase) erase() (references []string, err error) {
+	erased, err := c.Journal.(Eraser).Erase(c.Context(), func(item batch.Item) bool { return item.Account == "person-1" })
+	for _, key := range erased {
+		if key != c.key(key.Reference) {
+			c.Errorf("the key %v was erased; it must be one of %s", key, c.Owner.Account)
+		}
+		references = append(references, key.Reference)
+	}
+	slices.Sort(references)
+	return references, err
+}
+
+func journalErases(c journalCase) {
+	const person = "person-1"
+	c.lived("paid", person, batch.EntryDone)
+	c.lived("also", person, batch.EntryDone)
+	c.lived("open", person, batch.EntryReconciled)
+	c.lived("else", "person-2", batch.EntryDone)
+	erased, err := c.erase()
+	if !slices.Equal(erased, []string{"also", "paid"}) {
+		c.Errorf("erased are %q; they must be also and paid", erased)
+	}
+	if !errors.Is(err, batch.ErrConflict) || !strings.Contains(err.Error(), "open") {
+		c.Errorf("the error is %v; it must be ErrConflict, which names the batch that is open", err)
+	}
+	extra := func(account string) map[string]string { return map[string]string{"name": "Ann " + account} }
+	check := func(j batch.Journal) {
+		for reference, want := range map[string][]batch.Entry{
+			"paid": life("paid", batch.Erased, batch.Erased, nil, batch.EntryDone),
+			"also": life("also", batch.Erased, batch.Erased, nil, batch.EntryDone),
+			"open": life("open", person, "sha256:00", extra(person), batch.EntryReconciled),
+			"else": life("else", "person-2", "sha256:00", extra("person-2"), batch.EntryDone),
+		} {
+			if got := c.history(j, reference); !reflect.DeepEqual(got, want) {
+				c.Errorf("after Erase the entries of %q are\n%+v\nand must be\n%+v", reference, plain(got), plain(want))
+			}
+		}
+	}
+	check(c.Journal)
+	if c.reopen != nil {
+		c.Journal = c.reopen()
+		check(c.Journal)
+	}
+}
+
+func journalEraseKeeps(c journalCase) {
+	c.lived("paid", "person-1", batch.EntryDone)
+	if erased, err := c.erase(); err != nil || !slices.Equal(erased, []string{"paid"}) {
+		c.Errorf("erased are %q, %v; it must be paid", erased, err)
+	}
+	if erased, err := c.erase(); err != nil || len(erased) != 0 {
+		c.Errorf("erased again are %q, %v; nothing is left to erase", erased, err)
+	}
+	check := func() {
+		c.refused(c.claim(c.Journal, "rival", []string{"purpose of paid"}, nil), "purpose of paid", c.key("paid"))
+		closed := 0
+		for h, err := range c.Journal.Closed(c.Context(), c.Owner.Name, c.Owner.Account, firstDay) {
+			if closed++; err != nil || h.Key != c.key("paid") {
+				c.Errorf("closed is said to be %v, %v; it must be paid", h.Key, err)
+			}
+		}
+		if closed != 1 {
+			c.Errorf("%d histories are said to be closed; it must be one", closed)
+		}
+	}
+	check()
+	if c.reopen != nil {
+		c.Journal = c.reopen()
+		check()
+	}
+	c.claimed(c.Journal, "paid", []string{"more"}, []string{"purpose of paid"})
+	c.claimed(c.Journal, "rival", []string{"purpose of paid"}, nil)
 }

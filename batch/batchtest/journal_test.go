@@ -14,6 +14,7 @@ import (
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchtest"
+	"github.com/batchway/batchway-go/batch/internal/record"
 )
 
 var journalOwner = batch.Info{Name: "test", Account: "sandbox.test/1"}
@@ -29,6 +30,7 @@ type journalMutant struct {
 	closed  func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error]
 	next    func(ctx context.Context, sequence string, first int64) (int64, error)
 	prune   func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error)
+	erase   func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error)
 	reopen  func() batch.Journal
 	beside  func(owner batch.Info) batch.Journal
 
@@ -144,7 +146,15 @@ func (m *journalMutant) Prune(ctx context.Context, before time.Time, archive fun
 	return m.Journal.(batchtest.Pruner).Prune(ctx, before, archive)
 }
 
-// A pruner is a journal that can remove old histories, or almost.
+func (m *journalMutant) Erase(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
+	if m.erase != nil {
+		return m.erase(ctx, match)
+	}
+	return m.Journal.(batchtest.Eraser).Erase(ctx, match)
+}
+
+// A pruner is a journal that can remove old histories and erase people, or
+// almost.
 type pruner struct {
 	batch.Journal
 	isOld        func(history []batch.Entry, before time.Time) bool
@@ -153,13 +163,17 @@ type pruner struct {
 	goesOn       bool // after an error of the archive
 	hurries      bool // removes what has gone on since
 
+	erases     func(history []batch.Entry, match func(batch.Item) bool) ([]batch.Entry, bool)
+	erasesOpen bool
+	over       map[batch.Key][]batch.Entry // the entries of the histories that were erased
+
 	mu   sync.Mutex
 	keys []batch.Key
 	gone map[batch.Key]int // how many of the entries were removed
 }
 
 func newPruner(j batch.Journal) *pruner {
-	return &pruner{Journal: j, gone: map[batch.Key]int{}, isOld: func(h []batch.Entry, before time.Time) bool {
+	return &pruner{Journal: j, gone: map[batch.Key]int{}, over: map[batch.Key][]batch.Entry{}, erases: record.Erase, isOld: func(h []batch.Entry, before time.Time) bool {
 		return h[len(h)-1].Kind == batch.EntryDone && h[len(h)-1].At.Before(before)
 	}}
 }
@@ -179,6 +193,7 @@ func (p *pruner) History(ctx context.Context, key batch.Key) ([]batch.Entry, err
 		return nil, err
 	}
 	history, err := p.Journal.History(ctx, key)
+	copy(history, p.over[key])
 	return history[min(gone, len(history)):], err
 }
 
@@ -226,6 +241,25 @@ func (p *pruner) Prune(ctx context.Context, before time.Time, archive func(batch
 		}
 	}
 	return pruned, err
+}
+
+func (p *pruner) Erase(ctx context.Context, match func(batch.Item) bool) (erased []batch.Key, err error) {
+	for _, key := range slices.Compact(slices.Clone(p.keys)) {
+		history, failed := p.History(ctx, key)
+		if failed != nil {
+			return erased, failed
+		}
+		after, matched := p.erases(history, match)
+		switch {
+		case !matched:
+		case history[len(history)-1].Kind != batch.EntryDone && !p.erasesOpen:
+			err = &batch.Error{Kind: batch.ErrConflict, Message: key.Reference}
+		default:
+			p.over[key] = after
+			erased = append(erased, key)
+		}
+	}
+	return erased, err
 }
 
 // altered makes History return what alter makes of it.
@@ -899,6 +933,59 @@ var journalMutants = []struct {
 		m.prune = func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error) {
 			m.next = batch.NewMemoryJournal().Next
 			return m.Journal.(batchtest.Pruner).Prune(ctx, before, archive)
+		}
+	}},
+	{"EraseRemovesPeopleOfWhatIsDone", "what is open is erased", func(m *journalMutant) { m.Journal.(*pruner).erasesOpen = true }},
+	{"EraseRemovesPeopleOfWhatIsDone", "what is open is not named", func(m *journalMutant) {
+		m.erase = func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
+			erased, _ := m.Journal.(batchtest.Eraser).Erase(ctx, match)
+			return erased, nil
+		}
+	}},
+	{"EraseRemovesPeopleOfWhatIsDone", "nothing is erased", func(m *journalMutant) {
+		m.Journal.(*pruner).erases = func(h []batch.Entry, match func(batch.Item) bool) ([]batch.Entry, bool) {
+			_, matched := record.Erase(h, match)
+			return h, matched
+		}
+	}},
+	{"EraseRemovesPeopleOfWhatIsDone", "every item is erased", func(m *journalMutant) {
+		m.Journal.(*pruner).erases = func(h []batch.Entry, match func(batch.Item) bool) ([]batch.Entry, bool) {
+			if _, matched := record.Erase(h, match); !matched {
+				return h, false
+			}
+			return record.Erase(h, func(batch.Item) bool { return true })
+		}
+	}},
+	{"EraseRemovesPeopleOfWhatIsDone", "one entry stays", func(m *journalMutant) {
+		m.Journal.(*pruner).erases = func(h []batch.Entry, match func(batch.Item) bool) ([]batch.Entry, bool) {
+			after, matched := record.Erase(h, match)
+			after[1] = h[1]
+			return after, matched
+		}
+	}},
+	{"EraseRemovesPeopleOfWhatIsDone", "the keys are not returned", func(m *journalMutant) {
+		m.erase = func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
+			_, err := m.Journal.(batchtest.Eraser).Erase(ctx, match)
+			return nil, err
+		}
+	}},
+	{"EraseRemovesPeopleOfWhatIsDone", "what was erased is back after reopening", func(m *journalMutant) {
+		m.reopen = func() batch.Journal { return newPruner(m.Journal.(*pruner).Journal) }
+	}},
+	{"EraseKeepsNamesAndOrder", "a history that was erased has lost its names", func(m *journalMutant) {
+		m.erase = func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
+			own := batch.Key{Provider: journalOwner.Name, Account: journalOwner.Account, Reference: "paid"}
+			_ = m.add(ctx, own, batch.Entry{Kind: batch.EntryDone, At: time.Now(), Releases: []string{"purpose of paid"}})
+			return m.Journal.(batchtest.Eraser).Erase(ctx, match)
+		}
+	}},
+	{"EraseKeepsNamesAndOrder", "what was erased is erased again", func(m *journalMutant) {
+		m.erase = func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
+			return m.Journal.(batchtest.Eraser).Erase(ctx, func(item batch.Item) bool { return item.Reference == "a" || match(item) })
+		}
+		m.Journal.(*pruner).erases = func(h []batch.Entry, match func(batch.Item) bool) ([]batch.Entry, bool) {
+			after, _ := record.Erase(h, match)
+			return after, true
 		}
 	}},
 }

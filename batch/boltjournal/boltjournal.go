@@ -18,6 +18,9 @@
 // leaves a file that refuses to be opened. A file that is copied by other means
 // is a second journal of the same account. Neither of the two can detect that.
 //
+// Erase removes a person from the closed histories, and leaves no copy in the
+// file.
+//
 // # Older copies
 //
 // A copy of the file that was made earlier does not know what was sent since.
@@ -97,6 +100,8 @@ type Journal struct {
 
 	queueing sync.Mutex
 	queue    []*change // those that wait for mu
+
+	reading sync.RWMutex // held to write while Erase writes over pages that a reader may still see
 
 	mu       sync.Mutex
 	written  int   // transactions that were written to the file
@@ -213,7 +218,11 @@ func (j *Journal) transact(begin func(func(*bbolt.Tx) error) error, f func(*bbol
 }
 
 // view reads the file.
-func (j *Journal) view(read func(*bbolt.Tx) error) error { return j.transact(j.db.View, read) }
+func (j *Journal) view(read func(*bbolt.Tx) error) error {
+	j.reading.RLock()
+	defer j.reading.RUnlock()
+	return j.transact(j.db.View, read)
+}
 
 // openFile opens the file to read it and checks its pages, before it opens the
 // file to write.
@@ -523,13 +532,8 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 		if err := claim(tx.Bucket(claimsBucket), name(key), claims, releases); err != nil {
 			return err
 		}
-		items := tx.Bucket(itemsBucket)
-		for _, list := range lists {
-			if at := itemsName(name(key), list.Digest); items.Get(at) == nil {
-				if err := items.Put(at, list.Text); err != nil {
-					return err
-				}
-			}
+		if err := putItems(tx, name(key), lists); err != nil {
+			return err
 		}
 		bucket, err := tx.Bucket(historiesBucket).CreateBucketIfNotExists(name(key))
 		if err != nil {
@@ -749,25 +753,35 @@ func remove(tx *bbolt.Tx, h batch.History) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	return true, errors.Join(removeItems(tx, name),
+		tx.Bucket(historiesBucket).DeleteBucket(name),
+		tx.Bucket(prunedBucket).Put(name, append(seal(name, text), text...)))
+}
+
+// removeItems removes the lists of items of a history.
+func removeItems(tx *bbolt.Tx, history []byte) (err error) {
 	var lists [][]byte
-	cursor := tx.Bucket(itemsBucket).Cursor()
-	for prefix, at := itemsName(name, ""), []byte(nil); ; {
-		if at == nil {
-			at, _ = cursor.Seek(prefix)
-		} else {
-			at, _ = cursor.Next()
-		}
-		if !bytes.HasPrefix(at, prefix) {
-			break
-		}
+	cursor, prefix := tx.Bucket(itemsBucket).Cursor(), itemsName(history, "")
+	for at, _ := cursor.Seek(prefix); bytes.HasPrefix(at, prefix); at, _ = cursor.Next() {
 		lists = append(lists, bytes.Clone(at))
 	}
 	for _, list := range lists {
 		err = errors.Join(err, tx.Bucket(itemsBucket).Delete(list))
 	}
-	return true, errors.Join(err,
-		tx.Bucket(historiesBucket).DeleteBucket(name),
-		tx.Bucket(prunedBucket).Put(name, append(seal(name, text), text...)))
+	return err
+}
+
+// putItems writes the lists of items of a history that are not there.
+func putItems(tx *bbolt.Tx, history []byte, lists []record.List) error {
+	items := tx.Bucket(itemsBucket)
+	for _, list := range lists {
+		if at := itemsName(history, list.Digest); items.Get(at) == nil {
+			if err := items.Put(at, list.Text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // unpruned returns ErrConflict if the history of key was removed.
@@ -847,11 +861,8 @@ func (j *Journal) write(do func(*bbolt.Tx) error) error {
 }
 
 func (j *Journal) commit(together []*change) error {
-	if j.copied != "" {
-		return &batch.Error{Kind: batch.ErrUnsupported, Op: "Journal", Message: "this is a copy to look at: only the process that has the journal open can write"}
-	}
-	if j.poisoned != nil {
-		return fmt.Errorf("the journal has failed before and must be opened anew: %w", j.poisoned)
+	if err := j.readOnly(); err != nil {
+		return err
 	}
 	written := j.written + 1
 	err := j.transact(j.db.Update, func(tx *bbolt.Tx) error {
@@ -879,6 +890,17 @@ func (j *Journal) commit(together []*change) error {
 	}
 	j.poisoned = err
 	return err
+}
+
+// readOnly is why nothing can be written.
+func (j *Journal) readOnly() error {
+	if j.copied != "" {
+		return &batch.Error{Kind: batch.ErrUnsupported, Op: "Journal", Message: "this is a copy to look at: only the process that has the journal open can write"}
+	}
+	if j.poisoned != nil {
+		return fmt.Errorf("the journal has failed before and must be opened anew: %w", j.poisoned)
+	}
+	return nil
 }
 
 // read returns a history, each entry verified against the chain of seals, and

@@ -203,6 +203,10 @@ func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 				}
 				return err
 			},
+			"Erase": func() error {
+				_, err := j.Erase(t.Context(), func(batch.Item) bool { return true })
+				return err
+			},
 			"Prune": func() error {
 				_, err := j.Prune(t.Context(), time.Now(), func(batch.History) error { return nil })
 				return err

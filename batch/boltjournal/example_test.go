@@ -69,3 +69,43 @@ func ExampleLook() {
 	fmt.Println("nothing is open")
 	// Output: nothing is open
 }
+
+// A person asks to be forgotten. What the journal needs so that nothing is paid
+// twice stays, and so does what was reported.
+func ExampleJournal_Erase() {
+	directory, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	provider := batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1})
+	journal, err := boltjournal.Open(filepath.Join(directory, "payments.journal"), provider.Info())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = journal.Close() }()
+	draft := batch.Draft{Reference: "november", Direction: batch.Collect, Items: []batch.Item{
+		{Reference: "INV-1", Account: "card-of-ann", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+		{Reference: "INV-2", Account: "card-of-ben", Amount: batch.Money{Minor: 990, Currency: "GBP"}},
+	}}
+	options := &batch.RunOptions{Journal: journal}
+	if _, err := batch.Run(context.Background(), provider, draft, options); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	erased, err := journal.Erase(context.Background(), func(item batch.Item) bool { return item.Account == "card-of-ann" })
+	fmt.Println(len(erased), "batch,", err)
+	report, err := batch.Resume(context.Background(), provider, "november", options)
+	for _, result := range report.Results {
+		fmt.Println(result.Item.Reference, result.Item.Account, result.Item.Amount, result.Outcome)
+	}
+	fmt.Println(err)
+	// Output:
+	// 1 batch, <nil>
+	// INV-1 (erased) 12.50 GBP paid
+	// INV-2 card-of-ben 9.90 GBP paid
+	// <nil>
+}

@@ -1,6 +1,7 @@
 package boltjournal
 
 import (
+	"context"
 	"os"
 
 	"go.etcd.io/bbolt"
@@ -49,3 +50,9 @@ func Together(j *Journal, calls ...func()) {
 
 // CheckPages checks the pages of a file beside its database.
 var CheckPages = checkPages
+
+// EraseEntries is Erase that stops before the pages.
+func EraseEntries(ctx context.Context, j *Journal, match func(batch.Item) bool) error {
+	_, err := j.eraseEntries(ctx, match)
+	return err
+}

@@ -21,18 +21,31 @@ import (
 // Source: the file format of go.etcd.io/bbolt v1.5, internal/common.
 func checkPages(db *bbolt.DB, file io.ReaderAt) error {
 	return db.View(func(tx *bbolt.Tx) error {
-		size := db.Info().PageSize
-		p := pages{file: file, size: size, used: make([]bool, tx.Size()/int64(size))}
-		if err := p.tree(uint64(tx.Cursor().Bucket().Root()), keys{}); err != nil {
-			return err
+		p, ids, err := usedPages(db, tx, file)
+		for _, id := range ids {
+			if err == nil {
+				err = p.free(id)
+			}
 		}
-		// The meta page of a transaction is the one of its parity.
-		freelist := make([]byte, 8)
-		if _, err := file.ReadAt(freelist, int64(tx.ID()%2*size)+headerSize+32); err != nil {
-			return err
-		}
-		return p.free(binary.NativeEndian.Uint64(freelist))
+		return err
 	})
+}
+
+// usedPages are the pages that hold the buckets of tx and the list of the free
+// pages, and what that list says.
+func usedPages(db *bbolt.DB, tx *bbolt.Tx, file io.ReaderAt) (p pages, free []uint64, err error) {
+	size := db.Info().PageSize
+	p = pages{file: file, size: size, used: make([]bool, tx.Size()/int64(size))}
+	if err := p.tree(uint64(tx.Cursor().Bucket().Root()), keys{}); err != nil {
+		return p, nil, err
+	}
+	// The meta page of a transaction is the one of its parity.
+	freelist := make([]byte, 8)
+	if _, err := file.ReadAt(freelist, int64(tx.ID()%2*size)+headerSize+32); err != nil {
+		return p, nil, err
+	}
+	free, err = p.freelist(binary.NativeEndian.Uint64(freelist))
+	return p, free, err
 }
 
 const (
@@ -214,33 +227,35 @@ func (p page) element(n int) ([]byte, error) {
 	return p[at:], nil
 }
 
-// free checks the list of free pages, if the file has one.
-func (p *pages) free(list uint64) error {
+// freelist reads the list of free pages, if the file has one.
+func (p *pages) freelist(list uint64) (free []uint64, err error) {
 	if list == noFreelist {
-		return nil
+		return nil, nil
 	}
 	whole, err := p.take(list)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if whole.flags() != freelistPage {
-		return fmt.Errorf("page %d is of kind %#x, not the list of free pages", list, whole.flags())
+		return nil, fmt.Errorf("page %d is of kind %#x, not the list of free pages", list, whole.flags())
 	}
 	count, ids := uint64(whole.count()), whole[headerSize:]
 	if count == math.MaxUint16 { // The first number is the count.
 		count, ids = binary.NativeEndian.Uint64(ids), ids[8:]
 	}
 	if count > uint64(len(ids)/8) {
-		return fmt.Errorf("page %d lists more free pages than fit", list)
+		return nil, fmt.Errorf("page %d lists more free pages than fit", list)
 	}
 	for n := range count {
-		id := binary.NativeEndian.Uint64(ids[n*8:])
-		if id < 2 || id >= uint64(len(p.used)) {
-			return fmt.Errorf("free page %d is not one of its %d pages", id, len(p.used))
-		}
-		if err := p.use(id); err != nil {
-			return err
-		}
+		free = append(free, binary.NativeEndian.Uint64(ids[n*8:]))
 	}
-	return nil
+	return free, nil
+}
+
+// free marks a page that the list of free pages names.
+func (p *pages) free(id uint64) error {
+	if id < 2 || id >= uint64(len(p.used)) {
+		return fmt.Errorf("free page %d is not one of its %d pages", id, len(p.used))
+	}
+	return p.use(id)
 }

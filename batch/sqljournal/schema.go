@@ -140,8 +140,8 @@ var migrations = [][]string{{
 // refuses tables that a newer version has made.
 //
 // It needs the right to create tables and functions only if there is something
-// to do. Workers need SELECT, INSERT and UPDATE; only Prune needs DELETE, on
-// batchway_entries and batchway_items.
+// to do. Workers need SELECT, INSERT and UPDATE; only Prune and Erase need
+// DELETE, on batchway_entries and batchway_items.
 func Migrate(ctx context.Context, db *sql.DB) error { return migrate(ctx, db, migrations) }
 
 func migrate(ctx context.Context, db *sql.DB, migrations [][]string) error {

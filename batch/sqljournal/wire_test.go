@@ -244,3 +244,40 @@ func TestPruneNeedsTheRightToDelete(t *testing.T) {
 	require.Equal(t, 1, pruned)
 	require.EqualValues(t, 0, ask[int64](t, admin, "SELECT (SELECT count(*) FROM batchway_entries) + (SELECT count(*) FROM batchway_items)"))
 }
+
+// Erase deletes lists of items, and all or nothing of a history is changed.
+func TestEraseNeedsTheRightToDelete(t *testing.T) {
+	const person = "064-21-555-0199"
+	isPerson := func(item batch.Item) bool { return item.Account == person }
+	database := newJournalDatabase(t)
+	admin := pool(t, database)
+	role := "eraser_" + database
+	do(t, admin, "CREATE ROLE "+role+" LOGIN")
+	do(t, admin, "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO "+role)
+	db, err := sql.Open("postgres", postgres.DSN(database)+" options='-c role="+role+"'")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	j := open(t, db, owner)
+	d := batch.Draft{Reference: "run", Items: []batch.Item{{Reference: "a", Account: person}, {Reference: "b", Account: "other"}}}
+	for seq, e := range []batch.Entry{{Kind: batch.EntryIntent, Draft: &d}, {Kind: batch.EntryDone, Batch: &batch.Batch{ID: "7", Draft: d, Native: "PAID " + person}}} {
+		e.Seq = seq + 1
+		require.NoError(t, j.Append(t.Context(), key("run"), e))
+	}
+	copies := func() int64 {
+		return ask[int64](t, admin, `SELECT count(*) FROM (SELECT items AS text FROM batchway_items UNION ALL SELECT entry FROM batchway_entries) all_texts
+			WHERE text LIKE '%`+person+`%'`)
+	}
+	bytes := func() int64 { return ask[int64](t, admin, `SELECT bytes FROM batchway_histories`) }
+	text := func() int64 {
+		return ask[int64](t, admin, `SELECT ((SELECT sum(octet_length(items)) FROM batchway_items) + (SELECT sum(octet_length(entry)) FROM batchway_entries))::bigint`)
+	}
+	_, err = j.Erase(t.Context(), isPerson)
+	require.ErrorContains(t, err, "permission denied")
+	require.EqualValues(t, 2, copies())
+	do(t, admin, "GRANT DELETE ON batchway_items TO "+role)
+	erased, err := j.Erase(t.Context(), isPerson)
+	require.NoError(t, err)
+	require.Equal(t, []batch.Key{key("run")}, erased)
+	require.Zero(t, copies())
+	require.GreaterOrEqual(t, bytes(), text(), "what the head of the history says of its size")
+}
