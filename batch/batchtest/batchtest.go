@@ -95,7 +95,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 			if l.faults && open(t).Sim == nil {
 				t.Skip("this law needs a simulator that can play faults")
 			}
-			l.check(t, func() Subject { return open(t) })
+			l.check(t, func() Subject { return whole(t, open(t)) })
 		})
 	}
 }

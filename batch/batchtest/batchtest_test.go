@@ -590,3 +590,37 @@ func TestASimulatorThatProvesNothing(t *testing.T) {
 		require.Contains(t, strings.Join(found, "\n"), c.want, name)
 	}
 }
+
+// mute is a Memory that counts no requests.
+type mute struct{ *batchtest.Memory }
+
+func (mute) Requests() int { return 0 }
+
+// The counts of a simulator are what other laws rest on.
+func TestASimulatorMustCount(t *testing.T) {
+	for name, sim := range map[string]func(*batchtest.Memory) batchtest.Sim{
+		"no requests": func(m *batchtest.Memory) batchtest.Sim { return mute{m} },
+		"no submits":  func(m *batchtest.Memory) batchtest.Sim { return deaf{m} },
+	} {
+		found := batchtest.Check(t.Context(), "Law01", func() batchtest.Subject {
+			m := batchtest.NewMemory(batchtest.MemoryOptions{})
+			return batchtest.Subject{Provider: m, Draft: newDraft, Sim: sim(m), Reopen: func() batch.Provider { return m }}
+		})
+		require.Contains(t, strings.Join(found, "\n"), "they must count what has arrived", name)
+	}
+}
+
+func TestASubjectThatLacksWhatItNeeds(t *testing.T) {
+	for field, lacks := range map[string]func(*batchtest.Subject){
+		"Provider": func(s *batchtest.Subject) { s.Provider = nil },
+		"Draft":    func(s *batchtest.Subject) { s.Draft = nil },
+		"Reopen":   func(s *batchtest.Subject) { s.Reopen = nil },
+	} {
+		found := batchtest.Check(t.Context(), "Law09", func() batchtest.Subject {
+			s := subject(func(m *batchtest.Memory) batch.Provider { return m }, nil)
+			lacks(&s)
+			return s
+		})
+		require.Equal(t, []string{"Subject." + field + " is nil; set it"}, found)
+	}
+}

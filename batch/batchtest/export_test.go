@@ -15,7 +15,7 @@ import (
 func Check(ctx context.Context, name string, open func() Subject) []string {
 	for _, l := range laws {
 		if strings.HasPrefix(l.name, name) {
-			return complaints(ctx, func(r reporter) { l.check(r, open) })
+			return complaints(ctx, func(r reporter) { l.check(r, func() Subject { return whole(r, open()) }) })
 		}
 	}
 	panic("there is no law " + name)

@@ -39,6 +39,17 @@ var laws = []law{
 	{"Abilities", false, abilities},
 }
 
+// whole ends the test if s lacks what every law needs.
+func whole(t reporter, s Subject) Subject {
+	t.Helper()
+	for field, missing := range map[string]bool{"Provider": s.Provider == nil, "Draft": s.Draft == nil, "Reopen": s.Reopen == nil} {
+		if missing {
+			t.Fatalf("Subject.%s is nil; set it", field)
+		}
+	}
+	return s
+}
+
 // create makes a batch of some items, or ends the test.
 func create(t reporter, s Subject, items int) batch.Batch {
 	t.Helper()
@@ -133,9 +144,13 @@ func law01(t reporter, open func() Subject) {
 	if n := s.Sim.Submits(); n > 0 {
 		t.Errorf("law 1: %d requests that can move money were sent before Submit", n)
 	}
+	requests := s.Sim.Requests()
 	b, err := s.Provider.Submit(t.Context(), b)
 	if err != nil {
 		t.Fatalf("Submit failed although nothing is wrong: %v", err)
+	}
+	if arrived, submits := s.Sim.Requests()-requests, s.Sim.Submits(); arrived < 1 || submits != 1 {
+		t.Errorf("law 1: during Submit Sim.Requests counts %d requests, and Sim.Submits %d; they must count what has arrived, or other laws prove nothing", arrived, submits)
 	}
 	s.Sim.Finish()
 	if _, err := s.Provider.Poll(t.Context(), b); err != nil {
