@@ -22,6 +22,7 @@ var leftOut = map[string]string{
 	"module ./internal/tools": "it has no code, only the versions of tools",
 	"flag -provider":          "it replays one provider",
 	"flag -seed":              "it replays one run",
+	"flag -write":             "it writes a page, which a test compares",
 	"flag -years":             "three random years for each provider are enough: more are run by hand",
 	"flag -explore":           "one step more takes five minutes: it is run by hand",
 	"flag -deep":              "every kind of crash takes longer than CI may: it is run by hand",
