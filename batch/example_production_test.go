@@ -38,6 +38,25 @@ func ExampleResume() {
 	// Output: done <nil> 1
 }
 
+// A job engine repeats a job as often as it likes: the journal decides what is
+// sent.
+func ExampleStart_job() {
+	ctx := context.Background()
+	provider, journal := batchtest.NewMemory(batchtest.MemoryOptions{Polls: 9}), batch.NewMemoryJournal()
+	provider.Break(batchtest.LostAfter)
+	for range 3 {
+		b, err := batch.Start(ctx, provider, invoices("november", "INV-1"), &batch.RunOptions{Journal: journal, ReconcileFor: 30 * time.Second})
+		again := slices.Contains([]batch.Kind{batch.ErrAmbiguous, batch.ErrUnavailable, batch.ErrThrottled, batch.ErrProtocol}, batch.KindOf(err))
+		fmt.Println(b.State, err, again)
+	}
+	fmt.Println(provider.Submits())
+	// Output:
+	// pending <nil> false
+	// pending <nil> false
+	// pending <nil> false
+	// 1
+}
+
 // An invoice is in one batch at a time, whatever the reference of the batch.
 func ExampleRun_purpose() {
 	ctx := context.Background()

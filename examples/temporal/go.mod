@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/batchway/batchway-go v0.0.0
+	github.com/lib/pq v1.12.3
 	github.com/stretchr/testify v1.12.1
 	go.temporal.io/api v1.63.5
 	go.temporal.io/sdk v1.50.0

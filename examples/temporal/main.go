@@ -1,81 +1,109 @@
+// Temporal is a fleet of workers that run batches with go.temporal.io and
+// PostgreSQL, at any of the four services:
+//
+//	go run .                                            # a worker; start as many as there is work for
+//	go run . sixdotfifty wages-november <draft.json     # orders a batch
+//
+// What the workers do is in package fleet. They find the engine by
+// TEMPORAL_ADDRESS, the database by FLEET_POSTGRES, and each service by its
+// variables, which examples/README.md lists: sandboxes and simulators only.
 package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"time"
 
+	_ "github.com/lib/pq"
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/batchway/batchway-go/batch"
-	"github.com/batchway/batchway-go/examples/internal/sandbox"
-	"github.com/batchway/batchway-go/sixdotfifty"
+	"github.com/batchway/batchway-go/batch/sqljournal"
+	"github.com/batchway/batchway-go/examples/temporal/fleet"
 )
 
-const queue = "batchway"
-
-// main is one worker: start as many as there is work for. With the id of a
-// batch it starts that instead, and reads the draft from its input:
-//
-//	go run .
-//	go run . wages-november <draft.json
-//
-// A worker pays at 6DOT50's test environment, with BATCHWAY_LIVE=1 and the
-// variables SIXDOTFIFTY_KEY, SIXDOTFIFTY_SECRET and SIXDOTFIFTY_BASE_URL.
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(context.Background(), os.Args[1:], os.Getenv, os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "temporal:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ids []string) error {
-	engine, err := client.NewLazyClient(client.Options{HostPort: os.Getenv("TEMPORAL_ADDRESS")})
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader) error {
+	if len(args) != 0 && len(args) != 2 {
+		return errors.New("the arguments are a provider and a reference, or none for a worker")
+	}
+	db, err := sql.Open("postgres", getenv("FLEET_POSTGRES"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	kept := orders{db}
+	if err := errors.Join(sqljournal.Migrate(ctx, db), kept.prepare(ctx)); err != nil {
+		return err
+	}
+	engine, err := client.NewLazyClient(client.Options{HostPort: getenv("TEMPORAL_ADDRESS")})
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	if len(ids) == 1 {
+	if len(args) == 2 {
 		var d batch.Draft
-		if err := json.NewDecoder(os.Stdin).Decode(&d); err != nil {
+		if err := json.NewDecoder(stdin).Decode(&d); err != nil {
 			return err
 		}
-		return begin(context.Background(), engine, ids[0], d)
+		d.Reference = args[1]
+		order, err := kept.put(ctx, args[0], d)
+		if err != nil {
+			return err
+		}
+		return begin(ctx, engine, order)
 	}
-	return work(engine)
+	providers, err := open(getenv)
+	if err != nil {
+		return err
+	}
+	return work(ctx, engine, db, kept, providers)
 }
 
-// begin starts the workflow of a batch. An id is taken once, and the workflow
-// has no RetryPolicy: a second run would know nothing of the first.
-func begin(ctx context.Context, engine client.Client, id string, d batch.Draft) error {
-	_, err := engine.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowExecutionErrorWhenAlreadyStarted: true, // Not the handle of one that pays another draft.
-	}, Workflow, d, Schedule{})
+// begin starts the workflow of an order, unless one is under way. It may be
+// started again after it has ended: the journal knows what was sent.
+func begin(ctx context.Context, engine client.Client, o fleet.Order) error {
+	_, err := engine.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: fleet.ID(o), TaskQueue: fleet.Queue,
+		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING}, fleet.Run, o, fleet.Pace{})
 	return err
 }
 
-func work(engine client.Client) error {
-	if err := sandbox.Check(os.Getenv, os.Getenv("SIXDOTFIFTY_BASE_URL"), "staging.6dot50.com"); err != nil {
-		return err
+// settleEvery is how often all open batches of an account are asked about.
+const settleEvery = 10 * time.Minute
+
+// stopWithin is how long a worker that is stopped goes on with what it has
+// begun: a Submit may take five minutes.
+const stopWithin = 6 * time.Minute
+
+func work(ctx context.Context, engine client.Client, db *sql.DB, kept orders, providers []batch.Provider) error {
+	activities := &fleet.Activities{Accounts: make(map[string]fleet.Account), Draft: kept.draft}
+	for _, p := range providers {
+		journal, err := sqljournal.Open(ctx, db, p.Info())
+		if err != nil {
+			return err
+		}
+		activities.Accounts[p.Info().Name] = fleet.Account{Provider: p, Journal: journal}
+		if _, err := engine.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "settle " + p.Info().Name, TaskQueue: fleet.Queue,
+			WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING}, fleet.SettleAll, p.Info().Name, settleEvery, fleet.Pace{}); err != nil {
+			return err
+		}
 	}
-	paying, err := sixdotfifty.New(sixdotfifty.Config{Key: os.Getenv("SIXDOTFIFTY_KEY"), Secret: os.Getenv("SIXDOTFIFTY_SECRET"),
-		BaseURL: os.Getenv("SIXDOTFIFTY_BASE_URL")})
-	if err != nil {
-		return err
-	}
-	provider, err := sixdotfifty.NewProvider(paying, sixdotfifty.ProviderConfig{})
-	if err != nil {
-		return err
-	}
-	if err := guarded(provider); err != nil {
-		return err
-	}
-	w := worker.New(engine, queue, worker.Options{})
-	w.RegisterWorkflow(Workflow)
-	w.RegisterActivity(&Activities{Provider: provider})
+	w := worker.New(engine, fleet.Queue, worker.Options{WorkerStopTimeout: stopWithin})
+	w.RegisterWorkflow(fleet.Run)
+	w.RegisterWorkflow(fleet.SettleAll)
+	w.RegisterActivity(activities)
 	return w.Run(worker.InterruptCh())
 }

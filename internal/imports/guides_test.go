@@ -240,7 +240,7 @@ func casesOf(f *ast.FuncDecl, prefix string) map[string]string {
 // TestEveryVariableIsOnThePage holds the table of examples/README.md against
 // the names of variables in the examples.
 func TestEveryVariableIsOnThePage(t *testing.T) {
-	variable := regexp.MustCompile(`"((?:BATCHWAY|PAYRUN|CITYPAY|CENTRAPAY|SIXDOTFIFTY|SNAPBILL|TEMPORAL)_[A-Z_]*[A-Z])"`)
+	variable := regexp.MustCompile(`"((?:BATCHWAY|PAYRUN|CITYPAY|CENTRAPAY|SIXDOTFIFTY|SNAPBILL|TEMPORAL|FLEET)_[A-Z_]*[A-Z])"`)
 	found := make(map[string]bool)
 	for path, text := range filesOf(t, ".go") {
 		if strings.HasPrefix(path, "internal/imports/") {

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/batchway/batchway-go/batch"
+	"github.com/batchway/batchway-go/batch/batchsim"
+)
+
+// chaos is what goes wrong.
+type chaos struct {
+	t        *testing.T
+	self     string
+	db       *sql.DB
+	services []*service
+	killed   atomic.Int64 // workers
+	cut      atomic.Int64 // database connections
+	lost     atomic.Int64 // replies
+	decided  atomic.Int64 // by the operator
+}
+
+func newChaos(t *testing.T, db *sql.DB, services []*service) *chaos {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	return &chaos{t: t, self: self, db: db, services: services}
+}
+
+// worker runs one worker after the other, and kills each at any moment.
+func (c *chaos) worker(ctx context.Context) {
+	for ctx.Err() == nil {
+		// Each lives long enough to do something.
+		life := time.Second + time.Duration(float64(*every)*float64(*workers)*rand.ExpFloat64())
+		limited, cancel := context.WithTimeout(ctx, life)
+		process := exec.CommandContext(limited, c.self) // Its end kills the process with SIGKILL.
+		out, _ := process.CombinedOutput()
+		if code := process.ProcessState.ExitCode(); code != -1 && ctx.Err() == nil {
+			c.t.Logf("a worker ended with code %d: %.2000s", code, out)
+		} else {
+			c.killed.Add(1)
+		}
+		cancel()
+	}
+}
+
+// connections ends sessions of the database, and makes replies get lost.
+func (c *chaos) connections(ctx context.Context) {
+	ticker := time.NewTicker(*every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		ended, err := c.db.ExecContext(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY random() LIMIT 1`)
+		if err == nil {
+			n, _ := ended.RowsAffected()
+			c.cut.Add(n)
+		}
+		s := c.services[rand.IntN(len(c.services))]
+		faults := []batchsim.Scenario{batchsim.LostAfter, batchsim.ErrorAfter, batchsim.ForbiddenAfter, batchsim.TruncatedAfter}
+		s.breaks(faults[rand.IntN(len(faults))])
+		c.lost.Add(1)
+	}
+}
+
+// operator decides, where a service has no guard, about batches of which the
+// service itself knows that nothing has arrived: its support has been asked.
+func operator(ctx context.Context, desks map[string]*batch.Desk, services []*service, c *chaos) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, s := range services {
+			moved := s.accepted()
+			for dossier, err := range desks[s.name].Pending(ctx) {
+				if err != nil || dossier.Standing != batch.StandingUnclear || dossier.Guard == batch.GuardRefuses {
+					continue
+				}
+				last := dossier.Attempts[len(dossier.Attempts)-1]
+				if time.Since(last.Began) < 10*time.Second || moved[s.name+"-"+dossier.Key.Reference+"-0"] > 0 {
+					continue // It may still be under way, or has arrived.
+				}
+				if _, err := desks[s.name].Resolve(ctx, dossier.Key.Reference, batch.Decision{Verdict: batch.Resend,
+					Operator: "Ada", Reason: "the support says that nothing has arrived"}); err == nil {
+					c.decided.Add(1)
+				}
+			}
+		}
+	}
+}
