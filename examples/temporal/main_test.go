@@ -18,14 +18,22 @@ import (
 	"github.com/batchway/batchway-go/internal/pgtest"
 )
 
-func TestOrders(t *testing.T) {
+// startPostgres skips t where no server can be had, or fails it where there must
+// be one.
+func startPostgres(t *testing.T) *pgtest.Server {
+	t.Helper()
 	postgres, err := pgtest.New()
 	if err != nil && os.Getenv("BATCHWAY_REQUIRE_POSTGRES") != "1" {
-		t.Skip(err)
+		t.Skipf("this test needs PostgreSQL: %v", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(postgres.Remove)
 	require.NoError(t, postgres.Start())
+	return postgres
+}
+
+func TestOrders(t *testing.T) {
+	postgres := startPostgres(t)
 	db, err := sql.Open("postgres", postgres.DSN("postgres"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
