@@ -74,8 +74,8 @@ func (c *chaos) connections(ctx context.Context) {
 	}
 }
 
-// operator decides, where a service has no guard, about batches of which the
-// service itself knows that nothing has arrived: its support has been asked.
+// operator records what its support says of a
+// batch that is unclear: under which ID it has it, or that it never arrived.
 func operator(ctx context.Context, desks map[string]*batch.Desk, services []*service, c *chaos) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -86,20 +86,37 @@ func operator(ctx context.Context, desks map[string]*batch.Desk, services []*ser
 		case <-ticker.C:
 		}
 		for _, s := range services {
-			moved := s.accepted()
 			for dossier, err := range desks[s.name].Pending(ctx) {
-				if err != nil || dossier.Standing != batch.StandingUnclear || dossier.Guard == batch.GuardRefuses {
+				if err != nil || dossier.Standing != batch.StandingUnclear ||
+					time.Since(dossier.Attempts[len(dossier.Attempts)-1].Began) < 10*time.Second { // It may still be under way.
 					continue
 				}
-				last := dossier.Attempts[len(dossier.Attempts)-1]
-				if time.Since(last.Began) < 10*time.Second || moved[s.name+"-"+dossier.Key.Reference+"-0"] > 0 {
-					continue // It may still be under way, or has arrived.
+				d := batch.Decision{Verdict: batch.Resend, Operator: "Ada", Reason: "the support says that nothing has arrived"}
+				switch id := s.has(dossier.Key.Reference); {
+				case id == "" && dossier.Guard == batch.GuardRefuses:
+					continue // The journal's rules are enough.
+				case id != "":
+					d = batch.Decision{Verdict: batch.Adopt, BatchID: id, Operator: "Ada", Reason: "the support has named it"}
 				}
-				if _, err := desks[s.name].Resolve(ctx, dossier.Key.Reference, batch.Decision{Verdict: batch.Resend,
-					Operator: "Ada", Reason: "the support says that nothing has arrived"}); err == nil {
+				if _, err := desks[s.name].Resolve(ctx, dossier.Key.Reference, d); err != nil {
+					c.t.Logf("%s %s: %s %q: %v", s.name, dossier.Key.Reference, d.Verdict, d.BatchID, err)
+				} else {
 					c.decided.Add(1)
 				}
 			}
 		}
 	}
+}
+
+// has is the ID under which the service has taken the batch of a reference on.
+func (s *service) has(reference string) string {
+	first := s.item(s.name+"-"+reference, 0).Reference
+	for _, b := range s.batches() {
+		for _, item := range b.Items {
+			if item.Reference == first && (s.created || s.accepted()[first] > 0) {
+				return b.ID
+			}
+		}
+	}
+	return ""
 }

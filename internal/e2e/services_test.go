@@ -25,9 +25,13 @@ type service struct {
 	kit      *batchsim.Kit
 	breaks   func(batchsim.Scenario) // the next request that can move money
 	accepted func() map[string]int
+	batches  func() []batchsim.Batch
 	prepare  func(d batch.Draft) // before a batch is ordered; nil if there is nothing to do
 	item     func(reference string, n int) batch.Item
-	dated    bool // a draft needs a day of its own
+	created  bool // a batch that the service has is one that was submitted
+	// alone says that one batch is under way at a time: SnapBill's takes every
+	// invoice that is due.
+	alone bool
 }
 
 // serve starts the services. Environ tells the workers where they are.
@@ -64,10 +68,10 @@ func serve(t *testing.T, environ map[string]string) []*service {
 		}
 	}
 	return []*service{
-		{name: "citypay", kit: &city.Kit, breaks: city.Break, accepted: city.Accepted, item: item("account-1", "GBP")},
-		{name: "centrapay", kit: &centra.Kit, breaks: centra.Break, accepted: centra.Accepted, item: item("012345678", "NZD")},
-		{name: "sixdotfifty", kit: &six.Kit, breaks: six.Break, accepted: six.Accepted, item: item("27820000000", "DZAR")},
-		{name: "snapbill", kit: &snap.Kit, breaks: snap.Break, accepted: snap.Accepted, item: item("", "ZAR"), dated: true,
+		{name: "citypay", kit: &city.Kit, breaks: city.Break, accepted: city.Accepted, batches: city.Batches, item: item("account-1", "GBP")},
+		{name: "centrapay", kit: &centra.Kit, breaks: centra.Break, accepted: centra.Accepted, batches: centra.Batches, created: true, item: item("012345678", "NZD")},
+		{name: "sixdotfifty", kit: &six.Kit, breaks: six.Break, accepted: six.Accepted, batches: six.Batches, item: item("27820000000", "DZAR")},
+		{name: "snapbill", kit: &snap.Kit, breaks: snap.Break, accepted: snap.Accepted, batches: snap.Batches, item: item("", "ZAR"), alone: true,
 			prepare: func(d batch.Draft) {
 				for _, i := range d.Items {
 					snap.Bill(i.Account, snapbill.DateOf(d.Date), i.Amount.Minor)
@@ -82,7 +86,7 @@ func (s *service) draft(n, rows int, direction batch.Direction) batch.Draft {
 	for i := range rows {
 		d.Items = append(d.Items, s.item(s.name+"-"+d.Reference, i))
 	}
-	if s.dated { // The later the batch, the earlier its day: it takes the invoices of no other.
+	if s.alone {
 		d.Date = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, -n)
 	}
 	return d

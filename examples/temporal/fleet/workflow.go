@@ -33,13 +33,13 @@ type Order struct {
 
 // A Pace is how often the engine acts. The zero value is for batches of days.
 type Pace struct {
-	Look  time.Duration // before the journal is read; doubles each time, up to 6 hours; 0 means a minute
-	Retry time.Duration // before a failed Start is repeated; doubles each time, up to an hour; 0 means 10 seconds
+	First time.Duration // the pause before the journal is read, or a failed Start repeated; doubles each time; 0 means 10 seconds
+	Most  time.Duration // the longest of these pauses; 0 means an hour
 	Died  time.Duration // after its last sign of life a worker counts as dead; 0 means a minute
 }
 
 func (p Pace) withDefaults() Pace {
-	return Pace{Look: cmp.Or(p.Look, time.Minute), Retry: cmp.Or(p.Retry, 10*time.Second), Died: cmp.Or(p.Died, time.Minute)}
+	return Pace{First: cmp.Or(p.First, 10*time.Second), Most: cmp.Or(p.Most, time.Hour), Died: cmp.Or(p.Died, time.Minute)}
 }
 
 // Result is what became of a batch. Desk.AsOf tells it item by item.
@@ -63,7 +63,7 @@ func Run(ctx workflow.Context, o Order, pace Pace) (Result, error) {
 	if err := workflow.ExecuteActivity(starting(ctx, pace), a.Start, o).Get(ctx, nil); err != nil {
 		return Result{}, err
 	}
-	for wait := pace.Look; ; wait = min(2*wait, 6*time.Hour) {
+	for wait := pace.First; ; wait = min(2*wait, pace.Most) {
 		if err := workflow.Sleep(ctx, wait); err != nil {
 			return Result{}, err
 		}
@@ -99,11 +99,13 @@ func SettleAll(ctx workflow.Context, provider string, every time.Duration, pace 
 	return workflow.NewContinueAsNewError(ctx, SettleAll, provider, every, pace)
 }
 
-// refusals are the kinds of errors that a repetition does not mend. ErrAmbiguous
-// is not one of them: Start then asks the service again, and sends nothing that
-// the journal does not allow.
-var refusals = []string{string(batch.ErrInvalid), string(batch.ErrAuth), string(batch.ErrNotFound),
-	string(batch.ErrConflict), string(batch.ErrFunds), string(batch.ErrUnsupported)}
+// refusals are the kinds of errors that a repetition does not mend. Two others
+// are repeated. After ErrAmbiguous Start asks the service again, and sends
+// nothing that the journal does not allow. ErrAuth ends when the workers are
+// deployed with the right credential; it also comes from a service that ends the
+// token of one worker when it gives one to another.
+var refusals = []string{string(batch.ErrInvalid), string(batch.ErrNotFound), string(batch.ErrConflict),
+	string(batch.ErrFunds), string(batch.ErrUnsupported)}
 
 // starting is for Start: repeated until the service has the batch, or has
 // refused it.
@@ -111,7 +113,7 @@ func starting(ctx workflow.Context, pace Pace) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 15 * time.Minute,
 		HeartbeatTimeout:    pace.Died,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: pace.Retry, MaximumInterval: time.Hour, NonRetryableErrorTypes: refusals},
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: pace.First, MaximumInterval: pace.Most, NonRetryableErrorTypes: refusals},
 	})
 }
 
@@ -119,7 +121,7 @@ func starting(ctx workflow.Context, pace Pace) workflow.Context {
 func reading(ctx workflow.Context, pace Pace) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: time.Minute,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: pace.Retry, MaximumInterval: time.Hour, NonRetryableErrorTypes: refusals},
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: pace.First, MaximumInterval: pace.Most, NonRetryableErrorTypes: refusals},
 	})
 }
 
