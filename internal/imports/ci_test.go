@@ -25,6 +25,7 @@ var leftOut = map[string]string{
 	"flag -batches":           "of ./internal/e2e",
 	"flag -rows":              "of ./internal/e2e",
 	"flag -kill":              "of ./internal/e2e",
+	"flag -within":            "of ./internal/e2e",
 	"flag -provider":          "it replays one provider",
 	"flag -seed":              "it replays one run",
 	"flag -write":             "it writes a page, which a test compares",
