@@ -372,3 +372,19 @@ Call submit 1 began at 2000-01-01T00:00:00Z, and ended with: ambiguous
 		require.NotContains(t, string(text), `"acc"`)
 	})
 }
+
+// A draft that the service refused is shown with what it said of each item.
+func TestADossierSaysWhatWasWrongWithADraft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLedger()
+		s.create = &batch.Error{Kind: batch.ErrInvalid, Code: "E7", Message: "refused",
+			Fields: []batch.FieldError{{Item: 0, Reference: "a", Field: "account", Message: "is closed"}}}
+		j := batch.NewMemoryJournal()
+		_, err := batch.Run(t.Context(), s, wages("june", "a"), &batch.RunOptions{Journal: j})
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		d, err := batch.NewDesk(s, j).Dossier(t.Context(), "june")
+		require.NoError(t, err)
+		require.Equal(t, `refused: item 0 ("a"): account: is closed`, d.Attempts[0].Failure.Message)
+		require.Contains(t, d.Next, "is closed")
+	})
+}

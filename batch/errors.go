@@ -53,10 +53,10 @@ type Error struct {
 
 // A FieldError names one fault of one item, or of the draft itself.
 type FieldError struct {
-	Item      int    // index in Draft.Items; -1 for the draft itself
-	Reference string // the item's reference, if it has one
-	Field     string // "amount"
-	Message   string // "must be more than zero"
+	Item      int    `json:"item"`                // index in Draft.Items; -1 for the draft itself
+	Reference string `json:"reference,omitempty"` // the item's reference, if it has one
+	Field     string `json:"field,omitempty"`     // "amount"
+	Message   string `json:"message"`             // "must be more than zero"
 }
 
 // Error names the place and the fault: `item 3 ("inv-7"): amount: must be more than zero`.
@@ -94,22 +94,26 @@ func (e *Error) Error() string {
 	if e.Message != "" {
 		s.WriteString(": " + e.Message)
 	}
-	for i, f := range e.Fields {
-		if i == fieldsShown {
-			fmt.Fprintf(&s, "; and %d more", len(e.Fields)-i)
-			break
-		}
-		if i == 0 {
-			s.WriteString(": ")
-		} else {
-			s.WriteString("; ")
-		}
-		s.WriteString(f.Error())
+	if faults := e.faults(); faults != "" {
+		s.WriteString(": " + faults)
 	}
 	if e.Err != nil {
 		s.WriteString(": " + e.Err.Error())
 	}
 	return strings.ReplaceAll(s.String(), "\n", "; ") // errors.Join puts one error on a line.
+}
+
+// faults are the first of Fields, and how many more there are.
+func (e *Error) faults() string {
+	var shown []string
+	for i, f := range e.Fields {
+		if i == fieldsShown {
+			shown = append(shown, fmt.Sprintf("and %d more", len(e.Fields)-i))
+			break
+		}
+		shown = append(shown, f.Error())
+	}
+	return strings.Join(shown, "; ")
 }
 
 // Unwrap gives the Kind and the cause. A Kind deeper in the cause stays

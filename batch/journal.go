@@ -196,7 +196,12 @@ func failure(err error) *Failure {
 		return &Failure{Kind: ErrAmbiguous, Message: err.Error()}
 	}
 	message := e.Message
-	if message == "" && e.Err != nil {
+	switch faults := e.faults(); {
+	case message != "" && faults != "":
+		message += ": " + faults
+	case faults != "":
+		message = faults
+	case message == "" && e.Err != nil:
 		message = e.Err.Error()
 	}
 	return &Failure{Kind: e.Kind, Op: e.Op, Status: e.Status, Code: e.Code, Message: message, RequestID: e.RequestID}

@@ -21,6 +21,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -172,9 +173,24 @@ func needs(c command) access {
 // exit is how kong ends the program.
 type exit int
 
-// fail prints an error and returns its exit code.
+// fail prints an error and returns its exit code. With --json it is one line of
+// JSON on stderr.
 func (p *program) fail(err error) int {
-	fmt.Fprintln(p.stderr, "payrun:", printable(err.Error()))
+	code := exitOf(err)
+	if !p.JSON {
+		fmt.Fprintln(p.stderr, "payrun:", printable(err.Error()))
+		return code
+	}
+	told := map[string]any{"error": printable(err.Error()), "exit": code}
+	if known, ok := errors.AsType[*batch.Error](err); ok {
+		told["kind"], told["code"], told["status"], told["request_id"], told["fields"] = known.Kind, known.Code, known.Status, known.RequestID, known.Fields
+	}
+	_ = json.NewEncoder(p.stderr).Encode(told)
+	return code
+}
+
+// exitOf is the exit code of an error.
+func exitOf(err error) int {
 	coded, known := errors.AsType[codedError](err)
 	switch _, usage := errors.AsType[usageError](err); {
 	case known:

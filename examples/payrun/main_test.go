@@ -630,3 +630,29 @@ func TestAJournalInPostgreSQL(t *testing.T) {
 	_, stderr := d.wants(exitUsage, "pending")
 	require.NotContains(t, stderr, "canary-password")
 }
+
+// For machines, an error is JSON, too, and says which exit code it is.
+func TestErrorsAreJSON(t *testing.T) {
+	d := newDesk(t, simulator)
+	d.wants(exitDone, "run FILE --collect --reference november")
+	for _, c := range []struct {
+		args, kind string
+		code       int
+	}{
+		{"status december --json", "not found", exitError},
+		{"run FILE --collect --reference no;vember --json", "invalid", exitError},
+		{"run FILE --pay --reference november --json", "", exitUsage},
+	} {
+		_, stderr := d.wants(c.code, c.args)
+		var said struct {
+			Error string `json:"error"`
+			Exit  int    `json:"exit"`
+			Kind  string `json:"kind"`
+		}
+		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &said), stderr)
+		require.NotEmpty(t, said.Error)
+		require.Equal(t, c.code, said.Exit)
+		require.Equal(t, c.kind, said.Kind)
+	}
+}

@@ -223,7 +223,7 @@ func (p *program) dossier(d batch.Dossier) error {
 		case a.Ended == nil:
 			words = "no answer is known"
 		case a.Failure != nil:
-			words = strings.Join(strings.Fields(string(a.Failure.Kind)+" "+a.Failure.Code+" "+a.Failure.Message), " ")
+			words = a.Failure.String()
 		}
 		add(fmt.Sprintf("%s %d", a.Step, a.Number), minute(a.Began)+"  "+words)
 	}

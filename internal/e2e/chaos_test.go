@@ -120,3 +120,21 @@ func (s *service) has(reference string) string {
 	}
 	return ""
 }
+
+// adopt records that a draft at the service is that of a reference.
+func (c *chaos) adopt(ctx context.Context, desk *batch.Desk, s *service, reference string) {
+	first := s.item(s.name+"-"+reference, 0).Reference
+	for _, b := range s.batches() {
+		for _, item := range b.Items {
+			if item.Reference != first {
+				continue
+			}
+			if _, err := desk.Resolve(ctx, reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "Ada", Reason: "it is ours"}); err != nil {
+				c.t.Logf("%s %s: adopt %q: %v", s.name, reference, b.ID, err)
+			} else {
+				c.decided.Add(1)
+			}
+			return
+		}
+	}
+}
