@@ -3,6 +3,8 @@ package snapbill_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -243,6 +245,32 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
+// Anyone can send a webhook: its words reach an error short, on one line and
+// without control characters.
+func TestAnErrorOfAWebhookIsShort(t *testing.T) {
+	long := strings.Repeat(`\u001b[2J`, 50_000)
+	for name, body := range map[string]string{
+		"a key twice":       `{"` + long + `":1,"` + long + `":2}`,
+		"a key, then chaos": `{"uuid":"x","body":{"` + long + `":[}`,
+		"a long uuid":       `{"uuid":["` + long + `"]}`,
+		"a path":            `{"uuid":"x","body":{"id":1,"item_type":"invoice","path":"` + long + `","item":{}}}`,
+		"the object's key":  `{"uuid":"x","body":{"id":1,"item_type":"payment","item":{"` + long + `":1,"` + long + `":2}}}`,
+		"the object":        `{"uuid":"x","body":{"id":1,"item_type":"payment","item":{"id":"` + long + `"}}}`,
+	} {
+		w, err := snapbill.ParseWebhook([]byte(body))
+		if err == nil {
+			_, err = w.Action.Payment()
+		}
+		require.ErrorIs(t, err, batch.ErrInvalid, name)
+		for ; err != nil; err = errors.Unwrap(err) {
+			for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err)} {
+				require.LessOrEqual(t, len(text), 1500, name)
+				require.NotContains(t, text, "\x1b", name)
+			}
+		}
+	}
+}
+
 func FuzzWebhook(f *testing.F) {
 	for name, s := range samples(f) {
 		if strings.HasPrefix(name, "webhook") {
@@ -261,8 +289,16 @@ func FuzzWebhook(f *testing.F) {
 		if p, err := w.Action.Payment(); err == nil && (p.State == "" || !p.AmountCents.OK) {
 			t.Fatal("a payment without a state or an amount")
 		}
-		_, _ = w.Action.Batch()
-		_, _ = w.Action.Invoice()
+		for _, read := range []func() (any, error){
+			func() (any, error) { return w.Action.Batch() },
+			func() (any, error) { return w.Action.Invoice() },
+			func() (any, error) { return w.Action.Customer() },
+			func() (any, error) { return w.Action.Service() },
+		} {
+			if _, err := read(); err != nil && batch.KindOf(err) != batch.ErrInvalid {
+				t.Fatalf("%v is not about what was sent", err)
+			}
+		}
 	})
 }
 

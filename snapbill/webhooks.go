@@ -29,7 +29,7 @@ const maxWebhook = 1 << 20
 func ParseWebhook(body []byte) (*Webhook, error) {
 	invalid := func(err error) error {
 		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "ParseWebhook",
-			Message: "this is not a delivery of SnapBill", Err: err}
+			Message: "this is not a delivery of SnapBill", Err: batchhttp.Redacted(err.Error(), err)}
 	}
 	if len(body) > maxWebhook {
 		return nil, invalid(errors.New("it is too large"))
@@ -64,7 +64,7 @@ func (a *Action) Service() (*Service, error) { return about[Service](a, "service
 
 func about[T any, P object[T]](a *Action, class string) (*T, error) {
 	fail := func(err error) error {
-		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action", Err: err}
+		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action", Err: batchhttp.Redacted(err.Error(), err)}
 	}
 	if a.Item == nil || string(a.ItemType) != class {
 		return nil, fail(fmt.Errorf("the action %q is not about a %s", string(a.Path), class))

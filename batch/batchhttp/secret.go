@@ -16,6 +16,9 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/batchway/batchway-go/batch"
 )
 
@@ -48,6 +51,7 @@ func (Secret) MarshalBinary() ([]byte, error) { return []byte(redactedText), nil
 const (
 	shortestPiece  = 12  // bytes of a secret that tell something of it
 	shortestSecret = 4   // Shorter ones would tear holes into ordinary words.
+	lastPiece      = 128 // bytes of a secret before the last piece of it that is searched for
 	longestWords   = 256 // runes of a service's words that are kept
 	recentSecrets  = 32  // what Authorize has set of late
 	maxFaults      = 100 // that an error holds
@@ -84,6 +88,9 @@ func (r *redactor) redact(text string) string {
 	}
 	if r.needles == nil {
 		r.needles = needlesOf(slices.Concat(r.fixed, r.recent))
+		for _, secret := range r.fixed {
+			r.needles.addPieces(secret.Reveal())
+		}
 	}
 	needles := r.needles
 	r.mu.Unlock()
@@ -123,13 +130,46 @@ func needlesOf(secrets []Secret) *needles {
 		if len(s) < shortestSecret {
 			continue
 		}
-		for _, spelling := range spellings(s) {
-			if first := spelling[0]; !slices.Contains(n[first], spelling) {
-				n[first] = append(n[first], spelling)
-			}
-		}
+		n.add(spellings(s)...)
 	}
 	return n
+}
+
+// add makes spellings needles, whatever the case of their letters.
+func (n *needles) add(spellings ...string) {
+	for _, spelling := range spellings {
+		spelling = lower(spelling)
+		if first := spelling[0]; !slices.Contains(n[first], spelling) {
+			n[first] = append(n[first], spelling)
+		}
+	}
+}
+
+// addPieces makes every piece a needle that is not the beginning of s. Of a secret
+// that repeats itself, it leaves out what is there already.
+func (n *needles) addPieces(s string) {
+	seen := make(map[string]bool)
+	for at := 0; at <= min(len(s)-shortestPiece, lastPiece); at++ {
+		if begin := s[at : at+shortestPiece]; !seen[begin] {
+			seen[begin] = true
+			n.add(s[at:])
+		}
+	}
+}
+
+// lower is text with its ASCII letters in lower case. Other letters could change
+// their length.
+func lower(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r >= 'A' && r <= 'Z' }) < 0 {
+		return text
+	}
+	letters := []byte(text)
+	for n, c := range letters {
+		if c >= 'A' && c <= 'Z' {
+			letters[n] += 'a' - 'A'
+		}
+	}
+	return string(letters)
 }
 
 // spellings lists how a service may write what it was sent, beside the escapes
@@ -183,7 +223,7 @@ func (n *needles) match(text string) (longest int) {
 		}
 	}
 	for _, r := range meanings(text) {
-		look(r.char[0])
+		look(lower(r.char)[0])
 	}
 	if text[0] == '+' {
 		look(' ')
@@ -197,16 +237,18 @@ type way struct{ at, done int }
 // spelt is where in text a spelling of needle ends that begins at a place, or 0
 // if none does: of all of it, or of its first shortestPiece bytes and more, for
 // words are cut. Any character may be escaped or not, in the way of URLs, HTML,
-// JSON or Go: a proxy may escape what another has left. So many bytes of the
-// needle are done. Failed are ways that were tried.
+// JSON or Go, and in either case: a proxy may escape what another has left. So
+// many bytes of the needle are done. Failed are ways that were tried.
 func spelt(text, needle string, at, done int, failed map[way]bool) (end int) {
 	for done < len(needle) {
 		var next []meaning
 		if at < len(text) {
 			for _, m := range meanings(text[at:]) {
 				switch {
-				case strings.HasPrefix(needle[done:], m.char):
+				case strings.HasPrefix(needle[done:], lower(m.char)):
 					next = append(next, m)
+				case done > 0 && isBreak(m.char): // A line of base64 has at most 76 characters.
+					next = append(next, meaning{"", m.length})
 				case m.char == "+" && needle[done] == ' ': // In a query.
 					next = append(next, meaning{" ", m.length})
 				}
@@ -226,6 +268,12 @@ func spelt(text, needle string, at, done int, failed map[way]bool) (end int) {
 		at, done = at+next[last].length, done+len(next[last].char)
 	}
 	return max(end, at)
+}
+
+// isBreak reports whether a character can stand within a secret that a service
+// has wrapped, without being seen.
+func isBreak(char string) bool {
+	return len(char) == 1 && (char[0] < ' ' || char[0] == 0x7f)
 }
 
 // A meaning is what so many bytes of a text can stand for.
@@ -254,8 +302,8 @@ func meanings(text string) []meaning {
 }
 
 const (
-	escapes       = `%&\` // an escape begins with one of these
-	longestEntity = 40    // bytes; HTML has none that is longer
+	escapes       = `%&\~` // an escape begins with one of these
+	longestEntity = 40     // bytes; HTML has none that is longer
 	mostMeanings  = 4
 )
 
@@ -277,6 +325,10 @@ func unescape(text string) (char string, length int) {
 	case '%':
 		if n, ok := number(1, 2, 16); ok {
 			return string([]byte{byte(n)}), 3
+		}
+	case '~': // The pointer of a JSON error.
+		if n := strings.IndexByte("01", text[1]); n >= 0 {
+			return "~/"[n : n+1], 2
 		}
 	case '&':
 		text = text[:min(len(text), longestEntity)]
@@ -348,8 +400,12 @@ func (r *redactor) cleanCause(err error) error {
 	if errors.As(err, &around) {
 		err = around.Err
 	}
+	var syntax *jsontext.SyntacticError
+	var semantic *json.SemanticError
 	text := err.Error()
-	if cleaned := r.clean(text); cleaned != text {
+	cleaned := r.clean(text)
+	// The fields of an error of JSON hold more of the reply than its words.
+	if cleaned != text || errors.As(err, &syntax) || errors.As(err, &semantic) {
 		return Redacted(cleaned, err)
 	}
 	return err
@@ -362,9 +418,10 @@ type redacted struct {
 	is   func(error) bool
 }
 
-// Redacted is an error with text for words, which matches what cause matches.
+// Redacted is an error with text for words, cut and on one line without control
+// characters, which matches what cause matches.
 func Redacted(text string, cause error) error {
-	return redacted{text, func(target error) bool { return errors.Is(cause, target) }}
+	return redacted{plain(text), func(target error) bool { return errors.Is(cause, target) }}
 }
 
 func (r redacted) Error() string        { return r.text }

@@ -183,11 +183,41 @@ func TestAPieceOfASecretIsRemoved(t *testing.T) {
 		`key "abcdefghijkl"`:               `key "[redacted]"`,
 		`key "abcdefghijk", of eleven too`: `key "abcdefghijk", of eleven too`,
 		`key "abcdef&#103;hi%6akl&#1`:      `key "[redacted]&#1`,
+		`key "...opqrstuvwxyz"`:            `key "...[redacted]"`,
+		`key "bcdefghijklmnop..."`:         `key "[redacted]..."`,
+		`key "...pqrstuvwxyz", of eleven`:  `key "...pqrstuvwxyz", of eleven`,
+		`key "ABCDEFGHIJKLMNOPQRSTUVWXYZ"`: `key "[redacted]"`,
+		`key "AbCdEf%47hijklm"`:            `key "[redacted]"`,
+		"key \"abcdefgh\r\nijklm\x00nop\"": `key "[redacted]"`,
+		`key "abcdefgh\nijklm\u0000nop"`:   `key "[redacted]"`,
 	} {
 		require.Equal(t, want, client.Clean(text))
 	}
 	err := client.words.cleanCause(errors.New("x " + secret))
 	require.NotContains(t, Prints(err)+Prints(struct{ Err error }{err}), secret)
+}
+
+// An error of JSON names a place by a pointer, which has escapes of its own, and
+// has fields that hold more than its words.
+func TestAnErrorOfJSONShowsNoSecret(t *testing.T) {
+	const secret = "Kq7/x+Zw~9Vb&t<Mh2Jd=Lr8Ns5Pf3"
+	client := newClient(t, "https://service.test", func(c *Config) { c.Secrets = []Secret{NewSecret(secret)} })
+	deep := strings.Repeat(`{"a-name-that-is-cut":`, 9)
+	for name, body := range map[string]string{
+		"a key":             `{"` + secret + `":[}`,
+		"a key, in a piece": `{"` + secret[5:] + `":[}`,
+		"a key, deep":       deep + `{"` + secret + `":{"` + strings.Repeat("z", 200) + `":[}`,
+		"a value":           `{"n":"` + secret + `"}`,
+	} {
+		var v struct{ N int64 }
+		err := client.words.cleanCause(Read(strings.NewReader(body), &v))
+		require.Error(t, err, name)
+		shown := Prints(err)
+		for ; err != nil; err = errors.Unwrap(err) {
+			shown += err.Error() + fmt.Sprintf("%+v %#v", err, err)
+		}
+		require.NotContains(t, shown, secret[10:20], name)
+	}
 }
 
 func TestTheLongestSecretIsRemovedFirst(t *testing.T) {

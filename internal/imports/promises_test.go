@@ -370,6 +370,9 @@ var requirements = []promise{
 		"internal/imports TestLintForbidsWhatLeaks",
 	}, ""},
 	{"S4", "an error holds few words of the service, all of them clean", []string{
+		"batch/batchhttp TestAnErrorOfJSONShowsNoSecret",
+		"batch/batchhttp TestAPieceOfASecretIsRemoved",
+		"snapbill TestAnErrorOfAWebhookIsShort",
 		"batch/batchhttp TestAllWordsOfAnErrorAreClean",
 		"batch/batchhttp TestWordsOfAServiceAreMadeFit",
 		"batch/batchhttp TestEverySpellingOfASecretIsRemoved",
@@ -488,6 +491,7 @@ var fuzzTargets = []promise{
 	{"fuzz 2", "replies of each service", []string{
 		"citypay FuzzDecodeStatus",
 		"citypay FuzzDecodeReport",
+		"citypay FuzzAccess",
 		"centrapay FuzzBatch",
 		"centrapay FuzzRefusal",
 		"sixdotfifty FuzzPayments",
