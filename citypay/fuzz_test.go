@@ -62,7 +62,7 @@ func FuzzAccess(f *testing.F) {
 		if n < 0 || status < 200 || status > 599 || status == 429 || status >= 500 {
 			return // Statuses on which a read waits and is repeated.
 		}
-		client, err := citypay.New(citypay.Config{ClientID: "PC12345", LicenceKey: "licence-key-1234",
+		client, err := citypay.New(citypay.Config{ClientID: "PC12345", LicenceKey: "licence-key-1234", BaseURL: "https://service.test",
 			Middleware: func(http.RoundTripper) http.RoundTripper {
 				return answering(func(r *http.Request) (*http.Response, error) {
 					return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
