@@ -220,22 +220,29 @@ func TestALargeRunIsWrittenOnce(t *testing.T) {
 	require.Less(t, size()-before, int64(14<<20)/10)
 }
 
-// A worker that may not delete cannot prune, and nothing is half removed.
-func TestPruneNeedsTheRightToDelete(t *testing.T) {
+// asWorker returns a database as a worker sees it, which may not delete, and as its
+// administrator does.
+func asWorker(t *testing.T) (admin *sql.DB, role string, db *sql.DB) {
+	t.Helper()
 	database := newJournalDatabase(t)
-	admin := pool(t, database)
-	role := "pruner_" + database
+	admin, role = pool(t, database), "worker_"+database
 	do(t, admin, "CREATE ROLE "+role+" LOGIN")
 	do(t, admin, "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO "+role)
 	db, err := sql.Open("postgres", postgres.DSN(database)+" options='-c role="+role+"'")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
+	return admin, role, db
+}
+
+// A worker that may not delete cannot prune, and nothing is half removed.
+func TestPruneNeedsTheRightToDelete(t *testing.T) {
+	admin, role, db := asWorker(t)
 	j := open(t, db, owner)
 	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryDone)))
 	prune := func() (int, error) {
 		return j.Prune(t.Context(), time.Now().AddDate(1, 0, 0), func(batch.History) error { return nil })
 	}
-	_, err = prune()
+	_, err := prune()
 	require.ErrorContains(t, err, "permission denied")
 	require.Equal(t, 1, lengthOf(t, j, "run"))
 	do(t, admin, "GRANT DELETE ON batchway_entries, batchway_items TO "+role)
@@ -249,14 +256,7 @@ func TestPruneNeedsTheRightToDelete(t *testing.T) {
 func TestEraseNeedsTheRightToDelete(t *testing.T) {
 	const person = "064-21-555-0199"
 	isPerson := func(item batch.Item) bool { return item.Account == person }
-	database := newJournalDatabase(t)
-	admin := pool(t, database)
-	role := "eraser_" + database
-	do(t, admin, "CREATE ROLE "+role+" LOGIN")
-	do(t, admin, "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO "+role)
-	db, err := sql.Open("postgres", postgres.DSN(database)+" options='-c role="+role+"'")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.Close() })
+	admin, role, db := asWorker(t)
 	j := open(t, db, owner)
 	d := batch.Draft{Reference: "run", Items: []batch.Item{{Reference: "a", Account: person}, {Reference: "b", Account: "other"}}}
 	for seq, e := range []batch.Entry{{Kind: batch.EntryIntent, Draft: &d}, {Kind: batch.EntryDone, Batch: &batch.Batch{ID: "7", Draft: d, Native: "PAID " + person}}} {
@@ -271,7 +271,7 @@ func TestEraseNeedsTheRightToDelete(t *testing.T) {
 	text := func() int64 {
 		return ask[int64](t, admin, `SELECT ((SELECT sum(octet_length(items)) FROM batchway_items) + (SELECT sum(octet_length(entry)) FROM batchway_entries))::bigint`)
 	}
-	_, err = j.Erase(t.Context(), isPerson)
+	_, err := j.Erase(t.Context(), isPerson)
 	require.ErrorContains(t, err, "permission denied")
 	require.EqualValues(t, 2, copies())
 	do(t, admin, "GRANT DELETE ON batchway_items TO "+role)
