@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 )
 
 // A pkg is a package that is mutated, parsed and type-checked.
@@ -30,7 +30,9 @@ type pkg struct {
 	info   *types.Info
 	types  *types.Package
 	config types.Config
-	mu     *sync.Mutex // the importer serves one caller at a time
+	// patience is how long the tests of a command may take: three times what the
+	// original takes, and a little.
+	patience map[string]time.Duration
 }
 
 // A file is one source file of a package.
@@ -78,11 +80,10 @@ func load(ctx context.Context, root string, targets []target) ([]*pkg, error) {
 		}
 		return os.Open(exports[path])
 	})
-	mu := new(sync.Mutex)
 	var all []*pkg
 	for _, t := range targets {
 		l := dirs[filepath.Join(root, t.dir)]
-		p := &pkg{target: t, root: root, path: l.ImportPath, fset: fset, mu: mu, config: types.Config{Importer: imports}}
+		p := &pkg{target: t, root: root, path: l.ImportPath, fset: fset, config: types.Config{Importer: imports}, patience: make(map[string]time.Duration)}
 		for _, name := range t.files {
 			if !slices.Contains(l.GoFiles, name) {
 				return nil, fmt.Errorf("%s has no file %s: mend the targets in main.go", t.dir, name)
@@ -120,8 +121,6 @@ func (p *pkg) check(old *file, replacement *ast.File, info *types.Info) (*types.
 			files = append(files, f.ast)
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	return p.config.Check(p.path, p.fset, files, info)
 }
 

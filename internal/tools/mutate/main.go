@@ -183,48 +183,114 @@ type options struct {
 	limit            time.Duration
 }
 
+// A fate is what became of a mutant.
+type fate int
+
+const (
+	survived fate = iota
+	killed
+	killedByDependents
+	timedOut
+	notBuilt // a package that imports it does not compile, so nothing ran
+)
+
+// A result is a mutant and what became of it.
+type result struct {
+	mutant *mutant
+	fate   fate
+}
+
 // test runs the mutants, and prints each survivor.
 func test(ctx context.Context, out io.Writer, mutants []*mutant, o options) ([]result, error) {
-	began := time.Now()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var mu sync.Mutex
-	var results []result
-	var failure error
-	taken, next := 0, 0
-	// take returns the next mutant that is a program, or nil.
-	take := func() *mutant {
-		mu.Lock()
-		defer mu.Unlock()
-		for next < len(mutants) && (o.sample == 0 || taken < o.sample) && (o.limit == 0 || time.Since(began) < o.limit) && ctx.Err() == nil {
-			m := mutants[next]
-			if next++; m.compiles() {
-				taken++
-				return m
-			}
+	var compiled []*mutant
+	for _, m := range mutants {
+		if (o.sample == 0 || len(compiled) < o.sample) && m.compiles() {
+			compiled = append(compiled, m)
 		}
-		return nil
 	}
-	var workers sync.WaitGroup
-	for range o.parallel {
-		workers.Go(func() {
-			for m := take(); m != nil; m = take() {
-				fate, err := m.test(ctx, o.own)
-				mu.Lock()
-				if err != nil && failure == nil {
-					failure = err
-					cancel()
-				}
-				results = append(results, result{m, fate})
-				if fate == survived && err == nil {
-					fmt.Fprintf(out, "survived %s:%d\n%s\n", m.file, m.line, m)
-				}
-				mu.Unlock()
-			}
-		})
+	dir, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return nil, err
 	}
-	workers.Wait()
-	return results, errors.Join(failure, context.Cause(ctx))
+	defer func() { _ = os.RemoveAll(dir) }()
+	end := time.Now().Add(o.limit)
+	var results []result
+	for _, p := range programs(compiled, dir) {
+		if o.limit > 0 && time.Now().After(end) {
+			break
+		}
+		of, err := p.test(ctx, out, o, end)
+		if results = append(results, of...); err != nil {
+			return results, err
+		}
+	}
+	return results, nil
+}
+
+// test runs the tests of the package on each mutant, and the dependents on
+// those that survive; with own, only the short tests of the package.
+func (p *program) test(ctx context.Context, out io.Writer, o options, end time.Time) ([]result, error) {
+	defer func() { _ = os.RemoveAll(p.dir) }()
+	if err := p.write(); err != nil {
+		return nil, err
+	}
+	commands := append([][]string{{"./" + p.pkg.target.dir}}, p.pkg.target.dependents...)
+	if o.own {
+		commands = [][]string{{"./" + p.pkg.target.dir, "-short"}}
+	}
+	fates := make(map[int]fate) // by number
+	alive := make([]int, len(p.mutants))
+	for i := range alive {
+		alive[i] = i + 1
+	}
+	for n, command := range commands {
+		if len(alive) == 0 {
+			break
+		}
+		s, err := p.build(ctx, n, command)
+		if err != nil {
+			return nil, err
+		}
+		var mu sync.Mutex
+		var workers sync.WaitGroup
+		queue := make(chan int, len(alive))
+		for _, number := range alive {
+			queue <- number
+		}
+		close(queue)
+		for range o.parallel {
+			workers.Go(func() {
+				for number := range queue {
+					if ctx.Err() != nil || n == 0 && o.limit > 0 && time.Now().After(end) {
+						return
+					}
+					f := notBuilt
+					if s != nil {
+						f = s.test(ctx, number)
+					}
+					if f == killed && n > 0 {
+						f = killedByDependents
+					}
+					mu.Lock()
+					fates[number] = f
+					if m := p.mutants[number-1]; f == survived && n == len(commands)-1 {
+						fmt.Fprintf(out, "survived %s:%d\n%s\n", m.file, m.line, m)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		workers.Wait()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		alive = slices.DeleteFunc(alive, func(number int) bool { f, ran := fates[number]; return !ran || f != survived })
+	}
+	var results []result
+	for _, number := range slices.Sorted(maps.Keys(fates)) {
+		results = append(results, result{p.mutants[number-1], fates[number]})
+	}
+	return results, nil
 }
 
 // printTable prints what became of the mutants of each file, and returns how
