@@ -75,11 +75,64 @@ func TestWord(t *testing.T) {
 }
 `
 
+// shapes has a function of every shape. Each returns, or leaves in its
+// argument, one number that shapesTest compares.
+const shapes = `package sample
+
+type box[T any] struct{ n T }
+
+func (b *box[T]) pointer(n int) int   { return n + 1 }
+func (box[T]) unnamed(_ int, n int) int { return n + 1 }
+func generic[T any](_ T, n int) int    { return n + 1 }
+func variadic(n int, more ...int) int  { return n + len(more) }
+func bare(int) int                     { return 1 }
+func nothing(n *int)                   { *n = *n + 1 }
+func named(n int) (m int, err error) {
+	defer func() { m = m + 1 }()
+	return n, nil
+}
+func recovers() (n int) {
+	defer saves(&n)
+	panic("x")
+}
+func saves(n *int) {
+	if v := recover(); v != nil {
+		*n = *n + 1
+	}
+}
+func inside(n int) int {
+	add := func(m int) int { return m + 1 }
+	return add(n)
+}
+`
+
+const shapesTest = `package sample
+
+import "testing"
+
+func TestShapes(t *testing.T) {
+	n := 1
+	nothing(&n)
+	m, _ := named(1)
+	var b box[string]
+	for i, got := range []int{b.pointer(1), b.unnamed(7, 1), generic("x", 1), variadic(1, 5), bare(7) + 1, n, m, recovers() + 1, inside(1)} {
+		if got != 2 {
+			t.Fatal(i, got)
+		}
+	}
+}
+`
+
 // world writes the sample as a repository, and loads it.
 func world(t *testing.T) *pkg {
 	t.Helper()
+	return worldOf(t, sample, sampleTest)
+}
+
+func worldOf(t *testing.T, source, tests string) *pkg {
+	t.Helper()
 	root := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module sample\n\ngo 1.26.0\n", "sample/sample.go": sample, "sample/sample_test.go": sampleTest} {
+	for name, text := range map[string]string{"go.mod": "module sample\n\ngo 1.26.0\n", "sample/sample.go": source, "sample/sample_test.go": tests} {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -135,6 +188,52 @@ func TestWhatNoTestNoticesSurvives(t *testing.T) {
 	}
 	if counts[survived] != 1 || counts[killed] != len(results)-1 || len(results) < 5 {
 		t.Errorf("the fates are %v:\n%s", counts, out.String())
+	}
+}
+
+// Every mutant of every shape of function runs, and is killed. The program that
+// has them all must not be what kills: without a mutant it passes.
+func TestFunctionsOfEveryShape(t *testing.T) {
+	var mutants []*mutant
+	functions := make(map[string]bool)
+	for _, m := range worldOf(t, shapes, shapesTest).mutants() {
+		if strings.Contains(m.String(), "v != nil") {
+			continue // Only a panic with nil tells the difference.
+		}
+		if m.compiles() {
+			mutants = append(mutants, m)
+			functions[m.function] = true
+		}
+	}
+	if len(functions) < 9 {
+		t.Errorf("there are mutants of %d functions only: %v", len(functions), functions)
+	}
+	var out bytes.Buffer
+	results, err := test(t.Context(), &out, mutants, options{parallel: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.fate != killed {
+			t.Errorf("fate %d: %s", r.fate, r.mutant)
+		}
+	}
+	if len(results) != len(mutants) {
+		t.Errorf("%d of %d ran", len(results), len(mutants))
+	}
+}
+
+// A mutant of a function that recovers is no copy: a copy would recover nothing,
+// and every mutant of it would be killed by that.
+func TestAMutantOfWhatRecoversIsAlone(t *testing.T) {
+	alone := make(map[string]bool)
+	for _, m := range worldOf(t, shapes, shapesTest).mutants() {
+		if m.alone() {
+			alone[m.function] = true
+		}
+	}
+	if len(alone) != 1 || !alone["sample.saves"] {
+		t.Errorf("alone are %v", alone)
 	}
 }
 

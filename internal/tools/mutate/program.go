@@ -40,13 +40,14 @@ var mutantNumber = func() int { n, _ := strconv.Atoi(os.Getenv("MUTANT")); retur
 
 // programs puts all mutants in functions of a package into one program. A
 // mutant elsewhere, for example of a constant, is a program of its own.
+// See mutant.alone.
 func programs(mutants []*mutant, dir string) []*program {
 	var all, alone []*program
 	together := make(map[*pkg]*program)
 	for i, m := range mutants {
 		p := &program{m.pkg, filepath.Join(dir, fmt.Sprint(i)), []*mutant{m}}
 		switch first := together[m.pkg]; {
-		case m.enclosing() == nil:
+		case m.alone():
 			alone = append(alone, p)
 		case first == nil:
 			together[m.pkg] = p
@@ -69,6 +70,23 @@ func (m *mutant) enclosing() *ast.FuncDecl {
 	return nil
 }
 
+// alone says that m cannot be in a copy of its function: it is not in one, or the
+// function calls recover, which works only in what the deferred call itself runs.
+func (m *mutant) alone() (alone bool) {
+	f := m.enclosing()
+	if f == nil {
+		return true
+	}
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			name, ok := call.Fun.(*ast.Ident)
+			alone = alone || ok && name.Name == "recover"
+		}
+		return true
+	})
+	return alone
+}
+
 func (p *pkg) offset(pos token.Pos) int { return p.fset.Position(pos).Offset }
 
 func (p *program) overlay() string { return filepath.Join(p.dir, "overlay.json") }
@@ -79,7 +97,7 @@ func (p *program) write() error {
 		return err
 	}
 	sources := make(map[string]string)
-	if first := p.mutants[0]; first.enclosing() == nil {
+	if first := p.mutants[0]; first.alone() {
 		sources[first.in.name] = first.source()
 	} else {
 		sources[filepath.Join(p.pkg.root, p.pkg.target.dir, "mutant_number.go")] = fmt.Sprintf(number, p.pkg.name)
@@ -213,7 +231,7 @@ func (p *program) build(ctx context.Context, n int, command []string) (*suite, e
 		}
 		return ctx.Err()
 	}
-	alone := p.mutants[0].enclosing() == nil
+	alone := p.mutants[0].alone()
 	key := strings.Join(command, " ")
 	if p.pkg.patience[key] == 0 {
 		args := []string{"-overlay", p.overlay()}
