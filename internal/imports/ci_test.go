@@ -44,6 +44,7 @@ var leftOut = map[string]string{
 	"skip startPostgres":        "BATCHWAY_REQUIRE_POSTGRES makes it a failure",
 	"skip promtool":             "BATCHWAY_REQUIRE_PROMTOOL makes it a failure",
 	"skip browser":              "BATCHWAY_REQUIRE_CHROMIUM makes it a failure",
+	"vet ./examples/temporal":   "the packages of an engine compile for minutes, and the example has no code that depends on the system",
 	"vet ./examples/blobupload": "the packages of three clouds compile for minutes, and the example has no code that depends on the system",
 }
 
