@@ -103,14 +103,15 @@ func TestWordsShorterThanEverySecretAreNotSearched(t *testing.T) {
 // Secrets of odd characters, and words that only look like escapes.
 func TestEscapesAreReadBothWays(t *testing.T) {
 	for secret, words := range map[string][]string{
-		"50%25off":   {"50%25off", "50%2525off", "50%25%32%35off", "&#53;0%25off"},
-		"a&amp;b":    {"a&amp;b", "a&amp;amp;b", "a%26amp;b"},
-		`a\\nb`:      {`a\\nb`, `a\\\\nb`},
-		"two words":  {"two words", "two+words", "two%20words", `two\u0020words`},
-		" leads":     {" leads", "+leads", "%20leads"},
-		"😀smile":     {"😀smile", `\ud83d\ude00smile`, `\uD83D\uDE00smile`, "%F0%9F%98%80smile", "&#128512;smile", `\U0001f600smile`},
-		"bin\xffary": {"bin\xffary", "bin%FFary", `bin\xffary`, "bin\uFFFDary", `bin\ufffdary`},
-		"tab\there":  {"tab\there", `tab\there`, "tab%09here", "tab&Tab;here", "tab&#9;here"},
+		"50%25off":    {"50%25off", "50%2525off", "50%25%32%35off", "&#53;0%25off"},
+		"a&amp;b":     {"a&amp;b", "a&amp;amp;b", "a%26amp;b"},
+		`a\\nb`:       {`a\\nb`, `a\\\\nb`},
+		"two words":   {"two words", "two+words", "two%20words", `two\u0020words`},
+		" leads":      {" leads", "+leads", "%20leads"},
+		"😀smile":      {"😀smile", `\ud83d\ude00smile`, `\uD83D\uDE00smile`, "%F0%9F%98%80smile", "&#128512;smile", `\U0001f600smile`},
+		"bin\xffary":  {"bin\xffary", "bin%FFary", `bin\xffary`, "bin\uFFFDary", `bin\ufffdary`},
+		"a/short~one": {"a/short~one", "a~1short~0one"},
+		"tab\there":   {"tab\there", `tab\there`, "tab%09here", "tab&Tab;here", "tab&#9;here"},
 	} {
 		client := newClient(t, "https://service.test", func(c *Config) { c.Secrets = []Secret{NewSecret(secret)} })
 		for _, text := range words {
