@@ -143,3 +143,43 @@ func TestAnApprovedDraftNamesItsAuthor(t *testing.T) {
 	_, err = batch.Run(t.Context(), newTeller("ok"), d, nil)
 	require.ErrorContains(t, err, "not_after: is of the year 10000")
 }
+
+// An approval that was not written down is an error, and after a Submit that may
+// have arrived none is taken.
+func TestAnApprovalThatIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := newTeller("lost"), batch.NewMemoryJournal()
+		requireUnapproved(t, s, asked(1), &batch.RunOptions{Journal: j}, "1 more")
+		approval := batch.Approval{Operator: "ada", Digest: pending(t, s, j)[0].Digest}
+		for name, c := range map[string]struct {
+			j    batch.Journal
+			a    batch.Approval
+			kind batch.Kind
+		}{
+			"no journal":                   {nil, approval, batch.ErrInvalid},
+			"no lock":                      {unlockable{j}, approval, batch.ErrUnavailable},
+			"no write":                     {&failing{j, 1}, approval, batch.ErrUnavailable},
+			"no operator":                  {j, batch.Approval{Operator: " ", Digest: approval.Digest}, batch.ErrInvalid},
+			"a digest that is not its own": {j, batch.Approval{Operator: "ada"}, batch.ErrConflict},
+		} {
+			err := batch.NewDesk(s, c.j).Approve(t.Context(), "run-1", c.a)
+			require.ErrorIs(t, err, c.kind, name)
+			var e *batch.Error
+			require.ErrorAs(t, err, &e, name)
+			for _, f := range e.Fields {
+				require.Equal(t, -1, f.Item, name)
+			}
+			require.Empty(t, pending(t, s, j)[0].Approvals, name)
+		}
+		require.NoError(t, batch.NewDesk(s, j).Approve(t.Context(), "run-1", approval))
+		_, err := batch.Run(t.Context(), s, asked(1), &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		approval.Operator = "bob"
+		err = batch.NewDesk(s, j).Approve(t.Context(), "run-1", approval)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "was submitted, or may have been")
+		_, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Resend))
+		require.NoError(t, err)
+		require.NoError(t, batch.NewDesk(s, j).Approve(t.Context(), "run-1", approval), "one more Submit may be sent")
+	})
+}

@@ -388,3 +388,135 @@ func TestADossierSaysWhatWasWrongWithADraft(t *testing.T) {
 		require.Contains(t, d.Next, "is closed")
 	})
 }
+
+// A service that does not find a batch any more may leave its report empty: what
+// the journal keeps of a batch that a person closes is what it knew.
+func TestCloseKeepsTheBatchThatTheServiceHasForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := oblivious{newTeller("ok")}, batch.NewMemoryJournal()
+		_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Close))
+		require.NoError(t, err)
+		require.Equal(t, "id-run-1 run-1", b.ID+" "+b.Draft.Reference)
+		closed := closings(t, s, j, "run-1")
+		require.Equal(t, b.ID, closed[0].Batch.ID)
+		require.Equal(t, oneItem().Items, closed[0].Batch.Draft.Items)
+	})
+}
+
+// An oblivious service does not find its batches when it is asked to report.
+type oblivious struct{ *teller }
+
+func (oblivious) Report(context.Context, batch.Batch) (batch.Report, error) {
+	return batch.Report{}, &batch.Error{Kind: batch.ErrNotFound, Op: "Report"}
+}
+
+// A refused Close names the outcomes that do not fit, and belongs to no item.
+func TestCloseNamesTheOutcomesThatDoNotFit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := newTeller("ok"), batch.NewMemoryJournal()
+		_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+		require.NoError(t, err)
+		_, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1",
+			closing(map[string]batch.Outcome{"a": batch.OutcomeFailed, "b": batch.OutcomePaid}))
+		var e *batch.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, []batch.FieldError{
+			{Item: -1, Field: "outcomes", Message: `"a" is paid, as the service says`},
+			{Item: -1, Field: "outcomes", Message: `"b" is not an item of the batch`},
+		}, e.Fields)
+	})
+}
+
+// What a desk cannot read it does not take for empty, and what it returns beside
+// the error names the reference.
+func TestADeskWhoseJournalCannotBeRead(t *testing.T) {
+	newer := batch.NewMemoryJournal()
+	key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}
+	_, err := batch.Run(t.Context(), newTeller("ok"), oneItem(), &batch.RunOptions{Journal: newer})
+	require.NoError(t, err)
+	require.NoError(t, newer.Append(t.Context(), key, batch.Entry{Seq: 7, Kind: "future"}))
+	for name, c := range map[string]struct {
+		j    batch.Journal
+		kind batch.Kind
+		text string
+	}{
+		"no journal":           {nil, batch.ErrInvalid, "the journal: is nil"},
+		"no history":           {unlisted{batch.NewMemoryJournal()}, batch.ErrUnavailable, errDisk.Error()},
+		"of a newer version":   {newer, batch.ErrUnavailable, "newer version"},
+		"an unknown reference": {batch.NewMemoryJournal(), batch.ErrNotFound, `does not know the reference "run-1"`},
+	} {
+		desk := batch.NewDesk(newTeller("ok"), c.j)
+		for call, err := range map[string]func() error{
+			"Dossier": func() error {
+				d, err := desk.Dossier(t.Context(), "run-1")
+				require.Equal(t, batch.Dossier{Key: key}, d, name)
+				return err
+			},
+			"AsOf": func() error {
+				r, err := desk.AsOf(t.Context(), "run-1", time.Now())
+				require.Equal(t, "teller run-1", r.Batch.Provider+" "+r.Batch.Draft.Reference, name)
+				require.Equal(t, batch.StateUnknown, r.Batch.State, name)
+				require.Nil(t, r.Results, name)
+				return err
+			},
+			"Changes": func() (err error) {
+				n := 0
+				for c, e := range desk.Changes(t.Context(), "run-1") {
+					require.Zero(t, c, name)
+					n, err = n+1, e
+				}
+				require.Equal(t, 1, n, name)
+				return err
+			},
+			"Resolve": func() error {
+				b, err := desk.Resolve(t.Context(), "run-1", decision(batch.Abandon))
+				require.Equal(t, "teller run-1", b.Provider+" "+b.Draft.Reference, name)
+				return err
+			},
+			"Note": func() error {
+				return desk.Note(t.Context(), "run-1", batch.Note{Operator: "ada", Text: "case 1"})
+			},
+			"Approve": func() error {
+				return desk.Approve(t.Context(), "run-1", batch.Approval{Operator: "ada", Digest: "d"})
+			},
+		} {
+			got := err()
+			require.ErrorIs(t, got, c.kind, "%s, %s", name, call)
+			require.ErrorContains(t, got, c.text, "%s, %s", name, call)
+		}
+	}
+}
+
+// A note that says too little belongs to no item.
+func TestFaultsOfANote(t *testing.T) {
+	var e *batch.Error
+	require.ErrorAs(t, batch.NewDesk(newTeller("ok"), batch.NewMemoryJournal()).Note(t.Context(), "run-1", batch.Note{}), &e)
+	require.Equal(t, []batch.FieldError{{Item: -1, Field: "operator", Message: "is empty"}, {Item: -1, Field: "text", Message: "is empty"}}, e.Fields)
+}
+
+// Pending tells every error of its list, and ends when its caller has enough.
+func TestPendingOfAListWithErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := newTeller("lost"), batch.NewMemoryJournal()
+		unclear(t, s, &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
+		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}
+		history, err := j.History(t.Context(), key)
+		require.NoError(t, err)
+		other := key
+		other.Reference = "unreadable"
+		list := listing{j, []batch.History{{Key: other}, {Key: key, Entries: history}, {}}, map[int]error{0: errDisk, 2: errDisk}}
+		want := []string{"unreadable unavailable", "run-1 ", " unavailable"}
+		for enough := 1; enough <= 3; enough++ {
+			var got []string
+			for d, err := range batch.NewDesk(s, list).Pending(t.Context()) {
+				got = append(got, d.Key.Reference+" "+string(batch.KindOf(err)))
+				if len(got) == enough {
+					break
+				}
+			}
+			require.Equal(t, want[:enough], got)
+		}
+	})
+}

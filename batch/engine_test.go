@@ -43,6 +43,7 @@ func TestABatchIDBelongsToOneReference(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrConflict)
 		require.ErrorContains(t, err, `belongs to the reference "run-1"`)
 		require.Equal(t, batch.StateUnknown, b.State)
+		require.Equal(t, "id-run-3", b.ID)
 	})
 }
 

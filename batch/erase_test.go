@@ -165,3 +165,25 @@ func TestReviewDoesNotBringBackWhatIsErasedMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// An account that was erased hides nothing that a person has to decide.
+func TestAnErasedBatchThatWasAdoptedCanBeClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := newBiller("refused"), batch.Journal(batch.NewMemoryJournal())
+		_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		_, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+		require.NoError(t, err)
+		j = erased(t, j, batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}, oneItem().Items[0].Account)
+		s.applied["run-1"] = 1
+		adopt := decision(batch.Adopt)
+		adopt.BatchID = "id-run-1"
+		_, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1", adopt)
+		require.NoError(t, err)
+		_, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Close))
+		require.NoError(t, err)
+		b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Close))
+		require.ErrorContains(t, err, "items of the batch were erased")
+		require.Equal(t, "id-run-1", b.ID)
+	})
+}

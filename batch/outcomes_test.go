@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -292,5 +293,161 @@ func TestAnotherCodeIsAChange(t *testing.T) {
 		require.Len(t, changed, 1)
 		require.Equal(t, "another", changed[0].Result.Code)
 		require.Equal(t, batch.OutcomeFailed, changed[0].Before)
+	})
+}
+
+// A caller who has enough of a list of changes ends it.
+func TestAListOfChangesEndsWhenItsCallerHasEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newLedger(), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		start := time.Now()
+		for _, reference := range []string{"june", "july"} {
+			_, err := batch.Run(t.Context(), s, wages(reference, "a", "b"), o)
+			require.NoError(t, err)
+		}
+		flip := func(outcome batch.Outcome) { s.flip("a", outcome); s.flip("b", outcome) }
+		flip(batch.OutcomeReturned)
+		desk := batch.NewDesk(s, o.Journal)
+		require.Len(t, reviewed(t, desk, start), 4)
+		for _, err := range desk.Changes(t.Context(), "june") {
+			require.NoError(t, err)
+			break
+		}
+		flip(batch.OutcomePaid)
+		for _, err := range desk.Review(t.Context(), start) {
+			require.NoError(t, err)
+			break
+		}
+		s.gone = true
+		for _, err := range desk.Review(t.Context(), start) {
+			require.ErrorIs(t, err, batch.ErrNotFound)
+			break
+		}
+		nothing, err := desk.AsOf(t.Context(), "june", start.Add(-time.Second))
+		require.ErrorIs(t, err, batch.ErrNotFound)
+		require.Equal(t, "june", nothing.Batch.Draft.Reference)
+		require.Equal(t, batch.StateUnknown, nothing.Batch.State)
+	})
+}
+
+// A closedList is a journal whose list of closed batches is as told.
+type closedList struct {
+	batch.Journal
+	list []batch.History
+	errs map[int]error // by their place
+}
+
+func (j closedList) Closed(context.Context, string, string, time.Time) iter.Seq2[batch.History, error] {
+	return listing{nil, j.list, j.errs}.Open(context.Background(), "", "")
+}
+
+// A moot is a stuck whose reports can be empty.
+type moot struct {
+	*stuck
+	empty bool
+}
+
+func (s *moot) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
+	r, err := s.stuck.Report(ctx, b)
+	if s.empty {
+		r = batch.Report{}
+	}
+	return r, err
+}
+
+// A review writes down only what it has read, and tells every error.
+func TestReviewWritesNothingBesideAnError(t *testing.T) {
+	key := func(reference string) batch.Key {
+		return batch.Key{Provider: "teller", Account: "test/1", Reference: reference}
+	}
+	odd, down := &batch.Error{Kind: batch.ErrProtocol, Op: "Report"}, &batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}
+	for name, c := range map[string]struct {
+		explained bool // a person has closed it
+		report    error
+		empty     bool
+		journal   func(j batch.Journal) batch.Journal
+		kind      batch.Kind // of the error
+		changed   int
+	}{
+		"a bounce":                              {changed: 2},
+		"a difference":                          {report: odd, kind: batch.ErrProtocol},
+		"a difference that is explained":        {explained: true, report: odd, changed: 2},
+		"an empty report where it is explained": {explained: true, report: odd, empty: true, kind: batch.ErrProtocol},
+		"no answer where it is explained":       {explained: true, report: down, kind: batch.ErrUnavailable},
+		"no lock":                               {journal: func(j batch.Journal) batch.Journal { return unlockable{j} }, kind: batch.ErrUnavailable},
+		"no write":                              {journal: func(j batch.Journal) batch.Journal { return &failing{j, 1} }, kind: batch.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := &moot{stuck: &stuck{ledger: newLedger()}}, batch.Journal(batch.NewMemoryJournal())
+				_, err := batch.Run(t.Context(), s, wages("june", "a", "b"), &batch.RunOptions{Journal: j})
+				require.NoError(t, err)
+				if c.explained {
+					_, err = batch.NewDesk(s, j).Resolve(t.Context(), "june", closing(nil))
+					require.NoError(t, err)
+				}
+				s.flip("a", batch.OutcomeReturned)
+				s.flip("b", batch.OutcomeFailed)
+				history := kinds(t, j, "june")
+				s.report, s.empty = c.report, c.empty
+				reviewed := j
+				if c.journal != nil {
+					reviewed = c.journal(j)
+				}
+				changed, failed := 0, batch.Kind("")
+				for change, err := range batch.NewDesk(s, reviewed).Review(t.Context(), time.Time{}) {
+					require.Equal(t, key("june"), change.Key)
+					if failed = batch.KindOf(err); err == nil {
+						changed++
+					}
+				}
+				require.Equal(t, c.changed, changed)
+				require.Equal(t, c.kind, failed)
+				require.Equal(t, c.kind != "", history == kinds(t, j, "june"))
+			})
+		})
+	}
+	t.Run("no list", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, j := newLedger(), batch.NewMemoryJournal()
+			for _, reference := range []string{"june", "july"} {
+				_, err := batch.Run(t.Context(), s, wages(reference, "a"), &batch.RunOptions{Journal: j})
+				require.NoError(t, err)
+			}
+			s.flip("a", batch.OutcomeReturned)
+			list := closedList{j, []batch.History{{Key: key("june")}, {}, {Key: key("july")}}, map[int]error{0: errDisk, 1: errDisk}}
+			var got []string
+			for c, err := range batch.NewDesk(s, list).Review(t.Context(), time.Time{}) {
+				got = append(got, c.Key.Reference)
+				if c.Key == (batch.Key{}) {
+					require.ErrorIs(t, err, errDisk)
+					require.ErrorIs(t, err, batch.ErrUnavailable)
+					require.ErrorContains(t, err, "the closed batches cannot be listed")
+				} else {
+					require.NoError(t, err, "its history was read again")
+				}
+			}
+			require.Equal(t, []string{"june", ""}, got)
+		})
+	})
+	t.Run("opened again since it was listed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, j := newTeller("ok"), batch.NewMemoryJournal()
+			_, err := batch.Start(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+			require.NoError(t, err)
+			for c, err := range batch.NewDesk(s, closedList{j, []batch.History{{Key: key("run-1")}}, nil}).Review(t.Context(), time.Time{}) {
+				t.Errorf("Review of an open batch says %v, %v", c, err)
+			}
+			require.Len(t, pending(t, s, j), 1)
+		})
+	})
+	t.Run("no journal", func(t *testing.T) {
+		n := 0
+		for c, err := range batch.NewDesk(newTeller("ok"), nil).Review(t.Context(), time.Time{}) {
+			n++
+			require.Zero(t, c)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+		}
+		require.Equal(t, 1, n)
 	})
 }

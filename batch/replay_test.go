@@ -532,3 +532,44 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 	}
 	require.Equal(t, "stop wait reconcile expire approve submit create submit reconcile withdraw withdraw create submit", strings.Join(steps, " "))
 }
+
+// What a journal keeps of results is what it tells of them: nothing more, and a
+// letter or a word that this version does not know is unknown.
+func TestWhatAJournalKeepsOfResults(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("NZDT", 13*60*60))
+	items := []Item{{Reference: "a"}, {Reference: "b"}}
+	for name, c := range map[string]struct {
+		results []Result
+		want    ItemOutcomes
+	}{
+		"outcomes alone":  {[]Result{{Outcome: OutcomePaid}, {Outcome: OutcomeReturned}}, ItemOutcomes{Letters: "pr"}},
+		"a newer outcome": {[]Result{{Outcome: "frozen"}, {Outcome: OutcomeFailed}}, ItemOutcomes{Letters: "uf"}},
+		"codes":           {[]Result{{Outcome: OutcomePaid}, {Outcome: OutcomePending, Code: "?"}}, ItemOutcomes{Letters: "pw", Codes: []string{"", "?"}}},
+		"IDs":             {[]Result{{Outcome: OutcomePaid, ID: "?"}, {Outcome: OutcomePaid, ID: "7"}}, ItemOutcomes{Letters: "pp", IDs: []string{"?", "7"}}},
+		"times":           {[]Result{{Outcome: OutcomeSkipped, At: at}, {Outcome: OutcomePaid, At: at}}, ItemOutcomes{Letters: "sp", Times: []time.Time{at.UTC(), at.UTC()}}},
+	} {
+		got := outcomesOf(c.results)
+		require.Equal(t, c.want, *got, name)
+		for n, result := range got.results(items) {
+			want := c.results[n]
+			want.Item, want.At = items[n], want.At.UTC()
+			if want.Outcome == "frozen" {
+				want.Outcome = OutcomeUnknown
+			}
+			require.Equal(t, want, result, name)
+		}
+	}
+	for _, letters := range []string{"p?", "p"} {
+		results := (&ItemOutcomes{Letters: letters}).results(items)
+		require.Equal(t, []Result{{Item: items[0], Outcome: OutcomePaid}, {Item: items[1], Outcome: OutcomeUnknown}}, results, letters)
+	}
+}
+
+func TestWhichReportsAreNews(t *testing.T) {
+	paid := &ItemOutcomes{Letters: "p", Codes: []string{"00"}, IDs: []string{"7"}}
+	require.True(t, paid.same(&ItemOutcomes{Letters: "p", Codes: []string{"00"}}))
+	require.False(t, paid.same(&ItemOutcomes{Letters: "r", Codes: []string{"00"}}), "another outcome")
+	require.False(t, paid.same(&ItemOutcomes{Letters: "p", Codes: []string{"05"}}), "another code")
+	require.False(t, paid.same(nil))
+	require.False(t, (*ItemOutcomes)(nil).same(paid))
+}

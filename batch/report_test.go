@@ -174,3 +174,43 @@ func TestRunCompletesAReport(t *testing.T) {
 	require.Len(t, report.Results, 2)
 	require.Equal(t, batch.OutcomeUnknown, report.Results[1].Outcome)
 }
+
+// Another amount alone, and another account alone, leave the outcome unknown.
+func TestOneContradictionIsEnough(t *testing.T) {
+	item := batch.Item{Reference: "a", Account: "acc-a", Amount: gbp(100)}
+	for name, claimed := range map[string]batch.Item{
+		"another amount":   {Reference: "a", Account: "acc-a", Amount: gbp(101)},
+		"another currency": {Reference: "a", Amount: batch.Money{Minor: 100, Currency: "EUR"}},
+		"another account":  {Reference: "a", Account: "acc-x", Amount: gbp(100)},
+	} {
+		for _, outcome := range []batch.Outcome{batch.OutcomePaid, batch.OutcomeFailed} {
+			report, err := batch.NewReport(batch.Batch{Draft: draft(item), State: batch.StateDone}, []batch.Result{{Item: claimed, Outcome: outcome}})
+			require.ErrorIs(t, err, batch.ErrProtocol, name)
+			require.Equal(t, batch.OutcomeUnknown, report.Results[0].Outcome, "%s, %s", name, outcome)
+			require.Equal(t, map[batch.Outcome]batch.Total{batch.OutcomeUnknown: {Count: 1, Amount: gbp(100)}}, report.Totals, name)
+		}
+	}
+}
+
+// A fault of the whole report belongs to no item.
+func TestFaultsOfTheWholeReport(t *testing.T) {
+	items := []batch.Item{{Reference: "a", Amount: gbp(100)}, {Reference: "b", Amount: batch.Money{Minor: 50, Currency: "EUR"}}}
+	rows := []batch.Result{{Item: batch.Item{Reference: "a"}, Outcome: batch.OutcomePaid}, {Item: batch.Item{Reference: "b"}, Outcome: batch.OutcomePaid},
+		{Item: batch.Item{Reference: "c"}, Outcome: batch.OutcomePaid}}
+	_, err := batch.NewReport(batch.Batch{Draft: draft(items...), State: batch.StateDone}, rows)
+	var e *batch.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, []batch.FieldError{
+		{Item: -1, Reference: "c", Field: "result", Message: `the service reports an item "c" that is not in the batch`},
+		{Item: -1, Field: "totals", Message: "they hold GBP and EUR: one batch has one currency"},
+	}, e.Fields)
+}
+
+// The only item of a batch is reported even if the provider has forgotten it.
+func TestRunCompletesTheReportOfOneItem(t *testing.T) {
+	p := forgetful{batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1})}
+	report, err := batch.Run(t.Context(), p, oneItem(), &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+	require.ErrorIs(t, err, batch.ErrProtocol)
+	require.Len(t, report.Results, 1)
+	require.Equal(t, batch.OutcomeUnknown, report.Results[0].Outcome)
+}

@@ -454,7 +454,7 @@ const unrecorded = "the decision was not recorded"
 // cancel cancels a batch that may be a draft. A batch that is canceled already,
 // or that the service does not know, is as good. Where cancellation is
 // permanent, a Submit that is still in flight has no effect after it. otherwise
-// is what an error says beside its reason.
+// is what an error says beside its reason. Beside an error there is no batch.
 func (e *engine) cancel(ctx context.Context, b Batch, otherwise string) (Batch, error) {
 	state := b.State
 	b.State = StateDraft
@@ -474,13 +474,11 @@ func (e *engine) cancel(ctx context.Context, b Batch, otherwise string) (Batch, 
 		case failed == nil && read.State == StateCancelled:
 			return read, nil
 		case failed == nil && (read.State == StatePending || read.State.Final()):
-			return read, tooLateError{e.undecided("too late: the batch was submitted"), read}
+			return Batch{}, tooLateError{e.undecided("too late: the batch was submitted"), read}
 		}
-		b.State = state
-		return b, e.fail(ErrConflict, fmt.Sprintf("%s: batch %s was not canceled", otherwise, b.ID), errors.Join(err, failed))
+		return Batch{}, e.fail(ErrConflict, fmt.Sprintf("%s: batch %s was not canceled", otherwise, b.ID), errors.Join(err, failed))
 	}
-	b.State = state
-	return b, e.fail(KindOf(err), fmt.Sprintf("%s: the draft %s was not canceled", otherwise, b.ID), err)
+	return Batch{}, e.fail(KindOf(err), fmt.Sprintf("%s: the draft %s was not canceled", otherwise, b.ID), err)
 }
 
 // tooLate writes down that the batch was submitted, and decides nothing.

@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -640,4 +641,306 @@ func TestAJournalOfANewerVersion(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A decision about a batch whose history cannot be read returns the reference,
+// and does not say that nothing was submitted.
+func TestResolveBesideAJournalThatCannotBeReadKeepsTheReference(t *testing.T) {
+	j := unlockable{batch.NewMemoryJournal()}
+	b, err := batch.NewDesk(newTeller("ok"), j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.Equal(t, "teller", b.Provider)
+	require.Equal(t, "run-1", b.Draft.Reference)
+	require.Equal(t, batch.StateUnknown, b.State)
+}
+
+// Create left the draft 7, an operator adopted the draft 9, and its Submit was
+// refused: Abandon cancels both.
+func TestAbandonCancelsTheAdoptedDraftAndTheOneThatWasLeft(t *testing.T) {
+	service, o := &drafty{teller: newTeller("funds")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	service.create, service.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "7"}
+	_, err := batch.Run(t.Context(), service, oneItem(), o)
+	require.ErrorIs(t, err, batch.ErrConflict)
+	adopt := decision(batch.Adopt)
+	adopt.BatchID, service.absent = "9", batch.StateDraft
+	_, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", adopt)
+	require.NoError(t, err)
+	_, err = batch.Resume(t.Context(), service, "run-1", o)
+	require.ErrorIs(t, err, batch.ErrFunds)
+	b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+	require.NoError(t, err)
+	require.Equal(t, "9", b.ID)
+	require.Equal(t, batch.StateCancelled, b.State)
+	require.Equal(t, []string{"7", "9"}, service.canceled)
+}
+
+// Resend takes back an adoption, and lets another Create be made after an unclear one.
+func TestResendBeforeAnySubmit(t *testing.T) {
+	for name, c := range map[string]struct {
+		create  batch.Kind // of the error of Create
+		left    string     // the ID of the draft that it leaves
+		adopt   bool
+		message string // of the error of Resend
+		history string
+	}{
+		"Create was unclear":                         {batch.ErrAmbiguous, "", false, "", "create#1=ambiguous decision"},
+		"a draft was adopted after that":             {batch.ErrAmbiguous, "", true, "", "create#1=ambiguous create#1=ok decision"},
+		"a draft is left":                            {batch.ErrConflict, "7", false, "nothing is unclear", "create#1=conflict"},
+		"a draft is left, and another was adopted":   {batch.ErrConflict, "7", true, "", "create#1=conflict create#1=ok decision"},
+		"Create was refused":                         {batch.ErrInvalid, "", false, "nothing is unclear", "create#1=invalid"},
+		"Create was refused, and a draft is adopted": {batch.ErrInvalid, "", true, "", "create#1=invalid create#1=ok decision"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, j := newTeller("ok"), batch.NewMemoryJournal()
+			s.create, s.left, s.absent = &batch.Error{Kind: c.create}, batch.Batch{ID: c.left}, batch.StateDraft
+			_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+			require.ErrorIs(t, err, c.create)
+			desk := batch.NewDesk(s, j)
+			if c.adopt {
+				adopt := decision(batch.Adopt)
+				adopt.BatchID = "9"
+				_, err = desk.Resolve(t.Context(), "run-1", adopt)
+				require.NoError(t, err)
+			}
+			b, err := desk.Resolve(t.Context(), "run-1", decision(batch.Resend))
+			require.Equal(t, "intent create#1 "+c.history, kinds(t, j, "run-1"))
+			if c.message != "" {
+				require.ErrorContains(t, err, c.message)
+				return
+			}
+			require.NoError(t, err)
+			require.Empty(t, b.ID)
+			require.Equal(t, batch.StateDraft, b.State)
+			other := batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{"batch 9 of test/1 at teller"}}
+			key := batch.Key{Provider: "teller", Account: "test/1", Reference: "stranger"}
+			require.NoError(t, j.Append(t.Context(), key, other), "the adopted draft is free")
+		})
+	}
+}
+
+// A batch that the service had finished, and does not know before its report was
+// read, can be decided. A decision that is refused says that its state is unknown.
+func TestAFinishedBatchThatTheServiceForgetsCanBeDecided(t *testing.T) {
+	for _, verdict := range []batch.Verdict{batch.Abandon, batch.Resend, batch.Adopt} {
+		synctest.Test(t, func(t *testing.T) {
+			s, j := newTeller("applied and lost"), batch.NewMemoryJournal()
+			s.polls["run-1"]++ // The first read says done.
+			runUntilReconciled(t, s, j)
+			s.applied["run-1"], s.absent = 0, &batch.Error{Kind: batch.ErrNotFound, Provider: "teller"}
+			d := decision(verdict)
+			if verdict == batch.Adopt {
+				d.BatchID = "9"
+			}
+			b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", d)
+			if verdict == batch.Adopt {
+				require.ErrorContains(t, err, "the service does not know a batch 9")
+			} else {
+				require.NoError(t, err, verdict)
+			}
+			require.Equal(t, batch.StateUnknown, b.State, verdict)
+			require.Equal(t, 1, s.submits)
+		})
+	}
+}
+
+func runUntilReconciled(t *testing.T, s *teller, j batch.Journal) {
+	t.Helper()
+	require.PanicsWithValue(t, "stop", func() {
+		_, _ = batch.Run(context.Background(), s, oneItem(), &batch.RunOptions{Journal: j, ReconcileFor: time.Second, Observe: func(e batch.Event) {
+			if e.Phase == batch.PhaseReconcile {
+				panic("stop")
+			}
+		}})
+	})
+}
+
+// requireHeldName holds that the journal knows, or does not know, a batch of the
+// service as that of a reference.
+func requireHeldName(t *testing.T, held bool, j batch.Journal, id string) {
+	t.Helper()
+	key := batch.Key{Provider: "teller", Account: "test/1", Reference: "stranger to " + id}
+	err := j.Append(t.Context(), key, batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{"batch " + id + " of test/1 at teller"}})
+	require.Equal(t, held, errors.Is(err, batch.ErrConflict), "%s: %v", id, err)
+}
+
+// An unnamed is a service whose batches have an ID only once they are looked up.
+type unnamed struct {
+	*teller
+	id string
+}
+
+func (s unnamed) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
+	return batch.Batch{Provider: "teller", Draft: d, State: batch.StateDraft}, nil
+}
+
+func (s unnamed) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	if b.ID == "" {
+		b.ID = s.id
+	}
+	return s.teller.Poll(ctx, b)
+}
+
+// A decision frees the name of a batch that was adopted wrongly, and of no other.
+func TestADecisionFreesOnlyTheNameThatWasWrong(t *testing.T) {
+	adopting := func(id string) batch.Decision {
+		d := decision(batch.Adopt)
+		d.BatchID = id
+		return d
+	}
+	for name, c := range map[string]struct {
+		service func(s *teller) batch.Provider
+		later   batch.Decision // after the batch 9 was adopted
+		message string
+		held    []string
+		free    []string
+	}{
+		"the same batch is adopted again": {func(s *teller) batch.Provider { return s }, adopting("9"), "", []string{"9", "id-run-1"}, nil},
+		"another is adopted":              {func(s *teller) batch.Provider { return s }, adopting("8"), "", []string{"8", "id-run-1"}, []string{"9"}},
+		"its own batch was submitted": {func(s *teller) batch.Provider { return s }, decision(batch.Abandon), "too late",
+			[]string{"id-run-1"}, []string{"9"}},
+		"it was the batch that is found": {func(s *teller) batch.Provider { return unnamed{s, "9"} }, decision(batch.Abandon), "too late",
+			[]string{"9"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := newTeller("applied and lost"), batch.NewMemoryJournal()
+				s.info.PollsWithoutID, s.down = true, 1000
+				p := c.service(s)
+				_, err := batch.Run(t.Context(), p, oneItem(), &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+				s.down = 0
+				desk := batch.NewDesk(p, j)
+				_, err = desk.Resolve(t.Context(), "run-1", adopting("9"))
+				require.NoError(t, err)
+				_, err = desk.Resolve(t.Context(), "run-1", c.later)
+				if c.message != "" {
+					require.ErrorContains(t, err, c.message)
+				} else {
+					require.NoError(t, err)
+				}
+				for _, id := range c.held {
+					requireHeldName(t, true, j, id)
+				}
+				for _, id := range c.free {
+					requireHeldName(t, false, j, id)
+				}
+			})
+		})
+	}
+}
+
+// A canceled batch can be adopted if it is the batch itself, or if no Submit of
+// another can have arrived.
+func TestAdoptABatchThatWasCanceled(t *testing.T) {
+	for name, c := range map[string]struct {
+		create  error
+		id      string
+		history string
+	}{
+		"its own, after an unclear Submit": {nil, "id-run-1", "create#1=ok submit#1 submit#1=ambiguous reconciled"},
+		"another, after an unclear Create": {&batch.Error{Kind: batch.ErrAmbiguous}, "9", "create#1=ambiguous reconciled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := newTeller("lost"), batch.NewMemoryJournal()
+				s.create = c.create
+				unclear(t, s, &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
+				s.absent = batch.StateCancelled
+				adopt := decision(batch.Adopt)
+				adopt.BatchID = c.id
+				b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", adopt)
+				require.NoError(t, err)
+				require.Equal(t, c.id+" cancelled", b.ID+" "+string(b.State))
+				require.Equal(t, "intent create#1 "+c.history, kinds(t, j, "run-1"))
+			})
+		})
+	}
+}
+
+// A polling is a drafty whose Poll answers as told, and whose Cancel cancels
+// only drafts.
+type polling struct {
+	*drafty
+	state batch.State
+	err   error
+	asked []batch.State // the states of the batches that Poll was given
+}
+
+func (s *polling) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	s.asked = append(s.asked, b.State)
+	b.State = s.state
+	return b, s.err
+}
+
+func (s *polling) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	if b.State != batch.StateDraft {
+		return b, &batch.Error{Kind: batch.ErrInvalid, Message: "not a draft"}
+	}
+	return s.drafty.Cancel(ctx, b)
+}
+
+// A batch that cannot be canceled is read with everything compared, and what
+// stands beside an error of that read decides nothing.
+func TestAbandonTakesNoFailedReadForAnAnswer(t *testing.T) {
+	for _, state := range []batch.State{batch.StateCancelled, batch.StatePending, batch.StateDone} {
+		s, j := &polling{drafty: &drafty{teller: newTeller("funds")}}, batch.NewMemoryJournal()
+		_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+		require.ErrorIs(t, err, batch.ErrFunds)
+		history := kinds(t, j, "run-1")
+		s.cancel, s.state, s.err = &batch.Error{Kind: batch.ErrConflict}, state, &batch.Error{Kind: batch.ErrConflict, Message: "another amount"}
+		b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+		require.ErrorContains(t, err, "the decision was not recorded: batch id-run-1 was not canceled")
+		require.ErrorContains(t, err, "another amount")
+		require.Equal(t, batch.StateDraft, b.State)
+		require.Equal(t, []batch.State{batch.StateUnknown}, s.asked)
+		require.Equal(t, history, kinds(t, j, "run-1"))
+
+		s.cancel = nil
+		b, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+		require.NoError(t, err)
+		require.Equal(t, batch.StateCancelled, b.State)
+	}
+}
+
+// Beside an error of Resolve is the batch, and the journal's error is told.
+func TestTheBatchBesideARefusedDecision(t *testing.T) {
+	// A draft that cannot be looked up may be left.
+	s, j := &drafty{teller: newTeller("ok")}, batch.NewMemoryJournal()
+	s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+	_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+	require.ErrorIs(t, err, batch.ErrAmbiguous)
+	b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
+	require.ErrorIs(t, err, batch.ErrUnsupported)
+	require.Equal(t, "teller run-1 draft", b.Provider+" "+b.Draft.Reference+" "+string(b.State))
+
+	// Another batch has paid for the same since this one was abandoned.
+	for at, want := range []string{"id-first pending", "id-first draft", "id-first draft"} {
+		synctest.Test(t, func(t *testing.T) {
+			s, j := newBiller("refused", "ok"), batch.NewMemoryJournal()
+			_, err := batch.Run(t.Context(), s, invoice("first", "INV-1"), &batch.RunOptions{Journal: j})
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			_, err = batch.NewDesk(s, j).Resolve(t.Context(), "first", decision(batch.Abandon))
+			require.NoError(t, err)
+			_, err = batch.Run(t.Context(), s, invoice("second", "INV-1"), &batch.RunOptions{Journal: j})
+			require.NoError(t, err)
+			s.applied["first"] = 1
+			adopt := decision(batch.Adopt)
+			adopt.BatchID = "id-first"
+			b, err := batch.NewDesk(s, &failing{j, at}).Resolve(t.Context(), "first", adopt)
+			require.Equal(t, want, b.ID+" "+string(b.State))
+			if at == 0 {
+				require.ErrorContains(t, err, "the decision was recorded")
+			} else {
+				require.ErrorIs(t, err, errDisk)
+			}
+		})
+	}
+}
+
+// Journals, dossiers and callers keep these words.
+func TestTheWordsAreFixed(t *testing.T) {
+	require.Equal(t, []batch.Standing{"intended", "draft", "unclear", "submitted", "closed"}, []batch.Standing{
+		batch.StandingIntended, batch.StandingDraft, batch.StandingUnclear, batch.StandingSubmitted, batch.StandingClosed})
+	require.Equal(t, []batch.Verdict{"abandon", "adopt", "resend", "close"}, []batch.Verdict{
+		batch.Abandon, batch.Adopt, batch.Resend, batch.Close})
 }

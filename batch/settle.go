@@ -96,7 +96,8 @@ func (s *settling) page(ctx context.Context) bool {
 	under, failed := pollAll(ctx, s.p, s.under)
 	s.under, s.items = s.under[:0], 0
 	for n, b := range under {
-		e, more := s.one(b.Draft.Reference), false
+		e := s.one(b.Draft.Reference)
+		var more bool
 		switch err := failed[n]; {
 		case err != nil:
 			more = s.yield(Report{Batch: b}, e.forgotten(err))

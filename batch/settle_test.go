@@ -2,7 +2,10 @@ package batch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,6 +20,7 @@ import (
 type counting struct {
 	*teller
 	requests int
+	pages    []int            // how many batches each bulk request is about
 	odd      map[string]error // of single polls, by reference: the bulk request leaves these out
 	down     error            // of every bulk request
 	final    bool             // every batch is done
@@ -40,6 +44,9 @@ func (s *counting) seen(b batch.Batch) batch.Batch {
 }
 
 func (s *counting) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, error) {
+	s.mu.Lock()
+	s.pages = append(s.pages, len(bs))
+	s.mu.Unlock()
 	out, failed := append([]batch.Batch{}, bs...), batch.PollErrors{}
 	var alone []int
 	for n, b := range bs {
@@ -98,6 +105,7 @@ func TestSettleNeedsFewRequests(t *testing.T) {
 	require.Equal(t, map[batch.State]int{batch.StatePending: n}, states)
 	require.Empty(t, errs)
 	require.Equal(t, n/100, s.requests)
+	require.Equal(t, []int{5000, 1000}, s.pages)
 	require.Equal(t, n, s.submits, "Settle submits nothing")
 
 	s.odd = map[string]error{
@@ -304,4 +312,153 @@ func BenchmarkSettle(b *testing.B) {
 			b.ReportMetric(float64(s.requests), "requests")
 		})
 	}
+}
+
+// A listing is a journal whose list of open batches is as told.
+type listing struct {
+	batch.Journal
+	list []batch.History
+	errs map[int]error // by their place
+}
+
+func (j listing) Open(context.Context, string, string) iter.Seq2[batch.History, error] {
+	return func(yield func(batch.History, error) bool) {
+		for n, h := range j.list {
+			if !yield(h, j.errs[n]) {
+				return
+			}
+		}
+	}
+}
+
+// Settle goes on after a history that cannot be read, ends with the journal's own
+// error, and asks for nothing more once its caller has enough.
+func TestSettleOfAListWithErrors(t *testing.T) {
+	const under, unread, last = "pending ", "unavailable the history cannot be read", "unavailable the open batches cannot be listed"
+	for name, c := range map[string]struct {
+		words  []string // what came of the Submit of each; one word that is not in a script cannot be read
+		enough int      // so many are taken
+		want   []string
+	}{
+		"all can be read":               {[]string{"ok", "lost"}, 9, []string{"ambiguous ", "pending "}},
+		"a history cannot be read":      {[]string{"unreadable", "ok", "lost"}, 9, []string{unread, "ambiguous ", under}},
+		"the list ends with an error":   {[]string{"ok", "no list", "lost"}, 9, []string{under, last}},
+		"enough after one that is read": {[]string{"lost", "lost"}, 1, []string{"ambiguous "}},
+		"enough after an error":         {[]string{"unreadable", "lost"}, 1, []string{unread}},
+		"enough in the last page":       {[]string{"ok", "ok", "no list"}, 1, []string{under}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := newTeller("ok"), listing{Journal: batch.NewMemoryJournal(), errs: make(map[int]error)}
+				s.info.Interval = time.Hour
+				for n, word := range c.words {
+					d := oneItem()
+					d.Reference = fmt.Sprint("run-", n)
+					key := batch.Key{Provider: "teller", Account: "test/1", Reference: d.Reference}
+					switch word {
+					case "no list":
+						key, j.errs[n] = batch.Key{}, errDisk
+					case "unreadable":
+						j.errs[n] = errDisk
+					default:
+						before := newTeller(word)
+						_, err := batch.Start(t.Context(), before, d, &batch.RunOptions{Journal: j.Journal, ReconcileFor: time.Second})
+						require.Equal(t, word == "ok", err == nil)
+						s.applied[d.Reference] = before.applied[d.Reference]
+					}
+					history, err := j.History(t.Context(), key)
+					require.NoError(t, err)
+					j.list = append(j.list, batch.History{Key: key, Entries: history})
+				}
+				var got []string
+				for report, err := range batch.Settle(t.Context(), s, &batch.RunOptions{Journal: j}) {
+					said := string(report.Batch.State) + " "
+					var e *batch.Error
+					if errors.As(err, &e) {
+						said = string(e.Kind) + " " + strings.TrimPrefix(e.Message, "the journal failed: ")
+						if e.Kind == batch.ErrAmbiguous {
+							said = "ambiguous "
+						}
+					}
+					if strings.HasSuffix(said, unread) {
+						require.Equal(t, "run-0", report.Batch.Draft.Reference)
+						require.Equal(t, batch.StateUnknown, report.Batch.State)
+					}
+					if got = append(got, said); len(got) == c.enough {
+						break
+					}
+				}
+				require.Equal(t, c.want, got)
+			})
+		})
+	}
+}
+
+// Settle asks nothing about a batch whose history a newer version has written, or
+// that was intended under other terms, whatever an earlier read has said.
+func TestSettleAsksNothingAboutWhatItMayNotClose(t *testing.T) {
+	t.Run("a newer version", func(t *testing.T) {
+		s := &counting{teller: newTeller("ok"), final: true}
+		o := opened(t, s, 1)
+		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-0"}
+		require.NoError(t, o.Journal.Append(t.Context(), key, batch.Entry{Seq: 6, Kind: "future"}))
+		_, errs := settle(t, s, o)
+		require.ErrorContains(t, errs["run-0"], "newer version")
+		require.Zero(t, s.requests)
+	})
+	t.Run("other terms", func(t *testing.T) {
+		s, o := &deleted{teller: newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), s, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		s.info.Terms = map[string]string{"merchant": "2"}
+		states, errs := settle(t, s, o)
+		require.ErrorContains(t, errs["run-1"], "belongs to other terms")
+		require.Equal(t, map[batch.State]int{batch.StateCancelled: 1}, states)
+		require.Zero(t, s.reports)
+		s.info.Terms = nil
+		states, errs = settle(t, s, o)
+		require.Empty(t, errs)
+		require.Equal(t, map[batch.State]int{batch.StateCancelled: 1}, states)
+		require.Equal(t, 1, s.reports)
+		require.Empty(t, pending(t, s, o.Journal))
+		b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Close))
+		require.NoError(t, err, "what is closed can be explained")
+		require.Equal(t, batch.StateCancelled, b.State)
+	})
+}
+
+// deleted finds in Submit that another program has canceled the batch.
+type deleted struct {
+	*teller
+	reports int
+}
+
+func (*deleted) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	b.State = batch.StateCancelled
+	return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit"}
+}
+
+func (s *deleted) Report(_ context.Context, b batch.Batch) (batch.Report, error) {
+	s.reports++
+	return batch.NewReport(b, []batch.Result{{Item: b.Draft.Items[0], Outcome: batch.OutcomeSkipped}})
+}
+
+// The items of a page fit into memory.
+func TestAPageOfSettleHasALimitOfItems(t *testing.T) {
+	s := &counting{teller: newTeller("ok")}
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	items := make([]batch.Item, 25_000)
+	for n := range items {
+		items[n] = batch.Item{Reference: fmt.Sprint("i-", n), Account: "acc", Amount: gbp(1)}
+	}
+	for n := range 3 {
+		d := draft(items...)
+		d.Reference = fmt.Sprint("run-", n)
+		_, err := batch.Start(t.Context(), s, d, o)
+		require.NoError(t, err)
+	}
+	states, errs := settle(t, s, o)
+	require.Empty(t, errs)
+	require.Equal(t, map[batch.State]int{batch.StatePending: 3}, states)
+	require.Equal(t, 2, s.requests, "two batches have 50,000 items")
 }
