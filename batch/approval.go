@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -16,7 +15,7 @@ const CodeApprovalNeeded = "approval_needed"
 // An Approval is a person's consent to what is intended. It stays in the
 // journal.
 type Approval struct {
-	Operator string    `json:"operator"` // who approves
+	Operator string    `json:"operator"` // who approves; another case or spacing is the same person
 	Digest   string    `json:"digest"`   // of what: Dossier.Digest
 	At       time.Time `json:"at"`       // set by Desk.Approve
 }
@@ -47,10 +46,10 @@ func (p progress) approved() []Approval {
 	}
 	want := p.digest()
 	var count []Approval
-	people := map[string]bool{folded(p.author()): true}
+	people := map[string]bool{spelled(p.author()): true}
 	for _, a := range p.approvals {
-		if a.Digest == want && !people[folded(a.Operator)] {
-			people[folded(a.Operator)] = true
+		if a.Digest == want && !people[spelled(a.Operator)] {
+			people[spelled(a.Operator)] = true
 			count = append(count, a)
 		}
 	}
@@ -94,8 +93,12 @@ func (k *Desk) Approve(ctx context.Context, reference string, a Approval) error 
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(a.Operator) == "" {
-		return Invalid(e.info.Name, e.op, []FieldError{{Item: -1, Field: "operator", Message: "is empty"}})
+	fault := spellingFault(a.Operator)
+	if a.Operator == "" {
+		fault = "is empty"
+	}
+	if fault != "" {
+		return Invalid(e.info.Name, e.op, []FieldError{{Item: -1, Field: "operator", Message: fault}})
 	}
 	unlock, err := e.begin(ctx)
 	if err != nil {
@@ -114,11 +117,11 @@ func (k *Desk) Approve(ctx context.Context, reference string, a Approval) error 
 		return e.undecided("there is no draft to approve so far: call Run")
 	case a.Digest != p.digest():
 		return e.undecided(fmt.Sprintf("the digest of the batch is %s, and not %q: look at it again", p.digest(), a.Digest))
-	case folded(a.Operator) == folded(p.author()):
+	case spelled(a.Operator) == spelled(p.author()):
 		return e.undecided(fmt.Sprintf("%q is the author of the draft", a.Operator))
 	}
 	for _, earlier := range p.approved() {
-		if folded(earlier.Operator) == folded(a.Operator) {
+		if spelled(earlier.Operator) == spelled(a.Operator) {
 			return e.undecided(fmt.Sprintf("%q has approved already", a.Operator))
 		}
 	}

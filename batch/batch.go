@@ -37,7 +37,8 @@ type Draft struct {
 	// only read. It is never sent.
 	NotAfter time.Time `json:"not_after,omitzero"`
 	// Replaces is the reference of an earlier draft that this one takes the place
-	// of: Run abandons that one first, and refuses if it may have been submitted.
+	// of: Run abandons that one first, and refuses if it may have been submitted,
+	// or if another draft has taken its place.
 	// If it is the Reference of this draft, this one corrects the earlier one:
 	// Run withdraws that from the service, if the service can cancel, and goes on
 	// with this. A batch that the service has made (Info.ExtraBatch) is not
@@ -68,7 +69,8 @@ type Item struct {
 	// none. A journal gives a purpose to one batch at a time: Run refuses another
 	// batch with it until this one is known not to have paid it (see Run). All
 	// providers and accounts that share the journal's store share the purposes.
-	// It is never sent.
+	// Case, spaces, the kind of a dash and invisible characters make no other
+	// purpose. It is never sent.
 	Purpose string `json:"purpose,omitempty"`
 	// Labels are yours, such as a site or a cost centre: Report.By adds up by
 	// them. They are kept in the journal and never sent.

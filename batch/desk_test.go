@@ -292,13 +292,13 @@ func TestATicketSaysWhatIsKnown(t *testing.T) {
 	require.Equal(t, `Payment batch "run-1" of account test/1
 Items: 2, total 3.00 GBP
 `, d.Ticket())
-	d.Native = "LOCKED"
+	d.Native, d.Read = "LOCKED", began
 	d.Attempts = []batch.Attempt{{Step: batch.StepSubmit, Number: 1, Began: began},
 		{Step: batch.StepSubmit, Number: 2, Began: began, Ended: &began,
 			Failure: &batch.Failure{Kind: batch.ErrFunds, Code: "F1", Message: "too little", RequestID: "q-1"}}}
 	require.Equal(t, `Payment batch "run-1" of account test/1
 Items: 2, total 3.00 GBP
-Last status that we have read: LOCKED
+Status that you gave at 2026-06-01T08:00:00Z: LOCKED
 Call submit 1 began at 2026-06-01T08:00:00Z, and its answer is not known to us
 Call submit 2 began at 2026-06-01T08:00:00Z, and ended with: funds F1: too little (your request ID q-1)
 `, d.Ticket())

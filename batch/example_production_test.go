@@ -168,6 +168,34 @@ func ExampleDesk_Resolve() {
 
 func sendToSupport(string) {}
 
+// The end of a batch never comes. The bank says what became of its item, a person
+// writes that down, and the invoice can be billed again. The journal tells the
+// whole story.
+func ExampleDecision() {
+	ctx := context.Background()
+	provider := batchtest.NewMemory(batchtest.MemoryOptions{Polls: -1}) // It never ends by itself.
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+	_, err := batch.Start(ctx, provider, invoices("november", "INV-1"), o)
+	fmt.Println(err)
+
+	desk := batch.NewDesk(provider, o.Journal)
+	_, err = desk.Resolve(ctx, "november", batch.Decision{
+		Verdict: batch.Close, Operator: "ada", Reason: "bank statement of 30 November",
+		Outcomes: map[string]batch.Outcome{"INV-1 november": batch.OutcomeFailed},
+	})
+	fmt.Println(err)
+	_, err = batch.Start(ctx, provider, invoices("december", "INV-1"), o)
+	fmt.Println(err)
+	for change, err := range desk.Changes(ctx, "november") {
+		fmt.Println(change.Result.Item.Reference, change.Before, "->", change.Result.Outcome, err)
+	}
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
+	// INV-1 november  -> failed <nil>
+}
+
 // The wages of November are not paid in December because a server was down.
 func ExampleDraft_notAfter() {
 	ctx := context.Background()

@@ -189,8 +189,10 @@ func (k *Desk) read(ctx context.Context, op, reference string) (*engine, error) 
 // and writes down what has changed, such as a payment that bounced later. It
 // yields the changes; purposes of what has come back are free afterwards. It
 // submits nothing. How long after the end a service may change an outcome is a
-// matter of its facts: since is the caller's choice. A batch of which an item was
-// erased (see Erased) is passed over.
+// matter of its facts, and since is the caller's choice: batch/PRODUCTION.md has
+// a table by provider. A batch of which an item was erased (see Erased) is passed
+// over. ErrProtocol says that a report no longer agrees with its batch: nothing of
+// it is written down until a person does so with Resolve and Close.
 //
 // An error belongs to the batch whose Key is beside it, and the others follow;
 // an error beside a Change without a Key is the journal's own, and the last.

@@ -142,7 +142,7 @@ func (i Info) Faults(d Draft) []FieldError {
 	if d.Approvals < 0 {
 		draft("approvals", "is %d; it must be 0 or more", d.Approvals)
 	}
-	if text := textFault(d.Author); text != "" {
+	if text := spellingFault(d.Author); text != "" {
 		draft("author", "%s", text)
 	} else if d.Approvals > 0 && d.Author == "" {
 		draft("author", "is empty; an author cannot approve, so it must be named")
@@ -196,12 +196,15 @@ func (i Info) Faults(d Draft) []FieldError {
 				fault("labels", "%q %s", label, text)
 			}
 		}
-		if text := textFault(item.Purpose); text != "" {
-			fault("purpose", "%s", text)
-		} else if earlier, taken := purposes[item.Purpose]; taken {
-			fault("purpose", "is also that of item %d", earlier)
-		} else if item.Purpose != "" {
-			purposes[item.Purpose] = n
+		if item.Purpose != "" {
+			name := spelled(item.Purpose)
+			if text := spellingFault(item.Purpose); text != "" {
+				fault("purpose", "%s", text)
+			} else if earlier, taken := purposes[name]; taken {
+				fault("purpose", "is also that of item %d", earlier)
+			} else {
+				purposes[name] = n
+			}
 		}
 		switch {
 		case item.Amount.Minor < 0:

@@ -13,16 +13,18 @@ import (
 const CodePurposeTaken = "purpose_taken"
 
 // purposeName is the name under which a journal knows a purpose.
-func purposeName(purpose string) string { return purposePrefix + strconv.Quote(purpose) }
+func purposeName(purpose string) string { return purposePrefix + strconv.Quote(spelled(purpose)) }
 
 const purposePrefix = "purpose "
 
-// purposeOf is the reverse of purposeName.
-func purposeOf(name string) (purpose string, ok bool) {
-	quoted, ok := strings.CutPrefix(name, purposePrefix)
-	purpose, err := strconv.Unquote(quoted)
-	return purpose, ok && err == nil
+// placeName is the name under which a journal knows the place of a draft that
+// another one takes (Draft.Replaces). It is never released: a draft that is given
+// up may be replaced itself.
+func (e *engine) placeName(reference string) string {
+	return placePrefix + strconv.Quote(reference) + " of " + e.key.Account + " at " + e.key.Provider
 }
+
+const placePrefix = "the place of "
 
 // names are what an item claims: its purpose, and the record that it overwrites.
 func (e *engine) names(item Item) (names []string) {

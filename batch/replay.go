@@ -92,27 +92,29 @@ func (p progress) decide(s situation) (next step, reason string) {
 // progress is what a history amounts to.
 type progress struct {
 	intent    *Entry
-	batch     *Batch   // what Create returned, or what is known since it was submitted
-	seen      *Batch   // the batch in the newest entry that has one
-	creates   int      // attempts to create
-	creating  int      // attempts to create that may have left a draft whose ID is not known
-	left      []string // the IDs of drafts that failed attempts to create have left
-	submits   int      // attempts to submit
-	open      int      // attempts to submit that may have arrived or may still arrive
-	last      *Entry   // the last attempt to submit
-	running   *Entry   // the same, as long as the journal holds no result of it
-	silent    *Entry   // an attempt to submit of which the journal holds no result
-	unclear   *Failure // why the outcome of the last unclear attempt is unknown
-	refused   *Failure // how the last attempt was refused; nil if it was not
-	observed  *Failure // the last evidence of a read about the unclear attempts
-	resend    bool     // an operator has decided that one more Submit may be sent
-	submitted bool     // the service has the batch
-	adopted   bool     // batch is what an operator has named, and nothing was sent because of it
-	unadopted *Batch   // batch as it was before that
-	touched   bool     // the service may hold something under this key
+	batch     *Batch    // what Create returned, or what is known since it was submitted
+	seen      *Batch    // the batch in the newest entry that has one
+	seenAt    time.Time // when that was written down
+	creates   int       // attempts to create
+	creating  int       // attempts to create that may have left a draft whose ID is not known
+	left      []string  // the IDs of drafts that failed attempts to create have left
+	submits   int       // attempts to submit
+	open      int       // attempts to submit that may have arrived or may still arrive
+	last      *Entry    // the last attempt to submit
+	running   *Entry    // the same, as long as the journal holds no result of it
+	silent    *Entry    // an attempt to submit of which the journal holds no result
+	unclear   *Failure  // why the outcome of the last unclear attempt is unknown
+	refused   *Failure  // how the last attempt was refused; nil if it was not
+	observed  *Failure  // the last evidence of a read about the unclear attempts
+	resend    bool      // an operator has decided that one more Submit may be sent
+	submitted bool      // the service has the batch
+	adopted   bool      // batch is what an operator has named, and nothing was sent because of it
+	unadopted *Batch    // batch as it was before that
+	touched   bool      // the service may hold something under this key
 	approvals []Approval
 	closed    bool
 	outcomes  *ItemOutcomes // as they were reported last
+	told      time.Time     // when that was written down
 	abandoned *Decision
 	explained *Decision // of a person who has closed it without an end, or with a difference
 }
@@ -128,7 +130,7 @@ func replay(history []Entry) progress {
 
 func (p *progress) apply(e *Entry) {
 	if e.Batch != nil {
-		p.seen = e.Batch
+		p.seen, p.seenAt = e.Batch, e.At
 	}
 	switch e.Kind {
 	case EntryIntent:
@@ -186,6 +188,9 @@ func (p *progress) apply(e *Entry) {
 		p.resend, p.creating = p.open > 0, 0
 	case EntryDone:
 		p.batch, p.closed, p.outcomes, p.abandoned, p.explained = e.Batch, true, e.Outcomes, e.Decision, nil
+		if e.Outcomes != nil {
+			p.told = e.At
+		}
 		if e.Decision != nil && e.Decision.Verdict == Close {
 			p.abandoned, p.explained = nil, e.Decision
 		}
@@ -194,6 +199,16 @@ func (p *progress) apply(e *Entry) {
 
 // erased says that the journal has erased an item, and so the fingerprint.
 func (p progress) erased() bool { return p.intent != nil && p.intent.Fingerprint == Erased }
+
+// toldAt is the time of a report that is written down now: not earlier than those
+// before it, even if the clock was set back or is another machine's, so that what
+// AsOf has said of a time stays so.
+func (p progress) toldAt(now time.Time) time.Time {
+	if now.Before(p.told) {
+		return p.told.Add(time.Nanosecond)
+	}
+	return now
+}
 
 // withoutAdoption is p as if the operator had named no batch.
 func (p progress) withoutAdoption() progress {

@@ -404,12 +404,14 @@ func TestWhatADossierTakesFromAHistory(t *testing.T) {
 	history := historyOf(t, "intent create#1 create#1=conflict:7 create#2 create#2=conflict:8 submit#1")
 	history[4].Batch.Native = "LOCKED"
 	history[0].Claims = []string{purposeName("INV-2"), "batch 1 of a at p", purposeName("INV-1")}
+	history[0].Draft.Items = []Item{{Purpose: "INV-2"}, {Purpose: "inv-1"}, {Purpose: "INV-3"}, {}}
 	d := dossier(Info{Guard: GuardRefuses}, Key{Provider: "p", Reference: "r"}, history)
 	require.Equal(t, "8", d.BatchID)
 	require.Equal(t, []string{"7", "8"}, d.Left)
 	require.Equal(t, "LOCKED", d.Native)
 	require.Equal(t, GuardRefuses, d.Guard)
-	require.Equal(t, []string{"INV-1", "INV-2"}, d.Purposes)
+	require.Equal(t, history[4].At, d.Read)
+	require.Equal(t, []string{"INV-2", "inv-1"}, d.Purposes)
 	require.Empty(t, dossier(Info{}, Key{}, nil).Attempts)
 
 	items := []Item{{Reference: "a", Amount: Money{1, "GBP"}}, {Reference: "b", Amount: Money{2, "GBP"}}}

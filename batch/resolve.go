@@ -38,6 +38,7 @@ type Dossier struct {
 	Purposes    []string          `json:"purposes,omitempty"` // those that it holds: Run refuses another batch for them
 	Left        []string          `json:"left,omitempty"`     // IDs of drafts that failed attempts to create have left
 	Native      string            `json:"native,omitempty"`   // the service's last word about it
+	Read        time.Time         `json:"read,omitzero"`      // when that was written down; not every read is
 	Attempts    []Attempt         `json:"attempts,omitempty"`
 	Decisions   []Decision        `json:"decisions,omitempty"`
 	Author      string            `json:"author,omitempty"`    // Draft.Author
@@ -73,7 +74,7 @@ func (d Dossier) Ticket() string {
 	}
 	fmt.Fprintf(&s, "Items: %d, total %s\n", d.Items, d.Total)
 	if d.Native != "" {
-		fmt.Fprintf(&s, "Last status that we have read: %s\n", d.Native)
+		fmt.Fprintf(&s, "Status that you gave at %s: %s\n", d.Read.UTC().Format(time.RFC3339), d.Native)
 	}
 	for _, a := range d.Attempts {
 		fmt.Fprintf(&s, "Call %s %d began at %s", a.Step, a.Number, a.Began.UTC().Format(time.RFC3339))
@@ -131,8 +132,8 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 	} else if n := len(p.left); n > 0 {
 		d.BatchID = p.left[n-1]
 	}
-	if p.seen != nil {
-		d.Native = p.seen.Native
+	if p.seen != nil && p.seen.Native != "" {
+		d.Native, d.Read = p.seen.Native, p.seenAt
 	}
 	held := make(map[string]bool)
 	for _, entry := range history {
@@ -154,13 +155,13 @@ func dossier(info Info, key Key, history []Entry) Dossier {
 			d.Decisions = append(d.Decisions, *entry.Decision)
 		}
 	}
-	for name := range held {
-		if purpose, ok := purposeOf(name); ok {
-			d.Purposes = append(d.Purposes, purpose)
-		}
-	}
-	slices.Sort(d.Purposes)
+	d.Purposes = purposesIn(history, held)
 	d.Standing, d.Next = p.standing(info, time.Now())
+	if p.abandoned != nil && len(d.Purposes) > 0 {
+		d.Next = "nothing is sent any more, but it may have been submitted, and so it keeps its purposes: " +
+			"if the service's support says that it was not and never will be, Resolve (resend) frees them " +
+			"and sends nothing; if it was, Resolve (adopt) goes on with it"
+	}
 	return d
 }
 
@@ -170,6 +171,10 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	switch {
 	case p.abandoned != nil:
 		return StandingClosed, "nothing: it was abandoned"
+	case p.closed && p.openItems() > 0:
+		return StandingClosed, fmt.Sprintf("it was reported with %d items unknown or pending: "+
+			"call Review to ask again; if the service cannot tell, ask its support, "+
+			"and record the answer with Resolve (close) and its Outcomes", p.openItems())
 	case p.closed:
 		return StandingClosed, "nothing: it was reported; Review finds what has changed since"
 	case p.submitted:
@@ -203,6 +208,34 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	return StandingIntended, "call Run or Resume to go on, or Resolve to abandon it"
 }
 
+// openItems counts the items whose outcome was reported as unknown or pending.
+func (p progress) openItems() (n int) {
+	if p.outcomes == nil {
+		return 0
+	}
+	for outcome := range open {
+		n += strings.Count(p.outcomes.Letters, string(letters[outcome]))
+	}
+	return n
+}
+
+// purposesIn are the purposes of items whose names are held, as the caller has
+// written them.
+func purposesIn(history []Entry, held map[string]bool) (purposes []string) {
+	for _, entry := range history {
+		if entry.Kind != EntryIntent {
+			continue
+		}
+		for _, item := range entry.Draft.Items {
+			if item.Purpose != "" && held[purposeName(item.Purpose)] {
+				purposes = append(purposes, item.Purpose)
+			}
+		}
+	}
+	slices.Sort(purposes)
+	return slices.Compact(purposes)
+}
+
 // begun is the standing of a batch that was not submitted, by whether the service
 // may hold something of it.
 var begun = map[bool]Standing{false: StandingIntended, true: StandingDraft}
@@ -232,7 +265,8 @@ type Verdict string
 // The verdicts.
 const (
 	// Abandon gives the batch up: nothing more is sent under its reference.
-	// Where the service can cancel, what it has is cancelled first; a batch
+	// An unclear batch keeps its purposes, until Resend of it says that it was not
+	// submitted. Where the service can cancel, what it has is cancelled first; a batch
 	// that turns out to be submitted is not abandoned, and ErrConflict.
 	Abandon Verdict = "abandon"
 	// Adopt says that the batch at the service with the ID in Decision.BatchID
@@ -262,6 +296,11 @@ type Decision struct {
 	// unknown or pending, by their reference: paid, failed, returned or skipped.
 	// It frees and holds purposes as a report does.
 	Outcomes map[string]Outcome `json:"outcomes,omitempty"`
+
+	// Unanswered, for Abandon and Close, says that the service answers no more,
+	// because the contract has ended, for example. The service is asked all the
+	// same, and believed; if it does not answer, the decision is recorded without.
+	Unanswered bool `json:"unanswered,omitempty"`
 }
 
 // faults lists what is wrong with d.
@@ -281,6 +320,9 @@ func (d Decision) faults() (faults []FieldError) {
 	if (d.BatchID != "") != (d.Verdict == Adopt) {
 		fault("batch_id", "is needed for adopt, and only for that")
 	}
+	if d.Unanswered && d.Verdict != Abandon && d.Verdict != Close {
+		fault("unanswered", "is only for abandon and close")
+	}
 	if len(d.Outcomes) > 0 && d.Verdict != Close {
 		fault("outcomes", "are only for close")
 	}
@@ -290,6 +332,12 @@ func (d Decision) faults() (faults []FieldError) {
 		}
 	}
 	return faults
+}
+
+// without says that d is recorded although the service was asked in vain, with
+// err. A conflict is an answer.
+func (d Decision) without(err error) bool {
+	return d.Unanswered && err != nil && KindOf(err) != ErrConflict
 }
 
 // open are the outcomes that a person can fill in.
@@ -385,7 +433,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 			switch {
 			case err == nil && read.State != StateDraft:
 				return e.tooLate(ctx, read, released)
-			case err != nil && KindOf(err) != ErrAmbiguous:
+			case err != nil && KindOf(err) != ErrAmbiguous && !d.Unanswered:
 				return batch, e.fail(KindOf(err), "the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
 		}
@@ -399,7 +447,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		if late := (tooLateError{}); errors.As(err, &late) {
 			return e.tooLate(ctx, late.read, released)
 		}
-		if err != nil {
+		if err != nil && !d.without(err) {
 			return batch, err
 		}
 		if !known {
@@ -411,7 +459,8 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		if !known {
 			found, err := Find(ctx, e.p, e.key.Reference)
 			kind := KindOf(err)
-			if kind == ErrNotFound || kind == ErrUnsupported || kind == "" && n > 0 && found.State == StateCancelled {
+			again := kind == "" && n > 0 && found.State == StateCancelled
+			if kind == ErrNotFound || kind == ErrUnsupported || d.without(err) || again {
 				orphan = kind == ErrUnsupported
 				break
 			}
@@ -425,7 +474,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		if late := (tooLateError{}); errors.As(err, &late) {
 			return e.tooLate(ctx, late.read, released)
 		}
-		if err != nil {
+		if err != nil && !d.without(err) {
 			return batch, err
 		}
 		if batch = after; known {
@@ -546,7 +595,7 @@ func (e *engine) explain(ctx context.Context, p progress, b Batch, d Decision) (
 	switch {
 	case p.abandoned != nil:
 		return b, e.undecided("the batch was abandoned")
-	case p.closed && p.erased():
+	case p.closed && p.erased() && len(d.Outcomes) == 0:
 		return b, e.undecided("items of the batch were erased from the journal")
 	case !p.submitted && !p.closed:
 		return b, e.undecided("only a batch that the service is known to have can be closed: abandon or adopt this one")
@@ -554,15 +603,9 @@ func (e *engine) explain(ctx context.Context, p progress, b Batch, d Decision) (
 	if err := e.sameTerms(p); err != nil {
 		return b, err
 	}
-	report, err := reportOf(ctx, e.p, *p.batch)
-	switch kind := KindOf(err); {
-	case err != nil && kind != ErrProtocol && kind != ErrNotFound:
-		return b, e.fail(kind, "the decision was not recorded: the report could not be read", err)
-	case len(report.Results) == 0: // The service has nothing to tell any more.
-		report = Report{Batch: *p.batch}
-		for _, item := range p.batch.Draft.Items {
-			report.Results = append(report.Results, Result{Item: item, Outcome: OutcomeUnknown})
-		}
+	report, err := e.last(ctx, p, d)
+	if err != nil {
+		return b, err
 	}
 	is := make(map[string]Outcome, len(report.Results))
 	for _, result := range report.Results {
@@ -581,6 +624,25 @@ func (e *engine) explain(ctx context.Context, p progress, b Batch, d Decision) (
 	}
 	d.At = time.Now()
 	return report.Batch, e.conclude(ctx, p, report, &d)
+}
+
+// last is the report of a batch that a person closes: what the service says, or
+// what was reported last if it says nothing any more.
+func (e *engine) last(ctx context.Context, p progress, d Decision) (Report, error) {
+	if !p.erased() { // Without accounts a report cannot be compared.
+		report, err := reportOf(ctx, e.p, *p.batch)
+		switch kind := KindOf(err); {
+		case err != nil && kind != ErrProtocol && kind != ErrNotFound && !d.Unanswered:
+			return report, e.fail(kind, "the decision was not recorded: the report could not be read", err)
+		case len(report.Results) > 0:
+			return report, nil
+		}
+	}
+	told := p.outcomes
+	if told == nil {
+		told = &ItemOutcomes{}
+	}
+	return Report{Batch: *p.batch, Results: told.results(p.batch.Draft.Items)}, nil
 }
 
 func (e *engine) decide(ctx context.Context, entry Entry) error {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -497,8 +498,16 @@ func (e *engine) writeIntent(ctx context.Context, d Draft) error {
 	kept := e.info.withoutSecrets(d)
 	entry := Entry{Kind: EntryIntent, Fingerprint: fingerprint(*e.draft), Draft: &kept, Terms: e.info.Terms, Approvals: e.draft.needed()}
 	entry.Claims, entry.Releases = e.purposes(d.Items)
+	if place := e.placeName(d.Replaces); d.Replaces != "" && !e.corrects() && !e.claimed[place] {
+		entry.Claims = append(entry.Claims, place)
+	}
 	err := e.append(ctx, entry)
-	if held := claimedBy(err); held != nil {
+	held := claimedBy(err)
+	if held != nil && strings.HasPrefix(held.Name, placePrefix) {
+		return e.fail(ErrConflict, "nothing was sent by this call: another draft has taken the place of "+
+			"that in Replaces; name the other one, if it was not sent", held)
+	}
+	if held != nil {
 		return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodePurposeTaken, Err: held,
 			Message: "nothing was sent by this call: " + reasonOf(held)}
 	}
@@ -903,7 +912,12 @@ func (e *engine) conclude(ctx context.Context, p progress, r Report, d *Decision
 	if !news && len(entry.Claims) == 0 {
 		return nil
 	}
-	err := e.append(ctx, entry)
+	now, err := e.now(ctx)
+	if err != nil {
+		return e.journalFailed(ErrUnavailable, "finished and reported, but the journal's clock cannot be read", err)
+	}
+	entry.At = p.toldAt(now)
+	err = e.append(ctx, entry)
 	held := claimedBy(err)
 	if entry.Claims = nil; held != nil && news {
 		err = e.append(ctx, entry)

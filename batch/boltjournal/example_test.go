@@ -109,3 +109,37 @@ func ExampleJournal_Erase() {
 	// INV-2 card-of-ben 9.90 GBP paid
 	// <nil>
 }
+
+// The journal goes to another machine. A job that was forgotten on the old one
+// sends nothing.
+func ExampleMove() {
+	directory, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	here, there := filepath.Join(directory, "here"), filepath.Join(directory, "there")
+	owner := batchtest.NewMemory(batchtest.MemoryOptions{}).Info()
+	journal, err := boltjournal.Open(here, owner)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(journal.Close())
+
+	fmt.Println(boltjournal.Move(here, there, owner))
+	_, err = boltjournal.Open(here, owner)
+	fmt.Println("the old one opens:", err == nil)
+	journal, err = boltjournal.Open(there, owner)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(journal.Close())
+	// Output:
+	// <nil>
+	// <nil>
+	// the old one opens: false
+	// <nil>
+}

@@ -363,10 +363,13 @@ type resolve struct {
 	Reason  string            `required:"" help:"Why, such as the case number of the service's support."`
 	BatchID string            `help:"For adopt: the service's ID of the batch." placeholder:"ID"`
 	Outcome map[string]string `help:"For close: what became of an item, as reference=paid, failed, returned or skipped; repeat it." placeholder:"ITEM=OUTCOME"`
+
+	Unanswered bool `help:"For abandon and close: the service answers no more, because the contract has ended."`
 }
 
 func (c *resolve) run(ctx context.Context, p *program) (int, error) {
-	d := batch.Decision{Verdict: batch.Verdict(c.Verdict), BatchID: c.BatchID, Operator: c.By, Reason: c.Reason}
+	d := batch.Decision{Verdict: batch.Verdict(c.Verdict), BatchID: c.BatchID, Operator: c.By, Reason: c.Reason,
+		Unanswered: c.Unanswered}
 	for item, outcome := range c.Outcome {
 		if d.Outcomes == nil {
 			d.Outcomes = make(map[string]batch.Outcome)
