@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,7 +29,14 @@ type Kit struct {
 	// request that has one is refused with 400 and logged as "idempotency-key":
 	// net/http would send such a request twice by itself.
 	HonoursKeys bool
+	// Around, if set, is called for each request that is applied. It must call
+	// apply once, and not for two requests at the same time; then all that is
+	// applied can be repeated with Replay. Set it before the first request.
+	Around func(apply func() Applied)
+	// Random is what Text is made of; nil means crypto/rand.
+	Random io.Reader
 
+	random sync.Mutex
 	faults faults
 	mux    *http.ServeMux
 	names  map[string]string // of operations, by pattern
@@ -86,8 +94,14 @@ func (k *Kit) Op(r *http.Request) string {
 
 func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		k.Clock.tick()
-		fault := k.faults.next(op)
+		var fault *Fault
+		again := replayOf(r)
+		if again == nil {
+			if k.Around == nil {
+				k.Clock.tick() // Else apply does this, in order with all that it records.
+			}
+			fault = k.faults.next(op)
+		}
 		if fault.strikes(BeforeRead) {
 			k.Log.add(op, r, nil, k.Clock.Now())
 			_, _ = io.CopyN(io.Discard, r.Body, int64(fault.After))
@@ -106,22 +120,26 @@ func (k *Kit) handle(op string, serve func(Request) Reply) http.Handler {
 			}
 		}
 		now := k.Clock.Now()
+		var late time.Duration
+		if again != nil {
+			now, late = again.At, again.Late
+		}
 		k.Log.add(op, r, body, now)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		request := Request{Request: r, Op: op, Body: body, At: now}
 		if fault.strikes(BeforeApply) {
 			if fault.Act == Twice {
-				serve(request)
-				send(w, serve(request))
+				k.apply(request, 0, serve)
+				send(w, k.apply(request, 0, serve))
 				return
 			}
 			if fault.Act == Late {
-				k.Clock.After(fault.Delay, func() { serve(request) })
+				k.apply(request, fault.Delay, serve)
 			}
 			fault.play(w, r, Reply{})
 			return
 		}
-		reply := serve(request)
+		reply := k.apply(request, late, serve)
 		k.faults.remember(request, reply)
 		if fault.strikes(AfterApply) {
 			if fault.Act == Stale {

@@ -11,6 +11,7 @@ import (
 type Clock struct {
 	mu    sync.Mutex
 	added time.Duration
+	held  time.Time // the time at which it stands still, or zero
 	due   []event
 }
 
@@ -23,13 +24,41 @@ type event struct {
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.now()
+}
+
+func (c *Clock) now() time.Time {
+	if !c.held.IsZero() {
+		return c.held
+	}
 	return time.Now().Add(c.added)
+}
+
+// Hold lets the clock stand still at a time, or at the present one for zero,
+// until release, and does what has come due by then. Advance moves it even so.
+// Hold it once at a time.
+func (c *Clock) Hold(at time.Time) (held time.Time, release func()) {
+	c.mu.Lock()
+	if at.IsZero() {
+		at = c.now().UTC().Round(0) // As it is written: without the monotonic clock.
+	}
+	c.held = at
+	c.mu.Unlock()
+	c.tick()
+	return at, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.held = time.Time{}
+	}
 }
 
 // Advance lets d pass at once, and does what has come due, in order.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	c.added += d
+	if !c.held.IsZero() {
+		c.held = c.held.Add(d)
+	}
 	c.mu.Unlock()
 	c.tick()
 }
@@ -51,7 +80,7 @@ func (c *Clock) After(d time.Duration, f func()) {
 func (c *Clock) tick() {
 	for {
 		c.mu.Lock()
-		if len(c.due) == 0 || c.due[0].at.After(time.Now().Add(c.added)) {
+		if len(c.due) == 0 || c.due[0].at.After(c.now()) {
 			c.mu.Unlock()
 			return
 		}

@@ -26,6 +26,8 @@ type Fault struct {
 	Delay time.Duration // for Late: when the request is applied after all, on the kit's clock
 
 	Alter func(Reply) Reply // for Lie (AfterApply only): what is answered instead
+
+	Scenario Scenario // the name by which Break arranged it, or empty
 }
 
 // Phase is where in an exchange a Fault strikes.
@@ -84,7 +86,7 @@ const (
 // Break arranges that the next call of op meets s. refused is how this service
 // says no, and unauthorized how it answers 401.
 func (k *Kit) Break(op string, s Scenario, refused, unauthorized Reply) {
-	f := Fault{Op: op, Nth: 1, Phase: BeforeApply}
+	f := Fault{Op: op, Nth: 1, Phase: BeforeApply, Scenario: s}
 	switch s {
 	case Refused:
 		f.Act, f.Reply = Answer, refused
@@ -169,6 +171,17 @@ func (f *Fault) impossible() string {
 		return "Nth is negative"
 	}
 	return ""
+}
+
+// Waiting returns the faults that have not struck, in the order of their Inject.
+func (k *Kit) Waiting() []Fault {
+	k.faults.mu.Lock()
+	defer k.faults.mu.Unlock()
+	var all []Fault
+	for _, f := range k.faults.list {
+		all = append(all, *f)
+	}
+	return all
 }
 
 // Heal forgets all faults that have not struck.

@@ -22,7 +22,7 @@ const assetPage = 2 // assets on a page
 func (s *Server) UserToken() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.userToken = "example-token-" + newID()
+	s.userToken = "example-token-" + s.newID()
 	return s.userToken
 }
 
@@ -96,7 +96,7 @@ func (s *Server) uploadMedia(_ *account, r batchsim.Request) batchsim.Reply {
 	if err != nil {
 		return problem(http.StatusBadRequest, "", "the file cannot be read")
 	}
-	id := newID()
+	id := s.newID()
 	s.media[id] = location
 	return encode(http.StatusOK, map[string]any{"id": id})
 }
@@ -159,7 +159,7 @@ func (s *Server) onboard(a *account, r batchsim.Request) batchsim.Reply {
 			}
 		}
 	}
-	in["id"], in["status"], in["createdBy"] = "bo_"+newID(), "pending", a.id
+	in["id"], in["status"], in["createdBy"] = "bo_"+s.newID(), "pending", a.id
 	in["createdAt"] = s.Clock.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	s.invitations++
 	if id == "" {

@@ -134,7 +134,7 @@ func (s *Server) load(b *run) {
 			continue
 		}
 		if r.externalID != "" {
-			b.account.assets[r.externalID] = asset{id: newID(), record: r, created: now}
+			b.account.assets[r.externalID] = asset{id: s.newID(), record: r, created: now}
 		}
 		s.Ledger.Move(batchsim.Effect{Payer: "account " + b.account.id, Batch: b.id, Item: r.id, Account: r.account, Minor: r.cents, Currency: "NZD", At: now})
 	}
@@ -263,7 +263,7 @@ func (s *Server) create(a *account, r batchsim.Request) batchsim.Reply {
 	if in.Test == s.options.Live {
 		return problem(http.StatusForbidden, "Forbidden", "LIVENESS_MISMATCH")
 	}
-	b := &run{id: newID(), account: a, order: in, status: "created"}
+	b := &run{id: s.newID(), account: a, order: in, status: "created"}
 	s.batches[b.id] = b
 	if !s.options.FetchLate {
 		s.fetch(b)

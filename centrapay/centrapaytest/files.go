@@ -2,7 +2,6 @@ package centrapaytest
 
 import (
 	"context"
-	"crypto/rand"
 	"io"
 	"net/http"
 	"sync"
@@ -22,14 +21,14 @@ func (s *Server) Upload(_ context.Context, _ string, file io.Reader) (string, er
 	if err != nil {
 		return "", err
 	}
-	token := rand.Text()
+	token := s.Text()
 	s.files.mu.Lock()
 	defer s.files.mu.Unlock()
 	if s.files.content == nil {
 		s.files.content = make(map[string][]byte)
 	}
 	s.files.content[token] = content
-	return s.URL + "/files/" + token + "?signature=" + rand.Text(), nil
+	return s.URL + "/files/" + token + "?signature=" + s.Text(), nil
 }
 
 func (f *files) ServeHTTP(w http.ResponseWriter, r *http.Request) {

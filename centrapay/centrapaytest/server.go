@@ -40,6 +40,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -214,8 +215,8 @@ func (s *Server) Accepted() map[string]int {
 func (s *Server) FetchAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, b := range s.batches {
-		s.fetch(b)
+	for _, id := range slices.Sorted(maps.Keys(s.batches)) {
+		s.fetch(s.batches[id])
 	}
 }
 
@@ -230,8 +231,8 @@ func (s *Server) Finish(batchID string) { s.with(batchID, s.finish) }
 func (s *Server) FinishAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, b := range s.batches {
-		s.finish(b)
+	for _, id := range slices.Sorted(maps.Keys(s.batches)) { // In an order that Replay repeats.
+		s.finish(s.batches[id])
 	}
 }
 
@@ -258,4 +259,4 @@ func (s *Server) with(batchID string, do func(*run)) {
 	do(b)
 }
 
-func newID() string { return rand.Text()[:22] }
+func (s *Server) newID() string { return s.Text()[:22] }

@@ -40,7 +40,9 @@ package citypaytest
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -229,9 +231,9 @@ func (s *Server) Finish(batchID int64) { s.with(batchID, s.finish) }
 func (s *Server) FinishAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, accounts := range s.batches {
-		for _, b := range accounts {
-			s.finish(b)
+	for _, number := range slices.Sorted(maps.Keys(s.batches)) { // In an order that batchsim.Kit.Replay repeats.
+		for _, account := range slices.Sorted(maps.Keys(s.batches[number])) {
+			s.finish(s.batches[number][account])
 		}
 	}
 }

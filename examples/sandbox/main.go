@@ -8,7 +8,15 @@
 // changes what a service's documentation leaves open. The same is an HTTP API,
 // which -help lists.
 //
-// Everything is forgotten when the program ends.
+// Everything is forgotten when the program ends, or is kept in a file:
+//
+//	go run ./examples/sandbox -state sandbox.state
+//
+// The next start with the same file and port goes on with the same batches,
+// ledger, options and time, also after a kill. Faults that have not struck are
+// forgotten. The file has every request since the first start, with its
+// credentials: delete it to begin anew. A file that Centrapay has fetched from
+// elsewhere must still be there.
 package main
 
 import (
@@ -58,6 +66,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		flags.PrintDefaults()
 	}
 	port := flags.Int("port", 7300, "the port of the page; the services have the next four; 0 means any")
+	state := flags.String("state", "", "a file that keeps what the services have; without it everything is forgotten")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -66,6 +75,12 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	s := newSandbox()
 	defer s.close()
+	var servers []*http.Server
+	defer func() {
+		for _, server := range servers {
+			_ = server.Close()
+		}
+	}()
 	failed := make(chan error, len(s.services)+1)
 	serve := func(n int, h http.Handler) (url string, err error) {
 		address := "127.0.0.1:0"
@@ -77,21 +92,25 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return "", fmt.Errorf("%w: choose another -port", err)
 		}
 		server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-		context.AfterFunc(ctx, func() { _ = server.Close() })
+		servers = append(servers, server)
 		go func() { failed <- server.Serve(listener) }()
 		return "http://" + listener.Addr().String(), nil
 	}
 	var err error
-	for n, service := range s.services {
-		if service.url, err = serve(n+1, service); err != nil {
-			return err
-		}
-	}
 	if s.url, err = serve(0, s.handler()); err != nil {
 		return err
 	}
-	for _, service := range s.services {
+	if *state != "" {
+		if err := s.restore(*state); err != nil {
+			return err
+		}
+	}
+	close(s.restored)
+	for n, service := range s.services {
 		service.page = s.url
+		if service.url, err = serve(n+1, service); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(stdout, "The page is at %s\n\nFor the examples and for payrun:\n\nexport BATCHWAY_LIVE=1\n", s.url)
 	for _, service := range s.services {
@@ -106,6 +125,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	select {
 	case <-ctx.Done():
 		return nil
+	case err := <-s.store.failed:
+		return err
 	case err := <-failed:
 		if ctx.Err() != nil {
 			return nil

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,18 +26,45 @@ import (
 type sandbox struct {
 	url      string
 	services []*service
+	store    *store
+	restored chan struct{} // closed once the state is restored: until then only files are served
 
 	mu    sync.Mutex
 	files map[string][]byte
 }
 
-func newSandbox() *sandbox { return &sandbox{services: newServices(), files: make(map[string][]byte)} }
+func newSandbox() *sandbox {
+	store := &store{failed: make(chan error, 1)}
+	return &sandbox{
+		services: newServices(store), store: store, restored: make(chan struct{}), files: make(map[string][]byte),
+	}
+}
+
+// renew starts all services anew.
+func (s *sandbox) renew() {
+	for _, service := range s.services {
+		service.mu.Lock()
+		service.renew()
+		service.mu.Unlock()
+	}
+}
+
+// service is the one of this name, or nil.
+func (s *sandbox) service(name string) *service {
+	for _, service := range s.services {
+		if service.name == name {
+			return service
+		}
+	}
+	return nil
+}
 
 func (s *sandbox) close() {
 	for _, service := range s.services {
 		sim, _ := service.now()
 		sim.Close()
 	}
+	s.store.close()
 }
 
 // handler serves the page and the API to this machine only: a page of another
@@ -62,6 +90,9 @@ func (s *sandbox) handler() http.Handler {
 			http.Error(w, "the sandbox is for this machine: call it 127.0.0.1 or localhost", http.StatusForbidden)
 			return
 		}
+		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/files/") {
+			<-s.restored
+		}
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"+scriptHash+"'; connect-src 'self'; form-action 'self'")
 		guarded.ServeHTTP(w, r)
 	})
@@ -77,6 +108,7 @@ type serviceState struct {
 	Batches    []batchsim.Batch `json:"batches"`
 	Ledger     []effect         `json:"ledger"`   // what has really moved
 	Requests   []request        `json:"requests"` // the last, newest first
+	Waiting    []string         `json:"waiting"`  // what goes wrong next
 	Operations []string         `json:"operations"`
 	Options    []option         `json:"options"`
 	Faults     []string         `json:"-"`
@@ -113,6 +145,9 @@ func (s *sandbox) state() []serviceState {
 		for _, e := range kit.Log.Requests("") {
 			state.Requests = append(state.Requests, request{e.Op, e.Method, e.Path, e.At})
 		}
+		for _, f := range kit.Waiting() {
+			state.Waiting = append(state.Waiting, f.Op+": "+string(f.Scenario))
+		}
 		slices.Reverse(state.Requests)
 		state.Requests = state.Requests[:min(len(state.Requests), shown)]
 		for _, fault := range faults {
@@ -123,7 +158,13 @@ func (s *sandbox) state() []serviceState {
 	return all
 }
 
-func (s *sandbox) page(w http.ResponseWriter, _ *http.Request) { render(w, "page", s.state()) }
+func (s *sandbox) page(w http.ResponseWriter, _ *http.Request) {
+	render(w, "page", struct {
+		Kept     string // the file of -state
+		Services []serviceState
+	}{s.store.path, s.state()})
+}
+
 func (s *sandbox) live(w http.ResponseWriter, _ *http.Request) { render(w, "live", s.state()) }
 
 func render(w http.ResponseWriter, name string, data any) {
@@ -143,34 +184,13 @@ func (s *sandbox) change(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	n := slices.IndexFunc(s.services, func(service *service) bool { return service.name == r.PathValue("service") })
-	if n < 0 {
+	service := s.service(r.PathValue("service"))
+	if service == nil {
 		http.Error(w, "this service is not simulated", http.StatusNotFound)
 		return
 	}
-	service := s.services[n]
-	sim, kit := service.now()
-	var err error
-	switch r.PathValue("what") {
-	case "advance":
-		var by time.Duration
-		if by, err = time.ParseDuration(r.PostForm.Get("by")); err == nil && by < 0 {
-			err = fmt.Errorf("by is %s: time does not go back", by)
-		}
-		if err == nil {
-			kit.Clock.Advance(by)
-		}
-	case "finish":
-		sim.FinishAll()
-	case "fault":
-		err = service.fault(r.PostForm.Get("op"), r.PostForm.Get("fault"))
-	case "heal":
-		sim.Heal()
-	case "options":
-		err = service.set(r.PostForm, r.PostForm.Has("whole"))
-	case "bill":
-		err = service.billed(r.PostForm)
-	default:
+	err := service.click(click{What: r.PathValue("what"), Form: r.PostForm})
+	if errors.Is(err, errUnknownClick) {
 		http.NotFound(w, r)
 		return
 	}
@@ -179,6 +199,47 @@ func (s *sandbox) change(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, "/#"+service.name, http.StatusSeeOther)
+}
+
+var errUnknownClick = errors.New("the page has no such button")
+
+// click does what a button says, and keeps it. Now is zero for one that is new.
+func (s *service) click(c click) error {
+	s.order.Lock()
+	defer s.order.Unlock()
+	sim, kit := s.now()
+	now, release := kit.Clock.Hold(c.Now)
+	defer release()
+	c.Now = now
+	kept := true // Not faults: those that have not struck are forgotten.
+	var err error
+	switch c.What {
+	case "advance":
+		var by time.Duration
+		if by, err = time.ParseDuration(c.Form.Get("by")); err == nil && by < 0 {
+			err = fmt.Errorf("by is %s: time does not go back", by)
+		}
+		if err == nil {
+			kit.Clock.Advance(by)
+		}
+	case "finish":
+		sim.FinishAll()
+	case "fault":
+		kept, err = false, s.fault(c.Form.Get("op"), c.Form.Get("fault"))
+	case "heal":
+		kept = false
+		sim.Heal()
+	case "options":
+		err = s.set(c.Form, c.Form.Has("whole"))
+	case "bill":
+		err = s.billed(c.Form)
+	default:
+		err = errUnknownClick
+	}
+	if err == nil && kept {
+		s.store.keep(record{Service: s.name, Click: &c})
+	}
+	return err
 }
 
 // billed gives a client of SnapBill an invoice that is due.
@@ -216,6 +277,7 @@ func (s *sandbox) keep(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.files[r.PathValue("name")] = append([]byte{}, text...)
+	s.store.keep(record{File: &file{r.PathValue("name"), text}})
 	w.WriteHeader(http.StatusCreated)
 	fmt.Fprintln(w, s.url+"/files/"+url.PathEscape(r.PathValue("name")))
 }
@@ -244,6 +306,7 @@ var scriptHash = func() string {
 var pages = template.Must(template.New("").Funcs(template.FuncMap{"script": func() template.HTML { return "<script>" + script + "</script>" }}).Parse(`
 {{define "live"}}{{range .}}
 <section id="live-{{.Name}}"><h2>{{.Title}} <small>{{.URL}} · its time is {{.Now.UTC.Format "2006-01-02 15:04:05"}} UTC · amounts in {{.Unit}}</small></h2>
+{{range .Waiting}}<p class="waits">This goes wrong next: {{.}}</p>{{end}}
 <div class="columns">
 <div><h3>Batches</h3>{{range .Batches}}<details open><summary><b>{{.ID}}</b> {{.Reference}} <i>{{.State}}</i> · {{len .Items}} items</summary>
 <table>{{range .Items}}<tr><td>{{.Reference}}</td><td>{{.Account}}</td><td class="n">{{.Minor}}</td><td>{{.State}}</td></tr>{{end}}</table></details>{{else}}<p>none so far</p>{{end}}</div>
@@ -258,11 +321,12 @@ body { font: 14px/1.45 sans-serif; margin: 1.5em; color: #222 }
 h2 { border-top: 2px solid #333; padding-top: .4em } small { font-weight: normal; color: #666; font-size: 13px }
 .columns { display: flex; gap: 2em; flex-wrap: wrap } .columns > div { flex: 1 1 20em; max-height: 26em; overflow: auto }
 table { border-collapse: collapse } td { padding: .1em .8em .1em 0; border-bottom: 1px solid #eee } td.n { text-align: right; font-variant-numeric: tabular-nums }
+p.waits { color: #a40000; margin: .2em 0 }
 form { display: inline-block; margin: .2em 1.2em .2em 0 } fieldset { border: 1px solid #ccc } label { margin-right: 1em; white-space: nowrap }
 </style></head><body>
 <h1>Batchway sandbox</h1>
-<p>Four simulated services. No money moves. Everything is forgotten when the program ends.</p>
-{{range .}}<fieldset id="{{.Name}}"><legend>{{.Title}}</legend>
+<p>Four simulated services. No money moves. {{with .Kept}}What the services have is kept in {{.}}.{{else}}Everything is forgotten when the program ends.{{end}}</p>
+{{range .Services}}<fieldset id="{{.Name}}"><legend>{{.Title}}</legend>
 <form method="post" action="/api/{{.Name}}/advance"><button name="by" value="1h">an hour passes</button> <button name="by" value="24h">a day passes</button></form>
 <form method="post" action="/api/{{.Name}}/finish"><button>all that is submitted finishes</button></form>
 <form method="post" action="/api/{{.Name}}/fault"><select name="op"><option value="">the next call that can move money</option>{{range .Operations}}<option>{{.}}</option>{{end}}</select>
@@ -272,6 +336,6 @@ form { display: inline-block; margin: .2em 1.2em .2em 0 } fieldset { border: 1px
 <details><summary>what its documentation leaves open, and how it is set up</summary><form method="post" action="/api/{{.Name}}/options"><input type="hidden" name="whole" value="yes">
 {{range .Options}}<label>{{if eq .Kind "bool"}}<input type="checkbox" name="{{.Name}}" value="true"{{if eq .Value "true"}} checked{{end}}> {{.Name}}{{else}}{{.Name}} <input name="{{.Name}}" value="{{.Value}}" size="12">{{end}}</label> {{end}}
 <button>start it anew with these</button></form></details></fieldset>{{end}}
-<main id="live">{{template "live" .}}</main>
+<main id="live">{{template "live" .Services}}</main>
 {{script}}</body></html>{{end}}
 `))

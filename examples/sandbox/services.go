@@ -40,8 +40,12 @@ type service struct {
 	payrun            func() string
 	bill              func(number string, due time.Time, cents int64) // SnapBill's only
 
+	store *store
+	order sync.Mutex // held while something changes the simulator
+
 	mu      sync.Mutex
 	options reflect.Value // of the simulator's Options; settable
+	started int           // how often
 	sim     simulator
 	kit     *batchsim.Kit
 }
@@ -63,10 +67,21 @@ func (s *service) renew() {
 	if s.sim != nil {
 		s.sim.Close()
 	}
-	s.sim, s.kit = s.start(s.options.Interface())
+	sim, kit := s.start(s.options.Interface())
+	kit.Random = s.store.random(s.name, s.started)
+	kit.Around = func(apply func() batchsim.Applied) {
+		s.order.Lock()
+		defer s.order.Unlock()
+		applied := apply()
+		if _, current := s.now(); current == kit {
+			s.store.keep(record{Service: s.name, Request: &applied})
+		}
+	}
+	s.sim, s.kit = sim, kit
+	s.started++
 }
 
-func newServices() []*service {
+func newServices(store *store) []*service {
 	var cityServer *citypaytest.Server
 	city := &service{
 		name: "citypay", title: "CityPay", unit: "pence", options: options(citypaytest.Options{Autoplay: 1}),
@@ -143,6 +158,7 @@ func newServices() []*service {
 
 	all := []*service{city, centra, six, snap}
 	for _, s := range all {
+		s.store = store
 		s.renew()
 	}
 	return all
