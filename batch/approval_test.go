@@ -126,6 +126,42 @@ func TestAnApprovalIsOfExactlyWhatWasSeen(t *testing.T) {
 	})
 }
 
+// A finder finds out itself which items a draft has, as SnapBill does.
+type finder struct{ *teller }
+
+func (f finder) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	b, err := f.teller.Create(ctx, d)
+	b.Draft.Items = oneItem().Items
+	return b, err
+}
+
+// People see what they approve: the items as Create has found them, and what was
+// asked for as long as there is no draft.
+func TestADeskShowsTheDraft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := finder{newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		s.info.ItemsOptional = true
+		desk := batch.NewDesk(s, o.Journal)
+		d := asked(1)
+		d.Items = nil
+		_, err := desk.Draft(t.Context(), d.Reference)
+		require.ErrorIs(t, err, batch.ErrNotFound)
+		s.create = &batch.Error{Kind: batch.ErrUnavailable}
+		_, err = batch.Run(t.Context(), s, d, o)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		seen, err := desk.Draft(t.Context(), d.Reference)
+		require.NoError(t, err)
+		require.Equal(t, d.Author, seen.Author)
+		require.Empty(t, seen.Items)
+
+		s.create = nil
+		requireUnapproved(t, s, d, o, "1 more")
+		seen, err = desk.Draft(t.Context(), d.Reference)
+		require.NoError(t, err)
+		require.Equal(t, oneItem().Items, seen.Items)
+	})
+}
+
 func TestAnApprovedDraftNamesItsAuthor(t *testing.T) {
 	d := asked(1)
 	d.Author = ""

@@ -138,6 +138,21 @@ func (k *Desk) Changes(ctx context.Context, reference string) iter.Seq2[Change, 
 	}
 }
 
+// Draft returns a batch as Create has found it, or else as the caller has asked
+// for it: with the items that people approve. It reads the journal and nothing
+// else. ErrNotFound means that the journal does not know the reference.
+func (k *Desk) Draft(ctx context.Context, reference string) (Draft, error) {
+	e, err := k.read(ctx, "Draft", reference)
+	if err != nil {
+		return Draft{}, err
+	}
+	p := replay(e.history)
+	if p.batch != nil {
+		return p.batch.Draft.Clone(), nil
+	}
+	return p.intent.Draft.Clone(), nil
+}
+
 // AsOf returns the report of a batch as it was told at a time, so that the
 // report of June stays that of June. It reads the journal and nothing else.
 // Result.Message and Result.Native are not kept.

@@ -66,6 +66,9 @@ type Options struct {
 type Sheet struct {
 	Items []batch.Item
 	Lines []int // of each item, the line of the file on which it begins
+	// Columns has the file's own names of the columns that were read, by what
+	// they are: {"reference": "Invoice No"}.
+	Columns map[string]string
 }
 
 // A Fault is one thing that is wrong in a file.
@@ -130,8 +133,18 @@ func (s Sheet) Explain(err error) error {
 	e := &Error{Err: err}
 	for _, f := range found.Fields {
 		fault := Fault{Column: f.Field, Message: f.Message}
+		if name, ok := s.Columns[f.Field]; ok {
+			fault.Column = name
+		}
 		if f.Item >= 0 && f.Item < len(s.Lines) {
 			fault.Line = s.Lines[f.Item]
+			// An account may name a person: it is found by its line.
+			switch item := s.Items[f.Item]; f.Field {
+			case reference:
+				fault.Message = fmt.Sprintf("%q %s", show(item.Reference), f.Message)
+			case amount:
+				fault.Message = fmt.Sprintf("%q %s", item.Amount, f.Message)
+			}
 		}
 		e.Faults = append(e.Faults, fault)
 	}
@@ -337,7 +350,7 @@ func (s *sheetReader) separator(text string) (rune, string, error) {
 
 // header finds out what each column is.
 func (s *sheetReader) header(line int, names []string) {
-	s.names = names
+	s.names, s.sheet.Columns = names, make(map[string]string)
 	for column, name := range names {
 		known := fold(name)
 		for from, to := range s.options.Rename {
@@ -361,6 +374,9 @@ func (s *sheetReader) header(line int, names []string) {
 			s.fault(line, column, "is also column %d", at+1)
 		}
 		s.columns = append(s.columns, known)
+		if known != "" {
+			s.sheet.Columns[known] = show(name)
+		}
 	}
 	for _, required := range []string{reference, account, amount, currency} {
 		if !slices.Contains(s.columns, required) && (required != currency || s.options.Currency == "") {

@@ -100,7 +100,10 @@ func TestAllColumns(t *testing.T) {
 		},
 		{Reference: "b", Account: "2", Amount: batch.Money{Minor: 2, Currency: "JPY"}},
 	}
-	if diff := cmp.Diff(batchcsv.Sheet{Items: want, Lines: []int{2, 3}}, sheet); diff != "" {
+	columns := map[string]string{"reference": "reference", "account": "account", "amount": "amount", "currency": "currency",
+		"purpose": "purpose", "label:site": "label:Site", "extra:customer_name": "EXTRA:customer_Name",
+		"extra:description": "extra:description"}
+	if diff := cmp.Diff(batchcsv.Sheet{Items: want, Lines: []int{2, 3}, Columns: columns}, sheet); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -203,6 +206,17 @@ func TestExplainNamesLines(t *testing.T) {
 	})
 	explained := sheet.Explain(refused)
 	require.EqualError(t, explained, "column reference: is too long\ncolumn amount: is odd\nline 5, column account: is not ASCII")
+
+	// It is the file's own name of the column, and says what was found there.
+	sheet, err = batchcsv.Read(strings.NewReader("Sum;Invoice No;Client\n12,00;R-1;ada\n"), &batchcsv.Options{
+		Decimal: ',', Currency: "EUR",
+		Rename: map[string]string{"Invoice No": "reference", "sum": "amount", "client": "account"}})
+	require.NoError(t, err)
+	require.EqualError(t, sheet.Explain(batch.Invalid("citypay", "Create", []batch.FieldError{
+		{Item: 0, Field: "reference", Message: "is too short"}, {Item: 0, Field: "amount", Message: "is too small"},
+		{Item: 0, Field: "account", Message: "is not known"}, {Item: 0, Field: "date", Message: "is in the past"}})),
+		"line 2, column Invoice No: \"R-1\" is too short\nline 2, column Sum: \"12.00 EUR\" is too small\n"+
+			"line 2, column Client: is not known\nline 2, column date: is in the past")
 	require.ErrorIs(t, explained, refused)
 	require.ErrorIs(t, explained, batch.ErrInvalid)
 

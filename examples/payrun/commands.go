@@ -74,12 +74,15 @@ func (f file) draft(p *program, reference string) (batch.Draft, batchcsv.Sheet, 
 	}
 	sheet, err := batchcsv.Read(bytes.NewReader(text), options)
 	if err != nil {
-		return d, sheet, fmt.Errorf("%s cannot be sent:\n%w", f.File, err)
+		return d, sheet, fmt.Errorf("%s cannot be sent:\n%w\n%s", f.File, err, columnsHint)
 	}
 	d.Items = sheet.Items
 	p.ready(&d)
 	return d, sheet, nil
 }
+
+const columnsHint = `The key "csv" of the configuration says what your columns are called, and how amounts are written: ` +
+	`see payrun's README.`
 
 // refused tells the faults of items by their lines.
 func (f file) refused(sheet batchcsv.Sheet, err error) error {
@@ -141,7 +144,8 @@ func (p *program) options() *batch.RunOptions {
 func (p *program) outcome(reference string, r batch.Report, err error) (int, error) {
 	p.progressEnds()
 	if failed, ok := errors.AsType[*batch.Error](err); ok && failed.Code == batch.CodeApprovalNeeded {
-		fmt.Fprintf(p.stderr, "payrun: %s is prepared and waits for approvals: payrun status %s shows what another person approves, and how\n", reference, reference)
+		fmt.Fprintf(p.stderr, "payrun: %s is prepared and waits for approvals: %s shows what another person approves, and how\n",
+			reference, p.call("status "+reference))
 		return exitWaits, nil
 	}
 	if len(r.Results) > 0 || p.JSON && r.Batch.Draft.Reference != "" {
@@ -150,7 +154,8 @@ func (p *program) outcome(reference string, r batch.Report, err error) (int, err
 			if r.Totals[batch.OutcomeUnknown].Count > 0 {
 				code = exitUnknown
 			}
-			return 0, codedError{code, fmt.Errorf("the report could not be written: %w\nThe batch is %s: %s. See payrun report %s", printed, r.Batch.State, strings.Join(sums(r), "; "), reference)}
+			return 0, codedError{code, fmt.Errorf("the report could not be written: %w\nThe batch is %s: %s. See %s",
+				printed, r.Batch.State, strings.Join(sums(r), "; "), p.call("report "+reference))}
 		}
 	}
 	if err == nil {
@@ -166,9 +171,11 @@ func (p *program) stands(reference string, r batch.Report, err error) error {
 	switch {
 	case errors.Is(err, batch.ErrAmbiguous), known && r.Batch.State == batch.StateUnknown && !errors.Is(err, batch.ErrInvalid),
 		r.Totals[batch.OutcomeUnknown].Count > 0:
-		return codedError{exitUnknown, fmt.Errorf("%w\nMoney may have moved: do not send it again. payrun status %s says what is safe", err, reference)}
+		return codedError{exitUnknown, fmt.Errorf("%w\nMoney may have moved: do not send it again. %s says what is safe",
+			err, p.call("status "+reference))}
 	case known && r.Batch.State != batch.StateDraft && r.Batch.State != batch.StateUnknown:
-		return codedError{exitWaits, fmt.Errorf("%w\nThe service has the batch, and says that it is %s: go on with payrun resume %s", err, r.Batch.State, reference)}
+		return codedError{exitWaits, fmt.Errorf("%w\nThe service has the batch, and says that it is %s: go on with %s",
+			err, r.Batch.State, p.call("resume "+reference))}
 	}
 	return err
 }
@@ -259,6 +266,16 @@ type status struct{ one }
 
 func (c *status) run(ctx context.Context, p *program) (int, error) {
 	return p.after(ctx, c.Reference)
+}
+
+type items struct{ one }
+
+func (c *items) run(ctx context.Context, p *program) (int, error) {
+	d, err := p.desk().Draft(ctx, c.Reference)
+	if err != nil {
+		return 0, err
+	}
+	return exitDone, p.items(d)
 }
 
 type report struct {

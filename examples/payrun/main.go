@@ -27,6 +27,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -70,10 +71,13 @@ type program struct {
 	stdout, stderr io.Writer
 	width          func() int // of the terminal, on which progress is one line that changes; 0 if stderr is not one
 	shown          string     // the last line of progress
+	asks           bool       // the person was told that payrun asks again
 
 	commands
 	account
 }
+
+const defaultConfig = "payrun.json"
 
 // commands is the command line.
 type commands struct {
@@ -86,6 +90,7 @@ type commands struct {
 	Settle  settle  `cmd:"" help:"Ask the service about every open batch, and close what is final; submits nothing."`
 	Pending pending `cmd:"" help:"List the open batches, from the journal alone."`
 	Status  status  `cmd:"" help:"Show what the journal knows of a batch, and what is safe to do."`
+	Items   items   `cmd:"" help:"List the items of a batch, such as one that waits for approval, from the journal alone."`
 	Report  report  `cmd:"" help:"Show what became of every item, from the journal alone."`
 	Approve approve `cmd:"" help:"Approve of a batch that waits for a second person."`
 	Note    note    `cmd:"" help:"Write a note to an open batch, such as the case number of the service's support."`
@@ -133,6 +138,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	}()
 	parsed, err := parser.Parse(args)
 	if err != nil {
+		p.JSON = p.JSON || slices.Contains(args, "--json") // The mistake may come before it.
 		return p.fail(usageError{err})
 	}
 	chosen, ok := parsed.Selected().Target.Addr().Interface().(command)
@@ -164,7 +170,7 @@ func needs(c command) access {
 	switch c.(type) {
 	case *check:
 		return without
-	case *pending, *status, *report:
+	case *pending, *status, *items, *report:
 		return looks
 	}
 	return writes

@@ -267,12 +267,13 @@ func TestBadFiles(t *testing.T) {
 	d.file("run.csv", "sep=;\nInvoice;account;amount;currency\ninvoice-1;customer-ada;1 234,5;GBP\n\ninvoice-2;"+strings.Repeat("\u00e9", 51)+";0;GBP\n")
 	_, stderr := d.wants(exitError, "check FILE --collect")
 	require.Contains(t, stderr, "line 2, column Invoice: is not known")
+	require.Contains(t, stderr, "\nThe key \"csv\" of the configuration says what your columns are called")
 	config, err := os.ReadFile(filepath.Join(d.directory, "payrun.json"))
 	require.NoError(t, err)
 	d.file("payrun.json", strings.Replace(string(config), "{", `{"csv": {"decimal": ",", "rename": {"invoice": "reference"}}, `, 1))
 	for _, line := range []string{"check FILE --collect", "run FILE --collect --reference x"} {
 		_, stderr = d.wants(exitError, line)
-		require.Contains(t, stderr, "run.csv cannot be sent:\nline 5, column amount: must be more than zero\n")
+		require.Contains(t, stderr, "run.csv cannot be sent:\nline 5, column amount: \"0.00 GBP\" must be more than zero\n")
 		require.NotContains(t, stderr, "line 3")
 	}
 	d.file("run.csv", "Invoice;account;amount;currency\ninvoice-1;customer-ada;1 234,5;GBP\n\ninvoice-2;"+strings.Repeat("x", 51)+";1;GBP\n")
@@ -288,14 +289,25 @@ func TestTwoPeople(t *testing.T) {
 	t.Cleanup(server.Close)
 	d := newDesk(t, server.URL).at(server)
 	_, stderr := d.wants(exitWaits, "run FILE --collect --reference wages --author ada --approvals 1")
-	require.Contains(t, stderr, "wages is prepared and waits for approvals: payrun status wages shows what another person approves, and how")
+	require.Regexp(t, "wages is prepared and waits for approvals: "+
+		"payrun status wages --config .+ shows what another person approves, and how", stderr)
 	d.wants(exitWaits, "resume wages")
 	require.Empty(t, server.Accepted())
 
 	stdout, _ := d.wants(exitDone, "status wages")
 	require.Regexp(t, `approvals +0 of 1`, stdout)
 	digest := regexp.MustCompile(`sha256:[0-9a-f]+`).FindString(stdout)
-	require.Regexp(t, "command +payrun approve wages --by NAME --digest "+digest+"\ncommand +payrun resume wages\n", stdout)
+	require.Regexp(t, "command +payrun items wages --config .+\ncommand +payrun approve wages --by NAME --digest "+digest+
+		" --config .+\ncommand +payrun resume wages --config .+\n", stdout)
+	require.Contains(t, stdout,
+		"wait for 1 more approval of its digest, and then call payrun resume; or call payrun resolve to abandon it\n")
+	stdout, _ = d.wants(exitDone, "items wages")
+	require.Regexp(t, `(?m)^invoice-1 +customer-ada +78.01 GBP$`, stdout)
+	stdout, _ = d.wants(exitDone, "items wages --json")
+	var shown batch.Draft
+	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
+	require.Len(t, shown.Items, 2)
+	d.wants(exitError, "items nothing")
 	_, stderr = d.wants(exitError, "approve wages --by ada --digest "+digest)
 	require.Contains(t, stderr, "conflict")
 	d.wants(exitError, "approve wages --by ben --digest sha256:0")
@@ -550,6 +562,30 @@ func TestProgressInAFileIsALineForEachChange(t *testing.T) {
 	require.Equal(t, "wait       pending (LOCKED)\nwait       done\n", errs.String())
 }
 
+// A person who waits for an unclear batch is told, once, that waiting is optional.
+func TestProgressSaysThatItAsksAgain(t *testing.T) {
+	var errs bytes.Buffer
+	p := &program{stderr: &errs, width: func() int { return 0 }}
+	known := batch.Event{Phase: batch.PhaseReconcile, Batch: batch.Batch{State: batch.StatePending}}
+	p.progress(known)
+	require.NotContains(t, errs.String(), "Ctrl-C")
+	unknown := batch.Event{Phase: batch.PhaseReconcile}
+	p.progress(unknown)
+	p.progress(unknown)
+	require.Equal(t, "reconcile  pending\n"+
+		"payrun asks the service again and again what became of the batch. Ctrl-C ends the wait, and changes nothing.\n"+
+		"reconcile  unknown\n", errs.String())
+}
+
+// The commands that payrun shows name the configuration, if it is not the usual one.
+func TestCommandsNameTheConfiguration(t *testing.T) {
+	p := &program{}
+	p.Config = "payrun.json"
+	require.Equal(t, "payrun resume november", p.call("resume november"))
+	p.Config = "snapbill.json"
+	require.Equal(t, "payrun resume november --config snapbill.json", p.call("resume november"))
+}
+
 // Where the service counts, progress says how many items of how many.
 func TestProgressCounts(t *testing.T) {
 	var errs bytes.Buffer
@@ -642,6 +678,13 @@ func TestErrorsAreJSON(t *testing.T) {
 		{"status december --json", "not found", exitError},
 		{"run FILE --collect --reference no;vember --json", "invalid", exitError},
 		{"run FILE --pay --reference november --json", "", exitUsage},
+		{"pending --json --bogus", "", exitUsage},
+		{"pending --bogus --json", "", exitUsage},
+		{"frobnicate --json", "", exitUsage},
+		{"run --json", "", exitUsage},
+		{"--json", "", exitUsage},
+		{"status --json november december", "", exitUsage},
+		{"check /nothing.csv --collect --json", "", exitUsage},
 	} {
 		_, stderr := d.wants(c.code, c.args)
 		var said struct {
@@ -650,6 +693,9 @@ func TestErrorsAreJSON(t *testing.T) {
 			Kind  string `json:"kind"`
 		}
 		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		if c.code == exitUsage {
+			require.Len(t, lines, 1)
+		}
 		require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &said), stderr)
 		require.NotEmpty(t, said.Error)
 		require.Equal(t, c.code, said.Exit)

@@ -20,6 +20,12 @@ import (
 // progress shows what happens: one line that changes on a terminal, and a line
 // for each change where the output goes to a file.
 func (p *program) progress(e batch.Event) {
+	if e.Phase == batch.PhaseReconcile && e.Batch.State == batch.StateUnknown && !p.asks {
+		p.asks = true
+		p.progressEnds()
+		fmt.Fprintln(p.stderr, "payrun asks the service again and again what became of the batch. "+
+			"Ctrl-C ends the wait, and changes nothing.")
+	}
 	line := fmt.Sprintf("%-9s  %s", e.Phase, stateOf(e.Batch))
 	if e.Batch.Native != "" {
 		line += " (" + e.Batch.Native + ")"
@@ -151,6 +157,17 @@ func (p *program) report(r batch.Report) error {
 	return err
 }
 
+func (p *program) items(d batch.Draft) error {
+	if p.JSON {
+		return p.write(d)
+	}
+	rows := [][]string{{"REFERENCE", "ACCOUNT", "AMOUNT", "PURPOSE"}}
+	for _, item := range d.Items {
+		rows = append(rows, []string{item.Reference, item.Account, item.Amount.String(), item.Purpose})
+	}
+	return p.table(rows...)
+}
+
 // settled writes what Settle has found of one batch.
 func (p *program) settled(r batch.Report, err error) error {
 	state, words := stateOf(r.Batch), ""
@@ -182,9 +199,12 @@ func (p *program) dossiers(all []batch.Dossier) error {
 		_, err := fmt.Fprintln(p.stdout, "no batch is open")
 		return err
 	}
-	rows := [][]string{{"REFERENCE", "SINCE", "STANDING", "ITEMS", "TOTAL", "NEXT"}}
+	rows := [][]string{{"REFERENCE", "SINCE (UTC)", "STANDING", "ITEMS", "TOTAL", "NEXT"}}
 	for _, d := range all {
-		rows = append(rows, []string{d.Key.Reference, minute(d.Intended), string(d.Standing), fmt.Sprint(d.Items), d.Total.String(), d.Next})
+		rows = append(rows, []string{
+			d.Key.Reference, minute(d.Intended), string(d.Standing), fmt.Sprint(d.Items), d.Total.String(),
+			inCommands.Replace(d.Next),
+		})
 	}
 	return p.table(rows...)
 }
@@ -199,7 +219,7 @@ func (p *program) dossier(d batch.Dossier) error {
 		{"reference", d.Key.Reference},
 		{"account", d.Key.Provider + " " + d.Key.Account},
 		{"standing", string(d.Standing)},
-		{"since", minute(d.Intended)},
+		{"since", minute(d.Intended) + " UTC"},
 		{"items", fmt.Sprintf("%d, %s", d.Items, d.Total)},
 	}
 	add := func(name, value string) {
@@ -236,34 +256,56 @@ func (p *program) dossier(d batch.Dossier) error {
 	for _, purpose := range d.Purposes {
 		add("holds", purpose)
 	}
-	add("next", d.Next)
-	for _, command := range commandsFor(d) {
+	add("next", inCommands.Replace(d.Next))
+	for _, command := range p.commandsFor(d) {
 		add("command", command)
 	}
 	return p.table(rows...)
 }
 
 // commandsFor are the calls of payrun that the dossier's Next may be about.
-func commandsFor(d batch.Dossier) []string {
+func (p *program) commandsFor(d batch.Dossier) []string {
 	reference := d.Key.Reference
-	resolve := "payrun resolve " + reference + " --by NAME --reason WHY --verdict "
+	resolve := func(verdict string) string {
+		return p.call("resolve " + reference + " --by NAME --reason WHY --verdict " + verdict)
+	}
+	resume := p.call("resume " + reference)
 	var all []string
 	if lacking := d.Needed - len(d.Approvals); lacking > 0 && d.Digest != "" {
-		all = append(all, "payrun approve "+reference+" --by NAME --digest "+d.Digest)
+		all = append(all, p.call("items "+reference), p.call("approve "+reference+" --by NAME --digest "+d.Digest))
 	}
 	switch d.Standing {
 	case batch.StandingClosed:
 		if n := len(d.Decisions); n > 0 && d.Decisions[n-1].Verdict == batch.Abandon {
 			return nil
 		}
-		return []string{"payrun report " + reference}
+		return []string{p.call("report " + reference)}
 	case batch.StandingUnclear:
-		return append(all, "payrun resume "+reference, resolve+"abandon", resolve+"adopt --batch-id ID")
+		return append(all, resume, resolve("abandon"), resolve("adopt --batch-id ID"))
 	case batch.StandingSubmitted:
-		return append(all, "payrun resume "+reference, resolve+"close --outcome ITEM=OUTCOME")
+		return append(all, resume, resolve("close --outcome ITEM=OUTCOME"))
 	}
-	return append(all, "payrun resume "+reference, resolve+"abandon")
+	return append(all, resume, resolve("abandon"))
 }
+
+// call is a call of payrun with the same configuration.
+func (p *program) call(command string) string {
+	if p.Config != defaultConfig {
+		command += " --config " + p.Config
+	}
+	return "payrun " + command
+}
+
+// inCommands puts the commands in place of the functions that a dossier names.
+var inCommands = strings.NewReplacer(
+	"call Run or Resume", "call payrun run or resume",
+	"call Run", "call payrun run",
+	"or Run with a corrected draft (Draft.Replaces)", "or payrun run with a corrected file (--replaces)",
+	"Resume", "payrun resume",
+	"Resolve", "payrun resolve",
+	"Review finds", "payrun review finds",
+	" 1 more approvals", " 1 more approval",
+)
 
 func (p *program) changes(all []batch.Change) error {
 	if p.JSON {
