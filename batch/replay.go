@@ -116,7 +116,8 @@ type progress struct {
 	outcomes  *ItemOutcomes // as they were reported last
 	told      time.Time     // when that was written down
 	abandoned *Decision
-	explained *Decision // of a person who has closed it without an end, or with a difference
+	said      map[string]Outcome // what people have said of items when they closed it, by reference
+	explained *Decision          // of a person who has closed it without an end, or with a difference
 }
 
 // replay returns the progress of a history.
@@ -192,7 +193,7 @@ func (p *progress) apply(e *Entry) {
 			p.told = e.At
 		}
 		if e.Decision != nil && e.Decision.Verdict == Close {
-			p.abandoned, p.explained = nil, e.Decision
+			p.abandoned, p.explained, p.said = nil, e.Decision, p.words(e.Decision)
 		}
 	}
 }

@@ -424,7 +424,7 @@ func TestWhatADossierTakesFromAHistory(t *testing.T) {
 
 func TestAPersonsWordFillsOneItem(t *testing.T) {
 	results := []Result{{Item: Item{Reference: "a"}, Outcome: OutcomeUnknown}, {Item: Item{Reference: "b"}, Outcome: OutcomeUnknown}}
-	filled := (&Decision{Outcomes: map[string]Outcome{"b": OutcomePaid}}).fill(results)
+	filled := fill(results, map[string]Outcome{"b": OutcomePaid})
 	require.Equal(t, []Outcome{OutcomeUnknown, OutcomePaid}, []Outcome{filled[0].Outcome, filled[1].Outcome})
 	require.Equal(t, OutcomeUnknown, results[1].Outcome, "the report itself is not changed")
 }

@@ -294,7 +294,8 @@ type Decision struct {
 
 	// Outcomes, for Close, is what became of items that the report leaves
 	// unknown or pending, by their reference: paid, failed, returned or skipped.
-	// It frees and holds purposes as a report does.
+	// It frees and holds purposes as a report does. What an earlier Close has said
+	// of other items stays.
 	Outcomes map[string]Outcome `json:"outcomes,omitempty"`
 
 	// Unanswered, for Abandon and Close, says that the service answers no more,
@@ -343,14 +344,25 @@ func (d Decision) without(err error) bool {
 // open are the outcomes that a person can fill in.
 var open = map[Outcome]bool{OutcomeUnknown: true, OutcomePending: true}
 
-// fill is results with the person's word where the service has none.
-func (d *Decision) fill(results []Result) []Result {
+// words are what people have said of items, by reference: d after those before.
+func (p progress) words(d *Decision) map[string]Outcome {
 	if d == nil || len(d.Outcomes) == 0 {
+		return p.said
+	}
+	all := make(map[string]Outcome, len(p.said)+len(d.Outcomes))
+	maps.Copy(all, p.said)
+	maps.Copy(all, d.Outcomes)
+	return all
+}
+
+// fill is results with the words of people where the service has none.
+func fill(results []Result, words map[string]Outcome) []Result {
+	if len(words) == 0 {
 		return results
 	}
 	filled := slices.Clone(results)
 	for n := range filled {
-		if o, ok := d.Outcomes[filled[n].Item.Reference]; ok && open[filled[n].Outcome] {
+		if o, ok := words[filled[n].Item.Reference]; ok && open[filled[n].Outcome] {
 			filled[n].Outcome = o
 		}
 	}

@@ -905,7 +905,7 @@ func (e *engine) close(ctx context.Context, r Report) error {
 
 // conclude closes the history, with the word of a person if there is one.
 func (e *engine) conclude(ctx context.Context, p progress, r Report, d *Decision) error {
-	r.Results = d.fill(r.Results)
+	r.Results = fill(r.Results, p.words(d))
 	entry := Entry{Kind: EntryDone, Batch: e.kept(r.Batch), Outcomes: outcomesOf(r.Results), Decision: d}
 	entry.Claims, entry.Releases = e.settled(r)
 	news := !p.closed || d != p.explained || !p.outcomes.same(entry.Outcomes) || len(entry.Releases) > 0

@@ -342,3 +342,35 @@ func TestADossierSaysWhatAnAbandonedBatchHolds(t *testing.T) {
 		})
 	}
 }
+
+// What a person has said of an item stays said when another item is explained.
+func TestAPersonsWordStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{ledger: newLedger(), pends: true}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		s.flip("a", batch.OutcomePending)
+		s.flip("b", batch.OutcomePending)
+		_, err := batch.Start(t.Context(), s, wages("june", "a", "b"), o)
+		require.NoError(t, err)
+		desk := batch.NewDesk(s, o.Journal)
+		close := func(outcomes map[string]batch.Outcome) {
+			_, err := desk.Resolve(t.Context(), "june", closing(outcomes))
+			require.NoError(t, err)
+		}
+		requireOutcomes := func(a, b batch.Outcome) {
+			t.Helper()
+			report, err := desk.AsOf(t.Context(), "june", time.Now())
+			require.NoError(t, err)
+			require.Equal(t, []batch.Outcome{a, b}, []batch.Outcome{report.Results[0].Outcome, report.Results[1].Outcome})
+		}
+		close(map[string]batch.Outcome{"a": batch.OutcomeFailed})
+		requireOutcomes(batch.OutcomeFailed, batch.OutcomePending)
+		close(map[string]batch.Outcome{"b": batch.OutcomePaid})
+		requireOutcomes(batch.OutcomeFailed, batch.OutcomePaid)
+		require.Empty(t, reviewed(t, desk, time.Time{}))
+		close(nil)
+		requireOutcomes(batch.OutcomeFailed, batch.OutcomePaid)
+		close(map[string]batch.Outcome{"a": batch.OutcomePaid}) // The first word was wrong.
+		requireOutcomes(batch.OutcomePaid, batch.OutcomePaid)
+	})
+}
