@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,5 +92,239 @@ func TestAReportThatCannotBeReadKeepsTheBatch(t *testing.T) {
 		require.ErrorIs(t, heard, batch.ErrUnavailable)
 		require.Equal(t, batch.StateDone, report.Batch.State)
 		require.Equal(t, oneItem().Items, report.Batch.Draft.Items)
+	})
+}
+
+// Another draft under a known reference, and other terms, are refused beside the
+// batch as it is known, and the error says no more than the journal knows.
+func TestTheBatchBesideAConflict(t *testing.T) {
+	merchant := func(name string) map[string]string { return map[string]string{"merchant": name} }
+	for name, c := range map[string]struct {
+		before  func(t *testing.T, s *teller, j batch.Journal)
+		state   batch.State
+		message string // of another draft
+	}{
+		"a draft": {func(t *testing.T, s *teller, j batch.Journal) { runUntil(t, batch.PhaseCreate, s, oneItem(), j) },
+			batch.StateDraft, "which was not submitted so far"},
+		"under way": {func(t *testing.T, s *teller, j batch.Journal) {
+			_, err := batch.Start(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+			require.NoError(t, err)
+		}, batch.StatePending, "which may have been sent"},
+		"unclear": {func(t *testing.T, s *teller, j batch.Journal) {
+			s.script = []string{"lost"}
+			unclear(t, s, &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
+		}, batch.StateUnknown, "which may have been sent"},
+		"reported": {func(t *testing.T, s *teller, j batch.Journal) {
+			_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+			require.NoError(t, err)
+		}, batch.StateDone, "which may have been sent"},
+		"canceled by another program": {func(t *testing.T, s *teller, j batch.Journal) {
+			elsewhere, o := &deleted{teller: s}, &batch.RunOptions{Journal: j}
+			_, err := batch.Run(t.Context(), elsewhere, oneItem(), o)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			_, errs := settle(t, elsewhere, o)
+			require.Empty(t, errs)
+		}, batch.StateCancelled, "which may have been sent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := newTeller("ok"), batch.NewMemoryJournal()
+				s.info.Terms = merchant("1")
+				c.before(t, s, j)
+				submits, other := s.submits, oneItem()
+				other.Items[0].Amount.Minor++
+				report, err := batch.Run(t.Context(), s, other, &batch.RunOptions{Journal: j})
+				require.ErrorIs(t, err, batch.ErrConflict)
+				require.ErrorContains(t, err, c.message)
+				require.Equal(t, "run-1 "+string(c.state), report.Batch.Draft.Reference+" "+string(report.Batch.State))
+
+				for _, terms := range []map[string]string{nil, merchant("2"), {"site": "1"}} {
+					s.info.Terms = terms
+					report, err = batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+					require.ErrorIs(t, err, batch.ErrConflict)
+					require.Equal(t, "run-1 "+string(c.state), report.Batch.Draft.Reference+" "+string(report.Batch.State))
+					var e *batch.Error
+					require.ErrorAs(t, err, &e)
+					here := terms["merchant"]
+					require.Equal(t, batch.FieldError{Item: -1, Field: "merchant",
+						Message: fmt.Sprintf("is %q here, but was \"1\" when the batch was intended", here)}, e.Fields[0])
+					require.Len(t, e.Fields, 1+len(terms)-len(here))
+				}
+				require.Equal(t, submits, s.submits)
+			})
+		})
+	}
+}
+
+// A call that has lost its lock does not say draft of what another process has
+// submitted meanwhile.
+func TestDraftIsNotSaidOfWhatAnotherProcessHasSubmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := newTeller("refused"), batch.NewMemoryJournal()
+		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}
+		_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j, Observe: func(e batch.Event) {
+			if e.Phase != batch.PhaseSubmit {
+				return
+			}
+			b := e.Batch
+			b.State = batch.StatePending
+			for n, entry := range []batch.Entry{{Kind: batch.EntryAttempt}, {Kind: batch.EntryResult, Batch: &b}} {
+				entry.Seq, entry.Step, entry.Attempt = 6+n, batch.StepSubmit, 2
+				require.NoError(t, j.Append(t.Context(), key, entry))
+			}
+		}})
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		report, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+		require.Error(t, err)
+		require.NotEqual(t, batch.StateDraft, report.Batch.State)
+	})
+}
+
+// How long one call takes: RunOptions say it, or their zero values do.
+func TestHowLongACallTakes(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		guard  batch.Guard
+		o      batch.RunOptions
+		least  time.Duration
+		most   time.Duration
+	}{
+		"a silent Submit":           {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1}, 5 * time.Minute, 5 * time.Minute},
+		"a silent Submit, bounded":  {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1, SubmitTimeout: time.Minute}, time.Minute, time.Minute},
+		"the shortest":              {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1, SubmitTimeout: 1}, 1, 1},
+		"a lost one":                {"lost", batch.GuardNone, batch.RunOptions{}, 90 * time.Second, 2 * time.Minute},
+		"a lost one, bounded":       {"lost", batch.GuardNone, batch.RunOptions{ReconcileFor: 10 * time.Second}, 5 * time.Second, 10 * time.Second},
+		"a lost one behind a guard": {"lost", batch.GuardRefuses, batch.RunOptions{}, 15*time.Minute + 30*time.Second, 16 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newTeller(c.script)
+				s.info.Guard = c.guard
+				began := time.Now()
+				_, err := batch.Run(t.Context(), s, oneItem(), &c.o)
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+				require.GreaterOrEqual(t, time.Since(began), c.least)
+				require.LessOrEqual(t, time.Since(began), c.most)
+			})
+		})
+	}
+}
+
+// What a person has explained is told as it is now.
+func TestAnExplainedBatchIsToldAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{ledger: newLedger(), report: &batch.Error{Kind: batch.ErrProtocol, Op: "Report"}}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), ended{s}, wages("june", "a"), o)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		_, err = batch.NewDesk(ended{s}, o.Journal).Resolve(t.Context(), "june", closing(nil))
+		require.NoError(t, err)
+		_, err = batch.Resume(t.Context(), ended{s}, "june", o)
+		require.ErrorIs(t, err, batch.ErrProtocol)
+		s.report = nil
+		_, err = batch.Resume(t.Context(), ended{s}, "june", o)
+		require.NoError(t, err, "the batch has ended")
+
+		s = &stuck{ledger: newLedger(), pends: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err = batch.Run(ctx, s, wages("july", "a"), o)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "july", closing(nil))
+		require.NoError(t, err)
+		s.report = &batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}
+		_, err = batch.Resume(t.Context(), s, "july", o)
+		require.ErrorIs(t, err, batch.ErrUnavailable, "the report could not be read")
+	})
+}
+
+// An ended service reads with its report that the batch is done.
+type ended struct{ *stuck }
+
+func (s ended) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
+	b.State = batch.StateDone
+	return s.stuck.Report(ctx, b)
+}
+
+// A rereading service reads the batch anew with its report.
+type rereading struct{ *teller }
+
+func (s rereading) Report(ctx context.Context, b batch.Batch) (batch.Report, error) {
+	r, err := s.teller.Report(ctx, b)
+	r.Batch.Native = "as reported"
+	return r, err
+}
+
+func TestTheBatchIsTheOneThatWasReadWithTheReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		report, err := batch.Run(t.Context(), rereading{newTeller("ok")}, oneItem(), nil)
+		require.NoError(t, err)
+		require.Equal(t, "as reported", report.Batch.Native)
+	})
+}
+
+// A numberless is a journal that gives so many numbers.
+type numberless struct {
+	batch.Journal
+	left int
+}
+
+func (j *numberless) Next(ctx context.Context, sequence string, first int64) (int64, error) {
+	if j.left--; j.left < 0 {
+		return 0, errDisk
+	}
+	return j.Journal.Next(ctx, sequence, first)
+}
+
+// Without a number nothing is written down, and nothing is sent.
+func TestAJournalThatGivesNoNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for left, history := range []string{"", "intent create#1 create#1=ok submit#1 submit#1=conflict"} {
+			s := taken{numbered{newTeller("ok")}, map[string]bool{"500": true}, new(int)}
+			j := &numberless{batch.NewMemoryJournal(), left}
+			report, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+			require.ErrorIs(t, err, batch.ErrUnavailable)
+			require.ErrorContains(t, err, "the journal failed: nothing was sent: the disk is full")
+			require.Equal(t, batch.StateDraft, report.Batch.State)
+			require.Equal(t, history, kinds(t, j, "run-1"))
+			require.Zero(t, s.submits)
+		}
+	})
+}
+
+// A request that was never sent does not stand in the way of the next number, and
+// only a call that has the draft tries one.
+func TestTheNextNumberAfterARequestThatWasNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := taken{numbered{newTeller("not sent", "not sent", "not sent", "ok")}, map[string]bool{}, new(int)}
+		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Run(t.Context(), s, oneItem(), o)
+		require.ErrorIs(t, err, batch.ErrUnavailable)
+		s.numbers["500"] = true
+		_, err = batch.Resume(t.Context(), s, "run-1", o)
+		require.ErrorContains(t, err, batch.CodeNumberTaken)
+		report, err := batch.Run(t.Context(), s, oneItem(), o)
+		require.NoError(t, err)
+		require.Equal(t, "501", report.Batch.ID)
+		require.Equal(t, 1, s.moved())
+	})
+}
+
+// A clock that cannot be read stops no call before the report of what was
+// submitted.
+func TestABrokenClockStopsNoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d, j := newTeller("ok"), oneItem(), batch.NewMemoryJournal()
+		d.NotAfter = time.Now().Add(time.Hour)
+		_, err := batch.Start(t.Context(), s, d, &batch.RunOptions{Journal: j})
+		require.NoError(t, err)
+		report, err := batch.Resume(t.Context(), s, d.Reference, &batch.RunOptions{Journal: brokenClock{j}})
+		require.ErrorContains(t, err, "finished and reported, but")
+		require.Equal(t, batch.StateDone, report.Batch.State)
+		_, err = batch.Resume(t.Context(), s, d.Reference, &batch.RunOptions{Journal: j})
+		require.NoError(t, err)
+		report, err = batch.Resume(t.Context(), s, d.Reference, &batch.RunOptions{Journal: brokenClock{j}})
+		require.NoError(t, err)
+		require.Equal(t, batch.StateDone, report.Batch.State)
 	})
 }

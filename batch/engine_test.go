@@ -31,6 +31,7 @@ func TestABatchIDBelongsToOneReference(t *testing.T) {
 		require.ErrorContains(t, err, `batch id-run-1 of test/1 at teller belongs to the reference "run-1"`)
 		require.Equal(t, batch.StateDraft, report.Batch.State)
 		require.Zero(t, second.submits)
+		require.Equal(t, "intent create#1 create#1=conflict", kinds(t, o.Journal, "run-2"), "the number was not the journal's")
 
 		other.Reference = "run-3"
 		_, err = batch.Run(t.Context(), newTeller("lost"), other, o)
@@ -227,8 +228,9 @@ func TestADraftThatCreateHasLeftIsWithdrawnBeforeAnother(t *testing.T) {
 		require.Equal(t, []string{"7"}, pending(t, service, o.Journal)[0].Left)
 
 		service.cancel = &batch.Error{Kind: batch.ErrAmbiguous}
-		_, err = batch.Run(t.Context(), service, oneItem(), o)
+		report, err := batch.Run(t.Context(), service, oneItem(), o)
 		require.ErrorIs(t, err, batch.ErrUnavailable, "no money can move either way")
+		require.Equal(t, oneItem(), report.Batch.Draft)
 		require.ErrorContains(t, err, "an earlier call has left a draft: the draft 7 was not canceled")
 		require.Equal(t, 1, service.creates)
 
@@ -428,6 +430,9 @@ func TestACallThatNeedsAJournalRefusesNil(t *testing.T) {
 	refused := func(err error) {
 		require.ErrorIs(t, err, batch.ErrInvalid)
 		require.ErrorContains(t, err, "the journal: is nil")
+		var e *batch.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, -1, e.Fields[0].Item)
 	}
 	n := 0
 	for _, err := range batch.NewDesk(service, nil).Pending(t.Context()) {
@@ -523,7 +528,7 @@ func (s taken) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
 func (s taken) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	*s.tries++
 	if s.numbers[b.ID] {
-		return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit", Code: batch.CodeNumberTaken}
+		return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit", Status: 422, Code: batch.CodeNumberTaken}
 	}
 	return s.numbered.Submit(ctx, b)
 }

@@ -392,7 +392,9 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 			report, err := batch.Resume(t.Context(), s, d.Reference, o)
 			expired(t, err)
 			require.Equal(t, batch.StateDraft, report.Batch.State)
+			require.Equal(t, d.Reference, report.Batch.Draft.Reference)
 			require.Equal(t, 1, s.submits)
+			require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=invalid", kinds(t, o.Journal, d.Reference), "none is attempted")
 			dossier := pending(t, s, o.Journal)[0]
 			require.Equal(t, batch.StandingDraft, dossier.Standing)
 			require.NotContains(t, dossier.Next, "Resume")

@@ -1,6 +1,8 @@
 package batch_test
 
 import (
+	"cmp"
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,5 +197,193 @@ func TestACorrectionNeedsNewApprovals(t *testing.T) {
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, batch.CodeApprovalNeeded, e.Code)
 		require.Empty(t, s.Moved())
+	})
+}
+
+// A supplied service runs batches of its own making, which Extra["batch_id"]
+// names, and cancels drafts.
+type supplied struct{ *drafty }
+
+func newSupplied(words ...string) supplied {
+	s := supplied{&drafty{teller: newTeller(words...)}}
+	s.info.Extra, s.info.ExtraBatch = []string{"batch_id"}, "batch_id"
+	return s
+}
+
+func (s supplied) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
+	b, err := s.teller.Create(ctx, d)
+	if id := d.Extra["batch_id"]; id != "" && err == nil {
+		b.ID = id
+	}
+	return b, err
+}
+
+// A batch of the service's making is left to the service when another draft takes
+// its place; a draft of ours is canceled. Either way its names are free.
+func TestABatchOfTheServicesMakingIsNotCanceled(t *testing.T) {
+	for _, corrects := range []bool{false, true} {
+		for id, canceled := range map[string][]string{"": {"id-january"}, "77": nil, "?": nil} {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := newSupplied("ok"), batch.NewMemoryJournal()
+				old, next := invoice("january", "INV-1"), replacing("january", "february")
+				if corrects {
+					next = corrected("january", "INV-1", "right")
+				}
+				if next.Author = "ada"; id != "" {
+					old.Extra = map[string]string{"batch_id": id}
+					next.Extra = old.Extra
+				}
+				runUntil(t, batch.PhaseCreate, s, old, j)
+				_, err := batch.Run(t.Context(), s, next, &batch.RunOptions{Journal: j})
+				require.NoError(t, err)
+				require.Equal(t, canceled, s.canceled)
+				require.Equal(t, 1, s.submits)
+				if corrects {
+					return
+				}
+				closed := closings(t, s, j, "january")
+				require.Len(t, closed, 1)
+				require.Equal(t, cmp.Or(id, "id-january"), closed[0].Batch.ID)
+				want := batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "replaced by february", At: closed[0].At}
+				require.Equal(t, want, *closed[0].Decision)
+				require.Contains(t, closed[0].Releases, `purpose "INV-1"`)
+			})
+		}
+	}
+	// Its Create was refused, so it has no batch.
+	s, j := newSupplied("ok"), batch.NewMemoryJournal()
+	old := invoice("january", "INV-1")
+	old.Extra = map[string]string{"batch_id": "77"}
+	s.create = &batch.Error{Kind: batch.ErrInvalid}
+	_, err := batch.Run(t.Context(), s, old, &batch.RunOptions{Journal: j})
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	s.create = nil
+	_, err = batch.Run(t.Context(), s, replacing("january", "february"), &batch.RunOptions{Journal: j})
+	require.NoError(t, err)
+}
+
+// A lockless is a journal that does not lock one reference.
+type lockless struct {
+	batch.Journal
+	reference string
+}
+
+func (j lockless) Lock(ctx context.Context, key batch.Key) (func(), error) {
+	if key.Reference == j.reference {
+		return nil, errDisk
+	}
+	return j.Journal.Lock(ctx, key)
+}
+
+// What became of the first draft decides whether another takes its place.
+func TestWhatADraftTakesThePlaceOf(t *testing.T) {
+	abandon := func(t *testing.T, p batch.Provider, j batch.Journal) {
+		_, err := batch.NewDesk(p, j).Resolve(t.Context(), "january", decision(batch.Abandon))
+		require.NoError(t, err)
+	}
+	const may = `the reference "january" may have been submitted, so nothing takes its place`
+	for name, c := range map[string]struct {
+		script  string
+		old     func(t *testing.T, s *drafty, j batch.Journal) // what became of january
+		journal func(j batch.Journal) batch.Journal
+		message string
+	}{
+		"a draft that was abandoned": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
+			runUntil(t, batch.PhaseCreate, s, invoice("january", "INV-1"), j)
+			abandon(t, s.teller, j) // It cannot cancel.
+		}, nil, ""},
+		"an unclear batch that was abandoned": {"lost", func(t *testing.T, s *drafty, j batch.Journal) {
+			_, _ = batch.Run(t.Context(), s, invoice("january", ""), &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
+			abandon(t, s.teller, j)
+		}, nil, may},
+		"a batch under way": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
+			_, err := batch.Start(t.Context(), s, invoice("january", ""), &batch.RunOptions{Journal: j})
+			require.NoError(t, err)
+		}, nil, may},
+		"a batch that another program has canceled": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
+			elsewhere, o := &deleted{teller: s.teller}, &batch.RunOptions{Journal: j}
+			_, err := batch.Run(t.Context(), elsewhere, invoice("january", ""), o)
+			require.ErrorIs(t, err, batch.ErrConflict)
+			_, errs := settle(t, elsewhere, o)
+			require.Empty(t, errs)
+		}, nil, may},
+		"a draft that cannot be looked up": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
+			s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+			_, err := batch.Run(t.Context(), s, invoice("january", "INV-1"), &batch.RunOptions{Journal: j})
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			s.create = nil
+		}, nil, ""},
+		"a draft that cannot be canceled": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
+			runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
+			s.cancel = &batch.Error{Kind: batch.ErrUnavailable}
+		}, nil, "the draft id-january was not canceled"},
+		"a draft that cannot be locked": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
+			runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
+		}, func(j batch.Journal) batch.Journal { return lockless{j, "january"} }, errDisk.Error()},
+		"a draft in a journal that cannot be read": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
+			runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
+		}, func(j batch.Journal) batch.Journal { return unlisted{j} }, "unavailable: the journal failed: nothing was sent: " + errDisk.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := &drafty{teller: newTeller(c.script, "ok")}, batch.Journal(batch.NewMemoryJournal())
+				c.old(t, s, j)
+				submits := s.submits
+				if c.journal != nil {
+					j = c.journal(j)
+				}
+				report, err := batch.Run(t.Context(), s, replacing("january", "february"), &batch.RunOptions{Journal: j})
+				if c.message == "" {
+					require.NoError(t, err)
+					require.Equal(t, submits+1, s.submits)
+					return
+				}
+				require.ErrorContains(t, err, c.message)
+				require.Equal(t, "february", report.Batch.Draft.Reference)
+				require.Equal(t, submits, s.submits)
+			})
+		})
+	}
+}
+
+// A correction withdraws all that earlier calls may have left, and asks for
+// nothing else.
+func TestACorrectionWithdrawsAllThatIsLeft(t *testing.T) {
+	run := func(t *testing.T, p batch.Provider, d batch.Draft, j batch.Journal, kind batch.Kind) {
+		t.Helper()
+		_, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Journal: j})
+		require.Equal(t, kind, batch.KindOf(err), "%v", err)
+	}
+	right := corrected("january", "", "right")
+	t.Run("a draft that is named, and one that is not", func(t *testing.T) {
+		s, j := &seeker{drafty: &drafty{teller: newTeller("ok")}}, batch.NewMemoryJournal()
+		s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+		run(t, s.drafty, invoice("january", ""), j, batch.ErrAmbiguous)
+		s.create, s.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "8"}
+		run(t, s.drafty, invoice("january", ""), j, batch.ErrConflict)
+		s.create, s.drafts = nil, []string{"7"}
+		run(t, s, right, j, "")
+		require.Equal(t, []string{"8", "7"}, s.canceled)
+	})
+	t.Run("nothing is found", func(t *testing.T) {
+		s, j := &seeker{drafty: &drafty{teller: newTeller("ok")}}, batch.NewMemoryJournal()
+		s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+		run(t, s, invoice("january", ""), j, batch.ErrAmbiguous)
+		s.create = nil
+		run(t, s, right, j, "")
+		require.Empty(t, s.canceled)
+	})
+	t.Run("the draft is known", func(t *testing.T) {
+		s, j := finding{&drafty{teller: newTeller("ok")}, batch.Batch{}, &batch.Error{Kind: batch.ErrUnavailable}}, batch.NewMemoryJournal()
+		runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
+		run(t, s, right, j, "")
+		require.Equal(t, []string{"id-january"}, s.canceled)
+	})
+	t.Run("the service cannot cancel", func(t *testing.T) {
+		s, j := newTeller("ok"), batch.NewMemoryJournal()
+		runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
+		run(t, s, right, j, "")
+		require.Equal(t, 2, s.creates)
+		require.Equal(t, 1, s.submits)
 	})
 }

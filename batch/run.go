@@ -736,7 +736,7 @@ func (e *engine) stillInTime(ctx context.Context, d Draft) error {
 // repeats asks the table whether the Submit that failed with err is made again.
 func (e *engine) repeats(err error, tries int) (time.Duration, bool) {
 	var known *Error
-	if !errors.As(err, &known) {
+	if isJournal(err) || !errors.As(err, &known) {
 		return 0, false
 	}
 	return e.info.repeats(known, tries)
