@@ -93,5 +93,6 @@
 // # Dashboard and alerts
 //
 // dashboard.json is for Grafana, alerts.yml for Prometheus. Both use the names
-// that OpenTelemetry's exporter for Prometheus gives to these metrics.
+// that OpenTelemetry's exporter for Prometheus gives to these metrics. The
+// example of Prometheus shows how a program serves them.
 package otelbatch

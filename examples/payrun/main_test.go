@@ -302,7 +302,8 @@ func TestTwoPeople(t *testing.T) {
 	require.Contains(t, stdout,
 		"wait for 1 more approval of its digest, and then call payrun resume; or call payrun resolve to abandon it\n")
 	stdout, _ = d.wants(exitDone, "items wages")
-	require.Regexp(t, `(?m)^invoice-1 +customer-ada +78.01 GBP$`, stdout)
+	require.Equal(t, "REFERENCE  ACCOUNT       AMOUNT\ninvoice-1  customer-ada  78.01 GBP\n"+
+		"invoice-2  customer-ben  13.95 GBP\n", stdout)
 	stdout, _ = d.wants(exitDone, "items wages --json")
 	var shown batch.Draft
 	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))

@@ -165,6 +165,9 @@ func (p *program) items(d batch.Draft) error {
 	for _, item := range d.Items {
 		rows = append(rows, []string{item.Reference, item.Account, item.Amount.String(), item.Purpose})
 	}
+	if !slices.ContainsFunc(d.Items, func(item batch.Item) bool { return item.Purpose != "" }) {
+		rows[0] = rows[0][:3]
+	}
 	return p.table(rows...)
 }
 

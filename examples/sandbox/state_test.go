@@ -28,7 +28,7 @@ func keeping(t *testing.T, path string) (v visitor, port string) {
 			return v, port
 		}
 		require.ErrorContains(t, err, "choose another -port")
-		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.RemoveAll(path)) // It may not be there.
 	}
 	require.Fail(t, "no ports are free")
 	return v, ""

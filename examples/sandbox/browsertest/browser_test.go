@@ -86,6 +86,7 @@ func TestThePageInABrowser(t *testing.T) {
 	do(ctx, t, chromedp.SetValue(`#citypay select[name="fault"]`, "lost after"))
 	do(ctx, t, chromedp.Click(`#citypay form[action="/api/citypay/fault"] button`))
 	shows(ctx, t, chromedp.Location(), "#citypay")
+	shows(ctx, t, chromedp.Text("#live-citypay"), "This goes wrong next: ProcessBatch: lost after")
 	require.Contains(t, ledger, "nothing so far")
 
 	client, err := citypay.New(citypay.Config{ClientID: env["CITYPAY_CLIENT_ID"], LicenceKey: env["CITYPAY_LICENCE_KEY"], BaseURL: env["CITYPAY_BASE_URL"]})
