@@ -27,8 +27,8 @@
 //     calendar day counts, in its own location; nothing is converted. A day
 //     that has passed is not refused here.
 //   - State ok means that the bank's reports have begun to arrive: the batch is
-//     pending until no payment is. Payments can bounce later still, so read the
-//     report again after some days.
+//     pending until no payment is. Payments can bounce later still: call
+//     Desk.Review of package batch every day.
 //   - Bounced and refuted payments are OutcomeReturned. No reason is sent.
 //   - A payment in a state that is not known does not hold up the end of its
 //     batch: it is OutcomeUnknown, with an ErrProtocol beside the report.
