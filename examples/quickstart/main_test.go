@@ -43,7 +43,8 @@ func TestABadFileIsRefusedByLine(t *testing.T) {
 		"what cannot be read": {header + "a,b,1.005,GBP\nc,\"d,1,GBP\ne,f\",1,GBP\n", "run.csv cannot be sent:\n" +
 			"line 2, column amount: \"1.005\" is not an amount: a decimal number with at most 2 decimals would be right\n" +
 			"line 3, column account: holds a line break: close its quote on the same line"},
-		"what the service does not take": {header + "a,customer-ada,1.00,GBP\n\nc,customer-cyd,0,GBP\n", "line 4, column amount: must be more than zero"},
+		"what the service does not take": {header + "a,customer-ada,1.00,GBP\n\nc,customer-cyd,0,GBP\n",
+			"line 4, column amount: \"0.00 GBP\" must be more than zero"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "run.csv")
