@@ -328,3 +328,259 @@ func TestABrokenClockStopsNoWait(t *testing.T) {
 		require.Equal(t, batch.StateDone, report.Batch.State)
 	})
 }
+
+// Each write of the journal that fails ends the call: nothing begins that was not
+// written down before, and the batch, the event and the error say what is known.
+func TestWhatARunSaysOfAWriteThatFailed(t *testing.T) {
+	for at, c := range []struct {
+		script  string
+		creates int
+		submits int
+		state   batch.State
+		id      string
+		kind    batch.Kind
+		message string
+		phase   batch.Phase // of the event that tells it
+	}{
+		{}, // No write fails.
+		{"ok", 0, 0, batch.StateDraft, "", batch.ErrUnavailable, "nothing was sent", ""},
+		{"ok", 0, 0, batch.StateDraft, "", batch.ErrUnavailable, "nothing was submitted", ""},
+		{"ok", 1, 0, batch.StateDraft, "id-run-1", batch.ErrUnavailable, "a draft may have been made, and nothing was submitted", batch.PhaseCreate},
+		{"ok", 1, 0, batch.StateDraft, "id-run-1", batch.ErrUnavailable, "not submitted by this call", ""},
+		{"ok", 1, 1, batch.StateUnknown, "id-run-1", batch.ErrAmbiguous, "submitted, but the result could not be written down", batch.PhaseSubmit},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			if c.kind == "" {
+				return
+			}
+			s, events := newTeller(c.script), map[batch.Phase]batch.Event{}
+			report, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{
+				Journal: &brokenJournal{Journal: batch.NewMemoryJournal(), n: at},
+				Observe: func(e batch.Event) { events[e.Phase] = e },
+			})
+			var e *batch.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, c.kind, e.Kind)
+			require.Equal(t, "the journal failed: "+c.message, e.Message)
+			require.ErrorIs(t, err, errDisk)
+			require.Equal(t, "run-1", report.Batch.Draft.Reference)
+			require.Equal(t, []any{c.creates, c.submits, c.state, c.id}, []any{s.creates, s.submits, report.Batch.State, report.Batch.ID}, "write %d", at)
+			if c.phase != "" {
+				require.Equal(t, err, events[c.phase].Err)
+				require.Equal(t, report.Batch.ID, events[c.phase].Batch.ID)
+				require.Equal(t, c.state, events[c.phase].Batch.State)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // The same of an unclear Submit.
+		report, err := batch.Run(t.Context(), newTeller("lost"), oneItem(), &batch.RunOptions{
+			Journal: &brokenJournal{Journal: batch.NewMemoryJournal(), n: 5}})
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorContains(t, err, "submitted, but the result could not be written down")
+		require.Equal(t, batch.StateUnknown, report.Batch.State)
+	})
+}
+
+// A ctx that ends between two steps ends Start with an error, beside the batch.
+func TestStartSaysThatItHasNotSubmitted(t *testing.T) {
+	s := newTeller("ok")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b, err := batch.Start(ctx, s, oneItem(), &batch.RunOptions{Journal: batch.NewMemoryJournal(), Observe: func(batch.Event) { cancel() }})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, batch.ErrUnavailable)
+	require.Equal(t, "run-1 id-run-1 draft", b.Draft.Reference+" "+b.ID+" "+string(b.State))
+	require.Zero(t, s.submits)
+}
+
+// An event of a failed Create says why.
+func TestTheEventOfAFailedCreateSaysWhy(t *testing.T) {
+	s := newTeller("ok")
+	s.create = &batch.Error{Kind: batch.ErrInvalid}
+	var events []batch.Event
+	_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Observe: func(e batch.Event) { events = append(events, e) }})
+	require.ErrorIs(t, err, batch.ErrInvalid)
+	require.Len(t, events, 1)
+	require.Equal(t, batch.PhaseCreate, events[0].Phase)
+	require.ErrorIs(t, events[0].Err, batch.ErrInvalid)
+}
+
+// What an earlier call has left, or may have left, is withdrawn before anything
+// is made. What cannot be withdrawn ends the call.
+func TestWhatMayBeLeftEndsACall(t *testing.T) {
+	found := func(state batch.State) batch.Batch {
+		return batch.Batch{Provider: "teller", ID: "7", State: state, Native: "SENT"}
+	}
+	const who = `the service has batch 7 with this reference as "SENT", and this journal has not submitted it: find out who did`
+	for name, c := range map[string]struct {
+		found   batch.Batch
+		err     error
+		cancel  error
+		journal func(j batch.Journal) batch.Journal
+		kind    batch.Kind
+		message string
+	}{
+		"nothing":               {err: &batch.Error{Kind: batch.ErrNotFound}},
+		"a canceled draft":      {found: found(batch.StateCancelled)},
+		"a batch under way":     {found: found(batch.StatePending), kind: batch.ErrConflict, message: who},
+		"a batch that is done":  {found: found(batch.StateDone), kind: batch.ErrConflict, message: who},
+		"a batch in a new word": {found: found(batch.StateUnknown), kind: batch.ErrConflict, message: who},
+		"no answer": {err: &batch.Error{Kind: batch.ErrProtocol}, kind: batch.ErrProtocol,
+			message: "an earlier call may have left a draft, and the service was not able to say"},
+		"no cancel": {found: found(batch.StateDraft), cancel: &batch.Error{Kind: batch.ErrThrottled}, kind: batch.ErrThrottled,
+			message: "an earlier call has left a draft: the draft 7 was not canceled"},
+		"no write": {found: found(batch.StateDraft), journal: func(j batch.Journal) batch.Journal { return &failing{j, 1} },
+			kind: batch.ErrUnavailable, message: "the journal failed: nothing was submitted; a draft was canceled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, j := finding{&drafty{teller: newTeller("ok")}, c.found, c.err}, batch.Journal(batch.NewMemoryJournal())
+			s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+			_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			if s.create, s.cancel = nil, c.cancel; c.journal != nil {
+				j = c.journal(j)
+			}
+			b, err := batch.Start(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
+			require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+			if c.kind != "" {
+				require.ErrorContains(t, err, c.message)
+				require.Equal(t, "run-1 draft", b.Draft.Reference+" "+string(b.State))
+				require.Equal(t, 1, s.creates)
+				require.Zero(t, s.submits)
+			}
+		})
+	}
+}
+
+// What is known about an unclear Submit is told, and so is why no more is known.
+func TestWhatIsToldOfAnUnclearSubmit(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop    int // the write of the journal that fails
+		wrap    func(j batch.Journal) batch.Journal
+		absent  error
+		want    []string
+		wantNot string
+	}{
+		"its reply was lost": {0, nil, nil, []string{"teller: Submit: ambiguous"}, "holds no result"},
+		"its process stopped": {5, nil, nil,
+			[]string{"the journal holds no result of Submit 1, which began at 2000-01-01T00:00:00Z: its process stopped"}, "teller: Submit: ambiguous"},
+		"a read fails": {0, nil, &batch.Error{Kind: batch.ErrAuth, Message: "the key was revoked"},
+			[]string{"teller: Submit: ambiguous", "the last read: auth: the key was revoked"}, "holds no result"},
+		"no clock": {0, func(j batch.Journal) batch.Journal { return brokenClock{j} }, nil, []string{"no clock"}, "the last read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j := newTeller("lost"), batch.Journal(batch.NewMemoryJournal())
+				_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{
+					Journal: &brokenJournal{Journal: j, n: c.stop}, ReconcileFor: time.Second})
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+				if c.absent != nil {
+					s.absent = c.absent
+				}
+				if c.wrap != nil {
+					j = c.wrap(j)
+				}
+				report, err := batch.Resume(t.Context(), s, "run-1", &batch.RunOptions{Journal: j})
+				require.ErrorIs(t, err, batch.ErrAmbiguous)
+				require.ErrorContains(t, err, "whether the batch was submitted is not known: do not send it again")
+				for _, want := range c.want {
+					require.ErrorContains(t, err, want)
+				}
+				require.NotContains(t, err.Error(), c.wantNot)
+				require.Equal(t, "id-run-1 ", report.Batch.ID+" "+string(report.Batch.State))
+				require.Equal(t, 1, s.submits)
+			})
+		})
+	}
+}
+
+// Evidence that cannot be written down is told, and other evidence is written
+// down as well.
+func TestEvidenceThatIsNotWrittenDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j := &fetched{teller: newTeller("lost"), word: "at noon"}, batch.NewMemoryJournal()
+		report, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: j, n: 6}})
+		require.ErrorIs(t, err, batch.ErrAmbiguous)
+		require.ErrorIs(t, err, errDisk)
+		require.ErrorContains(t, err, "what a read said could not be written down")
+		require.Equal(t, "run-1 ", report.Batch.Draft.Reference+" "+string(report.Batch.State))
+		const history = "intent create#1 create#1=ok submit#1 submit#1=ambiguous"
+		require.Equal(t, history, kinds(t, j, "run-1"))
+		for _, c := range [][2]string{{"at noon", " observed"}, {"at noon", " observed"}, {"at one", " observed observed"}} {
+			s.word, s.asked = c[0], 0
+			_, err = batch.Resume(t.Context(), s, "run-1", &batch.RunOptions{Journal: j})
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			require.ErrorContains(t, err, c[0])
+			require.Equal(t, history+c[1], kinds(t, j, "run-1"))
+			require.Equal(t, 1, s.asked, "evidence ends the call")
+		}
+	})
+}
+
+// A fetched is a service whose reads are evidence.
+type fetched struct {
+	*teller
+	word  string
+	asked int
+}
+
+func (s *fetched) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
+	s.asked++
+	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: "teller", Op: "Poll", Message: "the file was fetched " + s.word}
+}
+
+// A turning is a journal whose clock turns once an attempt to submit is written.
+type turning struct {
+	batch.Journal
+	by    time.Duration
+	fails bool
+	now   func() (time.Time, error)
+}
+
+func (j *turning) Append(ctx context.Context, key batch.Key, e batch.Entry) error {
+	if e.Kind == batch.EntryAttempt && e.Step == batch.StepSubmit {
+		j.now = func() (time.Time, error) {
+			if j.fails {
+				return time.Time{}, errDisk
+			}
+			return time.Now().Add(j.by), nil
+		}
+	}
+	return j.Journal.Append(ctx, key, e)
+}
+
+func (j *turning) Now(context.Context) (time.Time, error) {
+	if j.now == nil {
+		return time.Now(), nil
+	}
+	return j.now()
+}
+
+// The journal's clock is read again once the attempt is durable, and decides.
+func TestTheJournalsClockDecidesOnceTheAttemptIsDurable(t *testing.T) {
+	for name, c := range map[string]struct {
+		j       *turning
+		kind    batch.Kind
+		message string
+		submits int
+	}{
+		"in time":  {&turning{by: 59 * time.Minute}, "", "", 1},
+		"late":     {&turning{by: 61 * time.Minute}, batch.ErrConflict, "nothing was submitted: the draft was to be submitted by", 0},
+		"no clock": {&turning{fails: true}, batch.ErrUnavailable, "the disk is full", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, d := newTeller("ok"), oneItem()
+				d.NotAfter, c.j.Journal = time.Now().Add(time.Hour), batch.NewMemoryJournal()
+				b, err := batch.Start(t.Context(), s, d, &batch.RunOptions{Journal: c.j})
+				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
+				require.Equal(t, c.submits, s.submits)
+				require.Equal(t, "id-run-1", b.ID)
+				if c.kind != "" {
+					require.ErrorContains(t, err, c.message)
+					require.Equal(t, batch.StateDraft, b.State)
+				}
+			})
+		})
+	}
+}

@@ -71,6 +71,9 @@ func TestASubmitThatIsAnsweredWithAnothersIDIsUnclear(t *testing.T) {
 		report, err := batch.Run(t.Context(), service, other, o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		require.Equal(t, batch.StateUnknown, report.Batch.State)
+		require.Empty(t, report.Batch.ID)
+		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous", kinds(t, o.Journal, "run-2"))
+		require.ErrorContains(t, err, "the service answered with the ID of another reference's batch")
 		require.Equal(t, batch.StandingUnclear, pending(t, service, o.Journal)[0].Standing)
 	})
 }
