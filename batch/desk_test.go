@@ -432,61 +432,63 @@ func TestCloseNamesTheOutcomesThatDoNotFit(t *testing.T) {
 // What a desk cannot read it does not take for empty, and what it returns beside
 // the error names the reference.
 func TestADeskWhoseJournalCannotBeRead(t *testing.T) {
-	newer := batch.NewMemoryJournal()
-	key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}
-	_, err := batch.Run(t.Context(), newTeller("ok"), oneItem(), &batch.RunOptions{Journal: newer})
-	require.NoError(t, err)
-	require.NoError(t, newer.Append(t.Context(), key, batch.Entry{Seq: 7, Kind: "future"}))
-	for name, c := range map[string]struct {
-		j    batch.Journal
-		kind batch.Kind
-		text string
-	}{
-		"no journal":           {nil, batch.ErrInvalid, "the journal: is nil"},
-		"no history":           {unlisted{batch.NewMemoryJournal()}, batch.ErrUnavailable, errDisk.Error()},
-		"of a newer version":   {newer, batch.ErrUnavailable, "newer version"},
-		"an unknown reference": {batch.NewMemoryJournal(), batch.ErrNotFound, `does not know the reference "run-1"`},
-	} {
-		desk := batch.NewDesk(newTeller("ok"), c.j)
-		for call, err := range map[string]func() error{
-			"Dossier": func() error {
-				d, err := desk.Dossier(t.Context(), "run-1")
-				require.Equal(t, batch.Dossier{Key: key}, d, name)
-				return err
-			},
-			"AsOf": func() error {
-				r, err := desk.AsOf(t.Context(), "run-1", time.Now())
-				require.Equal(t, "teller run-1", r.Batch.Provider+" "+r.Batch.Draft.Reference, name)
-				require.Equal(t, batch.StateUnknown, r.Batch.State, name)
-				require.Nil(t, r.Results, name)
-				return err
-			},
-			"Changes": func() (err error) {
-				n := 0
-				for c, e := range desk.Changes(t.Context(), "run-1") {
-					require.Zero(t, c, name)
-					n, err = n+1, e
-				}
-				require.Equal(t, 1, n, name)
-				return err
-			},
-			"Resolve": func() error {
-				b, err := desk.Resolve(t.Context(), "run-1", decision(batch.Abandon))
-				require.Equal(t, "teller run-1", b.Provider+" "+b.Draft.Reference, name)
-				return err
-			},
-			"Note": func() error {
-				return desk.Note(t.Context(), "run-1", batch.Note{Operator: "ada", Text: "case 1"})
-			},
-			"Approve": func() error {
-				return desk.Approve(t.Context(), "run-1", batch.Approval{Operator: "ada", Digest: "d"})
-			},
+	synctest.Test(t, func(t *testing.T) {
+		newer := batch.NewMemoryJournal()
+		key := batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}
+		_, err := batch.Run(t.Context(), newTeller("ok"), oneItem(), &batch.RunOptions{Journal: newer})
+		require.NoError(t, err)
+		require.NoError(t, newer.Append(t.Context(), key, batch.Entry{Seq: 7, Kind: "future"}))
+		for name, c := range map[string]struct {
+			j    batch.Journal
+			kind batch.Kind
+			text string
+		}{
+			"no journal":           {nil, batch.ErrInvalid, "the journal: is nil"},
+			"no history":           {unlisted{batch.NewMemoryJournal()}, batch.ErrUnavailable, errDisk.Error()},
+			"of a newer version":   {newer, batch.ErrUnavailable, "newer version"},
+			"an unknown reference": {batch.NewMemoryJournal(), batch.ErrNotFound, `does not know the reference "run-1"`},
 		} {
-			got := err()
-			require.ErrorIs(t, got, c.kind, "%s, %s", name, call)
-			require.ErrorContains(t, got, c.text, "%s, %s", name, call)
+			desk := batch.NewDesk(newTeller("ok"), c.j)
+			for call, err := range map[string]func() error{
+				"Dossier": func() error {
+					d, err := desk.Dossier(t.Context(), "run-1")
+					require.Equal(t, batch.Dossier{Key: key}, d, name)
+					return err
+				},
+				"AsOf": func() error {
+					r, err := desk.AsOf(t.Context(), "run-1", time.Now())
+					require.Equal(t, "teller run-1", r.Batch.Provider+" "+r.Batch.Draft.Reference, name)
+					require.Equal(t, batch.StateUnknown, r.Batch.State, name)
+					require.Nil(t, r.Results, name)
+					return err
+				},
+				"Changes": func() (err error) {
+					n := 0
+					for c, e := range desk.Changes(t.Context(), "run-1") {
+						require.Zero(t, c, name)
+						n, err = n+1, e
+					}
+					require.Equal(t, 1, n, name)
+					return err
+				},
+				"Resolve": func() error {
+					b, err := desk.Resolve(t.Context(), "run-1", decision(batch.Abandon))
+					require.Equal(t, "teller run-1", b.Provider+" "+b.Draft.Reference, name)
+					return err
+				},
+				"Note": func() error {
+					return desk.Note(t.Context(), "run-1", batch.Note{Operator: "ada", Text: "case 1"})
+				},
+				"Approve": func() error {
+					return desk.Approve(t.Context(), "run-1", batch.Approval{Operator: "ada", Digest: "d"})
+				},
+			} {
+				got := err()
+				require.ErrorIs(t, got, c.kind, "%s, %s", name, call)
+				require.ErrorContains(t, got, c.text, "%s, %s", name, call)
+			}
 		}
-	}
+	})
 }
 
 // A note that says too little belongs to no item.

@@ -528,25 +528,27 @@ func TestAnOlderBatchNeverOverwritesANewerOne(t *testing.T) {
 
 // A corrected draft, and one with another number, keep the purposes of the first.
 func TestAnIntentThatTakesThePlaceOfAnotherKeepsItsPurposes(t *testing.T) {
-	s, o := newBiller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-	first := invoice("first", "INV-1")
-	first.Items = append(first.Items, batch.Item{Reference: "b", Account: "acc", Amount: gbp(1), Purpose: "INV-2"})
-	s.create = &batch.Error{Kind: batch.ErrInvalid}
-	_, err := batch.Run(t.Context(), s, first, o)
-	require.ErrorIs(t, err, batch.ErrInvalid)
-	for _, amount := range []int64{99, 98} {
-		corrected := invoice("first", "INV-1")
-		corrected.Items[0].Amount.Minor = amount
-		_, err = batch.Run(t.Context(), s, corrected, o)
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newBiller("ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		first := invoice("first", "INV-1")
+		first.Items = append(first.Items, batch.Item{Reference: "b", Account: "acc", Amount: gbp(1), Purpose: "INV-2"})
+		s.create = &batch.Error{Kind: batch.ErrInvalid}
+		_, err := batch.Run(t.Context(), s, first, o)
 		require.ErrorIs(t, err, batch.ErrInvalid)
-		requireTaken(t, s, invoice("second", "INV-1"), o, "first")
-	}
-	s.create = nil
-	_, err = batch.Run(t.Context(), s, invoice("second", "INV-2"), o)
-	require.NoError(t, err, "the corrected draft does not need it")
+		for _, amount := range []int64{99, 98} {
+			corrected := invoice("first", "INV-1")
+			corrected.Items[0].Amount.Minor = amount
+			_, err = batch.Run(t.Context(), s, corrected, o)
+			require.ErrorIs(t, err, batch.ErrInvalid)
+			requireTaken(t, s, invoice("second", "INV-1"), o, "first")
+		}
+		s.create = nil
+		_, err = batch.Run(t.Context(), s, invoice("second", "INV-2"), o)
+		require.NoError(t, err, "the corrected draft does not need it")
 
-	numbers := taken{numbered{s.teller}, map[string]bool{"500": true}, new(int)}
-	_, err = batch.Run(t.Context(), numbers, invoice("third", "INV-3"), o)
-	require.NoError(t, err)
-	requireTaken(t, s, invoice("fourth", "INV-3"), o, "third")
+		numbers := taken{numbered{s.teller}, map[string]bool{"500": true}, new(int)}
+		_, err = batch.Run(t.Context(), numbers, invoice("third", "INV-3"), o)
+		require.NoError(t, err)
+		requireTaken(t, s, invoice("fourth", "INV-3"), o, "third")
+	})
 }

@@ -251,15 +251,17 @@ func TestABatchOfTheServicesMakingIsNotCanceled(t *testing.T) {
 		}
 	}
 	// Its Create was refused, so it has no batch.
-	s, j := newSupplied("ok"), batch.NewMemoryJournal()
-	old := invoice("january", "INV-1")
-	old.Extra = map[string]string{"batch_id": "77"}
-	s.create = &batch.Error{Kind: batch.ErrInvalid}
-	_, err := batch.Run(t.Context(), s, old, &batch.RunOptions{Journal: j})
-	require.ErrorIs(t, err, batch.ErrInvalid)
-	s.create = nil
-	_, err = batch.Run(t.Context(), s, replacing("january", "february"), &batch.RunOptions{Journal: j})
-	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		s, j := newSupplied("ok"), batch.NewMemoryJournal()
+		old := invoice("january", "INV-1")
+		old.Extra = map[string]string{"batch_id": "77"}
+		s.create = &batch.Error{Kind: batch.ErrInvalid}
+		_, err := batch.Run(t.Context(), s, old, &batch.RunOptions{Journal: j})
+		require.ErrorIs(t, err, batch.ErrInvalid)
+		s.create = nil
+		_, err = batch.Run(t.Context(), s, replacing("january", "february"), &batch.RunOptions{Journal: j})
+		require.NoError(t, err)
+	})
 }
 
 // A lockless is a journal that does not lock one reference.
@@ -356,34 +358,56 @@ func TestACorrectionWithdrawsAllThatIsLeft(t *testing.T) {
 	}
 	right := corrected("january", "", "right")
 	t.Run("a draft that is named, and one that is not", func(t *testing.T) {
-		s, j := &seeker{drafty: &drafty{teller: newTeller("ok")}}, batch.NewMemoryJournal()
-		s.create = &batch.Error{Kind: batch.ErrAmbiguous}
-		run(t, s.drafty, invoice("january", ""), j, batch.ErrAmbiguous)
-		s.create, s.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "8"}
-		run(t, s.drafty, invoice("january", ""), j, batch.ErrConflict)
-		s.create, s.drafts = nil, []string{"7"}
-		run(t, s, right, j, "")
-		require.Equal(t, []string{"8", "7"}, s.canceled)
+		synctest.Test(t, func(t *testing.T) {
+			s, j := &seeker{drafty: &drafty{teller: newTeller("ok")}}, batch.NewMemoryJournal()
+			s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+			run(t, s.drafty, invoice("january", ""), j, batch.ErrAmbiguous)
+			s.create, s.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "8"}
+			run(t, s.drafty, invoice("january", ""), j, batch.ErrConflict)
+			s.create, s.drafts = nil, []string{"7"}
+			run(t, s, right, j, "")
+			require.Equal(t, []string{"8", "7"}, s.canceled)
+		})
+	})
+	t.Run("a draft that is left, and the adopted one", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, j := &drafty{teller: newTeller("funds", "ok")}, batch.NewMemoryJournal()
+			s.create, s.left = &batch.Error{Kind: batch.ErrConflict}, batch.Batch{ID: "7"}
+			run(t, s, invoice("january", ""), j, batch.ErrConflict)
+			adopt := decision(batch.Adopt)
+			adopt.BatchID, s.absent, s.create = "9", batch.StateDraft, nil
+			_, err := batch.NewDesk(s, j).Resolve(t.Context(), "january", adopt)
+			require.NoError(t, err)
+			run(t, s, invoice("january", ""), j, batch.ErrFunds)
+			run(t, s, right, j, "")
+			require.Equal(t, []string{"7", "9"}, s.canceled)
+		})
 	})
 	t.Run("nothing is found", func(t *testing.T) {
-		s, j := &seeker{drafty: &drafty{teller: newTeller("ok")}}, batch.NewMemoryJournal()
-		s.create = &batch.Error{Kind: batch.ErrAmbiguous}
-		run(t, s, invoice("january", ""), j, batch.ErrAmbiguous)
-		s.create = nil
-		run(t, s, right, j, "")
-		require.Empty(t, s.canceled)
+		synctest.Test(t, func(t *testing.T) {
+			s, j := &seeker{drafty: &drafty{teller: newTeller("ok")}}, batch.NewMemoryJournal()
+			s.create = &batch.Error{Kind: batch.ErrAmbiguous}
+			run(t, s, invoice("january", ""), j, batch.ErrAmbiguous)
+			s.create = nil
+			run(t, s, right, j, "")
+			require.Empty(t, s.canceled)
+		})
 	})
 	t.Run("the draft is known", func(t *testing.T) {
-		s, j := finding{&drafty{teller: newTeller("ok")}, batch.Batch{}, &batch.Error{Kind: batch.ErrUnavailable}}, batch.NewMemoryJournal()
-		runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
-		run(t, s, right, j, "")
-		require.Equal(t, []string{"id-january"}, s.canceled)
+		synctest.Test(t, func(t *testing.T) {
+			s, j := finding{&drafty{teller: newTeller("ok")}, batch.Batch{}, &batch.Error{Kind: batch.ErrUnavailable}}, batch.NewMemoryJournal()
+			runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
+			run(t, s, right, j, "")
+			require.Equal(t, []string{"id-january"}, s.canceled)
+		})
 	})
 	t.Run("the service cannot cancel", func(t *testing.T) {
-		s, j := newTeller("ok"), batch.NewMemoryJournal()
-		runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
-		run(t, s, right, j, "")
-		require.Equal(t, 2, s.creates)
-		require.Equal(t, 1, s.submits)
+		synctest.Test(t, func(t *testing.T) {
+			s, j := newTeller("ok"), batch.NewMemoryJournal()
+			runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
+			run(t, s, right, j, "")
+			require.Equal(t, 2, s.creates)
+			require.Equal(t, 1, s.submits)
+		})
 	})
 }
