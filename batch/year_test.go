@@ -362,6 +362,10 @@ func TestADossierSaysWhatAnAbandonedBatchHolds(t *testing.T) {
 			_, err = batch.Run(t.Context(), s, invoice("second", "INV-1"), o)
 			require.NoError(t, err)
 			require.Equal(t, 1, s.moved())
+			dossier, err = desk.Dossier(t.Context(), "second")
+			require.NoError(t, err)
+			require.Equal(t, []string{"INV-1"}, dossier.Purposes)
+			require.Equal(t, "nothing: it was reported; Review finds what has changed since", dossier.Next)
 		})
 	}
 }
