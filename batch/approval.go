@@ -77,7 +77,8 @@ func (d Draft) needed() int {
 // unapproved is the error for a batch that needs more approvals.
 func (e *engine) unapproved(p progress) error {
 	return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Code: CodeApprovalNeeded,
-		Message: fmt.Sprintf("nothing was submitted: the batch needs %d more approvals of the digest %s", p.lacking(), p.digest())}
+		Message: fmt.Sprintf("nothing was submitted: the batch needs %d more approvals of the digest %s",
+			p.lacking(), p.digest())}
 }
 
 // Approve writes down that a person approves of a batch that Run has prepared.
@@ -116,7 +117,8 @@ func (k *Desk) Approve(ctx context.Context, reference string, a Approval) error 
 	case p.batch == nil:
 		return e.undecided("there is no draft to approve so far: call Run")
 	case a.Digest != p.digest():
-		return e.undecided(fmt.Sprintf("the digest of the batch is %s, and not %q: look at it again", p.digest(), a.Digest))
+		return e.undecided(fmt.Sprintf("the digest of the batch is %s, and not %q: look at it again",
+			p.digest(), a.Digest))
 	case spelled(a.Operator) == spelled(p.author()):
 		return e.undecided(fmt.Sprintf("%q is the author of the draft", a.Operator))
 	}

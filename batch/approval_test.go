@@ -51,7 +51,8 @@ func TestTwoPeopleApprove(t *testing.T) {
 		}
 		d := pending(t, s, o.Journal)[0]
 		require.Equal(t, batch.StandingDraft, d.Standing)
-		require.Equal(t, "wait for 2 more approvals of its digest, and then call Resume; or call Resolve to abandon it", d.Next)
+		require.Equal(t, "wait for 2 more approvals of its digest, and then call Resume; or call Resolve to abandon it",
+			d.Next)
 		require.Equal(t, "eve", d.Author)
 		require.Equal(t, 2, d.Needed)
 
@@ -92,7 +93,8 @@ func TestAnApprovalIsOfExactlyWhatWasSeen(t *testing.T) {
 		s.create = &batch.Error{Kind: batch.ErrInvalid}
 		_, err := batch.Run(t.Context(), s, asked(1), o)
 		require.ErrorIs(t, err, batch.ErrInvalid)
-		require.ErrorContains(t, desk.Approve(t.Context(), reference, batch.Approval{Operator: "ada"}), "there is no draft to approve so far")
+		require.ErrorContains(t, desk.Approve(t.Context(), reference, batch.Approval{Operator: "ada"}),
+			"there is no draft to approve so far")
 		s.create = nil
 		requireUnapproved(t, s, asked(1), o, "1 more")
 		before, err := desk.Dossier(t.Context(), reference)
@@ -105,7 +107,8 @@ func TestAnApprovalIsOfExactlyWhatWasSeen(t *testing.T) {
 		after, err := batch.NewDesk(s, other).Dossier(t.Context(), reference)
 		require.NoError(t, err)
 		require.NotEqual(t, before.Digest, after.Digest)
-		require.ErrorContains(t, batch.NewDesk(s, other).Approve(t.Context(), reference, batch.Approval{Operator: "ada", Digest: before.Digest}), "look at it again")
+		require.ErrorContains(t, batch.NewDesk(s, other).Approve(t.Context(), reference,
+			batch.Approval{Operator: "ada", Digest: before.Digest}), "look at it again")
 
 		s.info.Terms = map[string]string{"merchant": "2"}
 		other = batch.NewMemoryJournal()
@@ -192,10 +195,11 @@ func TestAnApprovalThatIsNotTaken(t *testing.T) {
 			a    batch.Approval
 			kind batch.Kind
 		}{
-			"no journal":                   {nil, approval, batch.ErrInvalid},
-			"no lock":                      {unlockable{j}, approval, batch.ErrUnavailable},
-			"no write":                     {&failing{j, 1}, approval, batch.ErrUnavailable},
-			"no operator":                  {j, batch.Approval{Operator: " ", Digest: approval.Digest}, batch.ErrInvalid},
+			"no journal": {nil, approval, batch.ErrInvalid},
+			"no lock":    {unlockable{j}, approval, batch.ErrUnavailable},
+			"no write":   {&failing{j, 1}, approval, batch.ErrUnavailable},
+			"no operator": {j, batch.Approval{Operator: " ", Digest: approval.Digest},
+				batch.ErrInvalid},
 			"a digest that is not its own": {j, batch.Approval{Operator: "ada"}, batch.ErrConflict},
 		} {
 			err := batch.NewDesk(s, c.j).Approve(t.Context(), "run-1", c.a)

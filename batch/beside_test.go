@@ -46,7 +46,8 @@ func TestTheBatchBesideAnEarlyError(t *testing.T) {
 
 // What a caller changes after the call does not reach the journal.
 func TestTheJournalDoesNotShareTheCallersDraft(t *testing.T) {
-	for name, call := range map[string]func(ctx context.Context, s batch.Provider, d batch.Draft, o *batch.RunOptions) error{
+	for name, call := range map[string]func(ctx context.Context, s batch.Provider, d batch.Draft,
+		o *batch.RunOptions) error{
 		"Run": func(ctx context.Context, s batch.Provider, d batch.Draft, o *batch.RunOptions) error {
 			_, err := batch.Run(ctx, s, d, o)
 			return err
@@ -60,7 +61,8 @@ func TestTheJournalDoesNotShareTheCallersDraft(t *testing.T) {
 			s, d, j := newTeller("ok"), oneItem(), batch.NewMemoryJournal()
 			require.NoError(t, call(t.Context(), s, d, &batch.RunOptions{Journal: j}), name)
 			d.Items[0].Account = "another"
-			history, err := j.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: d.Reference})
+			history, err := j.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1",
+				Reference: d.Reference})
 			require.NoError(t, err)
 			for _, e := range history {
 				require.False(t, e.Draft != nil && e.Draft.Items[0].Account == "another", "%s: entry %d", name, e.Seq)
@@ -82,12 +84,13 @@ func TestAReportThatCannotBeReadKeepsTheBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := emptied{newTeller("ok")}
 		var heard error
-		report, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: batch.NewMemoryJournal(), Observe: func(e batch.Event) {
-			if e.Phase == batch.PhaseReport {
-				heard = e.Err
-				require.Equal(t, batch.StateDone, e.Batch.State)
-			}
-		}})
+		report, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+			Observe: func(e batch.Event) {
+				if e.Phase == batch.PhaseReport {
+					heard = e.Err
+					require.Equal(t, batch.StateDone, e.Batch.State)
+				}
+			}})
 		require.ErrorIs(t, err, batch.ErrUnavailable)
 		require.ErrorIs(t, heard, batch.ErrUnavailable)
 		require.Equal(t, batch.StateDone, report.Batch.State)
@@ -142,12 +145,14 @@ func TestTheBatchBesideAConflict(t *testing.T) {
 					s.info.Terms = terms
 					report, err = batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
 					require.ErrorIs(t, err, batch.ErrConflict)
-					require.Equal(t, "run-1 "+string(c.state), report.Batch.Draft.Reference+" "+string(report.Batch.State))
+					require.Equal(t, "run-1 "+string(c.state), report.Batch.Draft.Reference+" "+
+						string(report.Batch.State))
 					var e *batch.Error
 					require.ErrorAs(t, err, &e)
 					here := terms["merchant"]
 					require.Equal(t, batch.FieldError{Item: -1, Field: "merchant",
-						Message: fmt.Sprintf("is %q here, but was \"1\" when the batch was intended", here)}, e.Fields[0])
+						Message: fmt.Sprintf("is %q here, but was \"1\" when the batch was intended", here)},
+						e.Fields[0])
 					require.Len(t, e.Fields, 1+len(terms)-len(here))
 				}
 				require.Equal(t, submits, s.submits)
@@ -187,12 +192,17 @@ func TestHowLongACallTakes(t *testing.T) {
 		least  time.Duration
 		most   time.Duration
 	}{
-		"a silent Submit":           {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1}, 5 * time.Minute, 5 * time.Minute},
-		"a silent Submit, bounded":  {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1, SubmitTimeout: time.Minute}, time.Minute, time.Minute},
-		"the shortest":              {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1, SubmitTimeout: 1}, 1, 1},
-		"a lost one":                {"lost", batch.GuardNone, batch.RunOptions{}, 90 * time.Second, 2 * time.Minute},
-		"a lost one, bounded":       {"lost", batch.GuardNone, batch.RunOptions{ReconcileFor: 10 * time.Second}, 5 * time.Second, 10 * time.Second},
-		"a lost one behind a guard": {"lost", batch.GuardRefuses, batch.RunOptions{}, 15*time.Minute + 30*time.Second, 16 * time.Minute},
+		"a silent Submit": {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1}, 5 * time.Minute,
+			5 * time.Minute},
+		"a silent Submit, bounded": {"hang", batch.GuardNone,
+			batch.RunOptions{ReconcileFor: 1, SubmitTimeout: time.Minute}, time.Minute, time.Minute},
+		"the shortest": {"hang", batch.GuardNone, batch.RunOptions{ReconcileFor: 1, SubmitTimeout: 1}, 1,
+			1},
+		"a lost one": {"lost", batch.GuardNone, batch.RunOptions{}, 90 * time.Second, 2 * time.Minute},
+		"a lost one, bounded": {"lost", batch.GuardNone, batch.RunOptions{ReconcileFor: 10 * time.Second},
+			5 * time.Second, 10 * time.Second},
+		"a lost one behind a guard": {"lost", batch.GuardRefuses, batch.RunOptions{}, 15*time.Minute + 30*time.Second,
+			16 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -343,9 +353,11 @@ func TestWhatARunSaysOfAWriteThatFailed(t *testing.T) {
 		{}, // No write fails.
 		{"ok", 0, 0, batch.StateDraft, "", batch.ErrUnavailable, "nothing was sent", ""},
 		{"ok", 0, 0, batch.StateDraft, "", batch.ErrUnavailable, "nothing was submitted", ""},
-		{"ok", 1, 0, batch.StateDraft, "id-run-1", batch.ErrUnavailable, "a draft may have been made, and nothing was submitted", batch.PhaseCreate},
+		{"ok", 1, 0, batch.StateDraft, "id-run-1", batch.ErrUnavailable,
+			"a draft may have been made, and nothing was submitted", batch.PhaseCreate},
 		{"ok", 1, 0, batch.StateDraft, "id-run-1", batch.ErrUnavailable, "not submitted by this call", ""},
-		{"ok", 1, 1, batch.StateUnknown, "id-run-1", batch.ErrAmbiguous, "submitted, but the result could not be written down", batch.PhaseSubmit},
+		{"ok", 1, 1, batch.StateUnknown, "id-run-1", batch.ErrAmbiguous,
+			"submitted, but the result could not be written down", batch.PhaseSubmit},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			if c.kind == "" {
@@ -362,7 +374,8 @@ func TestWhatARunSaysOfAWriteThatFailed(t *testing.T) {
 			require.Equal(t, "the journal failed: "+c.message, e.Message)
 			require.ErrorIs(t, err, errDisk)
 			require.Equal(t, "run-1", report.Batch.Draft.Reference)
-			require.Equal(t, []any{c.creates, c.submits, c.state, c.id}, []any{s.creates, s.submits, report.Batch.State, report.Batch.ID}, "write %d", at)
+			require.Equal(t, []any{c.creates, c.submits, c.state, c.id}, []any{s.creates, s.submits, report.Batch.State,
+				report.Batch.ID}, "write %d", at)
 			if c.phase != "" {
 				require.Equal(t, err, events[c.phase].Err)
 				require.Equal(t, report.Batch.ID, events[c.phase].Batch.ID)
@@ -384,7 +397,8 @@ func TestStartSaysThatItHasNotSubmitted(t *testing.T) {
 	s := newTeller("ok")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	b, err := batch.Start(ctx, s, oneItem(), &batch.RunOptions{Journal: batch.NewMemoryJournal(), Observe: func(batch.Event) { cancel() }})
+	b, err := batch.Start(ctx, s, oneItem(), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+		Observe: func(batch.Event) { cancel() }})
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, batch.ErrUnavailable)
 	require.Equal(t, "run-1 id-run-1 draft", b.Draft.Reference+" "+b.ID+" "+string(b.State))
@@ -396,7 +410,8 @@ func TestTheEventOfAFailedCreateSaysWhy(t *testing.T) {
 	s := newTeller("ok")
 	s.create = &batch.Error{Kind: batch.ErrInvalid}
 	var events []batch.Event
-	_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Observe: func(e batch.Event) { events = append(events, e) }})
+	_, err := batch.Run(t.Context(), s, oneItem(),
+		&batch.RunOptions{Observe: func(e batch.Event) { events = append(events, e) }})
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	require.Len(t, events, 1)
 	require.Equal(t, batch.PhaseCreate, events[0].Phase)
@@ -425,9 +440,12 @@ func TestWhatMayBeLeftEndsACall(t *testing.T) {
 		"a batch in a new word": {found: found(batch.StateUnknown), kind: batch.ErrConflict, message: who},
 		"no answer": {err: &batch.Error{Kind: batch.ErrProtocol}, kind: batch.ErrProtocol,
 			message: "an earlier call may have left a draft, and the service was not able to say"},
-		"no cancel": {found: found(batch.StateDraft), cancel: &batch.Error{Kind: batch.ErrThrottled}, kind: batch.ErrThrottled,
+		"no cancel": {found: found(batch.StateDraft), cancel: &batch.Error{Kind: batch.ErrThrottled},
+			kind:    batch.ErrThrottled,
 			message: "an earlier call has left a draft: the draft 7 was not canceled"},
-		"no write": {found: found(batch.StateDraft), journal: func(j batch.Journal) batch.Journal { return &failing{j, 1} },
+		"no write": {found: found(batch.StateDraft), journal: func(j batch.Journal) batch.Journal {
+			return &failing{j, 1}
+		},
 			kind: batch.ErrUnavailable, message: "the journal failed: nothing was submitted; a draft was canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -461,10 +479,13 @@ func TestWhatIsToldOfAnUnclearSubmit(t *testing.T) {
 	}{
 		"its reply was lost": {0, nil, nil, []string{"teller: Submit: ambiguous"}, "holds no result"},
 		"its process stopped": {5, nil, nil,
-			[]string{"the journal holds no result of Submit 1, which began at 2000-01-01T00:00:00Z: its process stopped"}, "teller: Submit: ambiguous"},
+			[]string{
+				"the journal holds no result of Submit 1, which began at 2000-01-01T00:00:00Z: its process stopped"},
+			"teller: Submit: ambiguous"},
 		"a read fails": {0, nil, &batch.Error{Kind: batch.ErrAuth, Message: "the key was revoked"},
 			[]string{"teller: Submit: ambiguous", "the last read: auth: the key was revoked"}, "holds no result"},
-		"no clock": {0, func(j batch.Journal) batch.Journal { return brokenClock{j} }, nil, []string{"no clock"}, "the last read"},
+		"no clock": {0, func(j batch.Journal) batch.Journal { return brokenClock{j} }, nil, []string{"no clock"},
+			"the last read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -497,14 +518,16 @@ func TestWhatIsToldOfAnUnclearSubmit(t *testing.T) {
 func TestEvidenceThatIsNotWrittenDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, j := &fetched{teller: newTeller("lost"), word: "at noon"}, batch.NewMemoryJournal()
-		report, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: j, n: 6}})
+		report, err := batch.Run(t.Context(), s, oneItem(),
+			&batch.RunOptions{Journal: &brokenJournal{Journal: j, n: 6}})
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		require.ErrorIs(t, err, errDisk)
 		require.ErrorContains(t, err, "what a read said could not be written down")
 		require.Equal(t, "run-1 ", report.Batch.Draft.Reference+" "+string(report.Batch.State))
 		const history = "intent create#1 create#1=ok submit#1 submit#1=ambiguous"
 		require.Equal(t, history, kinds(t, j, "run-1"))
-		for _, c := range [][2]string{{"at noon", " observed"}, {"at noon", " observed"}, {"at one", " observed observed"}} {
+		for _, c := range [][2]string{{"at noon", " observed"}, {"at noon", " observed"},
+			{"at one", " observed observed"}} {
 			s.word, s.asked = c[0], 0
 			_, err = batch.Resume(t.Context(), s, "run-1", &batch.RunOptions{Journal: j})
 			require.ErrorIs(t, err, batch.ErrAmbiguous)
@@ -524,7 +547,8 @@ type fetched struct {
 
 func (s *fetched) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	s.asked++
-	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: "teller", Op: "Poll", Message: "the file was fetched " + s.word}
+	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: "teller", Op: "Poll", Message: "the file was fetched " +
+		s.word}
 }
 
 // A turning is a journal whose clock turns once an attempt to submit is written.
@@ -562,8 +586,9 @@ func TestTheJournalsClockDecidesOnceTheAttemptIsDurable(t *testing.T) {
 		message string
 		submits int
 	}{
-		"in time":  {&turning{by: 59 * time.Minute}, "", "", 1},
-		"late":     {&turning{by: 61 * time.Minute}, batch.ErrConflict, "nothing was submitted: the draft was to be submitted by", 0},
+		"in time": {&turning{by: 59 * time.Minute}, "", "", 1},
+		"late": {&turning{by: 61 * time.Minute}, batch.ErrConflict,
+			"nothing was submitted: the draft was to be submitted by", 0},
 		"no clock": {&turning{fails: true}, batch.ErrUnavailable, "the disk is full", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

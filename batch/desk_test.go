@@ -52,13 +52,18 @@ func TestEveryStandingHasAnExit(t *testing.T) {
 		standing batch.Standing
 		exits    []batch.Verdict // all others are refused, or leave it open
 	}{
-		"nothing was sent":           {"ok", func(s *stuck) { s.create = unavailable }, batch.StandingIntended, []batch.Verdict{batch.Abandon}},
-		"a draft may have been made": {"ok", func(s *stuck) { s.create = &batch.Error{Kind: batch.ErrAmbiguous} }, batch.StandingDraft, []batch.Verdict{batch.Abandon}},
-		"a draft":                    {"refused", nil, batch.StandingDraft, []batch.Verdict{batch.Abandon}},
-		"a lost request":             {"lost", nil, batch.StandingUnclear, []batch.Verdict{batch.Abandon}},
-		"no end":                     {"ok", func(s *stuck) { s.pends = true }, batch.StandingSubmitted, []batch.Verdict{batch.Close}},
-		"a difference":               {"ok", func(s *stuck) { s.report = odd }, batch.StandingSubmitted, []batch.Verdict{batch.Close}},
-		"the service has forgotten":  {"ok", func(s *stuck) { s.gone = true }, batch.StandingSubmitted, []batch.Verdict{batch.Close}},
+		"nothing was sent": {"ok", func(s *stuck) { s.create = unavailable }, batch.StandingIntended,
+			[]batch.Verdict{batch.Abandon}},
+		"a draft may have been made": {"ok", func(s *stuck) { s.create = &batch.Error{Kind: batch.ErrAmbiguous} },
+			batch.StandingDraft, []batch.Verdict{batch.Abandon}},
+		"a draft":        {"refused", nil, batch.StandingDraft, []batch.Verdict{batch.Abandon}},
+		"a lost request": {"lost", nil, batch.StandingUnclear, []batch.Verdict{batch.Abandon}},
+		"no end": {"ok", func(s *stuck) { s.pends = true }, batch.StandingSubmitted,
+			[]batch.Verdict{batch.Close}},
+		"a difference": {"ok", func(s *stuck) { s.report = odd }, batch.StandingSubmitted,
+			[]batch.Verdict{batch.Close}},
+		"the service has forgotten": {"ok", func(s *stuck) { s.gone = true }, batch.StandingSubmitted,
+			[]batch.Verdict{batch.Close}},
 	} {
 		for _, v := range []batch.Verdict{batch.Abandon, batch.Adopt, batch.Resend, batch.Close} {
 			t.Run(name+", "+string(v), func(t *testing.T) {
@@ -129,9 +134,12 @@ func TestAPersonsWordFillsWhatTheServiceLeavesOpen(t *testing.T) {
 			kind     batch.Kind
 			want     string
 		}{
-			"another word": {map[string]batch.Outcome{"b": batch.OutcomeUnknown}, batch.ErrInvalid, `outcomes: of "b" is "unknown"; it must be paid, failed, returned or skipped`},
-			"no item":      {map[string]batch.Outcome{"z": batch.OutcomePaid}, batch.ErrConflict, `outcomes: "z" is not an item of the batch`},
-			"against it":   {map[string]batch.Outcome{"a": batch.OutcomeFailed}, batch.ErrConflict, `outcomes: "a" is paid, as the service says`},
+			"another word": {map[string]batch.Outcome{"b": batch.OutcomeUnknown}, batch.ErrInvalid,
+				`outcomes: of "b" is "unknown"; it must be paid, failed, returned or skipped`},
+			"no item": {map[string]batch.Outcome{"z": batch.OutcomePaid}, batch.ErrConflict,
+				`outcomes: "z" is not an item of the batch`},
+			"against it": {map[string]batch.Outcome{"a": batch.OutcomeFailed}, batch.ErrConflict,
+				`outcomes: "a" is paid, as the service says`},
 		} {
 			b, err := desk.Resolve(t.Context(), "june", closing(c.outcomes))
 			require.ErrorIs(t, err, c.kind, name)
@@ -143,7 +151,8 @@ func TestAPersonsWordFillsWhatTheServiceLeavesOpen(t *testing.T) {
 		_, err = desk.Resolve(t.Context(), "june", early)
 		require.ErrorContains(t, err, "outcomes: are only for close")
 
-		b, err := desk.Resolve(t.Context(), "june", closing(map[string]batch.Outcome{"a": batch.OutcomePaid, "b": batch.OutcomeFailed}))
+		b, err := desk.Resolve(t.Context(), "june",
+			closing(map[string]batch.Outcome{"a": batch.OutcomePaid, "b": batch.OutcomeFailed}))
 		require.NoError(t, err)
 		require.Equal(t, batch.StatePending, b.State)
 		report, err := desk.AsOf(t.Context(), "june", time.Now())
@@ -171,7 +180,8 @@ func TestAPersonsWordFillsWhatTheServiceLeavesOpen(t *testing.T) {
 		require.Empty(t, reviewed(t, desk, time.Time{}), "the service says nothing new")
 
 		// A month later the support answers for the last one.
-		_, err = desk.Resolve(t.Context(), "june", closing(map[string]batch.Outcome{"b": batch.OutcomeFailed, "c": batch.OutcomeReturned}))
+		_, err = desk.Resolve(t.Context(), "june",
+			closing(map[string]batch.Outcome{"b": batch.OutcomeFailed, "c": batch.OutcomeReturned}))
 		require.NoError(t, err)
 		requireHeld("INV-c", false)
 		s.pends = false
@@ -288,7 +298,8 @@ func TestNotes(t *testing.T) {
 
 func TestATicketSaysWhatIsKnown(t *testing.T) {
 	began := time.Date(2026, 6, 1, 9, 0, 0, 0, time.FixedZone("", 3600))
-	d := batch.Dossier{Key: batch.Key{Account: "test/1", Reference: "run-1"}, Standing: batch.StandingDraft, Items: 2, Total: gbp(300)}
+	d := batch.Dossier{Key: batch.Key{Account: "test/1", Reference: "run-1"}, Standing: batch.StandingDraft, Items: 2,
+		Total: gbp(300)}
 	require.Equal(t, `Payment batch "run-1" of account test/1
 Items: 2, total 3.00 GBP
 `, d.Ticket())
@@ -324,7 +335,8 @@ func TestADossierSaysWhatIsSafeNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, o := newTeller(c.script), &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{MaxFailures: 1}}
+				s, o := newTeller(c.script), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+					Watch: batch.WatchOptions{MaxFailures: 1}}
 				s.status, s.down = 400, 1
 				d := oneItem()
 				if c.expires > 0 {
@@ -340,7 +352,8 @@ func TestADossierSaysWhatIsSafeNext(t *testing.T) {
 					other := oneItem()
 					other.Items[0].Amount.Minor++
 					_, err = batch.Run(t.Context(), s, other, o)
-					require.ErrorContains(t, err, `belongs to another draft, which was not submitted so far: nothing was sent by this call; this draft corrects it if its Replaces is "run-1"`)
+					require.ErrorContains(t, err,
+						`belongs to another draft, which was not submitted so far: nothing was sent by this call; this draft corrects it if its Replaces is "run-1"`)
 				}
 			})
 		})
@@ -443,10 +456,11 @@ func TestADeskWhoseJournalCannotBeRead(t *testing.T) {
 			kind batch.Kind
 			text string
 		}{
-			"no journal":           {nil, batch.ErrInvalid, "the journal: is nil"},
-			"no history":           {unlisted{batch.NewMemoryJournal()}, batch.ErrUnavailable, errDisk.Error()},
-			"of a newer version":   {newer, batch.ErrUnavailable, "newer version"},
-			"an unknown reference": {batch.NewMemoryJournal(), batch.ErrNotFound, `does not know the reference "run-1"`},
+			"no journal":         {nil, batch.ErrInvalid, "the journal: is nil"},
+			"no history":         {unlisted{batch.NewMemoryJournal()}, batch.ErrUnavailable, errDisk.Error()},
+			"of a newer version": {newer, batch.ErrUnavailable, "newer version"},
+			"an unknown reference": {batch.NewMemoryJournal(), batch.ErrNotFound,
+				`does not know the reference "run-1"`},
 		} {
 			desk := batch.NewDesk(newTeller("ok"), c.j)
 			for call, err := range map[string]func() error{
@@ -494,8 +508,10 @@ func TestADeskWhoseJournalCannotBeRead(t *testing.T) {
 // A note that says too little belongs to no item.
 func TestFaultsOfANote(t *testing.T) {
 	var e *batch.Error
-	require.ErrorAs(t, batch.NewDesk(newTeller("ok"), batch.NewMemoryJournal()).Note(t.Context(), "run-1", batch.Note{}), &e)
-	require.Equal(t, []batch.FieldError{{Item: -1, Field: "operator", Message: "is empty"}, {Item: -1, Field: "text", Message: "is empty"}}, e.Fields)
+	require.ErrorAs(t, batch.NewDesk(newTeller("ok"), batch.NewMemoryJournal()).Note(t.Context(), "run-1",
+		batch.Note{}), &e)
+	require.Equal(t, []batch.FieldError{{Item: -1, Field: "operator", Message: "is empty"},
+		{Item: -1, Field: "text", Message: "is empty"}}, e.Fields)
 }
 
 // Pending tells every error of its list, and ends when its caller has enough.
@@ -508,7 +524,8 @@ func TestPendingOfAListWithErrors(t *testing.T) {
 		require.NoError(t, err)
 		other := key
 		other.Reference = "unreadable"
-		list := listing{j, []batch.History{{Key: other}, {Key: key, Entries: history}, {}}, map[int]error{0: errDisk, 2: errDisk}}
+		list := listing{j, []batch.History{{Key: other}, {Key: key, Entries: history}, {}},
+			map[int]error{0: errDisk, 2: errDisk}}
 		want := []string{"unreadable unavailable", "run-1 ", " unavailable"}
 		for enough := 1; enough <= 3; enough++ {
 			var got []string

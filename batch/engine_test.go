@@ -31,7 +31,8 @@ func TestABatchIDBelongsToOneReference(t *testing.T) {
 		require.ErrorContains(t, err, `batch id-run-1 of test/1 at teller belongs to the reference "run-1"`)
 		require.Equal(t, batch.StateDraft, report.Batch.State)
 		require.Zero(t, second.submits)
-		require.Equal(t, "intent create#1 create#1=conflict", kinds(t, o.Journal, "run-2"), "the number was not the journal's")
+		require.Equal(t, "intent create#1 create#1=conflict", kinds(t, o.Journal, "run-2"),
+			"the number was not the journal's")
 
 		other.Reference = "run-3"
 		_, err = batch.Run(t.Context(), newTeller("lost"), other, o)
@@ -135,7 +136,8 @@ func TestTermsBelongToTheIntent(t *testing.T) {
 // An observer that panics loses nothing: the journal was written before.
 func TestTheJournalIsWrittenBeforeObserveIsCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, phase := range []batch.Phase{batch.PhaseCreate, batch.PhaseSubmit, batch.PhaseReconcile, batch.PhaseReport} {
+		for _, phase := range []batch.Phase{batch.PhaseCreate, batch.PhaseSubmit, batch.PhaseReconcile,
+			batch.PhaseReport} {
 			service, journal := newTeller("applied and lost"), batch.NewMemoryJournal()
 			o := &batch.RunOptions{Journal: journal, Observe: func(e batch.Event) {
 				if e.Phase == phase {
@@ -225,7 +227,8 @@ func (s *drafty) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
 func TestADraftThatCreateHasLeftIsWithdrawnBeforeAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service, o := &drafty{teller: newTeller("ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-		service.create, service.left = &batch.Error{Kind: batch.ErrConflict, Message: "totals do not match"}, batch.Batch{ID: "7"}
+		service.create, service.left = &batch.Error{Kind: batch.ErrConflict, Message: "totals do not match"},
+			batch.Batch{ID: "7"}
 		_, err := batch.Run(t.Context(), service, oneItem(), o)
 		require.ErrorIs(t, err, batch.ErrConflict)
 		require.Equal(t, []string{"7"}, pending(t, service, o.Journal)[0].Left)
@@ -292,16 +295,23 @@ func TestAbandonGoesByWhatTheCancelSays(t *testing.T) {
 		message string
 		state   batch.State
 	}{
-		"canceled":               {"funds", nil, nil, "", "", batch.StateCancelled},
-		"no answer":              {"funds", refused(batch.ErrUnavailable), nil, batch.ErrUnavailable, kept + "the draft id-run-1 was not", batch.StateDraft},
-		"unclear, no answer":     {"lost", refused(batch.ErrAmbiguous), nil, batch.ErrAmbiguous, kept + "the draft id-run-1 was not", batch.StateUnknown},
-		"not found":              {"funds", refused(batch.ErrNotFound), nil, "", "", batch.StateCancelled},
-		"unclear, not found":     {"lost", refused(batch.ErrNotFound), nil, "", "", batch.StateUnknown},
-		"canceled before":        {"lost", refused(batch.ErrConflict), batch.StateCancelled, "", "", batch.StateCancelled},
-		"submitted":              {"lost", refused(batch.ErrConflict), batch.StatePending, batch.ErrConflict, late, batch.StatePending},
-		"done":                   {"lost", refused(batch.ErrConflict), batch.StateDone, batch.ErrConflict, late, batch.StateDone},
-		"still a draft":          {"funds", refused(batch.ErrConflict), batch.StateDraft, batch.ErrConflict, kept + "batch id-run-1 was not", batch.StateDraft},
-		"unclear, still a draft": {"lost", refused(batch.ErrConflict), batch.StateDraft, batch.ErrConflict, kept + "batch id-run-1 was not", batch.StateUnknown},
+		"canceled": {"funds", nil, nil, "", "", batch.StateCancelled},
+		"no answer": {"funds", refused(batch.ErrUnavailable), nil, batch.ErrUnavailable, kept +
+			"the draft id-run-1 was not", batch.StateDraft},
+		"unclear, no answer": {"lost", refused(batch.ErrAmbiguous), nil, batch.ErrAmbiguous, kept +
+			"the draft id-run-1 was not", batch.StateUnknown},
+		"not found":          {"funds", refused(batch.ErrNotFound), nil, "", "", batch.StateCancelled},
+		"unclear, not found": {"lost", refused(batch.ErrNotFound), nil, "", "", batch.StateUnknown},
+		"canceled before": {"lost", refused(batch.ErrConflict), batch.StateCancelled, "", "",
+			batch.StateCancelled},
+		"submitted": {"lost", refused(batch.ErrConflict), batch.StatePending, batch.ErrConflict, late,
+			batch.StatePending},
+		"done": {"lost", refused(batch.ErrConflict), batch.StateDone, batch.ErrConflict, late,
+			batch.StateDone},
+		"still a draft": {"funds", refused(batch.ErrConflict), batch.StateDraft, batch.ErrConflict, kept +
+			"batch id-run-1 was not", batch.StateDraft},
+		"unclear, still a draft": {"lost", refused(batch.ErrConflict), batch.StateDraft, batch.ErrConflict, kept +
+			"batch id-run-1 was not", batch.StateUnknown},
 		"not readable": {"funds", refused(batch.ErrConflict), &batch.Error{Kind: batch.ErrUnavailable, Message: "down"},
 			batch.ErrConflict, kept + "batch id-run-1 was not", batch.StateDraft},
 	} {
@@ -345,7 +355,8 @@ type seeker struct {
 func (s *seeker) Find(_ context.Context, reference string) (batch.Batch, error) {
 	for _, id := range slices.Backward(s.drafts) {
 		if !slices.Contains(s.canceled, id) {
-			return batch.Batch{Provider: s.Info().Name, ID: id, State: batch.StateDraft, Draft: batch.Draft{Reference: reference}}, nil
+			return batch.Batch{Provider: s.Info().Name, ID: id, State: batch.StateDraft,
+				Draft: batch.Draft{Reference: reference}}, nil
 		}
 	}
 	return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound}
@@ -356,7 +367,8 @@ func (s *seeker) Find(_ context.Context, reference string) (batch.Batch, error) 
 func TestEveryAttemptToCreateMayHaveLeftADraft(t *testing.T) {
 	for _, abandoned := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			service, o := &seeker{drafty: &drafty{teller: newTeller("ok")}}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			service, o := &seeker{drafty: &drafty{teller: newTeller("ok")}},
+				&batch.RunOptions{Journal: batch.NewMemoryJournal()}
 			service.create = &batch.Error{Kind: batch.ErrAmbiguous}
 			for range 2 {
 				_, err := batch.Run(t.Context(), service, oneItem(), o)
@@ -400,13 +412,16 @@ func TestAbandonGoesByWhatIsFound(t *testing.T) {
 		want     string // ID and state
 		canceled []string
 	}{
-		"nothing":            {batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound}, nil, "", "", " draft", nil},
-		"no answer":          {batch.Batch{}, &batch.Error{Kind: batch.ErrProtocol}, nil, batch.ErrProtocol, "an earlier call may have left a draft", " draft", nil},
-		"what is canceled":   {canceled, nil, nil, "", "", "7 cancelled", []string{"7"}},
-		"a draft that stays": {draft, nil, &batch.Error{Kind: batch.ErrThrottled}, batch.ErrThrottled, "the draft 7 was not canceled", "7 draft", nil},
+		"nothing": {batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound}, nil, "", "", " draft", nil},
+		"no answer": {batch.Batch{}, &batch.Error{Kind: batch.ErrProtocol}, nil, batch.ErrProtocol,
+			"an earlier call may have left a draft", " draft", nil},
+		"what is canceled": {canceled, nil, nil, "", "", "7 cancelled", []string{"7"}},
+		"a draft that stays": {draft, nil, &batch.Error{Kind: batch.ErrThrottled}, batch.ErrThrottled,
+			"the draft 7 was not canceled", "7 draft", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, o := finding{&drafty{teller: newTeller("ok")}, c.found, c.err}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			s, o := finding{&drafty{teller: newTeller("ok")}, c.found, c.err},
+				&batch.RunOptions{Journal: batch.NewMemoryJournal()}
 			s.create = &batch.Error{Kind: batch.ErrAmbiguous}
 			blind := s.drafty // It cannot find, so each Run makes one more attempt.
 			for range 2 {
@@ -531,7 +546,8 @@ func (s taken) Create(ctx context.Context, d batch.Draft) (batch.Batch, error) {
 func (s taken) Submit(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 	*s.tries++
 	if s.numbers[b.ID] {
-		return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit", Status: 422, Code: batch.CodeNumberTaken}
+		return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit", Status: 422,
+			Code: batch.CodeNumberTaken}
 	}
 	return s.numbered.Submit(ctx, b)
 }
@@ -545,7 +561,8 @@ func (s knowing) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
 
 func (s knowing) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	b.Native = "fetched at noon"
-	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: "teller", Op: "Poll", Code: "fetched", Message: "the file was fetched at noon"}
+	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: "teller", Op: "Poll", Code: "fetched",
+		Message: "the file was fetched at noon"}
 }
 
 // What a read has proved is written down once, told by every error and dossier,
@@ -562,7 +579,8 @@ func TestEvidenceIsKeptAndEndsTheAttempts(t *testing.T) {
 			require.Equal(t, "fetched at noon", report.Batch.Native)
 		}
 		require.Equal(t, 1, service.submits)
-		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous observed", kinds(t, o.Journal, "run-1"))
+		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous observed",
+			kinds(t, o.Journal, "run-1"))
 		dossier := pending(t, service, o.Journal)[0]
 		require.Contains(t, dossier.Next, "the file was fetched at noon")
 		require.Equal(t, "fetched at noon", dossier.Native)
@@ -581,7 +599,8 @@ func TestNothingThatWentWrongIsSwallowed(t *testing.T) {
 
 		// A refusal that could not be written down.
 		service = newTeller("refused")
-		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: batch.NewMemoryJournal(), n: 5}})
+		report, err := batch.Run(t.Context(), service, oneItem(),
+			&batch.RunOptions{Journal: &brokenJournal{Journal: batch.NewMemoryJournal(), n: 5}})
 		require.ErrorIs(t, err, batch.ErrInvalid)
 		require.ErrorIs(t, err, errDisk)
 		require.ErrorContains(t, err, "later calls must take it for unclear")
@@ -714,7 +733,8 @@ func TestRunTriesNoOtherNumberAfterASubmitWasAnswered(t *testing.T) {
 
 // An operator who was wrong can say so, whatever the decision was.
 func TestAWrongDecisionIsReplaced(t *testing.T) {
-	resolve := func(t *testing.T, p batch.Provider, v batch.Verdict, id string, o *batch.RunOptions) (batch.Batch, error) {
+	resolve := func(t *testing.T, p batch.Provider, v batch.Verdict, id string, o *batch.RunOptions) (batch.Batch,
+		error) {
 		t.Helper()
 		d := decision(v)
 		d.BatchID = id

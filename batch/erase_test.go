@@ -118,7 +118,8 @@ func TestAnErasedBatchCanBeAdopted(t *testing.T) {
 		require.ErrorContains(t, err, "abandoned")
 
 		s.applied["first"] = 1 // The refusal was wrong.
-		require.NoError(t, decide(batch.Decision{Verdict: batch.Adopt, BatchID: "id-first", Operator: "Ada", Reason: "case 2"}))
+		require.NoError(t, decide(batch.Decision{Verdict: batch.Adopt, BatchID: "id-first", Operator: "Ada",
+			Reason: "case 2"}))
 		for range 2 {
 			report, err := batch.Resume(t.Context(), s, "first", o)
 			require.NoError(t, err)
@@ -174,7 +175,8 @@ func TestAnErasedBatchThatWasAdoptedCanBeClosed(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrInvalid)
 		_, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.NoError(t, err)
-		j = erased(t, j, batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"}, oneItem().Items[0].Account)
+		j = erased(t, j, batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"},
+			oneItem().Items[0].Account)
 		s.applied["run-1"] = 1
 		adopt := decision(batch.Adopt)
 		adopt.BatchID = "id-run-1"

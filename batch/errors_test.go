@@ -13,7 +13,8 @@ import (
 )
 
 func TestErrorMatchesItsKindAndItsCause(t *testing.T) {
-	err := fmt.Errorf("while paying: %w", &batch.Error{Kind: batch.ErrAmbiguous, Err: fmt.Errorf("reply: %w", io.ErrUnexpectedEOF)})
+	err := fmt.Errorf("while paying: %w",
+		&batch.Error{Kind: batch.ErrAmbiguous, Err: fmt.Errorf("reply: %w", io.ErrUnexpectedEOF)})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.NotErrorIs(t, err, batch.ErrUnavailable)
@@ -59,14 +60,16 @@ func TestErrorIsOneLine(t *testing.T) {
 
 	var faults []batch.FieldError
 	for n := range 12 {
-		faults = append(faults, batch.FieldError{Item: n, Reference: fmt.Sprint("r", n), Field: "amount", Message: "is negative"})
+		faults = append(faults, batch.FieldError{Item: n, Reference: fmt.Sprint("r", n), Field: "amount",
+			Message: "is negative"})
 	}
 	faults[0] = batch.FieldError{Item: -1, Field: "reference", Message: "is empty"}
 	faults[1].Reference = ""
-	require.Equal(t, `p: Create: invalid: reference: is empty; item 1: amount: is negative; item 2 ("r2"): amount: is negative; `+
-		`item 3 ("r3"): amount: is negative; item 4 ("r4"): amount: is negative; item 5 ("r5"): amount: is negative; `+
-		`item 6 ("r6"): amount: is negative; item 7 ("r7"): amount: is negative; item 8 ("r8"): amount: is negative; `+
-		`item 9 ("r9"): amount: is negative; and 2 more`,
+	require.Equal(t,
+		`p: Create: invalid: reference: is empty; item 1: amount: is negative; item 2 ("r2"): amount: is negative; `+
+			`item 3 ("r3"): amount: is negative; item 4 ("r4"): amount: is negative; item 5 ("r5"): amount: is negative; `+
+			`item 6 ("r6"): amount: is negative; item 7 ("r7"): amount: is negative; item 8 ("r8"): amount: is negative; `+
+			`item 9 ("r9"): amount: is negative; and 2 more`,
 		batch.Invalid("p", "Create", faults).Error())
 	require.NoError(t, batch.Invalid("p", "Create", nil))
 	require.Equal(t, "nobody's", batch.FieldError{Item: -1, Message: "nobody's"}.Error())

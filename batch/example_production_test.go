@@ -16,8 +16,9 @@ import (
 func invoices(reference string, numbers ...string) batch.Draft {
 	d := batch.Draft{Reference: reference, Direction: batch.Collect}
 	for _, number := range numbers {
-		d.Items = append(d.Items, batch.Item{Reference: number + " " + reference, Account: "card-" + number, Purpose: number,
-			Amount: batch.Money{Minor: 1250, Currency: "GBP"}})
+		d.Items = append(d.Items, batch.Item{Reference: number + " " + reference, Account: "card-" + number,
+			Purpose: number,
+			Amount:  batch.Money{Minor: 1250, Currency: "GBP"}})
 	}
 	return d
 }
@@ -45,8 +46,10 @@ func ExampleStart_job() {
 	provider, journal := batchtest.NewMemory(batchtest.MemoryOptions{Polls: 9}), batch.NewMemoryJournal()
 	provider.Break(batchtest.LostAfter)
 	for range 3 {
-		b, err := batch.Start(ctx, provider, invoices("november", "INV-1"), &batch.RunOptions{Journal: journal, ReconcileFor: 30 * time.Second})
-		again := slices.Contains([]batch.Kind{batch.ErrAmbiguous, batch.ErrUnavailable, batch.ErrThrottled, batch.ErrProtocol}, batch.KindOf(err))
+		b, err := batch.Start(ctx, provider, invoices("november", "INV-1"),
+			&batch.RunOptions{Journal: journal, ReconcileFor: 30 * time.Second})
+		again := slices.Contains([]batch.Kind{batch.ErrAmbiguous, batch.ErrUnavailable, batch.ErrThrottled,
+			batch.ErrProtocol}, batch.KindOf(err))
 		fmt.Println(b.State, err, again)
 	}
 	fmt.Println(provider.Submits())

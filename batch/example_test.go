@@ -43,9 +43,10 @@ func ExampleSettle() {
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()} // In a file or in PostgreSQL, it survives a crash.
 
 	for _, reference := range []string{"november", "december"} {
-		b, err := batch.Start(ctx, provider, batch.Draft{Reference: reference, Direction: batch.Collect, Items: []batch.Item{
-			{Reference: "INV-1 " + reference, Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
-		}}, o)
+		b, err := batch.Start(ctx, provider, batch.Draft{Reference: reference, Direction: batch.Collect,
+			Items: []batch.Item{
+				{Reference: "INV-1 " + reference, Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+			}}, o)
 		fmt.Println(reference, b.State, err)
 	}
 	paid := 0
@@ -67,9 +68,10 @@ func ExampleDesk() {
 	ctx := context.Background()
 	var provider batch.Provider = batchtest.NewMemory(batchtest.MemoryOptions{})
 	journal := batch.NewMemoryJournal()
-	draft := batch.Draft{Reference: "november", Direction: batch.Collect, Author: "eve", Approvals: 1, Items: []batch.Item{
-		{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
-	}}
+	draft := batch.Draft{Reference: "november", Direction: batch.Collect, Author: "eve", Approvals: 1,
+		Items: []batch.Item{
+			{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+		}}
 	_, err := batch.Run(ctx, provider, draft, &batch.RunOptions{Journal: journal})
 	fmt.Println(batch.KindOf(err))
 

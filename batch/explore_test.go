@@ -25,7 +25,8 @@ import (
 // and the clock. From each world every call is tried with every answer that the
 // world can give; worlds that are the same are explored once.
 
-var deeper = flag.Int("explore", 0, "how many more submits than 2 small worlds have, and how many more crashes and failed reads; 1 takes some minutes")
+var deeper = flag.Int("explore", 0,
+	"how many more submits than 2 small worlds have, and how many more crashes and failed reads; 1 takes some minutes")
 
 // rulesOf is what a service promises.
 type rulesOf struct {
@@ -51,7 +52,8 @@ type world struct {
 
 // key tells worlds apart. What decides of a history is its progress.
 func (w world) key() string {
-	return fmt.Sprint(w.applied, w.flight, w.canceled, w.aged(), w.submits, w.crashes, w.failures, w.resends(), batch.ProgressKey(w.history))
+	return fmt.Sprint(w.applied, w.flight, w.canceled, w.aged(), w.submits, w.crashes, w.failures, w.resends(),
+		batch.ProgressKey(w.history))
 }
 
 // aged says that the last Submit began longer ago than a request can be in
@@ -211,7 +213,8 @@ type plainly struct{ batch.Provider }
 var _ batch.Canceler = seat{}
 
 func (s seat) Info() batch.Info {
-	return batch.Info{Name: "small", Account: "world", Direction: batch.Collect, Guard: s.rules.guard, NoRepeat: true, Interval: time.Nanosecond}
+	return batch.Info{Name: "small", Account: "world", Direction: batch.Collect, Guard: s.rules.guard, NoRepeat: true,
+		Interval: time.Nanosecond}
 }
 
 func (s seat) Create(_ context.Context, d batch.Draft) (batch.Batch, error) {
@@ -239,7 +242,9 @@ func (s seat) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	if attempts < s.submits {
 		s.wrong("a request leaves before its attempt is written")
 	}
-	if s.rules.approved && !slices.ContainsFunc(s.history, func(e batch.Entry) bool { return e.Kind == batch.EntryApproval }) {
+	if s.rules.approved && !slices.ContainsFunc(s.history, func(e batch.Entry) bool {
+		return e.Kind == batch.EntryApproval
+	}) {
 		s.wrong("a request leaves that no person has approved")
 	}
 	if at, young := s.young(); young {
@@ -394,7 +399,9 @@ func (s seat) Append(_ context.Context, _ batch.Key, e batch.Entry) error {
 		return &batch.Error{Kind: batch.ErrConflict, Op: "Journal"}
 	}
 	claims := func(one batch.Entry) bool {
-		return slices.ContainsFunc(one.Claims, func(name string) bool { return strings.HasPrefix(name, "batch "+e.Batch.ID+" ") })
+		return slices.ContainsFunc(one.Claims, func(name string) bool {
+			return strings.HasPrefix(name, "batch "+e.Batch.ID+" ")
+		})
 	}
 	if e.Batch != nil && e.Batch.ID != "" && !claims(e) && !slices.ContainsFunc(s.history, claims) {
 		s.wrong("an entry has the ID of a batch, and the journal has no claim to it")
@@ -413,7 +420,8 @@ func (s seat) Append(_ context.Context, _ batch.Key, e batch.Entry) error {
 func (s seat) Open(context.Context, string, string) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
 		if n := len(s.history); n > 0 && s.history[n-1].Kind != batch.EntryDone {
-			yield(batch.History{Key: batch.Key{Provider: "small", Account: "world", Reference: "run-1"}, Entries: slices.Clone(s.history)}, nil)
+			yield(batch.History{Key: batch.Key{Provider: "small", Account: "world", Reference: "run-1"},
+				Entries: slices.Clone(s.history)}, nil)
 		}
 	}
 }
@@ -513,7 +521,8 @@ func (p *play) told(a *actor, call string, b batch.Batch, err error) {
 	}
 	kind := batch.KindOf(err)
 	switch {
-	case err == nil && slices.Contains([]string{"Abandon", "Resend", "Adopt"}, call) && !slices.ContainsFunc(p.history, func(e batch.Entry) bool { return e.Decision != nil }):
+	case err == nil && slices.Contains([]string{"Abandon", "Resend", "Adopt"}, call) &&
+		!slices.ContainsFunc(p.history, func(e batch.Entry) bool { return e.Decision != nil }):
 		p.wrong("%s succeeds, and the decision is not written", call)
 	case p.applied > 1+p.resends():
 		p.wrong("money moved %d times", p.applied)
@@ -586,7 +595,9 @@ func together(r rulesOf, w world, one, two int, yield func(world, []string)) {
 			}
 			if p.path.at >= fresh && !pruned {
 				// From the same world with the same two calls at the same places all was tried.
-				state := maphash.String(seed, fmt.Sprint(p.key(), p.holder == p.actors[0], p.holder == p.actors[1], p.actors[0].steps, p.actors[0].saw, p.actors[0].over, "/", p.actors[1].steps, p.actors[1].saw, p.actors[1].over))
+				state := maphash.String(seed, fmt.Sprint(p.key(), p.holder == p.actors[0], p.holder == p.actors[1],
+					p.actors[0].steps, p.actors[0].saw, p.actors[0].over, "/", p.actors[1].steps, p.actors[1].saw,
+					p.actors[1].over))
 				if pruned = seen[state]; pruned {
 					p.path.frozen = true // It only runs to its end.
 				}
@@ -648,7 +659,8 @@ func TestSmallWorldsExploredWhole(t *testing.T) {
 		{name: "no guard, as CityPay", unseen: batch.StateUnknown},
 		{name: "no guard, and it cancels, as SnapBill", unseen: batch.StateDraft, cancels: true},
 		{name: "a guard", guard: batch.GuardRefuses, unseen: batch.StateDraft},
-		{name: "a guard, and it cancels, as 6DOT50", guard: batch.GuardRefuses, unseen: batch.StateDraft, cancels: true},
+		{name: "a guard, and it cancels, as 6DOT50", guard: batch.GuardRefuses, unseen: batch.StateDraft,
+			cancels: true},
 		{name: "no guard, and a person must approve", unseen: batch.StateUnknown, approved: true},
 	}
 	for _, r := range services {
@@ -699,7 +711,8 @@ func TestSmallWorldsWithTwoCallersAtOnce(t *testing.T) {
 		{name: "no guard", unseen: batch.StateUnknown},
 		{name: "a guard, and it cancels", guard: batch.GuardRefuses, unseen: batch.StateDraft, cancels: true},
 		{name: "no guard, and a lock that excludes no other", unseen: batch.StateUnknown, lockless: true},
-		{name: "a guard, it cancels, and a lock that excludes no other", guard: batch.GuardRefuses, unseen: batch.StateDraft, cancels: true, lockless: true},
+		{name: "a guard, it cancels, and a lock that excludes no other", guard: batch.GuardRefuses,
+			unseen: batch.StateDraft, cancels: true, lockless: true},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			if r.lockless && r.cancels && *deeper == 0 {
@@ -714,7 +727,8 @@ func TestSmallWorldsWithTwoCallersAtOnce(t *testing.T) {
 				starts++
 				for one := range calls {
 					for two := range calls[:one+1] {
-						if calls[one].name == "Approve" || *deeper <= 1 && two > 1 || len(first.history) > 0 && one+two == 1 {
+						if calls[one].name == "Approve" || *deeper <= 1 && two > 1 || len(first.history) > 0 &&
+							one+two == 1 {
 							continue // One of the two is Run or Resume, which do the same in most worlds.
 						}
 						together(r, first, one, two, func(w world, faults []string) {
@@ -727,7 +741,8 @@ func TestSmallWorldsWithTwoCallersAtOnce(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("%d starts, %d worlds after, %d pairs of calls, %s", starts, len(worlds), runs, time.Since(began).Round(time.Millisecond))
+			t.Logf("%d starts, %d worlds after, %d pairs of calls, %s", starts, len(worlds), runs,
+				time.Since(began).Round(time.Millisecond))
 		})
 	}
 }

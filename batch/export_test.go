@@ -11,6 +11,7 @@ func ProgressKey(history []Entry) string {
 		}
 		return b.ID + string(b.State)
 	}
-	return fmt.Sprint(p.intent != nil, known(p.batch), p.creating, p.left, p.open, p.last != nil, p.resend, p.submitted, p.adopted,
+	return fmt.Sprint(p.intent != nil, known(p.batch), p.creating, p.left, p.open, p.last != nil, p.resend,
+		p.submitted, p.adopted,
 		known(p.unadopted), p.touched, p.closed, p.abandoned != nil, p.explained != nil, p.lacking())
 }

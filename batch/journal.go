@@ -119,7 +119,8 @@ type ClaimedError struct {
 
 // Error names the holder.
 func (e *ClaimedError) Error() string {
-	return fmt.Sprintf("%s belongs to the reference %q of %s at %s", e.Name, e.Holder.Reference, e.Holder.Account, e.Holder.Provider)
+	return fmt.Sprintf("%s belongs to the reference %q of %s at %s", e.Name, e.Holder.Reference, e.Holder.Account,
+		e.Holder.Provider)
 }
 
 // Is reports whether target is ErrConflict.
@@ -164,12 +165,13 @@ type Entry struct {
 	Batch       *Batch            `json:"batch,omitempty"`       // as it was known then
 	Failure     *Failure          `json:"failure,omitempty"`     // in a result: nil means success
 	Decision    *Decision         `json:"decision,omitempty"`    // the person's word that this entry rests on
-	Approvals   int               `json:"approvals,omitempty"`   // in an intent: as many people must approve before a Submit
-	Approval    *Approval         `json:"approval,omitempty"`    // in an approval
-	Note        *Note             `json:"note,omitempty"`        // in a note
-	Outcomes    *ItemOutcomes     `json:"outcomes,omitempty"`    // in a done: what was reported of the items of Batch
-	Claims      []string          `json:"claims,omitempty"`      // names that belong to this key from now on
-	Releases    []string          `json:"releases,omitempty"`    // names that no longer belong to it
+	// in an intent: as many people must approve before a Submit
+	Approvals int           `json:"approvals,omitempty"`
+	Approval  *Approval     `json:"approval,omitempty"` // in an approval
+	Note      *Note         `json:"note,omitempty"`     // in a note
+	Outcomes  *ItemOutcomes `json:"outcomes,omitempty"` // in a done: what was reported of the items of Batch
+	Claims    []string      `json:"claims,omitempty"`   // names that belong to this key from now on
+	Releases  []string      `json:"releases,omitempty"` // names that no longer belong to it
 }
 
 // A Failure is an Error as a journal keeps it.

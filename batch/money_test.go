@@ -118,7 +118,8 @@ func TestExponentCoversISO4217(t *testing.T) {
 		require.True(t, known, code)
 		require.Equal(t, want, got, code)
 	}
-	for _, code := range []string{"", "GB", "gbp", "XAU", "XTS", "XXX", "HRK", "ANG", "GBPX", " GB", "AED AFN", "BIF CLP"} {
+	for _, code := range []string{"", "GB", "gbp", "XAU", "XTS", "XXX", "HRK", "ANG", "GBPX", " GB",
+		"AED AFN", "BIF CLP"} {
 		exponent, known := batch.Exponent(code)
 		require.False(t, known, code)
 		require.Zero(t, exponent, code)
@@ -127,7 +128,8 @@ func TestExponentCoversISO4217(t *testing.T) {
 
 // FuzzDecimal compares with exact rational arithmetic.
 func FuzzDecimal(f *testing.F) {
-	for _, s := range []string{"12.34", "-0.05", "1e999999999", "92233720368547758.07", "00.1", "5.", "1_000", "0x10", "1/3", "Inf"} {
+	for _, s := range []string{"12.34", "-0.05", "1e999999999", "92233720368547758.07", "00.1", "5.", "1_000", "0x10",
+		"1/3", "Inf"} {
 		f.Add(s, 2)
 	}
 	f.Fuzz(func(t *testing.T, s string, exponent int) {

@@ -15,7 +15,8 @@ import (
 type able struct{ *teller }
 
 func (able) Find(_ context.Context, reference string) (batch.Batch, error) {
-	return batch.Batch{Provider: "teller", ID: "found", State: batch.StatePending, Draft: batch.Draft{Reference: reference, Direction: batch.Collect}}, nil
+	return batch.Batch{Provider: "teller", ID: "found", State: batch.StatePending,
+		Draft: batch.Draft{Reference: reference, Direction: batch.Collect}}, nil
 }
 
 func (able) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
@@ -51,7 +52,8 @@ func (w wrapped) Report(context.Context, batch.Batch) (batch.Report, error) {
 }
 
 func TestAbilities(t *testing.T) {
-	for name, p := range map[string]batch.Provider{"itself": able{newTeller()}, "wrapped twice": wrapped{wrapped{able{newTeller()}}}} {
+	for name, p := range map[string]batch.Provider{"itself": able{newTeller()},
+		"wrapped twice": wrapped{wrapped{able{newTeller()}}}} {
 		t.Run(name, func(t *testing.T) {
 			found, err := batch.Find(t.Context(), p, "run-1")
 			require.NoError(t, err)
@@ -98,17 +100,24 @@ func TestReconcile(t *testing.T) {
 		kind   batch.Kind
 		state  batch.State
 	}{
-		"it landed":                     {handle, applied, false, "", batch.StatePending},
-		"it is still a draft":           {handle, func(s *teller) { s.absent = batch.StateDraft }, false, "", batch.StateDraft},
-		"the service does not know":     {handle, func(*teller) {}, false, batch.ErrAmbiguous, batch.StateUnknown},
-		"absence proves nothing":        {handle, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrNotFound} }, false, batch.ErrAmbiguous, batch.StateUnknown},
-		"the read failed":               {handle, func(s *teller) { s.down = 1 }, false, batch.ErrUnavailable, batch.StateUnknown},
-		"another batch is shown":        {handle, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrConflict} }, false, batch.ErrAmbiguous, batch.StateUnknown},
-		"the provider has evidence":     {draft, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrAmbiguous} }, false, batch.ErrAmbiguous, batch.StateUnknown},
-		"no id, and Poll needs none":    {without, func(s *teller) { s.info.PollsWithoutID = true; applied(s) }, false, "", batch.StatePending},
+		"it landed": {handle, applied, false, "", batch.StatePending},
+		"it is still a draft": {handle, func(s *teller) { s.absent = batch.StateDraft }, false, "",
+			batch.StateDraft},
+		"the service does not know": {handle, func(*teller) {}, false, batch.ErrAmbiguous, batch.StateUnknown},
+		"absence proves nothing": {handle, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrNotFound} },
+			false, batch.ErrAmbiguous, batch.StateUnknown},
+		"the read failed": {handle, func(s *teller) { s.down = 1 }, false, batch.ErrUnavailable,
+			batch.StateUnknown},
+		"another batch is shown": {handle, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrConflict} },
+			false, batch.ErrAmbiguous, batch.StateUnknown},
+		"the provider has evidence": {draft, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrAmbiguous} },
+			false, batch.ErrAmbiguous, batch.StateUnknown},
+		"no id, and Poll needs none": {without, func(s *teller) { s.info.PollsWithoutID = true; applied(s) }, false,
+			"", batch.StatePending},
 		"no id, found by reference":     {without, applied, true, "", batch.StatePending},
 		"no id, and nobody can look up": {without, applied, false, batch.ErrAmbiguous, batch.StateUnknown},
-		"of another provider":           {batch.Batch{Provider: "other"}, applied, false, batch.ErrInvalid, batch.StateUnknown},
+		"of another provider": {batch.Batch{Provider: "other"}, applied, false, batch.ErrInvalid,
+			batch.StateUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTeller()

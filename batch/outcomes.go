@@ -54,7 +54,8 @@ func outcomesOf(results []Result) *ItemOutcomes {
 func (o *ItemOutcomes) results(items []Item) []Result {
 	results := make([]Result, len(items))
 	for i, item := range items {
-		results[i] = Result{Item: item, Outcome: OutcomeUnknown, Code: at(o.Codes, i), ID: at(o.IDs, i), At: at(o.Times, i)}
+		results[i] = Result{Item: item, Outcome: OutcomeUnknown, Code: at(o.Codes, i), ID: at(o.IDs, i),
+			At: at(o.Times, i)}
 		for outcome, letter := range letters {
 			if i < len(o.Letters) && o.Letters[i] == letter {
 				results[i].Outcome = outcome
@@ -166,7 +167,9 @@ func (k *Desk) AsOf(ctx context.Context, reference string, at time.Time) (Report
 	}
 	report, err := toldBy(e.history, at)
 	if err == nil && report.Results == nil {
-		return Report{Batch: e.unknown()}, e.fail(ErrNotFound, fmt.Sprintf("nothing was reported of %q by %s", reference, at.Format(time.RFC3339)), nil)
+		return Report{Batch: e.unknown()},
+			e.fail(ErrNotFound, fmt.Sprintf("nothing was reported of %q by %s", reference, at.Format(time.RFC3339)),
+				nil)
 	}
 	return report, err
 }
@@ -253,7 +256,8 @@ func (e *engine) review(ctx context.Context) ([]Change, error) {
 	}
 	n := len(e.history)
 	report, err := reportOf(ctx, e.p, *p.batch)
-	if explained := p.explained != nil && KindOf(err) == ErrProtocol && len(report.Results) > 0; err != nil && !explained {
+	if explained := p.explained != nil && KindOf(err) == ErrProtocol && len(report.Results) > 0; err != nil &&
+		!explained {
 		return nil, err
 	}
 	if err = e.close(ctx, report); len(e.history) == n {

@@ -51,7 +51,8 @@ func (s *ledger) Report(ctx context.Context, b batch.Batch) (batch.Report, error
 
 // flip changes what the service says of an item.
 func (s *ledger) flip(reference string, o batch.Outcome) {
-	s.rows[reference] = batch.Result{Outcome: o, Code: "code of " + string(o), ID: "pay-" + reference, At: time.Now().UTC()}
+	s.rows[reference] = batch.Result{Outcome: o, Code: "code of " + string(o), ID: "pay-" + reference,
+		At: time.Now().UTC()}
 }
 
 func wages(reference string, items ...string) batch.Draft {
@@ -110,7 +111,8 @@ func TestABounceAfterTheEnd(t *testing.T) {
 		require.Equal(t, batch.OutcomePaid, all[0].Before)
 		require.Equal(t, "june", all[0].Key.Reference)
 		require.Equal(t, time.Now(), all[0].Told)
-		require.Equal(t, batch.Result{Item: report.Results[1].Item, Outcome: batch.OutcomeReturned, Code: "code of returned", ID: "pay-b", At: time.Now().UTC()}, all[0].Result)
+		require.Equal(t, batch.Result{Item: report.Results[1].Item, Outcome: batch.OutcomeReturned,
+			Code: "code of returned", ID: "pay-b", At: time.Now().UTC()}, all[0].Result)
 		require.Empty(t, reviewed(t, desk, start), "it is written down already")
 
 		s.gone = true
@@ -119,7 +121,8 @@ func TestABounceAfterTheEnd(t *testing.T) {
 		require.Empty(t, cmp.Diff(report, then), "the report of June")
 		now, err := desk.AsOf(t.Context(), "june", time.Now())
 		require.NoError(t, err)
-		require.Equal(t, map[batch.Outcome]batch.Total{batch.OutcomePaid: {Count: 1, Amount: gbp(1)}, batch.OutcomeReturned: {Count: 1, Amount: gbp(2)}}, now.Totals)
+		require.Equal(t, map[batch.Outcome]batch.Total{batch.OutcomePaid: {Count: 1, Amount: gbp(1)},
+			batch.OutcomeReturned: {Count: 1, Amount: gbp(2)}}, now.Totals)
 		_, err = desk.AsOf(t.Context(), "june", start.Add(-time.Second))
 		require.ErrorIs(t, err, batch.ErrNotFound)
 		require.ErrorContains(t, err, `nothing was reported of "june" by`)
@@ -176,7 +179,8 @@ func TestTheFoldOfTheChangesIsTheLastReport(t *testing.T) {
 				require.Equal(t, result.Outcome, fold[result.Item.Reference].Outcome)
 			}
 			if report, err := s.Report(t.Context(), last.Batch); err == nil {
-				require.Equal(t, slices.Sorted(maps.Keys(report.Totals)), slices.Sorted(maps.Keys(last.Totals)), "what the service says now was reviewed")
+				require.Equal(t, slices.Sorted(maps.Keys(report.Totals)), slices.Sorted(maps.Keys(last.Totals)),
+					"what the service says now was reviewed")
 			}
 		})
 	}
@@ -267,7 +271,8 @@ func TestAReportSurvivesJSON(t *testing.T) {
 }
 
 func TestReviewRefusesOtherTerms(t *testing.T) {
-	s, o := newLedger(), &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+	s, o := newLedger(), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+		Watch: batch.WatchOptions{Interval: time.Millisecond}}
 	_, err := batch.Run(t.Context(), s, wages("run-1", "a"), o)
 	require.NoError(t, err)
 	s.info.Terms = map[string]string{"merchant": "2"}
@@ -360,7 +365,8 @@ func TestReviewWritesNothingBesideAnError(t *testing.T) {
 	key := func(reference string) batch.Key {
 		return batch.Key{Provider: "teller", Account: "test/1", Reference: reference}
 	}
-	odd, down := &batch.Error{Kind: batch.ErrProtocol, Op: "Report"}, &batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}
+	odd, down := &batch.Error{Kind: batch.ErrProtocol, Op: "Report"},
+		&batch.Error{Kind: batch.ErrUnavailable, Op: "Report"}
 	for name, c := range map[string]struct {
 		explained bool // a person has closed it
 		report    error
@@ -374,8 +380,10 @@ func TestReviewWritesNothingBesideAnError(t *testing.T) {
 		"a difference that is explained":        {explained: true, report: odd, changed: 2},
 		"an empty report where it is explained": {explained: true, report: odd, empty: true, kind: batch.ErrProtocol},
 		"no answer where it is explained":       {explained: true, report: down, kind: batch.ErrUnavailable},
-		"no lock":                               {journal: func(j batch.Journal) batch.Journal { return unlockable{j} }, kind: batch.ErrUnavailable},
-		"no write":                              {journal: func(j batch.Journal) batch.Journal { return &failing{j, 1} }, kind: batch.ErrUnavailable},
+		"no lock": {journal: func(j batch.Journal) batch.Journal { return unlockable{j} },
+			kind: batch.ErrUnavailable},
+		"no write": {journal: func(j batch.Journal) batch.Journal { return &failing{j, 1} },
+			kind: batch.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -415,7 +423,8 @@ func TestReviewWritesNothingBesideAnError(t *testing.T) {
 				require.NoError(t, err)
 			}
 			s.flip("a", batch.OutcomeReturned)
-			list := closedList{j, []batch.History{{Key: key("june")}, {}, {Key: key("july")}}, map[int]error{0: errDisk, 1: errDisk}}
+			list := closedList{j, []batch.History{{Key: key("june")}, {}, {Key: key("july")}},
+				map[int]error{0: errDisk, 1: errDisk}}
 			var got []string
 			for c, err := range batch.NewDesk(s, list).Review(t.Context(), time.Time{}) {
 				got = append(got, c.Key.Reference)
@@ -435,7 +444,8 @@ func TestReviewWritesNothingBesideAnError(t *testing.T) {
 			s, j := newTeller("ok"), batch.NewMemoryJournal()
 			_, err := batch.Start(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
 			require.NoError(t, err)
-			for c, err := range batch.NewDesk(s, closedList{j, []batch.History{{Key: key("run-1")}}, nil}).Review(t.Context(), time.Time{}) {
+			for c, err := range batch.NewDesk(s, closedList{j, []batch.History{{Key: key("run-1")}}, nil}).
+				Review(t.Context(), time.Time{}) {
 				t.Errorf("Review of an open batch says %v, %v", c, err)
 			}
 			require.Len(t, pending(t, s, j), 1)

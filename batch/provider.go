@@ -77,17 +77,18 @@ type Provider interface {
 
 // Info holds fixed facts, so that a caller can plan without I/O.
 type Info struct {
-	Name           string        // "citypay"
-	Account        string        // the account at the service, in one form: "sandbox/PC600001"; never a secret
-	Direction      Direction     // the way money moves here
-	MaxItems       int           // largest batch; 0 if the service states none
-	Interval       time.Duration // a polite first poll interval; Watch backs off from here
-	Guard          Guard         // does the service itself refuse a second submit of the same batch?
-	InFlight       time.Duration // how long after a Submit began its request may still arrive; 0 means 15 minutes
-	Renews         bool          // a 401 renews the credential: Run makes a Submit again, once, that was refused with 401
-	PollsWithoutID bool          // Poll answers for a batch in StateUnknown that has no ID
-	NoRepeat       bool          // Run never makes a second Submit in one call, whatever the first one said
-	Currency       string        // the only currency it takes; empty if it takes any ISO 4217 one
+	Name      string        // "citypay"
+	Account   string        // the account at the service, in one form: "sandbox/PC600001"; never a secret
+	Direction Direction     // the way money moves here
+	MaxItems  int           // largest batch; 0 if the service states none
+	Interval  time.Duration // a polite first poll interval; Watch backs off from here
+	Guard     Guard         // does the service itself refuse a second submit of the same batch?
+	InFlight  time.Duration // how long after a Submit began its request may still arrive; 0 means 15 minutes
+	// a 401 renews the credential: Run makes a Submit again, once, that was refused with 401
+	Renews         bool
+	PollsWithoutID bool   // Poll answers for a batch in StateUnknown that has no ID
+	NoRepeat       bool   // Run never makes a second Submit in one call, whatever the first one said
+	Currency       string // the only currency it takes; empty if it takes any ISO 4217 one
 
 	// Overwrites says that an item sets something, such as a balance, in place of
 	// what an earlier item of the same Reference has set. Of two batches with such
@@ -171,7 +172,8 @@ func (i Info) Faults(d Draft) []FieldError {
 	overflow := false
 	for n, item := range d.Items {
 		fault := func(field, format string, args ...any) {
-			faults = append(faults, FieldError{Item: n, Reference: item.Reference, Field: field, Message: fmt.Sprintf(format, args...)})
+			faults = append(faults, FieldError{Item: n, Reference: item.Reference, Field: field,
+				Message: fmt.Sprintf(format, args...)})
 		}
 		if item.Reference == "" {
 			fault("reference", "is empty")
@@ -182,7 +184,8 @@ func (i Info) Faults(d Draft) []FieldError {
 		} else if other := d.Items[earlier].Reference; other == item.Reference {
 			fault("reference", "is also that of item %d", earlier)
 		} else {
-			fault("reference", "differs from %q, that of item %d, only in case or in spaces around it: a service may take both for one", other, earlier)
+			fault("reference",
+				"differs from %q, that of item %d, only in case or in spaces around it: a service may take both for one", other, earlier)
 		}
 		if item.Account == "" {
 			fault("account", "is empty")
@@ -312,7 +315,8 @@ func (i Info) RefuseSubmit(op string, b Batch) error {
 			Message: fmt.Sprintf("only a draft can be submitted, and this batch is %q", b.State)}
 	}
 	if b.Draft.expired(time.Now()) {
-		return &Error{Kind: ErrConflict, Provider: i.Name, Op: op, Code: CodeExpired, Message: "nothing was sent: " + b.Draft.lateness()}
+		return &Error{Kind: ErrConflict, Provider: i.Name, Op: op, Code: CodeExpired, Message: "nothing was sent: " +
+			b.Draft.lateness()}
 	}
 	return nil
 }

@@ -27,7 +27,8 @@ func TestAMillionItems(t *testing.T) {
 		items[n] = batch.Item{Reference: fmt.Sprint("item-", n), Account: "a", Amount: gbp(1)}
 	}
 	info := batch.Info{Name: "test", Direction: batch.Collect, MaxItems: 10_000}
-	require.Equal(t, []batch.FieldError{{Item: -1, Field: "items", Message: "there are 1000000, and test takes at most 10000"}},
+	require.Equal(t,
+		[]batch.FieldError{{Item: -1, Field: "items", Message: "there are 1000000, and test takes at most 10000"}},
 		info.Faults(draft(items...)))
 
 	info.MaxItems = 0
@@ -35,7 +36,8 @@ func TestAMillionItems(t *testing.T) {
 }
 
 func TestInfoFaults(t *testing.T) {
-	info := batch.Info{Name: "test", Direction: batch.Collect, MaxItems: 3, Extra: []string{"note"}, ItemExtra: []string{"memo"}}
+	info := batch.Info{Name: "test", Direction: batch.Collect, MaxItems: 3, Extra: []string{"note"},
+		ItemExtra: []string{"memo"}}
 	good := batch.Item{Reference: "a", Account: "acc", Amount: gbp(100)}
 	with := func(change func(*batch.Item)) batch.Item {
 		item := good
@@ -52,31 +54,44 @@ func TestInfoFaults(t *testing.T) {
 		draft batch.Draft
 		want  []string
 	}{
-		"good":         {draft(good, with(func(*batch.Item) {})), nil},
-		"no items":     {draft(), []string{"items: there are none"}},
-		"no reference": {batch.Draft{Direction: batch.Collect, Items: []batch.Item{good}}, []string{"reference: must be 1 to 64 letters, digits, '_' or '-'"}},
-		"long reference": {batch.Draft{Reference: strings.Repeat("x", 65), Direction: batch.Collect, Items: []batch.Item{good}},
+		"good":     {draft(good, with(func(*batch.Item) {})), nil},
+		"no items": {draft(), []string{"items: there are none"}},
+		"no reference": {batch.Draft{Direction: batch.Collect, Items: []batch.Item{good}},
 			[]string{"reference: must be 1 to 64 letters, digits, '_' or '-'"}},
-		"newline in the reference": {batch.Draft{Reference: "run\n", Direction: batch.Collect, Items: []batch.Item{good}},
+		"long reference": {batch.Draft{Reference: strings.Repeat("x", 65), Direction: batch.Collect,
+			Items: []batch.Item{good}},
+			[]string{"reference: must be 1 to 64 letters, digits, '_' or '-'"}},
+		"newline in the reference": {batch.Draft{Reference: "run\n", Direction: batch.Collect,
+			Items: []batch.Item{good}},
 			[]string{"reference: must be 1 to 64 letters, digits, '_' or '-'"}},
 		"wrong direction": {batch.Draft{Reference: "r", Direction: batch.Pay, Items: []batch.Item{good}},
 			[]string{`direction: is "pay", but test can only collect`}},
-		"unknown extra": {batch.Draft{Reference: "r", Direction: batch.Collect, Items: []batch.Item{good}, Extra: map[string]string{"note": "", "z": "", "k": ""}},
+		"unknown extra": {batch.Draft{Reference: "r", Direction: batch.Collect, Items: []batch.Item{good},
+			Extra: map[string]string{"note": "", "z": "", "k": ""}},
 			[]string{`extra: test does not know the key "k"`, `extra: test does not know the key "z"`}},
-		"year 10000":        {on(10000), []string{"date: is of the year 10000"}},
-		"year 0":            {on(0), []string{"date: is of the year 0"}},
-		"year -1":           {on(-1), []string{"date: is of the year -1"}},
-		"year 9999":         {on(9999), nil},
-		"too many":          {draft(good, good, good, good), nil},
-		"repeated":          {draft(good, good), []string{`item 1 ("a"): reference: is also that of item 0`}},
-		"empty item":        {draft(batch.Item{Amount: gbp(1)}), []string{"item 0: reference: is empty", "item 0: account: is empty"}},
-		"zero amount":       {draft(with(func(i *batch.Item) { i.Amount = gbp(0) })), []string{`item 0 ("b"): amount: must be more than zero`}},
-		"negative amount":   {draft(with(func(i *batch.Item) { i.Amount = gbp(-1) })), []string{`item 0 ("b"): amount: is negative`}},
-		"mixed currencies":  {draft(good, with(func(i *batch.Item) { i.Amount.Currency = "EUR" })), []string{`item 1 ("b"): currency: is EUR, but the first item's is GBP: one batch has one currency`}},
-		"unknown currency":  {draft(with(func(i *batch.Item) { i.Amount.Currency = "GBX" })), []string{`item 0 ("b"): currency: "GBX" is not a valid ISO 4217 currency code`}},
-		"total overflows":   {draft(with(func(i *batch.Item) { i.Amount = gbp(math.MaxInt64) }), good), []string{`item 1 ("a"): amount: the total overflows here`}},
-		"unknown itemextra": {draft(with(func(i *batch.Item) { i.Extra = map[string]string{"memo": "", "csc": "1"} })), []string{`item 0 ("b"): extra: test does not know the key "csc"`}},
-		"everything at once": {batch.Draft{Reference: "a b", Direction: batch.Load, Items: []batch.Item{{Reference: "x", Amount: gbp(-5)}, {Reference: "x", Account: "y", Amount: batch.Money{Minor: 1}}}},
+		"year 10000": {on(10000), []string{"date: is of the year 10000"}},
+		"year 0":     {on(0), []string{"date: is of the year 0"}},
+		"year -1":    {on(-1), []string{"date: is of the year -1"}},
+		"year 9999":  {on(9999), nil},
+		"too many":   {draft(good, good, good, good), nil},
+		"repeated":   {draft(good, good), []string{`item 1 ("a"): reference: is also that of item 0`}},
+		"empty item": {draft(batch.Item{Amount: gbp(1)}),
+			[]string{"item 0: reference: is empty", "item 0: account: is empty"}},
+		"zero amount": {draft(with(func(i *batch.Item) { i.Amount = gbp(0) })),
+			[]string{`item 0 ("b"): amount: must be more than zero`}},
+		"negative amount": {draft(with(func(i *batch.Item) { i.Amount = gbp(-1) })),
+			[]string{`item 0 ("b"): amount: is negative`}},
+		"mixed currencies": {draft(good, with(func(i *batch.Item) { i.Amount.Currency = "EUR" })),
+			[]string{`item 1 ("b"): currency: is EUR, but the first item's is GBP: one batch has one currency`}},
+		"unknown currency": {draft(with(func(i *batch.Item) { i.Amount.Currency = "GBX" })),
+			[]string{`item 0 ("b"): currency: "GBX" is not a valid ISO 4217 currency code`}},
+		"total overflows": {draft(with(func(i *batch.Item) { i.Amount = gbp(math.MaxInt64) }), good),
+			[]string{`item 1 ("a"): amount: the total overflows here`}},
+		"unknown itemextra": {draft(with(func(i *batch.Item) { i.Extra = map[string]string{"memo": "", "csc": "1"} })),
+			[]string{`item 0 ("b"): extra: test does not know the key "csc"`}},
+		"everything at once": {batch.Draft{Reference: "a b", Direction: batch.Load,
+			Items: []batch.Item{{Reference: "x", Amount: gbp(-5)},
+				{Reference: "x", Account: "y", Amount: batch.Money{Minor: 1}}}},
 			[]string{
 				"reference: must be 1 to 64 letters, digits, '_' or '-'",
 				`direction: is "load", but test can only collect`,

@@ -90,24 +90,27 @@ func TestAPurposeBelongsToOneBatch(t *testing.T) {
 		}},
 		"unclear": {script: "lost"},
 		"refused": {script: "refused"},
-		"refused and abandoned": {script: "refused", free: true, after: func(t *testing.T, s *biller, o *batch.RunOptions) {
-			_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
-			require.NoError(t, err)
-		}},
+		"refused and abandoned": {script: "refused", free: true,
+			after: func(t *testing.T, s *biller, o *batch.RunOptions) {
+				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
+				require.NoError(t, err)
+			}},
 		"unclear and abandoned": {script: "lost", after: func(t *testing.T, s *biller, o *batch.RunOptions) {
 			_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
 			require.NoError(t, err)
 		}},
-		"said not to have landed, and abandoned": {script: "lost", free: true, after: func(t *testing.T, s *biller, o *batch.RunOptions) {
-			_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Resend))
-			require.NoError(t, err)
-			_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
-			require.NoError(t, err)
-		}},
+		"said not to have landed, and abandoned": {script: "lost", free: true,
+			after: func(t *testing.T, s *biller, o *batch.RunOptions) {
+				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Resend))
+				require.NoError(t, err)
+				_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", ruling(batch.Abandon))
+				require.NoError(t, err)
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, o := newBiller(c.script, "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+				s, o := newBiller(c.script, "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+					ReconcileFor: time.Second}
 				s.outcomes["first"] = c.outcome
 				_, _ = batch.Run(t.Context(), s, invoice("first", "INV-1"), o)
 				if c.after != nil {
@@ -117,7 +120,8 @@ func TestAPurposeBelongsToOneBatch(t *testing.T) {
 				require.NoError(t, err, "another purpose is free")
 				dossier, err := batch.NewDesk(s, o.Journal).Dossier(t.Context(), "first")
 				require.NoError(t, err)
-				require.Equal(t, !c.free, slices.Equal(dossier.Purposes, []string{"INV-1"}), "the dossier says what it holds: %q", dossier.Purposes)
+				require.Equal(t, !c.free, slices.Equal(dossier.Purposes, []string{"INV-1"}),
+					"the dossier says what it holds: %q", dossier.Purposes)
 				if !c.free {
 					requireTaken(t, s, invoice("second", "INV-1"), o, "first")
 					return
@@ -150,7 +154,8 @@ func TestResendFreesThePurposesOfAnAbandonedBatch(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, abandoned.ID, freed.ID)
 		require.Equal(t, abandoned.State, freed.State)
-		history, err := o.Journal.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: "first"})
+		history, err := o.Journal.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1",
+			Reference: "first"})
 		require.NoError(t, err)
 		last := history[len(history)-1]
 		require.Equal(t, batch.EntryDone, last.Kind)
@@ -192,7 +197,8 @@ func TestACancelledBatchFreesItsPurposes(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		_, err = batch.Run(t.Context(), service, invoice("second", "INV-1"), o)
 		require.ErrorIs(t, err, batch.ErrConflict)
-		b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "first", batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "case 1"})
+		b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "first",
+			batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "case 1"})
 		require.NoError(t, err)
 		require.Equal(t, batch.StateCancelled, b.State)
 		_, err = batch.Run(t.Context(), service, invoice("second", "INV-1"), o)
@@ -205,11 +211,13 @@ func TestACancelledBatchFreesItsPurposes(t *testing.T) {
 func TestAdoptHoldsThePurposesOfAnAbandonedBatch(t *testing.T) {
 	for _, paidAgain := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s, o := newBiller("refused", "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+			s, o := newBiller("refused", "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+				ReconcileFor: time.Second}
 			_, err := batch.Run(t.Context(), s, invoice("first", "INV-1"), o)
 			require.ErrorIs(t, err, batch.ErrInvalid)
 			decide := func(v batch.Verdict, id string) error {
-				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first", batch.Decision{Verdict: v, BatchID: id, Operator: "Ada", Reason: "case 1"})
+				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "first",
+					batch.Decision{Verdict: v, BatchID: id, Operator: "Ada", Reason: "case 1"})
 				return err
 			}
 			require.NoError(t, decide(batch.Abandon, ""))
@@ -244,7 +252,8 @@ func TestAdoptHoldsThePurposesOfAnAbandonedBatch(t *testing.T) {
 // closings are the entries that have closed a history.
 func closings(t *testing.T, p batch.Provider, j batch.Journal, reference string) (all []batch.Entry) {
 	t.Helper()
-	history, err := j.History(t.Context(), batch.Key{Provider: p.Info().Name, Account: p.Info().Account, Reference: reference})
+	history, err := j.History(t.Context(), batch.Key{Provider: p.Info().Name, Account: p.Info().Account,
+		Reference: reference})
 	require.NoError(t, err)
 	for _, e := range history {
 		if e.Kind == batch.EntryDone {
@@ -295,7 +304,8 @@ func TestAYearOfInvoices(t *testing.T) {
 				for _, number := range numbers {
 					if !paid[number] {
 						words := []string{"ok", "applied and lost", "lost", "refused", "not sent"}
-						outcomes := []batch.Outcome{batch.OutcomePaid, batch.OutcomeFailed, batch.OutcomeReturned, batch.OutcomeUnknown}
+						outcomes := []batch.Outcome{batch.OutcomePaid, batch.OutcomeFailed, batch.OutcomeReturned,
+							batch.OutcomeUnknown}
 						_ = bill(month, number, words[r.IntN(len(words))], outcomes[r.IntN(len(outcomes))])
 					}
 				}
@@ -369,7 +379,8 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			d.NotAfter = d.NotAfter.In(time.FixedZone("NZDT", 13*60*60))
 			_, err = batch.Run(t.Context(), s, d, o)
-			require.NoError(t, err, "what was submitted in time is reported at any time, and the zone makes no difference")
+			require.NoError(t, err,
+				"what was submitted in time is reported at any time, and the zone makes no difference")
 			require.Equal(t, 1, s.submits)
 		})
 	})
@@ -394,11 +405,13 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 			require.Equal(t, batch.StateDraft, report.Batch.State)
 			require.Equal(t, d.Reference, report.Batch.Draft.Reference)
 			require.Equal(t, 1, s.submits)
-			require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=invalid", kinds(t, o.Journal, d.Reference), "none is attempted")
+			require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=invalid", kinds(t, o.Journal, d.Reference),
+				"none is attempted")
 			dossier := pending(t, s, o.Journal)[0]
 			require.Equal(t, batch.StandingDraft, dossier.Standing)
 			require.NotContains(t, dossier.Next, "Resume")
-			_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "late"})
+			_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), d.Reference,
+				batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "late"})
 			require.NoError(t, err)
 		})
 	})
@@ -423,7 +436,8 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 				require.ErrorIs(t, err, batch.ErrAmbiguous)
 				time.Sleep(3 * time.Hour)
 				if verdict != "" {
-					_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: verdict, Operator: "Ada", Reason: "case 1"})
+					_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), d.Reference,
+						batch.Decision{Verdict: verdict, Operator: "Ada", Reason: "case 1"})
 					require.NoError(t, err)
 				}
 				_, err = batch.Resume(t.Context(), s, d.Reference, o)
@@ -436,7 +450,8 @@ func TestNoSubmitBeginsAfterNotAfter(t *testing.T) {
 	t.Run("a provider alone", func(t *testing.T) {
 		d := due()
 		d.NotAfter = time.Now().Add(-time.Second)
-		err := newTeller("ok").info.RefuseSubmit("Submit", batch.Batch{Provider: "teller", Draft: d, State: batch.StateDraft})
+		err := newTeller("ok").info.RefuseSubmit("Submit", batch.Batch{Provider: "teller", Draft: d,
+			State: batch.StateDraft})
 		expired(t, err)
 	})
 	t.Run("a clock that cannot be read", func(t *testing.T) {
@@ -474,18 +489,23 @@ func TestAnOlderBatchNeverOverwritesANewerOne(t *testing.T) {
 		stop   func(d *batch.Draft) // keeps the older batch from being sent
 		end    func(t *testing.T, s loader, o *batch.RunOptions, newer *batch.Draft)
 	}{
-		"it is unclear, and is done in the end": {script: "applied and lost", end: func(t *testing.T, s loader, o *batch.RunOptions, _ *batch.Draft) {
-			_, err := batch.Resume(t.Context(), s, "monday", o)
-			require.NoError(t, err)
-		}},
-		"it waits for an approval, and is given up": {script: "ok", stop: func(d *batch.Draft) { d.Author, d.Approvals = "eve", 1 },
-			end: func(_ *testing.T, _ loader, _ *batch.RunOptions, newer *batch.Draft) { newer.Replaces = "monday" }},
-		"a person abandons it, and says that it was never sent": {script: "lost", end: func(t *testing.T, s loader, o *batch.RunOptions, _ *batch.Draft) {
-			for _, verdict := range []batch.Verdict{batch.Abandon, batch.Resend} {
-				_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "monday", batch.Decision{Verdict: verdict, Operator: "ada", Reason: "case 1"})
+		"it is unclear, and is done in the end": {script: "applied and lost",
+			end: func(t *testing.T, s loader, o *batch.RunOptions, _ *batch.Draft) {
+				_, err := batch.Resume(t.Context(), s, "monday", o)
 				require.NoError(t, err)
-			}
-		}},
+			}},
+		"it waits for an approval, and is given up": {script: "ok", stop: func(d *batch.Draft) {
+			d.Author, d.Approvals = "eve", 1
+		},
+			end: func(_ *testing.T, _ loader, _ *batch.RunOptions, newer *batch.Draft) { newer.Replaces = "monday" }},
+		"a person abandons it, and says that it was never sent": {script: "lost",
+			end: func(t *testing.T, s loader, o *batch.RunOptions, _ *batch.Draft) {
+				for _, verdict := range []batch.Verdict{batch.Abandon, batch.Resend} {
+					_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "monday",
+						batch.Decision{Verdict: verdict, Operator: "ada", Reason: "case 1"})
+					require.NoError(t, err)
+				}
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

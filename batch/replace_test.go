@@ -26,8 +26,10 @@ func TestADraftTakesThePlaceOfAnother(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s, journal := batchtest.NewMemory(batchtest.MemoryOptions{}), batch.NewMemoryJournal()
 			runUntil(t, batch.PhaseCreate, s, invoice("january", "INV-1"), journal)
-			_, _ = batch.Run(t.Context(), s, replacing("january", "february"), &batch.RunOptions{Journal: &failing{Journal: journal, at: at}})
-			report, err := batch.Run(t.Context(), s, replacing("january", "february"), &batch.RunOptions{Journal: journal})
+			_, _ = batch.Run(t.Context(), s, replacing("january", "february"),
+				&batch.RunOptions{Journal: &failing{Journal: journal, at: at}})
+			report, err := batch.Run(t.Context(), s, replacing("january", "february"),
+				&batch.RunOptions{Journal: journal})
 			require.NoError(t, err)
 			require.Equal(t, batch.OutcomePaid, report.Results[0].Outcome)
 			require.Empty(t, pending(t, s, journal))
@@ -40,9 +42,11 @@ func TestADraftTakesThePlaceOfAnother(t *testing.T) {
 }
 
 func TestNothingTakesThePlaceOfWhatMayBeSubmitted(t *testing.T) {
-	for word, state := range map[string]batch.State{"lost": batch.StateUnknown, "applied and lost": batch.StateDone, "ok": batch.StateDone} {
+	for word, state := range map[string]batch.State{"lost": batch.StateUnknown, "applied and lost": batch.StateDone,
+		"ok": batch.StateDone} {
 		synctest.Test(t, func(t *testing.T) {
-			s, o := newTeller(word, "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+			s, o := newTeller(word, "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+				ReconcileFor: time.Second}
 			old, _ := batch.Run(t.Context(), s, invoice("january", ""), o)
 			require.Equal(t, state, old.Batch.State)
 			report, err := batch.Run(t.Context(), s, replacing("january", "february"), o)
@@ -114,7 +118,8 @@ func TestACorrectionIsCorrected(t *testing.T) {
 		runUntil(t, batch.PhaseCreate, s, invoice("january", ""), journal)
 		runUntil(t, batch.PhaseCreate, s, first, journal)
 		runUntil(t, batch.PhaseCreate, s, second, journal)
-		require.Equal(t, "intent create#1 create#1=ok withdrawn intent create#2 create#2=ok withdrawn intent create#3 create#3=ok",
+		require.Equal(t,
+			"intent create#1 create#1=ok withdrawn intent create#2 create#2=ok withdrawn intent create#3 create#3=ok",
 			kindsOf(t, journal, batch.Key{Provider: s.Info().Name, Account: s.Info().Account, Reference: "january"}))
 		_, err := batch.Run(t.Context(), s, first, o)
 		require.ErrorIs(t, err, batch.ErrConflict)
@@ -126,9 +131,11 @@ func TestACorrectionIsCorrected(t *testing.T) {
 }
 
 func TestNothingCorrectsWhatMayBeSubmitted(t *testing.T) {
-	for word, state := range map[string]batch.State{"lost": batch.StateUnknown, "applied and lost": batch.StateDone, "ok": batch.StateDone} {
+	for word, state := range map[string]batch.State{"lost": batch.StateUnknown, "applied and lost": batch.StateDone,
+		"ok": batch.StateDone} {
 		synctest.Test(t, func(t *testing.T) {
-			s, o := newTeller(word, "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+			s, o := newTeller(word, "ok"), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+				ReconcileFor: time.Second}
 			old, _ := batch.Run(t.Context(), s, invoice("january", ""), o)
 			require.Equal(t, state, old.Batch.State)
 			before := kinds(t, o.Journal, "january")
@@ -189,7 +196,8 @@ func TestACorrectionNeedsNewApprovals(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrConflict)
 		dossier, err := desk.Dossier(t.Context(), "january")
 		require.NoError(t, err)
-		require.NoError(t, desk.Approve(t.Context(), "january", batch.Approval{Operator: "Ben", Digest: dossier.Digest}))
+		require.NoError(t,
+			desk.Approve(t.Context(), "january", batch.Approval{Operator: "Ben", Digest: dossier.Digest}))
 		right := corrected("january", "", "right")
 		right.Author, right.Approvals = "Ada", 1
 		_, err = batch.Run(t.Context(), s, right, o)
@@ -244,7 +252,8 @@ func TestABatchOfTheServicesMakingIsNotCanceled(t *testing.T) {
 				closed := closings(t, s, j, "january")
 				require.Len(t, closed, 1)
 				require.Equal(t, cmp.Or(id, "id-january"), closed[0].Batch.ID)
-				want := batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "replaced by february", At: closed[0].At}
+				want := batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "replaced by february",
+					At: closed[0].At}
 				require.Equal(t, want, *closed[0].Decision)
 				require.Contains(t, closed[0].Releases, `purpose "INV-1"`)
 			})
@@ -295,7 +304,8 @@ func TestWhatADraftTakesThePlaceOf(t *testing.T) {
 			abandon(t, s.teller, j) // It cannot cancel.
 		}, nil, ""},
 		"an unclear batch that was abandoned": {"lost", func(t *testing.T, s *drafty, j batch.Journal) {
-			_, _ = batch.Run(t.Context(), s, invoice("january", ""), &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
+			_, _ = batch.Run(t.Context(), s, invoice("january", ""),
+				&batch.RunOptions{Journal: j, ReconcileFor: time.Second})
 			abandon(t, s.teller, j)
 		}, nil, may},
 		"a batch under way": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
@@ -324,7 +334,9 @@ func TestWhatADraftTakesThePlaceOf(t *testing.T) {
 		}, func(j batch.Journal) batch.Journal { return lockless{j, "january"} }, errDisk.Error()},
 		"a draft in a journal that cannot be read": {"ok", func(t *testing.T, s *drafty, j batch.Journal) {
 			runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
-		}, func(j batch.Journal) batch.Journal { return unlisted{j} }, "unavailable: the journal failed: nothing was sent: " + errDisk.Error()},
+		}, func(j batch.Journal) batch.Journal {
+			return unlisted{j}
+		}, "unavailable: the journal failed: nothing was sent: " + errDisk.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -334,7 +346,8 @@ func TestWhatADraftTakesThePlaceOf(t *testing.T) {
 				if c.journal != nil {
 					j = c.journal(j)
 				}
-				report, err := batch.Run(t.Context(), s, replacing("january", "february"), &batch.RunOptions{Journal: j})
+				report, err := batch.Run(t.Context(), s, replacing("january", "february"),
+					&batch.RunOptions{Journal: j})
 				if c.message == "" {
 					require.NoError(t, err)
 					require.Equal(t, submits+1, s.submits)
@@ -395,7 +408,8 @@ func TestACorrectionWithdrawsAllThatIsLeft(t *testing.T) {
 	})
 	t.Run("the draft is known", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s, j := finding{&drafty{teller: newTeller("ok")}, batch.Batch{}, &batch.Error{Kind: batch.ErrUnavailable}}, batch.NewMemoryJournal()
+			s, j := finding{&drafty{teller: newTeller("ok")}, batch.Batch{}, &batch.Error{Kind: batch.ErrUnavailable}},
+				batch.NewMemoryJournal()
 			runUntil(t, batch.PhaseCreate, s, invoice("january", ""), j)
 			run(t, s, right, j, "")
 			require.Equal(t, []string{"id-january"}, s.canceled)

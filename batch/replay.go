@@ -65,7 +65,9 @@ var rules = []struct {
 		"a Submit may have arrived"},
 	{func(p progress, s situation) bool { return p.batch == nil && len(p.left) > 0 && s.cancels }, stepWithdraw,
 		"an earlier Create has left a draft that was not verified"},
-	{func(p progress, s situation) bool { return p.batch == nil && p.creating > 0 && s.finds && !s.searched }, stepWithdraw,
+	{func(p progress, s situation) bool {
+		return p.batch == nil && p.creating > 0 && s.finds && !s.searched
+	}, stepWithdraw,
 		"an earlier Create may have left a draft"},
 	{func(p progress, s situation) bool { return p.batch == nil || !s.secrets }, stepCreate,
 		"there is no draft"},
@@ -165,7 +167,8 @@ func (p *progress) apply(e *Entry) {
 		} else if p.batch != nil && p.batch.ID == e.Batch.ID {
 			p.batch = nil // A corrected draft takes its place.
 		} else {
-			p.creating = max(p.creating-1, 0) // It was found by its reference; another attempt may have left another draft.
+			// It was found by its reference; another attempt may have left another draft.
+			p.creating = max(p.creating-1, 0)
 		}
 		p.touched = p.creating > 0 || len(p.left) > 0
 	case EntryObserved:
@@ -235,7 +238,8 @@ func (p *progress) doubt() {
 		draft.State = StateDraft
 		p.batch, p.submitted, p.open = &draft, false, 1
 		if p.unclear == nil {
-			p.unclear = &Failure{Kind: ErrAmbiguous, Message: "the service accepted batch " + draft.ID + " and does not know it now"}
+			p.unclear = &Failure{Kind: ErrAmbiguous, Message: "the service accepted batch " + draft.ID +
+				" and does not know it now"}
 		}
 	}
 }
@@ -332,14 +336,17 @@ func (i Info) repeats(err *Error, tries int) (wait time.Duration, again bool) {
 func known(history []Entry) error {
 	for _, e := range history {
 		switch {
-		case e.Kind == EntryIntent && e.Draft != nil, e.Kind == EntryReconciled && e.Batch != nil, e.Kind == EntryDone && e.Batch != nil:
+		case e.Kind == EntryIntent && e.Draft != nil, e.Kind == EntryReconciled && e.Batch != nil,
+			e.Kind == EntryDone && e.Batch != nil:
 		case e.Kind == EntryAttempt && (e.Step == StepCreate || e.Step == StepSubmit):
 		case e.Kind == EntryResult && (e.Step == StepCreate || e.Step == StepSubmit) && e.Batch != nil:
 		case e.Kind == EntryWithdrawn && e.Batch != nil, e.Kind == EntryObserved && e.Batch != nil && e.Failure != nil:
 		case e.Kind == EntryNote && e.Note != nil, e.Kind == EntryApproval && e.Approval != nil:
 		case e.Kind == EntryDecision && e.Decision != nil && e.Decision.Verdict == Resend:
 		default:
-			return fmt.Errorf("entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq, e.Kind)
+			return fmt.Errorf(
+				"entry %d is of a kind (%q) or of a form that a newer version has written: update this one", e.Seq,
+				e.Kind)
 		}
 	}
 	return nil

@@ -105,15 +105,18 @@ func TestWhatRunDoesNext(t *testing.T) {
 		{"intent create#1 create#1=conflict:7 withdrawn:7", stepCreate, stepCreate, stepCreate},
 		{"intent create#1 create#1=ambiguous withdrawn:7", stepCreate, stepCreate, stepCreate},
 		{"intent create#1 create#1=ambiguous create#2 withdrawn:7", stepWithdraw, stepWithdraw, stepWithdraw},
-		{"intent create#1 create#1=ambiguous create#2 withdrawn:7 create#3 create#3=conflict", stepWithdraw, stepWithdraw, stepWithdraw},
+		{"intent create#1 create#1=ambiguous create#2 withdrawn:7 create#3 create#3=conflict", stepWithdraw,
+			stepWithdraw, stepWithdraw},
 		{"intent create#1 create#1=ambiguous create#2 withdrawn:7 withdrawn:8", stepCreate, stepCreate, stepCreate},
 		{"intent create#1 create#1=ok", stepSubmit, stepSubmit, stepSubmit},
 		{"intent create#1 create#1=ok submit#1", stepReconcile, stepReconcile, stepSubmit},
 		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous", stepReconcile, stepReconcile, stepSubmit},
 		{"intent create#1 create#1=ok submit#1 submit#1=funds", stepSubmit, stepSubmit, stepSubmit},
-		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=funds", stepReconcile, stepReconcile, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=funds", stepReconcile,
+			stepReconcile, stepSubmit},
 		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous resend", stepSubmit, stepSubmit, stepSubmit},
-		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous resend submit#2 submit#2=invalid", stepReconcile, stepReconcile, stepSubmit},
+		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous resend submit#2 submit#2=invalid", stepReconcile,
+			stepReconcile, stepSubmit},
 		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous observed", stepReconcile, stepReconcile, stepSubmit},
 		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled", stepWait, stepWait, stepWait},
 		{"intent create#1 create#1=ok submit#1 submit#1=ambiguous adopted", stepWait, stepWait, stepWait},
@@ -133,8 +136,10 @@ func TestWhatRunDoesNext(t *testing.T) {
 		{"intent/2 create#1 create#1=ok approved:ada approved:ADA", stepApprove, stepApprove, stepApprove},
 		{"intent/2 create#1 create#1=ok approved:ada approved:Eve", stepApprove, stepApprove, stepApprove},
 		{"intent/2 create#1 create#1=ok approved:ada approved:bob", stepSubmit, stepSubmit, stepSubmit},
-		{"intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=ambiguous", stepReconcile, stepReconcile, stepSubmit},
-		{"intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=ambiguous resend", stepSubmit, stepSubmit, stepSubmit},
+		{"intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=ambiguous", stepReconcile,
+			stepReconcile, stepSubmit},
+		{"intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=ambiguous resend", stepSubmit,
+			stepSubmit, stepSubmit},
 		{"intent/1 create#1 create#1=ok submit#1 resend", stepApprove, stepApprove, stepApprove},
 	} {
 		p := replay(historyOf(t, c.history))
@@ -287,7 +292,8 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 		require.Equal(t, c.want, replay(historyOf(t, "intent "+c.history)).summary(), c.history)
 	}
 	// A batch without an ID is named by an unclear reply, and by nothing else.
-	for id, want := range map[string]Batch{"": {State: StateDraft}, "9": {ID: "9", Native: "LOCKED", State: StateDraft}} {
+	for id, want := range map[string]Batch{"": {State: StateDraft},
+		"9": {ID: "9", Native: "LOCKED", State: StateDraft}} {
 		history := historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous")
 		history[2].Batch.ID = ""
 		*history[4].Batch = Batch{Provider: "p", ID: id, Native: "LOCKED", Draft: Draft{Reference: "r"}}
@@ -299,7 +305,8 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 	require.Equal(t, 1, replay(history).creating, "a draft without an ID was not withdrawn")
 	history = historyOf(t, "intent create#1 create#1=conflict:7")
 	history[2].Batch.State = StateCancelled
-	require.Equal(t, "seen=7/cancelled creates=1 refused=conflict", replay(history).summary(), "Create has withdrawn it")
+	require.Equal(t, "seen=7/cancelled creates=1 refused=conflict", replay(history).summary(),
+		"Create has withdrawn it")
 	// A refused Submit may come with what the service says of the batch.
 	for _, read := range []State{StateUnknown, StatePending, StateCancelled} {
 		history = historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=conflict")
@@ -309,10 +316,12 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 			want.State, want.Native = StateDraft, ""
 		}
 		require.Equal(t, want, replay(history).handle("p"))
-		require.Nil(t, replay(append(history, historyOf(t, "intent submit#1=conflict")...)).batch, "it was of an earlier draft")
+		require.Nil(t, replay(append(history, historyOf(t, "intent submit#1=conflict")...)).batch,
+			"it was of an earlier draft")
 	}
 	p := replay(historyOf(t, "intent"))
-	require.Equal(t, Batch{Provider: "p", Draft: *p.intent.Draft, State: StateDraft}, p.handle("p"), "the draft that was intended")
+	require.Equal(t, Batch{Provider: "p", Draft: *p.intent.Draft, State: StateDraft}, p.handle("p"),
+		"the draft that was intended")
 }
 
 // StateDraft says that no Submit can have arrived.
@@ -345,21 +354,33 @@ func TestWhatAPersonIsToldToDo(t *testing.T) {
 		then     string
 	}{
 		{"", StandingIntended, "call Run or Resume to go on", StandingIntended, late + "was not"},
-		{"create#1 create#1=invalid", StandingIntended, "had no effect, and ended with invalid: once that is mended, call Resume", StandingIntended, late + "was not"},
+		{"create#1 create#1=invalid", StandingIntended,
+			"had no effect, and ended with invalid: once that is mended, call Resume", StandingIntended,
+			late + "was not"},
 		{"create#1", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
-		{"create#1 create#1=conflict:7", StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
+		{"create#1 create#1=conflict:7", StandingDraft, "call Resume to go on, or Resolve", StandingDraft,
+			late + "was not"},
 		{ok, StandingDraft, "call Resume to go on, or Resolve", StandingDraft, late + "was not"},
-		{ok + "submit#1", StandingUnclear, "do not send it again: call Resume to ask", StandingUnclear, late + "may have been"},
-		{ok + "submit#1 observed", StandingUnclear, "a proof; when its support has named", StandingUnclear, "a proof; when its support has named"},
+		{ok + "submit#1", StandingUnclear, "do not send it again: call Resume to ask", StandingUnclear, late +
+			"may have been"},
+		{ok + "submit#1 observed", StandingUnclear, "a proof; when its support has named", StandingUnclear,
+			"a proof; when its support has named"},
 		{ok + "submit#1 resend", StandingUnclear, "it sends once more", StandingUnclear, late + "may have been"},
 		{ok + "submit#1 submit#1=taken", StandingDraft, "it takes the next number", StandingDraft, late + "was not"},
-		{ok + "submit#1 submit#1=funds", StandingDraft, "had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
-		{ok + "submit#1 observed submit#1=funds", StandingDraft, "had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
-		{ok + "submit#1 resend submit#1=funds", StandingDraft, "had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
-		{ok + "submit#1 submit#2 submit#2=taken", StandingUnclear, "do not send it again", StandingUnclear, late + "may have been"},
-		{ok + "submit#1 submit#1=ok", StandingSubmitted, "waits for the end and reports", StandingSubmitted, "waits for the end and reports"},
-		{ok + "submit#1 submit#1=ok done", StandingClosed, "nothing: it was reported", StandingClosed, "nothing: it was reported"},
-		{ok + "submit#1 abandoned", StandingClosed, "nothing: it was abandoned", StandingClosed, "nothing: it was abandoned"},
+		{ok + "submit#1 submit#1=funds", StandingDraft,
+			"had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
+		{ok + "submit#1 observed submit#1=funds", StandingDraft,
+			"had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
+		{ok + "submit#1 resend submit#1=funds", StandingDraft,
+			"had no effect, and ended with funds: once that is mended, call Resume", StandingDraft, late + "was not"},
+		{ok + "submit#1 submit#2 submit#2=taken", StandingUnclear, "do not send it again", StandingUnclear, late +
+			"may have been"},
+		{ok + "submit#1 submit#1=ok", StandingSubmitted, "waits for the end and reports", StandingSubmitted,
+			"waits for the end and reports"},
+		{ok + "submit#1 submit#1=ok done", StandingClosed, "nothing: it was reported", StandingClosed,
+			"nothing: it was reported"},
+		{ok + "submit#1 abandoned", StandingClosed, "nothing: it was abandoned", StandingClosed,
+			"nothing: it was abandoned"},
 	} {
 		history := historyOf(t, "intent "+strings.Replace(c.history, "=taken", "=conflict", 1))
 		if e := &history[len(history)-1]; strings.HasSuffix(c.history, "=taken") {
@@ -423,7 +444,8 @@ func TestWhatADossierTakesFromAHistory(t *testing.T) {
 }
 
 func TestAPersonsWordFillsOneItem(t *testing.T) {
-	results := []Result{{Item: Item{Reference: "a"}, Outcome: OutcomeUnknown}, {Item: Item{Reference: "b"}, Outcome: OutcomeUnknown}}
+	results := []Result{{Item: Item{Reference: "a"}, Outcome: OutcomeUnknown},
+		{Item: Item{Reference: "b"}, Outcome: OutcomeUnknown}}
 	filled := fill(results, map[string]Outcome{"b": OutcomePaid})
 	require.Equal(t, []Outcome{OutcomeUnknown, OutcomePaid}, []Outcome{filled[0].Outcome, filled[1].Outcome})
 	require.Equal(t, OutcomeUnknown, results[1].Outcome, "the report itself is not changed")
@@ -431,7 +453,8 @@ func TestAPersonsWordFillsOneItem(t *testing.T) {
 
 func TestAnAccountOfThreeCharactersIsHidden(t *testing.T) {
 	f := &Failure{Message: "123 and 12 are closed"}
-	require.Equal(t, "[account] and 12 are closed", f.withoutAccounts([]Item{{Account: "123"}, {Account: "12"}}).Message)
+	require.Equal(t, "[account] and 12 are closed",
+		f.withoutAccounts([]Item{{Account: "123"}, {Account: "12"}}).Message)
 }
 
 func TestWhenASubmitHasLanded(t *testing.T) {
@@ -451,8 +474,10 @@ func TestWhichRefusalsAreRepeated(t *testing.T) {
 	}{
 		{Info{}, Error{Kind: ErrUnavailable}, [4]time.Duration{time.Second, 4 * time.Second, no, no}},
 		{Info{}, Error{Kind: ErrThrottled}, [4]time.Duration{time.Second, 4 * time.Second, no, no}},
-		{Info{}, Error{Kind: ErrThrottled, RetryAfter: 2 * time.Second}, [4]time.Duration{2 * time.Second, 4 * time.Second, no, no}},
-		{Info{}, Error{Kind: ErrThrottled, RetryAfter: time.Minute}, [4]time.Duration{time.Minute, time.Minute, no, no}},
+		{Info{}, Error{Kind: ErrThrottled, RetryAfter: 2 * time.Second},
+			[4]time.Duration{2 * time.Second, 4 * time.Second, no, no}},
+		{Info{}, Error{Kind: ErrThrottled, RetryAfter: time.Minute},
+			[4]time.Duration{time.Minute, time.Minute, no, no}},
 		{Info{}, Error{Kind: ErrThrottled, RetryAfter: time.Minute + 1}, [4]time.Duration{no, no, no, no}},
 		{Info{NoRepeat: true}, Error{Kind: ErrUnavailable}, [4]time.Duration{no, no, no, no}},
 		{Info{Renews: true}, Error{Kind: ErrAuth, Status: 401}, [4]time.Duration{0, no, no, no}},
@@ -473,7 +498,8 @@ func TestWhichRefusalsAreRepeated(t *testing.T) {
 // What Create finds at the service is a part of what people approve: a draft
 // that is made anew with other items needs new approvals.
 func TestOtherItemsNeedANewApproval(t *testing.T) {
-	history := historyOf(t, "intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=conflict intent/1 create#2 create#2=ok")
+	history := historyOf(t,
+		"intent/1 create#1 create#1=ok approved:ada submit#1 submit#1=conflict intent/1 create#2 create#2=ok")
 	s := situation{secrets: true}
 	require.Equal(t, stepSubmit, replay(history).next(s), "the same was approved")
 	made := history[len(history)-1].Batch
@@ -483,38 +509,48 @@ func TestOtherItemsNeedANewApproval(t *testing.T) {
 
 func TestNextNeedsTheSecretsAndTheAbilities(t *testing.T) {
 	p := replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous resend"))
-	require.Equal(t, stepCreate, p.next(situation{}), "a batch without its secrets is made anew before it is sent once more")
+	require.Equal(t, stepCreate, p.next(situation{}),
+		"a batch without its secrets is made anew before it is sent once more")
 	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous"))
-	require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: StateDraft}), "a batch without its secrets is not sent")
+	require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: StateDraft}),
+		"a batch without its secrets is not sent")
 	p = replay(historyOf(t, "intent create#1 create#1=ok"))
 	require.Equal(t, stepCreate, p.next(situation{}), "the draft is made anew with its secrets")
 	p = replay(historyOf(t, "intent/1 create#1 create#1=ok"))
 	require.Equal(t, stepCreate, p.next(situation{}), "people approve what has its secrets")
 	p = replay(historyOf(t, "intent/1 create#1 create#1=ok submit#1"))
-	require.Equal(t, stepReconcile, p.next(situation{secrets: true}), "what may have arrived is read, also if it is approved")
+	require.Equal(t, stepReconcile, p.next(situation{secrets: true}),
+		"what may have arrived is read, also if it is approved")
 	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous resend"))
 	require.Equal(t, stepSubmit, p.next(situation{secrets: true}), "the same batch is sent, not another draft")
-	p = replay(historyOf(t, "intent create#1 create#1=ok submit#1 resend submit#1=conflict intent create#1 create#1=conflict:7"))
-	require.Equal(t, stepWithdraw, p.next(situation{cancels: true}), "a resend that nothing is open for decides nothing")
+	p = replay(historyOf(t,
+		"intent create#1 create#1=ok submit#1 resend submit#1=conflict intent create#1 create#1=conflict:7"))
+	require.Equal(t, stepWithdraw, p.next(situation{cancels: true}),
+		"a resend that nothing is open for decides nothing")
 	p = replay(historyOf(t, "intent create#1 create#1=conflict:7"))
 	require.Equal(t, stepCreate, p.next(situation{secrets: true}), "a service that cannot cancel keeps the draft")
 	require.Equal(t, []string{"7"}, p.left)
 	p = replay(historyOf(t, "intent create#1"))
 	require.Equal(t, stepCreate, p.next(situation{secrets: true, finds: true, searched: true}))
-	require.Equal(t, stepCreate, p.next(situation{secrets: true, cancels: true}), "a service that cannot find is not searched")
+	require.Equal(t, stepCreate, p.next(situation{secrets: true, cancels: true}),
+		"a service that cannot find is not searched")
 	for _, read := range []State{StateUnknown, StatePending, StateDone} {
 		p = replay(historyOf(t, "intent create#1 create#1=ok submit#1"))
-		require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: read, secrets: true}), "a read that says %q", read)
+		require.Equal(t, stepReconcile, p.next(situation{guard: GuardRefuses, read: read, secrets: true}),
+			"a read that says %q", read)
 	}
 }
 
 // The rules are tried in order, so each must be there for some history.
 func TestEveryRuleDecidesSomething(t *testing.T) {
 	used := make(map[string]bool)
-	for _, history := range []string{"intent", "intent create#1", "intent create#1 create#1=conflict:7", "intent create#1 create#1=ok",
-		"intent create#1 create#1=ok submit#1", "intent create#1 create#1=ok submit#1 resend", "intent create#1 create#1=ok submit#1 submit#1=ok",
+	for _, history := range []string{"intent", "intent create#1", "intent create#1 create#1=conflict:7",
+		"intent create#1 create#1=ok",
+		"intent create#1 create#1=ok submit#1", "intent create#1 create#1=ok submit#1 resend",
+		"intent create#1 create#1=ok submit#1 submit#1=ok",
 		"intent create#1 create#1=ok submit#1 submit#1=ok done", "intent/1 create#1 create#1=ok"} {
-		for _, s := range []situation{{}, {secrets: true}, {secrets: true, cancels: true, finds: true}, {secrets: true, guard: GuardRefuses, read: StateDraft},
+		for _, s := range []situation{{}, {secrets: true}, {secrets: true, cancels: true, finds: true},
+			{secrets: true, guard: GuardRefuses, read: StateDraft},
 			{secrets: true, expired: true}} {
 			for _, rule := range rules {
 				if rule.applies(replay(historyOf(t, history)), s) {
@@ -532,7 +568,9 @@ func TestEveryRuleDecidesSomething(t *testing.T) {
 		require.True(t, used[rule.reason], rule.reason)
 		steps = append(steps, string(rule.step))
 	}
-	require.Equal(t, "stop wait reconcile expire approve submit create submit reconcile withdraw withdraw create submit", strings.Join(steps, " "))
+	require.Equal(t,
+		"stop wait reconcile expire approve submit create submit reconcile withdraw withdraw create submit",
+		strings.Join(steps, " "))
 }
 
 // What a journal keeps of results is what it tells of them: nothing more, and a
@@ -546,9 +584,12 @@ func TestWhatAJournalKeepsOfResults(t *testing.T) {
 	}{
 		"outcomes alone":  {[]Result{{Outcome: OutcomePaid}, {Outcome: OutcomeReturned}}, ItemOutcomes{Letters: "pr"}},
 		"a newer outcome": {[]Result{{Outcome: "frozen"}, {Outcome: OutcomeFailed}}, ItemOutcomes{Letters: "uf"}},
-		"codes":           {[]Result{{Outcome: OutcomePaid}, {Outcome: OutcomePending, Code: "?"}}, ItemOutcomes{Letters: "pw", Codes: []string{"", "?"}}},
-		"IDs":             {[]Result{{Outcome: OutcomePaid, ID: "?"}, {Outcome: OutcomePaid, ID: "7"}}, ItemOutcomes{Letters: "pp", IDs: []string{"?", "7"}}},
-		"times":           {[]Result{{Outcome: OutcomeSkipped, At: at}, {Outcome: OutcomePaid, At: at}}, ItemOutcomes{Letters: "sp", Times: []time.Time{at.UTC(), at.UTC()}}},
+		"codes": {[]Result{{Outcome: OutcomePaid}, {Outcome: OutcomePending, Code: "?"}},
+			ItemOutcomes{Letters: "pw", Codes: []string{"", "?"}}},
+		"IDs": {[]Result{{Outcome: OutcomePaid, ID: "?"}, {Outcome: OutcomePaid, ID: "7"}},
+			ItemOutcomes{Letters: "pp", IDs: []string{"?", "7"}}},
+		"times": {[]Result{{Outcome: OutcomeSkipped, At: at}, {Outcome: OutcomePaid, At: at}},
+			ItemOutcomes{Letters: "sp", Times: []time.Time{at.UTC(), at.UTC()}}},
 	} {
 		got := outcomesOf(c.results)
 		require.Equal(t, c.want, *got, name)
@@ -563,7 +604,8 @@ func TestWhatAJournalKeepsOfResults(t *testing.T) {
 	}
 	for _, letters := range []string{"p?", "p"} {
 		results := (&ItemOutcomes{Letters: letters}).results(items)
-		require.Equal(t, []Result{{Item: items[0], Outcome: OutcomePaid}, {Item: items[1], Outcome: OutcomeUnknown}}, results, letters)
+		require.Equal(t, []Result{{Item: items[0], Outcome: OutcomePaid}, {Item: items[1], Outcome: OutcomeUnknown}},
+			results, letters)
 	}
 }
 

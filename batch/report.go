@@ -67,7 +67,8 @@ func NewReport(b Batch, rows []Result) (Report, error) {
 	r := Report{Batch: b, Results: make([]Result, len(b.Draft.Items))}
 	var faults []FieldError
 	fault := func(n int, reference, field, format string, args ...any) {
-		faults = append(faults, FieldError{Item: n, Reference: reference, Field: field, Message: fmt.Sprintf(format, args...)})
+		faults = append(faults, FieldError{Item: n, Reference: reference, Field: field,
+			Message: fmt.Sprintf(format, args...)})
 	}
 
 	place := make(map[string]int, len(b.Draft.Items))

@@ -40,30 +40,38 @@ func TestNewReport(t *testing.T) {
 		"complete, in any order": {batch.StateDone,
 			[]batch.Result{row("b", batch.OutcomePaid, claims("acc-b", gbp(250))), row("a", batch.OutcomeFailed)},
 			[]batch.Outcome{batch.OutcomeFailed, batch.OutcomePaid},
-			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 250), batch.OutcomeFailed: total(1, 100)}, 0, nil},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 250), batch.OutcomeFailed: total(1, 100)}, 0,
+			nil},
 		"not finished": {batch.StatePending, []batch.Result{row("a", batch.OutcomePaid)},
 			[]batch.Outcome{batch.OutcomePaid, batch.OutcomePending},
-			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomePending: total(1, 250)}, 0, nil},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomePending: total(1, 250)}, 0,
+			nil},
 		"one is missing": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid)},
 			[]batch.Outcome{batch.OutcomePaid, batch.OutcomeUnknown},
 			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomeUnknown: total(1, 250)}, 0,
 			[]string{`item 1 ("b"): result: is missing from the report`}},
-		"one is pending in a batch that is over": {batch.StateCancelled, []batch.Result{row("a", batch.OutcomeSkipped), row("b", batch.OutcomePending)},
+		"one is pending in a batch that is over": {batch.StateCancelled, []batch.Result{row("a", batch.OutcomeSkipped),
+			row("b", batch.OutcomePending)},
 			[]batch.Outcome{batch.OutcomeSkipped, batch.OutcomeUnknown},
 			map[batch.Outcome]batch.Total{batch.OutcomeSkipped: total(1, 100), batch.OutcomeUnknown: total(1, 250)}, 0,
 			[]string{`item 1 ("b"): result: is pending in a batch that is over`}},
-		"one is pending, and so is the batch": {batch.StatePending, []batch.Result{row("a", batch.OutcomePaid), row("b", batch.OutcomePending)},
+		"one is pending, and so is the batch": {batch.StatePending, []batch.Result{row("a", batch.OutcomePaid),
+			row("b", batch.OutcomePending)},
 			[]batch.Outcome{batch.OutcomePaid, batch.OutcomePending},
-			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomePending: total(1, 250)}, 0, nil},
+			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomePending: total(1, 250)}, 0,
+			nil},
 		"nothing came": {batch.StateFailed, nil,
 			[]batch.Outcome{batch.OutcomeUnknown, batch.OutcomeUnknown},
 			map[batch.Outcome]batch.Total{batch.OutcomeUnknown: total(2, 350)}, 0,
-			[]string{`item 0 ("a"): result: is missing from the report`, `item 1 ("b"): result: is missing from the report`}},
-		"a stranger": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid), row("b", batch.OutcomePaid), row("c", batch.OutcomePaid)},
+			[]string{`item 0 ("a"): result: is missing from the report`,
+				`item 1 ("b"): result: is missing from the report`}},
+		"a stranger": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid), row("b", batch.OutcomePaid),
+			row("c", batch.OutcomePaid)},
 			[]batch.Outcome{batch.OutcomePaid, batch.OutcomePaid},
 			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(2, 350)}, 1,
 			[]string{`result: the service reports an item "c" that is not in the batch`}},
-		"twice": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid), row("b", batch.OutcomeFailed), row("b", batch.OutcomePaid)},
+		"twice": {batch.StateDone, []batch.Result{row("a", batch.OutcomePaid), row("b", batch.OutcomeFailed),
+			row("b", batch.OutcomePaid)},
 			[]batch.Outcome{batch.OutcomePaid, batch.OutcomeUnknown},
 			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomeUnknown: total(1, 250)}, 1,
 			[]string{`item 1 ("b"): result: is reported more than once: as failed and as paid`}},
@@ -117,17 +125,21 @@ func TestOnlyWhatFailedAgain(t *testing.T) {
 	var items []batch.Item
 	var rows []batch.Result
 	for n, outcome := range batch.Outcomes() {
-		item := batch.Item{Reference: string(outcome), Account: "acc", Amount: gbp(int64(n + 1)), Purpose: "INV-" + string(outcome),
+		item := batch.Item{Reference: string(outcome), Account: "acc", Amount: gbp(int64(n + 1)), Purpose: "INV-" +
+			string(outcome),
 			Labels: map[string]string{"site": []string{"north", "south"}[n%2]}, Extra: map[string]string{"name": "n"}}
-		items, rows = append(items, item), append(rows, batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: outcome})
+		items, rows = append(items, item),
+			append(rows, batch.Result{Item: batch.Item{Reference: item.Reference}, Outcome: outcome})
 	}
 	d := draft(items...)
-	d.Author, d.Approvals, d.Extra, d.Date = "eve", 1, map[string]string{"batch_id": "7"}, time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	d.Author, d.Approvals, d.Extra, d.Date = "eve", 1, map[string]string{"batch_id": "7"},
+		time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	r, err := batch.NewReport(batch.Batch{Draft: d, State: batch.StatePending}, rows)
 	require.NoError(t, err)
 
 	again, held := r.Again("run-2", func(i batch.Item) string { return i.Reference + "-2" })
-	require.Equal(t, batch.Draft{Reference: "run-2", Direction: d.Direction, Author: "eve", Approvals: 1, Items: again.Items}, again)
+	require.Equal(t, batch.Draft{Reference: "run-2", Direction: d.Direction, Author: "eve", Approvals: 1,
+		Items: again.Items}, again)
 	var references, purposes, still []string
 	for _, item := range again.Items {
 		references, purposes = append(references, item.Reference), append(purposes, item.Purpose)
@@ -142,8 +154,10 @@ func TestOnlyWhatFailedAgain(t *testing.T) {
 	require.Equal(t, items, r.Batch.Draft.Items, "the report is not changed")
 
 	require.Equal(t, map[string]map[batch.Outcome]batch.Total{
-		"north": {batch.OutcomePaid: {Count: 1, Amount: gbp(1)}, batch.OutcomePending: {Count: 1, Amount: gbp(3)}, batch.OutcomeSkipped: {Count: 1, Amount: gbp(5)}},
-		"south": {batch.OutcomeFailed: {Count: 1, Amount: gbp(2)}, batch.OutcomeReturned: {Count: 1, Amount: gbp(4)}, batch.OutcomeUnknown: {Count: 1, Amount: gbp(6)}},
+		"north": {batch.OutcomePaid: {Count: 1, Amount: gbp(1)}, batch.OutcomePending: {Count: 1, Amount: gbp(3)},
+			batch.OutcomeSkipped: {Count: 1, Amount: gbp(5)}},
+		"south": {batch.OutcomeFailed: {Count: 1, Amount: gbp(2)}, batch.OutcomeReturned: {Count: 1, Amount: gbp(4)},
+			batch.OutcomeUnknown: {Count: 1, Amount: gbp(6)}},
 	}, r.By("site"))
 	require.Equal(t, r.Totals, r.By("no such label")[""])
 }
@@ -167,7 +181,8 @@ func (f forgetful) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 // Run tells of every item, also of those that a provider has forgotten.
 func TestRunCompletesAReport(t *testing.T) {
 	p := forgetful{batchtest.NewMemory(batchtest.MemoryOptions{Polls: 1})}
-	d := draft(batch.Item{Reference: "a", Account: "x", Amount: gbp(1)}, batch.Item{Reference: "b", Account: "x", Amount: gbp(2)})
+	d := draft(batch.Item{Reference: "a", Account: "x", Amount: gbp(1)}, batch.Item{Reference: "b", Account: "x",
+		Amount: gbp(2)})
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 	report, err := batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrProtocol)
@@ -184,24 +199,29 @@ func TestOneContradictionIsEnough(t *testing.T) {
 		"another account":  {Reference: "a", Account: "acc-x", Amount: gbp(100)},
 	} {
 		for _, outcome := range []batch.Outcome{batch.OutcomePaid, batch.OutcomeFailed} {
-			report, err := batch.NewReport(batch.Batch{Draft: draft(item), State: batch.StateDone}, []batch.Result{{Item: claimed, Outcome: outcome}})
+			report, err := batch.NewReport(batch.Batch{Draft: draft(item), State: batch.StateDone},
+				[]batch.Result{{Item: claimed, Outcome: outcome}})
 			require.ErrorIs(t, err, batch.ErrProtocol, name)
 			require.Equal(t, batch.OutcomeUnknown, report.Results[0].Outcome, "%s, %s", name, outcome)
-			require.Equal(t, map[batch.Outcome]batch.Total{batch.OutcomeUnknown: {Count: 1, Amount: gbp(100)}}, report.Totals, name)
+			require.Equal(t, map[batch.Outcome]batch.Total{batch.OutcomeUnknown: {Count: 1, Amount: gbp(100)}},
+				report.Totals, name)
 		}
 	}
 }
 
 // A fault of the whole report belongs to no item.
 func TestFaultsOfTheWholeReport(t *testing.T) {
-	items := []batch.Item{{Reference: "a", Amount: gbp(100)}, {Reference: "b", Amount: batch.Money{Minor: 50, Currency: "EUR"}}}
-	rows := []batch.Result{{Item: batch.Item{Reference: "a"}, Outcome: batch.OutcomePaid}, {Item: batch.Item{Reference: "b"}, Outcome: batch.OutcomePaid},
+	items := []batch.Item{{Reference: "a", Amount: gbp(100)},
+		{Reference: "b", Amount: batch.Money{Minor: 50, Currency: "EUR"}}}
+	rows := []batch.Result{{Item: batch.Item{Reference: "a"}, Outcome: batch.OutcomePaid},
+		{Item: batch.Item{Reference: "b"}, Outcome: batch.OutcomePaid},
 		{Item: batch.Item{Reference: "c"}, Outcome: batch.OutcomePaid}}
 	_, err := batch.NewReport(batch.Batch{Draft: draft(items...), State: batch.StateDone}, rows)
 	var e *batch.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, []batch.FieldError{
-		{Item: -1, Reference: "c", Field: "result", Message: `the service reports an item "c" that is not in the batch`},
+		{Item: -1, Reference: "c", Field: "result",
+			Message: `the service reports an item "c" that is not in the batch`},
 		{Item: -1, Field: "totals", Message: "they hold GBP and EUR: one batch has one currency"},
 	}, e.Fields)
 }

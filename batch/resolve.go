@@ -178,30 +178,39 @@ func (p progress) standing(info Info, now time.Time) (Standing, string) {
 	case p.closed:
 		return StandingClosed, "nothing: it was reported; Review finds what has changed since"
 	case p.submitted:
-		return StandingSubmitted, "call Resume: it waits for the end and reports; if the end never comes, or the report never agrees, " +
-			"ask the service's support, and record the answer with Resolve (close)"
+		return StandingSubmitted,
+			"call Resume: it waits for the end and reports; if the end never comes, or the report never agrees, " +
+				"ask the service's support, and record the answer with Resolve (close)"
 	case expired && p.open == 0:
-		return begun[p.touched], p.intent.Draft.lateness() + ", and was not: call Resolve to abandon it, or Run with a corrected draft (Draft.Replaces)"
+		return begun[p.touched], p.intent.Draft.lateness() +
+			", and was not: call Resolve to abandon it, or Run with a corrected draft (Draft.Replaces)"
 	case expired && p.observed == nil:
 		return StandingUnclear, p.intent.Draft.lateness() + ", and may have been: call Resume to ask; " +
 			"if the service cannot tell, ask its support, and record the answer with Resolve"
 	case p.batch != nil && p.lacking() > 0 && (p.open == 0 || p.resend):
-		return waits[p.open > 0], fmt.Sprintf("wait for %d more approvals of its digest, and then call Resume; or call Resolve to abandon it", p.lacking())
+		return waits[p.open > 0],
+			fmt.Sprintf("wait for %d more approvals of its digest, and then call Resume; or call Resolve to abandon it",
+				p.lacking())
 	case p.open == 0 && p.refused != nil && p.refused.Code == CodeNumberTaken:
 		return StandingDraft, "call Run with the draft again: it takes the next number; or call Resolve to abandon it"
 	case p.open > 0 && p.observed != nil:
-		return StandingUnclear, p.observed.Message + "; when its support has named the batch, record that with Resolve (adopt)"
+		return StandingUnclear, p.observed.Message +
+			"; when its support has named the batch, record that with Resolve (adopt)"
 	case p.open > 0 && p.resend:
-		return StandingUnclear, "call Run or Resume: it sends once more, because an operator has said that no earlier call had an effect or will have one; " +
-			"if that is wrong, money moves twice: record what is right with Resolve (adopt, abandon) before it is sent"
+		return StandingUnclear,
+			"call Run or Resume: it sends once more, because an operator has said that no earlier call had an effect or will have one; " +
+				"if that is wrong, money moves twice: record what is right with Resolve (adopt, abandon) before it is sent"
 	case p.open > 0 && info.Guard == GuardRefuses:
 		return StandingUnclear, "call Resume: it asks, and from " + p.landsBy(info).UTC().Format(time.RFC3339) +
 			" on it sends again if the batch is still a draft, because the service refuses the second of two"
 	case p.open > 0:
-		return StandingUnclear, "do not send it again: call Resume to ask; if the service cannot tell, ask its support, and record the answer with Resolve"
+		return StandingUnclear,
+			"do not send it again: call Resume to ask; if the service cannot tell, ask its support, and record the answer with Resolve"
 	case p.refused != nil && p.creating == 0 && len(p.left) == 0:
-		return begun[p.batch != nil], fmt.Sprintf("the last call had no effect, and ended with %s: once that is mended, call Resume, "+
-			"or Run with a corrected draft (Draft.Replaces); or call Resolve to abandon it", p.refused.withoutAccounts(p.intent.Draft.Items))
+		return begun[p.batch != nil],
+			fmt.Sprintf("the last call had no effect, and ended with %s: once that is mended, call Resume, "+
+				"or Run with a corrected draft (Draft.Replaces); or call Resolve to abandon it",
+				p.refused.withoutAccounts(p.intent.Draft.Items))
 	case p.batch != nil || p.creating > 0 || len(p.left) > 0:
 		return StandingDraft, "call Resume to go on, or Resolve to abandon it"
 	}
@@ -402,7 +411,8 @@ func (e *engine) resolve(ctx context.Context, d Decision) (Batch, error) {
 	d.At = time.Now()
 	switch {
 	case frees:
-		return b, e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(b), Decision: &d, Releases: e.heldPurposes(progress.intent.Draft.Items)})
+		return b, e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(b), Decision: &d,
+			Releases: e.heldPurposes(progress.intent.Draft.Items)})
 	case d.Verdict == Abandon:
 		return e.abandon(ctx, progress, d)
 	case d.Verdict == Adopt:
@@ -446,7 +456,9 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 			case err == nil && read.State != StateDraft:
 				return e.tooLate(ctx, read, released)
 			case err != nil && KindOf(err) != ErrAmbiguous && !d.Unanswered:
-				return batch, e.fail(KindOf(err), "the decision was not recorded: the service was not able to say whether the batch was submitted", err)
+				return batch,
+					e.fail(KindOf(err),
+						"the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
 		}
 		released = append(released, e.givenUp(p, batch)...)
@@ -494,12 +506,15 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		}
 	}
 	released = append(released, e.givenUp(p, batch)...)
-	if err := e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d, Releases: released}); err != nil {
+	if err := e.decide(ctx, Entry{Kind: EntryDone, Batch: e.kept(batch), Decision: &d,
+		Releases: released}); err != nil {
 		return batch, err
 	}
 	if orphan {
-		return batch, e.fail(ErrUnsupported, "abandoned; the service may hold a draft of an earlier call, which cannot be looked up by reference: "+
-			"no money moves unless it is submitted there", nil)
+		return batch,
+			e.fail(ErrUnsupported,
+				"abandoned; the service may hold a draft of an earlier call, which cannot be looked up by reference: "+
+					"no money moves unless it is submitted there", nil)
 	}
 	return batch, nil
 }
@@ -537,7 +552,8 @@ func (e *engine) cancel(ctx context.Context, b Batch, otherwise string) (Batch, 
 		case failed == nil && (read.State == StatePending || read.State.Final()):
 			return Batch{}, tooLateError{e.undecided("too late: the batch was submitted"), read}
 		}
-		return Batch{}, e.fail(ErrConflict, fmt.Sprintf("%s: batch %s was not canceled", otherwise, b.ID), errors.Join(err, failed))
+		return Batch{}, e.fail(ErrConflict, fmt.Sprintf("%s: batch %s was not canceled", otherwise, b.ID),
+			errors.Join(err, failed))
 	}
 	return Batch{}, e.fail(KindOf(err), fmt.Sprintf("%s: the draft %s was not canceled", otherwise, b.ID), err)
 }
@@ -573,7 +589,8 @@ func (e *engine) adopt(ctx context.Context, p progress, b Batch, d Decision) (Ba
 		return b, e.undecided("that batch is not submitted so far, and a Submit may still be under way")
 	case read.State == StateDraft:
 		// What it holds is compared with the draft before Submit.
-		return e.adopted(ctx, p, b, read, Entry{Kind: EntryResult, Step: StepCreate, Attempt: p.creates, Batch: e.kept(read), Decision: &d})
+		return e.adopted(ctx, p, b, read, Entry{Kind: EntryResult, Step: StepCreate, Attempt: p.creates,
+			Batch: e.kept(read), Decision: &d})
 	}
 	return e.adopted(ctx, p, b, read, Entry{Kind: EntryReconciled, Batch: e.kept(read), Decision: &d})
 }
@@ -626,13 +643,18 @@ func (e *engine) explain(ctx context.Context, p progress, b Batch, d Decision) (
 	var faults []FieldError
 	for _, reference := range slices.Sorted(maps.Keys(d.Outcomes)) {
 		if o, ok := is[reference]; !ok {
-			faults = append(faults, FieldError{Item: -1, Field: "outcomes", Message: fmt.Sprintf("%q is not an item of the batch", reference)})
+			faults = append(faults,
+				FieldError{Item: -1, Field: "outcomes",
+					Message: fmt.Sprintf("%q is not an item of the batch", reference)})
 		} else if !open[o] && o != d.Outcomes[reference] {
-			faults = append(faults, FieldError{Item: -1, Field: "outcomes", Message: fmt.Sprintf("%q is %s, as the service says", reference, o)})
+			faults = append(faults,
+				FieldError{Item: -1, Field: "outcomes", Message: fmt.Sprintf("%q is %s, as the service says",
+					reference, o)})
 		}
 	}
 	if len(faults) > 0 {
-		return b, &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Fields: faults, Message: "the decision was not recorded"}
+		return b, &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Fields: faults,
+			Message: "the decision was not recorded"}
 	}
 	d.At = time.Now()
 	return report.Batch, e.conclude(ctx, p, report, &d)

@@ -64,7 +64,8 @@ func TestPendingTellsWhatAPersonNeeds(t *testing.T) {
 			Standing: batch.StandingUnclear,
 			Intended: began, Items: 1, Total: gbp(100), BatchID: "id-" + oneItem().Reference,
 			Attempts: []batch.Attempt{{Step: batch.StepCreate, Number: 1, Began: began, Ended: &ended},
-				{Step: batch.StepSubmit, Number: 1, Began: began, Ended: &ended, Failure: &batch.Failure{Kind: batch.ErrAmbiguous, Op: "Submit"}}},
+				{Step: batch.StepSubmit, Number: 1, Began: began, Ended: &ended,
+					Failure: &batch.Failure{Kind: batch.ErrAmbiguous, Op: "Submit"}}},
 			Next: "do not send it again: call Resume to ask; if the service cannot tell, ask its support, and record the answer with Resolve",
 		}}
 		got := pending(t, s, o.Journal)
@@ -153,7 +154,8 @@ func TestPendingCountsWhatTheServiceHasSelected(t *testing.T) {
 		s, j := selecting{newTeller("ok")}, batch.NewMemoryJournal()
 		s.info.ItemsOptional = true
 		report, err := batch.Run(t.Context(), s, draft(), &batch.RunOptions{Journal: j})
-		require.ErrorContains(t, err, "nothing was submitted: the batch needs 1 more approvals", "a person must see what was selected")
+		require.ErrorContains(t, err, "nothing was submitted: the batch needs 1 more approvals",
+			"a person must see what was selected")
 		require.Equal(t, batch.StateDraft, report.Batch.State)
 		dossier := pending(t, s, j)[0]
 		require.Equal(t, 1, dossier.Items)
@@ -204,11 +206,15 @@ func TestResolveResendThatIsRefused(t *testing.T) {
 		state   batch.State
 		history string // after that
 	}{
-		"the first one has landed":      {func(s *teller) { s.applied["run-1"]++ }, "", batch.StateDone, " reconciled done"},
-		"the first one is done":         {func(s *teller) { s.applied["run-1"]++; s.polls["run-1"]++ }, "", batch.StateDone, " reconciled done"},
-		"no read succeeds":              {func(s *teller) { s.down = 1000 }, batch.ErrAmbiguous, batch.StateUnknown, ""},
-		"the service does not know":     {func(*teller) {}, batch.ErrAmbiguous, batch.StateUnknown, ""},
-		"the service still has a draft": {func(s *teller) { s.absent = batch.StateDraft }, batch.ErrAmbiguous, batch.StateUnknown, ""},
+		"the first one has landed": {func(s *teller) { s.applied["run-1"]++ }, "", batch.StateDone,
+			" reconciled done"},
+		"the first one is done": {func(s *teller) { s.applied["run-1"]++; s.polls["run-1"]++ }, "",
+			batch.StateDone, " reconciled done"},
+		"no read succeeds": {func(s *teller) { s.down = 1000 }, batch.ErrAmbiguous,
+			batch.StateUnknown, ""},
+		"the service does not know": {func(*teller) {}, batch.ErrAmbiguous, batch.StateUnknown, ""},
+		"the service still has a draft": {func(s *teller) { s.absent = batch.StateDraft }, batch.ErrAmbiguous,
+			batch.StateUnknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -322,8 +328,10 @@ func TestRunSaysWhatToDoAfterAnAbandon(t *testing.T) {
 	}{
 		"nobody knows": {func() batch.Provider { return newTeller("lost") }, batch.PhaseSubmit, batch.StateUnknown,
 			"): find out what became of it before you use another"},
-		"a draft is left": {func() batch.Provider { return newTeller("ok") }, batch.PhaseCreate, batch.StateDraft, "): use another"},
-		"it is cancelled": {func() batch.Provider { return batchtest.NewMemory(batchtest.MemoryOptions{}) }, batch.PhaseCreate, batch.StateCancelled, "): use another"},
+		"a draft is left": {func() batch.Provider { return newTeller("ok") }, batch.PhaseCreate, batch.StateDraft,
+			"): use another"},
+		"it is cancelled": {func() batch.Provider { return batchtest.NewMemory(batchtest.MemoryOptions{}) },
+			batch.PhaseCreate, batch.StateCancelled, "): use another"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -378,7 +386,8 @@ func TestResolveAbandonAtAServiceThatCancels(t *testing.T) {
 					require.Empty(t, pending(t, m, o.Journal))
 					return
 				}
-				require.Equal(t, batch.StandingSubmitted, pending(t, m, o.Journal)[0].Standing, "what has landed is waited for")
+				require.Equal(t, batch.StandingSubmitted, pending(t, m, o.Journal)[0].Standing,
+					"what has landed is waited for")
 			})
 		})
 	}
@@ -490,8 +499,10 @@ func TestResolveOnAJournalThatFails(t *testing.T) {
 		kind   batch.Kind
 		state  batch.State
 	}{
-		"abandon":            {"lost", false, nil, "", decision(batch.Abandon), batch.ErrUnavailable, batch.StateUnknown},
-		"abandon and cancel": {"funds", true, nil, "", decision(batch.Abandon), batch.ErrUnavailable, batch.StateCancelled},
+		"abandon": {"lost", false, nil, "", decision(batch.Abandon), batch.ErrUnavailable,
+			batch.StateUnknown},
+		"abandon and cancel": {"funds", true, nil, "", decision(batch.Abandon), batch.ErrUnavailable,
+			batch.StateCancelled},
 		"too late": {"lost", true, &batch.Error{Kind: batch.ErrConflict}, batch.StatePending,
 			decision(batch.Abandon), batch.ErrAmbiguous, batch.StateUnknown},
 		"resend": {"lost", false, nil, "", decision(batch.Resend), batch.ErrUnavailable, batch.StateUnknown},
@@ -551,24 +562,38 @@ func TestResolveRefusesWhatDoesNotFit(t *testing.T) {
 		message string
 		state   batch.State
 	}{
-		"abandon what is reported":   {"ok", "", nil, decision(batch.Abandon), batch.ErrConflict, "is not open any more", batch.StateDone},
-		"resend what is reported":    {"ok", "", nil, decision(batch.Resend), batch.ErrConflict, "is not open any more", batch.StateDone},
-		"adopt for what is reported": {"ok", "", nil, adopt, batch.ErrConflict, "is not open any more", batch.StateDone},
-		"abandon what is abandoned":  {"lost", batch.Abandon, nil, decision(batch.Abandon), batch.ErrConflict, "is not open any more", batch.StateUnknown},
-		"resend what is abandoned":   {"lost", batch.Abandon, nil, decision(batch.Resend), batch.ErrConflict, "is not open any more", batch.StateUnknown},
-		"close what is abandoned":    {"lost", batch.Abandon, nil, decision(batch.Close), batch.ErrConflict, "the batch was abandoned", batch.StateUnknown},
-		"resend twice":               {"lost", batch.Resend, nil, decision(batch.Resend), batch.ErrConflict, "one more Submit is already decided", batch.StateUnknown},
-		"resend what is clear":       {"funds", "", nil, decision(batch.Resend), batch.ErrConflict, "nothing is unclear: call Resume", batch.StateDraft},
-		"close what is unclear":      {"lost", "", nil, decision(batch.Close), batch.ErrConflict, "can be closed: abandon or adopt", batch.StateUnknown},
-		"close what is refused":      {"funds", "", nil, decision(batch.Close), batch.ErrConflict, "can be closed: abandon or adopt", batch.StateDraft},
-		"resend under other terms":   {"lost", "", terms, decision(batch.Resend), batch.ErrConflict, "other terms", batch.StateUnknown},
-		"close under other terms":    {"ok", "", terms, decision(batch.Close), batch.ErrConflict, "other terms", batch.StateDone},
+		"abandon what is reported": {"ok", "", nil, decision(batch.Abandon), batch.ErrConflict,
+			"is not open any more", batch.StateDone},
+		"resend what is reported": {"ok", "", nil, decision(batch.Resend), batch.ErrConflict, "is not open any more",
+			batch.StateDone},
+		"adopt for what is reported": {"ok", "", nil, adopt, batch.ErrConflict, "is not open any more",
+			batch.StateDone},
+		"abandon what is abandoned": {"lost", batch.Abandon, nil, decision(batch.Abandon), batch.ErrConflict,
+			"is not open any more", batch.StateUnknown},
+		"resend what is abandoned": {"lost", batch.Abandon, nil, decision(batch.Resend), batch.ErrConflict,
+			"is not open any more", batch.StateUnknown},
+		"close what is abandoned": {"lost", batch.Abandon, nil, decision(batch.Close), batch.ErrConflict,
+			"the batch was abandoned", batch.StateUnknown},
+		"resend twice": {"lost", batch.Resend, nil, decision(batch.Resend), batch.ErrConflict,
+			"one more Submit is already decided", batch.StateUnknown},
+		"resend what is clear": {"funds", "", nil, decision(batch.Resend), batch.ErrConflict,
+			"nothing is unclear: call Resume", batch.StateDraft},
+		"close what is unclear": {"lost", "", nil, decision(batch.Close), batch.ErrConflict,
+			"can be closed: abandon or adopt", batch.StateUnknown},
+		"close what is refused": {"funds", "", nil, decision(batch.Close), batch.ErrConflict,
+			"can be closed: abandon or adopt", batch.StateDraft},
+		"resend under other terms": {"lost", "", terms, decision(batch.Resend), batch.ErrConflict, "other terms",
+			batch.StateUnknown},
+		"close under other terms": {"ok", "", terms, decision(batch.Close), batch.ErrConflict, "other terms",
+			batch.StateDone},
 		"adopt what is not known": {"lost", "", absent(&batch.Error{Kind: batch.ErrNotFound}), adopt,
 			batch.ErrConflict, "the service does not know a batch 9", batch.StateUnknown},
-		"adopt what cannot be read": {"lost", "", func(s *teller) { s.down = 1 }, adopt, batch.ErrUnavailable, "", batch.StateUnknown},
+		"adopt what cannot be read": {"lost", "", func(s *teller) { s.down = 1 }, adopt, batch.ErrUnavailable, "",
+			batch.StateUnknown},
 		"abandon what cannot be read": {"lost", "", func(s *teller) { s.down = 1 }, decision(batch.Abandon),
 			batch.ErrUnavailable, "the decision was not recorded: the service was not able to say", batch.StateUnknown},
-		"adopt what has no status": {"lost", "", nil, adopt, batch.ErrConflict, "does not say where that batch stands", batch.StateUnknown},
+		"adopt what has no status": {"lost", "", nil, adopt, batch.ErrConflict, "does not say where that batch stands",
+			batch.StateUnknown},
 		"adopt what is canceled": {"lost", "", absent(batch.StateCancelled), adopt,
 			batch.ErrConflict, "that batch was canceled, and a Submit of another may have arrived", batch.StateUnknown},
 		"adopt a draft": {"lost", "", absent(batch.StateDraft), adopt,
@@ -578,7 +603,8 @@ func TestResolveRefusesWhatDoesNotFit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, o := newTeller(c.submit), &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: time.Second}
+				s, o := newTeller(c.submit), &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+					ReconcileFor: time.Second}
 				_, _ = batch.Run(t.Context(), s, oneItem(), o)
 				if c.before != "" {
 					_, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(c.before))
@@ -601,10 +627,12 @@ func TestResolveRefusesWhatDoesNotFit(t *testing.T) {
 
 func TestAJournalOfANewerVersion(t *testing.T) {
 	made := batch.Batch{Provider: "teller", ID: "1", Draft: oneItem(), State: batch.StateDraft}
-	hold, resend, failure, one := decision("hold"), decision(batch.Resend), batch.Failure{Kind: batch.ErrAmbiguous}, oneItem()
+	hold, resend, failure, one := decision("hold"), decision(batch.Resend), batch.Failure{Kind: batch.ErrAmbiguous},
+		oneItem()
 	for name, e := range map[string]batch.Entry{
 		"a kind of entry": {Kind: "refund"},
-		"a kind with all fields": {Kind: "refund", Step: batch.StepSubmit, Attempt: 1, Draft: &one, Batch: &made, Failure: &failure,
+		"a kind with all fields": {Kind: "refund", Step: batch.StepSubmit, Attempt: 1, Draft: &one, Batch: &made,
+			Failure:  &failure,
 			Decision: &resend, Note: &batch.Note{}, Approval: &batch.Approval{}},
 		"a withdrawal without a batch": {Kind: batch.EntryWithdrawn},
 		"evidence without a batch":     {Kind: batch.EntryObserved, Failure: &failure},
@@ -683,12 +711,18 @@ func TestResendBeforeAnySubmit(t *testing.T) {
 		message string // of the error of Resend
 		history string
 	}{
-		"Create was unclear":                         {batch.ErrAmbiguous, "", false, "", "create#1=ambiguous decision"},
-		"a draft was adopted after that":             {batch.ErrAmbiguous, "", true, "", "create#1=ambiguous create#1=ok decision"},
-		"a draft is left":                            {batch.ErrConflict, "7", false, "nothing is unclear", "create#1=conflict"},
-		"a draft is left, and another was adopted":   {batch.ErrConflict, "7", true, "", "create#1=conflict create#1=ok decision"},
-		"Create was refused":                         {batch.ErrInvalid, "", false, "nothing is unclear", "create#1=invalid"},
-		"Create was refused, and a draft is adopted": {batch.ErrInvalid, "", true, "", "create#1=invalid create#1=ok decision"},
+		"Create was unclear": {batch.ErrAmbiguous, "", false, "",
+			"create#1=ambiguous decision"},
+		"a draft was adopted after that": {batch.ErrAmbiguous, "", true, "",
+			"create#1=ambiguous create#1=ok decision"},
+		"a draft is left": {batch.ErrConflict, "7", false, "nothing is unclear",
+			"create#1=conflict"},
+		"a draft is left, and another was adopted": {batch.ErrConflict, "7", true, "",
+			"create#1=conflict create#1=ok decision"},
+		"Create was refused": {batch.ErrInvalid, "", false, "nothing is unclear",
+			"create#1=invalid"},
+		"Create was refused, and a draft is adopted": {batch.ErrInvalid, "", true, "",
+			"create#1=invalid create#1=ok decision"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, j := newTeller("ok"), batch.NewMemoryJournal()
@@ -746,11 +780,12 @@ func TestAFinishedBatchThatTheServiceForgetsCanBeDecided(t *testing.T) {
 func runUntilReconciled(t *testing.T, s *teller, j batch.Journal) {
 	t.Helper()
 	require.PanicsWithValue(t, "stop", func() {
-		_, _ = batch.Run(context.Background(), s, oneItem(), &batch.RunOptions{Journal: j, ReconcileFor: time.Second, Observe: func(e batch.Event) {
-			if e.Phase == batch.PhaseReconcile {
-				panic("stop")
-			}
-		}})
+		_, _ = batch.Run(context.Background(), s, oneItem(), &batch.RunOptions{Journal: j, ReconcileFor: time.Second,
+			Observe: func(e batch.Event) {
+				if e.Phase == batch.PhaseReconcile {
+					panic("stop")
+				}
+			}})
 	})
 }
 
@@ -759,7 +794,8 @@ func runUntilReconciled(t *testing.T, s *teller, j batch.Journal) {
 func requireHeldName(t *testing.T, held bool, j batch.Journal, id string) {
 	t.Helper()
 	key := batch.Key{Provider: "teller", Account: "test/1", Reference: "stranger to " + id}
-	err := j.Append(t.Context(), key, batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{"batch " + id + " of test/1 at teller"}})
+	err := j.Append(t.Context(), key, batch.Entry{Seq: 1, Kind: batch.EntryIntent,
+		Claims: []string{"batch " + id + " of test/1 at teller"}})
 	require.Equal(t, held, errors.Is(err, batch.ErrConflict), "%s: %v", id, err)
 }
 
@@ -794,11 +830,16 @@ func TestADecisionFreesOnlyTheNameThatWasWrong(t *testing.T) {
 		held    []string
 		free    []string
 	}{
-		"the same batch is adopted again": {func(s *teller) batch.Provider { return s }, adopting("9"), "", []string{"9", "id-run-1"}, nil},
-		"another is adopted":              {func(s *teller) batch.Provider { return s }, adopting("8"), "", []string{"8", "id-run-1"}, []string{"9"}},
-		"its own batch was submitted": {func(s *teller) batch.Provider { return s }, decision(batch.Abandon), "too late",
+		"the same batch is adopted again": {func(s *teller) batch.Provider { return s }, adopting("9"), "",
+			[]string{"9", "id-run-1"}, nil},
+		"another is adopted": {func(s *teller) batch.Provider { return s }, adopting("8"), "",
+			[]string{"8", "id-run-1"}, []string{"9"}},
+		"its own batch was submitted": {func(s *teller) batch.Provider {
+			return s
+		}, decision(batch.Abandon), "too late",
 			[]string{"id-run-1"}, []string{"9"}},
-		"it was the batch that is found": {func(s *teller) batch.Provider { return unnamed{s, "9"} }, decision(batch.Abandon), "too late",
+		"it was the batch that is found": {func(s *teller) batch.Provider { return unnamed{s, "9"} },
+			decision(batch.Abandon), "too late",
 			[]string{"9"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -838,7 +879,8 @@ func TestAdoptABatchThatWasCanceled(t *testing.T) {
 		history string
 	}{
 		"its own, after an unclear Submit": {nil, "id-run-1", "create#1=ok submit#1 submit#1=ambiguous reconciled"},
-		"another, after an unclear Create": {&batch.Error{Kind: batch.ErrAmbiguous}, "9", "create#1=ambiguous reconciled"},
+		"another, after an unclear Create": {&batch.Error{Kind: batch.ErrAmbiguous}, "9",
+			"create#1=ambiguous reconciled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -887,7 +929,8 @@ func TestAbandonTakesNoFailedReadForAnAnswer(t *testing.T) {
 		_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
 		require.ErrorIs(t, err, batch.ErrFunds)
 		history := kinds(t, j, "run-1")
-		s.cancel, s.state, s.err = &batch.Error{Kind: batch.ErrConflict}, state, &batch.Error{Kind: batch.ErrConflict, Message: "another amount"}
+		s.cancel, s.state, s.err = &batch.Error{Kind: batch.ErrConflict}, state,
+			&batch.Error{Kind: batch.ErrConflict, Message: "another amount"}
 		b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.ErrorContains(t, err, "the decision was not recorded: batch id-run-1 was not canceled")
 		require.ErrorContains(t, err, "another amount")
@@ -940,7 +983,8 @@ func TestTheBatchBesideARefusedDecision(t *testing.T) {
 // Journals, dossiers and callers keep these words.
 func TestTheWordsAreFixed(t *testing.T) {
 	require.Equal(t, []batch.Standing{"intended", "draft", "unclear", "submitted", "closed"}, []batch.Standing{
-		batch.StandingIntended, batch.StandingDraft, batch.StandingUnclear, batch.StandingSubmitted, batch.StandingClosed})
+		batch.StandingIntended, batch.StandingDraft, batch.StandingUnclear, batch.StandingSubmitted,
+		batch.StandingClosed})
 	require.Equal(t, []batch.Verdict{"abandon", "adopt", "resend", "close"}, []batch.Verdict{
 		batch.Abandon, batch.Adopt, batch.Resend, batch.Close})
 }

@@ -209,7 +209,8 @@ func (e *engine) all(ctx context.Context) (Report, error) {
 	}
 	report, err := e.finish(ctx, b)
 	if err == nil && given != nil && !report.Batch.State.Final() {
-		err = e.fail(ErrConflict, fmt.Sprintf("the batch was closed by %s (%s) before its end", given.Operator, given.Reason), nil)
+		err = e.fail(ErrConflict, fmt.Sprintf("the batch was closed by %s (%s) before its end", given.Operator,
+			given.Reason), nil)
 	}
 	return report, err
 }
@@ -331,12 +332,15 @@ func (e *engine) replace(ctx context.Context) error {
 	case p.abandoned != nil && (p.batch.State == StateDraft || p.batch.State == StateCancelled):
 		return nil // By an earlier call of this one, or by a person.
 	case p.closed, p.submitted, p.open > 0:
-		return e.fail(ErrConflict, fmt.Sprintf("nothing was sent: the reference %q may have been submitted, so nothing takes its place", old.key.Reference), nil)
+		return e.fail(ErrConflict,
+			fmt.Sprintf("nothing was sent: the reference %q may have been submitted, so nothing takes its place",
+				old.key.Reference), nil)
 	}
 	if err := old.sameTerms(p); err != nil {
 		return err
 	}
-	d := Decision{Verdict: Abandon, Operator: cmp.Or(e.draft.Author, e.op), Reason: "replaced by " + e.key.Reference, At: time.Now()}
+	d := Decision{Verdict: Abandon, Operator: cmp.Or(e.draft.Author, e.op), Reason: "replaced by " + e.key.Reference,
+		At: time.Now()}
 	if p.batch != nil && e.theirs(p) {
 		released := append(old.givenUp(p, *p.batch), e.batchName(p.batch.ID))
 		return old.decide(ctx, Entry{Kind: EntryDone, Batch: old.kept(*p.batch), Decision: &d, Releases: released})
@@ -428,7 +432,9 @@ func (e *engine) sameTerms(p progress) error {
 	maps.Copy(all, p.intent.Terms)
 	for _, term := range slices.Sorted(maps.Keys(all)) {
 		if have, want := e.info.Terms[term], p.intent.Terms[term]; have != want {
-			faults = append(faults, FieldError{Item: -1, Field: term, Message: fmt.Sprintf("is %q here, but was %q when the batch was intended", have, want)})
+			faults = append(faults,
+				FieldError{Item: -1, Field: term,
+					Message: fmt.Sprintf("is %q here, but was %q when the batch was intended", have, want)})
 		}
 	}
 	return &Error{Kind: ErrConflict, Provider: e.info.Name, Op: e.op, Fields: faults,
@@ -448,15 +454,22 @@ func (e *engine) intend(ctx context.Context, p progress) error {
 	case p.intent != nil && p.intent.Fingerprint == fingerprint:
 		return nil
 	case p.erased():
-		return e.fail(ErrConflict, fmt.Sprintf("items of %q were erased from the journal, so that no draft can be compared with it: nothing was sent by this call; "+
-			"Resume returns its report", e.key.Reference), nil)
+		return e.fail(ErrConflict,
+			fmt.Sprintf(
+				"items of %q were erased from the journal, so that no draft can be compared with it: nothing was sent by this call; "+
+					"Resume returns its report", e.key.Reference), nil)
 	case p.intent == nil && e.corrects():
 		return e.unknownReference()
 	case p.intent != nil && p.touched && !e.corrects() && p.open == 0 && !p.submitted && !p.closed:
-		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which was not submitted so far: nothing was sent by this call; "+
-			"this draft corrects it if its Replaces is %q", e.key.Reference, e.key.Reference), nil)
+		return e.fail(ErrConflict,
+			fmt.Sprintf(
+				"the reference %q belongs to another draft, which was not submitted so far: nothing was sent by this call; "+
+					"this draft corrects it if its Replaces is %q", e.key.Reference, e.key.Reference), nil)
 	case p.intent != nil && p.touched && !e.corrects():
-		return e.fail(ErrConflict, fmt.Sprintf("the reference %q belongs to another draft, which may have been sent: nothing was sent by this call", e.key.Reference), nil)
+		return e.fail(ErrConflict,
+			fmt.Sprintf(
+				"the reference %q belongs to another draft, which may have been sent: nothing was sent by this call",
+				e.key.Reference), nil)
 	}
 	// The reference is new, or nothing may be left of the first draft at the service.
 	if err := e.stillInTime(ctx, *e.draft); err != nil {
@@ -496,7 +509,8 @@ func (e *engine) number(ctx context.Context) (d Draft, allocated bool, err error
 
 func (e *engine) writeIntent(ctx context.Context, d Draft) error {
 	kept := e.info.withoutSecrets(d)
-	entry := Entry{Kind: EntryIntent, Fingerprint: fingerprint(*e.draft), Draft: &kept, Terms: e.info.Terms, Approvals: e.draft.needed()}
+	entry := Entry{Kind: EntryIntent, Fingerprint: fingerprint(*e.draft), Draft: &kept, Terms: e.info.Terms,
+		Approvals: e.draft.needed()}
 	entry.Claims, entry.Releases = e.purposes(d.Items)
 	if place := e.placeName(d.Replaces); d.Replaces != "" && !e.corrects() && !e.claimed[place] {
 		entry.Claims = append(entry.Claims, place)
@@ -532,7 +546,8 @@ func (e *engine) renumber(ctx context.Context, err error) error {
 		switch f := entry.Failure; {
 		case entry.Kind == EntryIntent:
 			numbers++
-		case entry.Kind == EntryResult && entry.Step == StepSubmit && (f == nil || f.Code != CodeNumberTaken && f.Status != 0):
+		case entry.Kind == EntryResult && entry.Step == StepSubmit && (f == nil || f.Code != CodeNumberTaken &&
+			f.Status != 0):
 			return err // The number may be taken by an earlier Submit of this reference whose refusal was wrong.
 		}
 	}
@@ -576,7 +591,8 @@ func (e *engine) supplied() Draft {
 func (e *engine) situation(ctx context.Context, p progress, whole bool) (situation, error) {
 	_, cancels := As[Canceler](e.p)
 	_, finds := As[Finder](e.p)
-	s := situation{guard: e.info.Guard, read: e.evidence, secrets: whole, cancels: cancels, finds: finds, searched: e.searched}
+	s := situation{guard: e.info.Guard, read: e.evidence, secrets: whole, cancels: cancels, finds: finds,
+		searched: e.searched}
 	if p.submitted || p.closed || p.intent.Draft.NotAfter.IsZero() {
 		return s, nil
 	}
@@ -604,11 +620,15 @@ func (e *engine) withdraw(ctx context.Context, p progress) error {
 		case KindOf(err) == ErrNotFound:
 			return nil
 		case err != nil:
-			return e.fail(KindOf(err), "nothing was submitted: an earlier call may have left a draft, and the service was not able to say", err)
+			return e.fail(KindOf(err),
+				"nothing was submitted: an earlier call may have left a draft, and the service was not able to say",
+				err)
 		case found.State == StateCancelled:
 			return nil
 		case found.State != StateDraft:
-			return e.fail(ErrConflict, fmt.Sprintf("the service has batch %s with this reference as %q, and this journal has not submitted it: find out who did", found.ID, found.Native), nil)
+			return e.fail(ErrConflict,
+				fmt.Sprintf(
+					"the service has batch %s with this reference as %q, and this journal has not submitted it: find out who did", found.ID, found.Native), nil)
 		}
 		b.ID, b.Native, b.UpdatedAt = found.ID, found.Native, found.UpdatedAt
 	}
@@ -616,7 +636,9 @@ func (e *engine) withdraw(ctx context.Context, p progress) error {
 	late, known := tooLateError{}, (*Error)(nil)
 	switch {
 	case errors.As(err, &late):
-		return e.fail(ErrConflict, fmt.Sprintf("the service has batch %s as %q, and this journal has not submitted it: find out who did", late.read.ID, late.read.Native), nil)
+		return e.fail(ErrConflict,
+			fmt.Sprintf("the service has batch %s as %q, and this journal has not submitted it: find out who did",
+				late.read.ID, late.read.Native), nil)
 	case errors.As(err, &known) && known.Kind == ErrAmbiguous:
 		known.Kind = ErrUnavailable // Whether it was canceled is not known; no money can move either way.
 		return err
@@ -637,7 +659,9 @@ func (e *engine) create(ctx context.Context, p progress) (Batch, error) {
 	b := e.unsent()
 	d, whole := e.info.restoreSecrets(*p.intent.Draft, e.supplied())
 	if !whole {
-		return b, e.fail(ErrInvalid, "nothing was submitted, and the journal does not keep the secrets of the draft: call Run with the draft again", nil)
+		return b,
+			e.fail(ErrInvalid,
+				"nothing was submitted, and the journal does not keep the secrets of the draft: call Run with the draft again", nil)
 	}
 	if err := ctx.Err(); err != nil {
 		return b, e.fail(ErrUnavailable, "nothing was submitted", err)
@@ -660,7 +684,8 @@ func (e *engine) create(ctx context.Context, p progress) (Batch, error) {
 		e.made = &b
 	}
 	if failed != nil {
-		failed = e.journalFailed(ErrUnavailable, "a draft may have been made, and nothing was submitted", errors.Join(failed, err))
+		failed = e.journalFailed(ErrUnavailable, "a draft may have been made, and nothing was submitted",
+			errors.Join(failed, err))
 		e.observe(Event{Phase: PhaseCreate, Batch: b, Err: failed})
 		return b, failed
 	}
@@ -708,10 +733,13 @@ func (e *engine) submit(ctx context.Context, b Batch, p progress) (after Batch, 
 	case failed == nil:
 	case err == nil || KindOf(err) == ErrAmbiguous:
 		after.State = StateUnknown
-		err = e.journalFailed(ErrAmbiguous, "submitted, but the result could not be written down", errors.Join(failed, err))
+		err = e.journalFailed(ErrAmbiguous, "submitted, but the result could not be written down",
+			errors.Join(failed, err))
 	default:
 		after = p.state(after)
-		err = e.journalFailed(KindOf(err), "the Submit was refused, but that could not be written down, so that later calls must take it for unclear", errors.Join(failed, err))
+		err = e.journalFailed(KindOf(err),
+			"the Submit was refused, but that could not be written down, so that later calls must take it for unclear",
+			errors.Join(failed, err))
 	}
 	e.observe(Event{Phase: PhaseSubmit, Attempt: n, Batch: after, Err: err})
 	return after, true, err
@@ -821,11 +849,13 @@ var pauses = []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 
 // was submitted. It names the Submit and the last read.
 func (e *engine) unclear(p progress, ended error) error {
 	if p.observed != nil {
-		return &Error{Kind: ErrAmbiguous, Provider: e.info.Name, Op: e.op, Code: p.observed.Code, Message: p.observed.Message, Err: ended}
+		return &Error{Kind: ErrAmbiguous, Provider: e.info.Name, Op: e.op, Code: p.observed.Code,
+			Message: p.observed.Message, Err: ended}
 	}
 	var cause error
 	if silent := cmp.Or(p.running, p.silent); silent != nil {
-		cause = fmt.Errorf("the journal holds no result of Submit %d, which began at %s: its process stopped or is still at it",
+		cause = fmt.Errorf(
+			"the journal holds no result of Submit %d, which began at %s: its process stopped or is still at it",
 			silent.Attempt, silent.At.UTC().Format(time.RFC3339))
 	} else if p.unclear != nil {
 		cause = p.unclear.error(e.info.Name)
@@ -837,7 +867,8 @@ func (e *engine) unclear(p progress, ended error) error {
 	if e.readError != nil {
 		read = fmt.Errorf("the last read: %w", e.readError)
 	}
-	return e.fail(ErrAmbiguous, "whether the batch was submitted is not known: do not send it again, call Resume later to ask again",
+	return e.fail(ErrAmbiguous,
+		"whether the batch was submitted is not known: do not send it again, call Resume later to ask again",
 		errors.Join(cause, refused, read, ended))
 }
 
@@ -1064,7 +1095,8 @@ func (e *engine) log(event Event) {
 		return
 	}
 	level := slog.LevelInfo
-	attrs := append(e.attrs(), slog.String("state", string(event.Batch.State)), slog.String("native", event.Batch.Native),
+	attrs := append(e.attrs(), slog.String("state", string(event.Batch.State)),
+		slog.String("native", event.Batch.Native),
 		slog.String("batch_id", event.Batch.ID), slog.Duration("took", event.Took))
 	if n := event.Batch.Counts; n != (Counts{}) {
 		attrs = append(attrs, slog.Int("final_items", n.Final), slog.Int("items", n.Items))
@@ -1093,11 +1125,13 @@ func (e *engine) decides(next step, why string) {
 
 // attrs say which batch a record is about.
 func (e *engine) attrs() []slog.Attr {
-	return []slog.Attr{slog.String("provider", e.key.Provider), slog.String("account", e.key.Account), slog.String("reference", e.key.Reference)}
+	return []slog.Attr{slog.String("provider", e.key.Provider), slog.String("account", e.key.Account),
+		slog.String("reference", e.key.Reference)}
 }
 
 func (e *engine) unsent() Batch {
-	b := Batch{Provider: e.info.Name, State: StateDraft, Draft: Draft{Reference: e.key.Reference, Direction: e.info.Direction}}
+	b := Batch{Provider: e.info.Name, State: StateDraft, Draft: Draft{Reference: e.key.Reference,
+		Direction: e.info.Direction}}
 	if e.draft != nil {
 		b.Draft = *e.draft
 	}

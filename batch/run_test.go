@@ -237,23 +237,34 @@ func TestRun(t *testing.T) {
 			"intent create#1 create#1=ok submit#1 submit#1=ok done"},
 		"applied, and the reply is lost: a read is the witness": {[]string{"applied and lost"}, nil, "", 1, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled done"},
-		"the witness answers only at the third try": {[]string{"applied and lost"}, func(s *teller) { s.down = 2 }, "", 1, 1,
+		"the witness answers only at the third try": {[]string{"applied and lost"}, func(s *teller) { s.down = 2 }, "",
+			1, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled done"},
 		"lost, and the service does not know": {[]string{"lost", "ok"}, nil, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
-		"lost, and the service does not find it": {[]string{"lost", "ok"}, func(s *teller) { s.absent = &batch.Error{Kind: batch.ErrNotFound} }, batch.ErrAmbiguous, 1, 0,
+		"lost, and the service does not find it": {[]string{"lost", "ok"}, func(s *teller) {
+			s.absent = &batch.Error{Kind: batch.ErrNotFound}
+		}, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
-		"lost, and the service shows a draft, which is no proof without a guard": {[]string{"lost", "ok"}, func(s *teller) { s.absent = batch.StateDraft }, batch.ErrAmbiguous, 1, 0,
+		"lost, and the service shows a draft, which is no proof without a guard": {[]string{"lost", "ok"},
+			func(s *teller) { s.absent = batch.StateDraft }, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
-		"lost, and no read succeeds": {[]string{"lost", "ok"}, func(s *teller) { s.down = 1000; s.info.Guard = batch.GuardRefuses }, batch.ErrAmbiguous, 1, 0,
+		"lost, and no read succeeds": {[]string{"lost", "ok"}, func(s *teller) {
+			s.down = 1000
+			s.info.Guard = batch.GuardRefuses
+		}, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
-		"lost behind a guard: one more is harmless once the first is not in flight": {[]string{"lost", "ok"}, guarded, "", 2, 1,
+		"lost behind a guard: one more is harmless once the first is not in flight": {[]string{"lost", "ok"},
+			guarded, "", 2, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=ok done"},
-		"lost behind a guard, and the service does not know": {[]string{"lost", "ok"}, func(s *teller) { s.info.Guard = batch.GuardRefuses }, batch.ErrAmbiguous, 1, 0,
+		"lost behind a guard, and the service does not know": {[]string{"lost", "ok"}, func(s *teller) {
+			s.info.Guard = batch.GuardRefuses
+		}, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
 		"lost four times behind a guard: enough": {[]string{"lost"}, guarded, batch.ErrAmbiguous, 4, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=ambiguous submit#3 submit#3=ambiguous submit#4 submit#4=ambiguous"},
-		"lost, then refused for funds: the first may still land": {[]string{"lost", "funds"}, guarded, batch.ErrAmbiguous, 4, 0,
+		"lost, then refused for funds: the first may still land": {[]string{"lost", "funds"}, guarded,
+			batch.ErrAmbiguous, 4, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous submit#2 submit#2=funds submit#3 submit#3=funds submit#4 submit#4=funds"},
 		"never sent, then sent": {[]string{"not sent", "not sent", "ok"}, nil, "", 3, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=unavailable submit#2 submit#2=unavailable submit#3 submit#3=ok done"},
@@ -261,7 +272,8 @@ func TestRun(t *testing.T) {
 			"intent create#1 create#1=ok submit#1 submit#1=unavailable submit#2 submit#2=unavailable submit#3 submit#3=unavailable"},
 		"throttled for a moment": {[]string{"throttled", "ok"}, nil, "", 2, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=throttled submit#2 submit#2=ok done"},
-		"throttled for long: the caller knows better": {[]string{"throttled for an hour", "ok"}, nil, batch.ErrThrottled, 1, 0,
+		"throttled for long: the caller knows better": {[]string{"throttled for an hour", "ok"}, nil,
+			batch.ErrThrottled, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=throttled"},
 		"the token expired under way": {[]string{"401", "ok"}, renewing, "", 2, 1,
 			"intent create#1 create#1=ok submit#1 submit#1=auth submit#2 submit#2=ok done"},
@@ -269,7 +281,8 @@ func TestRun(t *testing.T) {
 			"intent create#1 create#1=ok submit#1 submit#1=auth submit#2 submit#2=auth"},
 		"a credential that nothing renews is refused": {[]string{"401", "ok"}, nil, batch.ErrAuth, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=auth"},
-		"never sent, at a service where no Submit is repeated": {[]string{"not sent", "ok"}, func(s *teller) { s.info.NoRepeat = true }, batch.ErrUnavailable, 1, 0,
+		"never sent, at a service where no Submit is repeated": {[]string{"not sent", "ok"},
+			func(s *teller) { s.info.NoRepeat = true }, batch.ErrUnavailable, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=unavailable"},
 		"refused": {[]string{"refused", "ok"}, nil, batch.ErrInvalid, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=invalid"},
@@ -279,7 +292,8 @@ func TestRun(t *testing.T) {
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
 		"an error that promises nothing": {[]string{"plain", "ok"}, nil, batch.ErrAmbiguous, 1, 0,
 			"intent create#1 create#1=ok submit#1 submit#1=ambiguous"},
-		"the draft is refused": {[]string{"ok"}, func(s *teller) { s.create = &batch.Error{Kind: batch.ErrInvalid} }, batch.ErrInvalid, 0, 0,
+		"the draft is refused": {[]string{"ok"}, func(s *teller) { s.create = &batch.Error{Kind: batch.ErrInvalid} },
+			batch.ErrInvalid, 0, 0,
 			"intent create#1 create#1=invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -401,10 +415,12 @@ func TestRunTakesACorrectedDraftIfNothingIsLeftOfTheFirst(t *testing.T) {
 		id       string     // in the dossier
 		kind     batch.Kind // of the error of the corrected draft
 	}{
-		"it was refused":            {create: batch.ErrInvalid, standing: batch.StandingIntended},
-		"it was made and withdrawn": {create: batch.ErrInvalid, left: batch.Batch{ID: "1", State: batch.StateCancelled}, standing: batch.StandingIntended},
-		"it was made and is left":   {create: batch.ErrUnavailable, left: batch.Batch{ID: "1"}, standing: batch.StandingDraft, id: "1", kind: batch.ErrConflict},
-		"nobody knows":              {create: batch.ErrAmbiguous, standing: batch.StandingDraft, kind: batch.ErrConflict},
+		"it was refused": {create: batch.ErrInvalid, standing: batch.StandingIntended},
+		"it was made and withdrawn": {create: batch.ErrInvalid, left: batch.Batch{ID: "1", State: batch.StateCancelled},
+			standing: batch.StandingIntended},
+		"it was made and is left": {create: batch.ErrUnavailable, left: batch.Batch{ID: "1"},
+			standing: batch.StandingDraft, id: "1", kind: batch.ErrConflict},
+		"nobody knows": {create: batch.ErrAmbiguous, standing: batch.StandingDraft, kind: batch.ErrConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -558,7 +574,8 @@ func TestRunTellsWhatHappens(t *testing.T) {
 		want   []string
 	}{
 		"a read is the witness": {[]string{"not sent", "applied and lost"}, batch.GuardNone,
-			[]string{`create "draft"`, `submit "draft" #1 unavailable`, `submit "" #2 ambiguous`, `reconcile "pending"`, `wait "done"`, `report "done"`}},
+			[]string{`create "draft"`, `submit "draft" #1 unavailable`, `submit "" #2 ambiguous`, `reconcile "pending"`,
+				`wait "done"`, `report "done"`}},
 		"behind a guard it asks until no Submit is in flight": {[]string{"lost", "ok"}, batch.GuardRefuses,
 			[]string{`create "draft"`, `submit "" #1 ambiguous`, `reconcile ""`, `reconcile ""`, `reconcile ""`,
 				`submit "pending" #2`, `wait "pending"`, `wait "done"`, `report "done"`}},
@@ -590,7 +607,8 @@ func TestRunWaitsBeforeItRepeats(t *testing.T) {
 		script []string
 		want   []time.Duration // between the first Submit and each
 	}{
-		"a little longer each time":    {[]string{"not sent", "not sent", "ok"}, []time.Duration{0, time.Second, 5 * time.Second}},
+		"a little longer each time": {[]string{"not sent", "not sent", "ok"},
+			[]time.Duration{0, time.Second, 5 * time.Second}},
 		"as long as the service wants": {[]string{"throttled", "ok"}, []time.Duration{0, 5 * time.Second}},
 		"not for a new token":          {[]string{"401", "ok"}, []time.Duration{0, 0}},
 	} {
@@ -633,7 +651,8 @@ func TestSettleSubmitsNothing(t *testing.T) {
 		}
 		require.Equal(t, map[string]string{"unclear": " ambiguous", "landed": "pending ", "refused": "draft "}, got)
 		require.Zero(t, service.submits+service.creates)
-		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled", kinds(t, journal, "landed"),
+		require.Equal(t, "intent create#1 create#1=ok submit#1 submit#1=ambiguous reconciled",
+			kinds(t, journal, "landed"),
 			"what a read has proved is written down")
 	})
 }
@@ -666,7 +685,8 @@ func TestRunKeepsSecretsOutOfTheJournal(t *testing.T) {
 		_, err := batch.Run(t.Context(), service, d, o)
 		require.ErrorIs(t, err, batch.ErrUnavailable)
 		require.Equal(t, secret, service.drafts[0].Extra["url"], "the service gets the secret")
-		history, err := journal.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1", Reference: "run-1"})
+		history, err := journal.History(t.Context(), batch.Key{Provider: "teller", Account: "test/1",
+			Reference: "run-1"})
 		require.NoError(t, err)
 		text, err := json.Marshal(history)
 		require.NoError(t, err)
@@ -698,7 +718,8 @@ func (n numbered) Number(d batch.Draft, next func(int64) (int64, error)) (batch.
 
 func TestRunAllocatesANumberOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		service, o := numbered{newTeller("not sent", "not sent", "not sent", "ok")}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		service, o := numbered{newTeller("not sent", "not sent", "not sent", "ok")},
+			&batch.RunOptions{Journal: batch.NewMemoryJournal()}
 		_, err := batch.Run(t.Context(), service, oneItem(), o)
 		require.ErrorIs(t, err, batch.ErrUnavailable)
 		_, err = batch.Run(t.Context(), service, oneItem(), o)
@@ -767,7 +788,8 @@ func TestRunOnAJournalThatFails(t *testing.T) {
 		for _, guard := range []batch.Guard{batch.GuardNone, batch.GuardRefuses} {
 			for n := 1; n <= 9; n++ {
 				for _, kept := range []bool{false, true} {
-					name := fmt.Sprintf("%s, guard %q, append %d, kept %v", strings.Join(script, " then "), guard, n, kept)
+					name := fmt.Sprintf("%s, guard %q, append %d, kept %v", strings.Join(script, " then "),
+						guard, n, kept)
 					synctest.Test(t, func(t *testing.T) {
 						service := newTeller(script...)
 						service.info.Guard = guard
@@ -823,7 +845,8 @@ func TestRunDoesNotTryABrokenJournalAgain(t *testing.T) {
 func TestRunSaysIfTheEndIsNotWrittenDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service, journal := newTeller("ok"), batch.NewMemoryJournal()
-		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: &brokenJournal{Journal: journal, n: 6}})
+		report, err := batch.Run(t.Context(), service, oneItem(),
+			&batch.RunOptions{Journal: &brokenJournal{Journal: journal, n: 6}})
 		require.ErrorIs(t, err, batch.ErrUnavailable)
 		require.ErrorContains(t, err, "finished and reported, but that could not be written down")
 		require.Equal(t, 1, report.Totals[batch.OutcomePaid].Count)
@@ -851,7 +874,8 @@ func TestRunOvertakenByAnotherProcessSubmitsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for seq := 1; seq <= 4; seq++ { // The intent, the attempt to create, its result, the attempt to submit.
 			service := newTeller("ok")
-			report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: overtaken{batch.NewMemoryJournal(), seq}})
+			report, err := batch.Run(t.Context(), service, oneItem(),
+				&batch.RunOptions{Journal: overtaken{batch.NewMemoryJournal(), seq}})
 			require.ErrorIs(t, err, batch.ErrUnavailable)
 			require.ErrorContains(t, err, "the journal failed")
 			require.Equal(t, batch.StateUnknown, report.Batch.State, "the other may have submitted it")
@@ -881,12 +905,14 @@ func TestAJournalThatCannotBeRead(t *testing.T) {
 		require.Empty(t, b.Draft.Reference)
 		require.ErrorIs(t, err, errDisk)
 	}
-	for name, journal := range map[string]batch.Journal{"no history": o.Journal, "no lock": unlockable{batch.NewMemoryJournal()}} {
+	for name, journal := range map[string]batch.Journal{"no history": o.Journal,
+		"no lock": unlockable{batch.NewMemoryJournal()}} {
 		service := newTeller("ok")
 		report, err := batch.Run(t.Context(), service, oneItem(), &batch.RunOptions{Journal: journal})
 		require.ErrorIs(t, err, batch.ErrUnavailable, name)
 		require.ErrorIs(t, err, errDisk, name)
-		require.ErrorContains(t, err, "nothing was sent by this call, and what earlier ones have sent is not known", name)
+		require.ErrorContains(t, err, "nothing was sent by this call, and what earlier ones have sent is not known",
+			name)
 		require.Equal(t, batch.StateUnknown, report.Batch.State, name)
 		require.Zero(t, service.creates+service.submits, name)
 		resolved, err := batch.NewDesk(service, journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
@@ -903,7 +929,8 @@ func TestRunLogs(t *testing.T) {
 		logger := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		provider := batchtest.NewMemory(batchtest.MemoryOptions{Polls: 3})
 		provider.Break(batchtest.LostAfter)
-		d := draft(batch.Item{Reference: "INV-4711", Account: "account-of-ada", Amount: batch.Money{Minor: 1250, Currency: "GBP"}})
+		d := draft(batch.Item{Reference: "INV-4711", Account: "account-of-ada",
+			Amount: batch.Money{Minor: 1250, Currency: "GBP"}})
 		d.Reference = "november"
 		var took []time.Duration
 		_, err := batch.Run(t.Context(), provider, d, &batch.RunOptions{
@@ -920,10 +947,12 @@ func TestRunLogs(t *testing.T) {
 				require.NotEmpty(t, r.Because)
 				require.Equal(t, "DEBUG", r.Level)
 			}
-			said = append(said, strings.TrimSpace(r.Level+" "+strings.TrimPrefix(r.Msg, "batch: ")+" "+r.Next+r.State+" "+r.Kind))
+			said = append(said, strings.TrimSpace(r.Level+" "+strings.TrimPrefix(r.Msg, "batch: ")+" "+r.Next+
+				r.State+" "+r.Kind))
 		}
 		require.Equal(t, []string{
-			"DEBUG decided create", "INFO create draft", "DEBUG decided submit", "WARN submit  ambiguous", "DEBUG decided reconcile",
+			"DEBUG decided create", "INFO create draft", "DEBUG decided submit", "WARN submit  ambiguous",
+			"DEBUG decided reconcile",
 			"INFO reconcile pending", "DEBUG decided wait", "INFO wait pending", "INFO wait done", "INFO report done",
 		}, said)
 		require.NotContains(t, out.String(), "account-of-ada")
@@ -971,13 +1000,16 @@ func TestEventsCountItems(t *testing.T) {
 		d := draft(batch.Item{Reference: "INV-4711", Account: "ada", Amount: batch.Money{Minor: 1250, Currency: "GBP"}})
 		provider := tallying{batchtest.NewMemory(batchtest.MemoryOptions{Polls: 2})}
 		_, err := batch.Run(t.Context(), provider, d, &batch.RunOptions{
-			Journal: journal, Logger: slog.New(slog.NewJSONHandler(&out, nil)), Observe: func(e batch.Event) { counts = append(counts, e.Batch.Counts) },
+			Journal: journal, Logger: slog.New(slog.NewJSONHandler(&out, nil)), Observe: func(e batch.Event) {
+				counts = append(counts, e.Batch.Counts)
+			},
 		})
 		require.NoError(t, err)
 		require.Equal(t, []batch.Counts{{}, {Items: 3}, {Final: 1, Items: 3}}, counts[:3])
 		require.Contains(t, out.String(), `"final_items":1,"items":3`)
 		info := provider.Info()
-		history, err := journal.History(t.Context(), batch.Key{Provider: info.Name, Account: info.Account, Reference: d.Reference})
+		history, err := journal.History(t.Context(), batch.Key{Provider: info.Name, Account: info.Account,
+			Reference: d.Reference})
 		require.NoError(t, err)
 		kept := 0
 		for _, entry := range history {

@@ -334,14 +334,16 @@ func (j listing) Open(context.Context, string, string) iter.Seq2[batch.History, 
 // Settle goes on after a history that cannot be read, ends with the journal's own
 // error, and asks for nothing more once its caller has enough.
 func TestSettleOfAListWithErrors(t *testing.T) {
-	const under, unread, last = "pending ", "unavailable the history cannot be read", "unavailable the open batches cannot be listed"
+	const under, unread, last = "pending ", "unavailable the history cannot be read",
+		"unavailable the open batches cannot be listed"
 	for name, c := range map[string]struct {
 		words  []string // what came of the Submit of each; one word that is not in a script cannot be read
 		enough int      // so many are taken
 		want   []string
 	}{
-		"all can be read":               {[]string{"ok", "lost"}, 9, []string{"ambiguous ", "pending "}},
-		"a history cannot be read":      {[]string{"unreadable", "ok", "lost"}, 9, []string{unread, "ambiguous ", under}},
+		"all can be read": {[]string{"ok", "lost"}, 9, []string{"ambiguous ", "pending "}},
+		"a history cannot be read": {[]string{"unreadable", "ok", "lost"}, 9,
+			[]string{unread, "ambiguous ", under}},
 		"the list ends with an error":   {[]string{"ok", "no list", "lost"}, 9, []string{under, last}},
 		"enough after one that is read": {[]string{"lost", "lost"}, 1, []string{"ambiguous "}},
 		"enough after an error":         {[]string{"unreadable", "lost"}, 1, []string{unread}},
@@ -362,7 +364,8 @@ func TestSettleOfAListWithErrors(t *testing.T) {
 						j.errs[n] = errDisk
 					default:
 						before := newTeller(word)
-						_, err := batch.Start(t.Context(), before, d, &batch.RunOptions{Journal: j.Journal, ReconcileFor: time.Second})
+						_, err := batch.Start(t.Context(), before, d,
+							&batch.RunOptions{Journal: j.Journal, ReconcileFor: time.Second})
 						require.Equal(t, word == "ok", err == nil)
 						s.applied[d.Reference] = before.applied[d.Reference]
 					}

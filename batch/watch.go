@@ -145,8 +145,10 @@ func (w *watched) judge(info Info, most int) {
 	}
 	if w.unclear++; w.unclear >= most {
 		w.over = true
-		w.err = &Error{Kind: ErrProtocol, Provider: info.Name, Op: "Watch", Message: fmt.Sprintf("%d polls in a row say %q, "+
-			"which does not tell where the batch stands: it may go on, watch it again later", w.unclear, w.batch.Native)}
+		w.err = &Error{Kind: ErrProtocol, Provider: info.Name, Op: "Watch",
+			Message: fmt.Sprintf("%d polls in a row say %q, "+
+				"which does not tell where the batch stands: it may go on, watch it again later", w.unclear,
+				w.batch.Native)}
 	}
 }
 
@@ -179,7 +181,8 @@ func pollAll(ctx context.Context, p Provider, bs []Batch) ([]Batch, PollErrors) 
 	}
 	polled, err := bulk.PollAll(ctx, bs)
 	if err == nil && len(polled) != len(bs) {
-		err = &Error{Kind: ErrProtocol, Provider: p.Info().Name, Op: "PollAll", Message: fmt.Sprintf("gave %d batches of %d", len(polled), len(bs))}
+		err = &Error{Kind: ErrProtocol, Provider: p.Info().Name, Op: "PollAll",
+			Message: fmt.Sprintf("gave %d batches of %d", len(polled), len(bs))}
 	}
 	var each PollErrors
 	if err != nil && !errors.As(err, &each) {

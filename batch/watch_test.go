@@ -45,7 +45,8 @@ func unavailable(after time.Duration) error {
 func TestWaitPollsUntilFinalAndBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pending := batch.StatePending
-		p := &scripted{info: batch.Info{Interval: 10 * time.Second}, script: []any{pending, pending, pending, pending, pending, batch.StateFailed}}
+		p := &scripted{info: batch.Info{Interval: 10 * time.Second}, script: []any{pending, pending, pending, pending,
+			pending, batch.StateFailed}}
 		b, err := batch.Wait(t.Context(), p, batch.Batch{}, &batch.WatchOptions{MaxInterval: 20 * time.Second})
 		require.NoError(t, err, "a failed batch is an answer, not an error")
 		require.Equal(t, batch.StateFailed, b.State)
@@ -76,13 +77,15 @@ func TestWaitForWeeks(t *testing.T) {
 func TestWatchSurvivesFailuresThatPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &scripted{info: batch.Info{Interval: time.Second}, script: []any{
-			unavailable(0), unavailable(time.Hour), &batch.Error{Kind: batch.ErrProtocol}, batch.StatePending, unavailable(0), batch.StateDone}}
+			unavailable(0), unavailable(time.Hour), &batch.Error{Kind: batch.ErrProtocol}, batch.StatePending,
+			unavailable(0), batch.StateDone}}
 		var heard int
-		b, err := batch.Wait(t.Context(), p, batch.Batch{ID: "7"}, &batch.WatchOptions{OnFailure: func(b batch.Batch, err error) {
-			heard++
-			require.Equal(t, "7", b.ID)
-			require.Error(t, err)
-		}})
+		b, err := batch.Wait(t.Context(), p, batch.Batch{ID: "7"},
+			&batch.WatchOptions{OnFailure: func(b batch.Batch, err error) {
+				heard++
+				require.Equal(t, "7", b.ID)
+				require.Error(t, err)
+			}})
 		require.NoError(t, err)
 		require.Equal(t, batch.StateDone, b.State)
 		require.Equal(t, 4, heard)
@@ -98,7 +101,8 @@ func TestWatchGivesUp(t *testing.T) {
 	}{
 		"after MaxFailures in a row": {[]any{batch.StatePending, unavailable(0)}, 4, batch.ErrUnavailable},
 		"a batch that was only just taken may not be found": {
-			[]any{&batch.Error{Kind: batch.ErrNotFound}, &batch.Error{Kind: batch.ErrNotFound}, batch.StateDone}, 3, ""},
+			[]any{&batch.Error{Kind: batch.ErrNotFound}, &batch.Error{Kind: batch.ErrNotFound}, batch.StateDone}, 3,
+			""},
 		"at once if it cannot pass": {[]any{&batch.Error{Kind: batch.ErrAuth}}, 1, batch.ErrAuth},
 		"at once if it is foreign":  {[]any{io.EOF}, 1, batch.ErrAmbiguous},
 	} {
@@ -179,9 +183,12 @@ func TestAFailedBulkPollIsNotRepeatedForEachBatch(t *testing.T) {
 		err  error
 		want map[string]batch.Kind
 	}{
-		"one of them":   {batch.PollErrors{1: &batch.Error{Kind: batch.ErrAuth}}, map[string]batch.Kind{"1": "", "2": batch.ErrAuth, "3": ""}},
-		"all of them":   {&batch.Error{Kind: batch.ErrUnavailable}, map[string]batch.Kind{"1": batch.ErrUnavailable, "2": batch.ErrUnavailable, "3": batch.ErrUnavailable}},
-		"no such error": {errors.New("plain"), map[string]batch.Kind{"1": batch.ErrAmbiguous, "2": batch.ErrAmbiguous, "3": batch.ErrAmbiguous}},
+		"one of them": {batch.PollErrors{1: &batch.Error{Kind: batch.ErrAuth}},
+			map[string]batch.Kind{"1": "", "2": batch.ErrAuth, "3": ""}},
+		"all of them": {&batch.Error{Kind: batch.ErrUnavailable}, map[string]batch.Kind{"1": batch.ErrUnavailable,
+			"2": batch.ErrUnavailable, "3": batch.ErrUnavailable}},
+		"no such error": {errors.New("plain"), map[string]batch.Kind{"1": batch.ErrAmbiguous, "2": batch.ErrAmbiguous,
+			"3": batch.ErrAmbiguous}},
 	} {
 		p := &bulk{calls: 1, err: c.err}
 		got := map[string]batch.Kind{}
@@ -242,7 +249,8 @@ func TestPollEachLeavesAServiceAlone(t *testing.T) {
 	for n := range many {
 		many[n].ID = fmt.Sprint(n)
 	}
-	for kind, want := range map[batch.Kind]int{batch.ErrAuth: 1, batch.ErrThrottled: 2, batch.ErrUnavailable: 10, batch.ErrNotFound: 10} {
+	for kind, want := range map[batch.Kind]int{batch.ErrAuth: 1, batch.ErrThrottled: 2, batch.ErrUnavailable: 10,
+		batch.ErrNotFound: 10} {
 		p := &scripted{script: []any{&batch.Error{Kind: kind}}}
 		failed := batch.PollErrors{}
 		failed.PollEach(t.Context(), p, many, []int{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
@@ -256,7 +264,8 @@ func TestPollEachLeavesAServiceAlone(t *testing.T) {
 	require.Len(t, failed, 1, "one that is throttled delays no other")
 	require.Equal(t, batch.StateDone, many[2].State)
 
-	p = &scripted{script: []any{&batch.Error{Kind: batch.ErrUnavailable}, &batch.Error{Kind: batch.ErrThrottled}, batch.StateDone}}
+	p = &scripted{script: []any{&batch.Error{Kind: batch.ErrUnavailable}, &batch.Error{Kind: batch.ErrThrottled},
+		batch.StateDone}}
 	failed = batch.PollErrors{}
 	failed.PollEach(t.Context(), p, many, []int{3, 4, 5})
 	require.Len(t, failed, 2, "one that fails and one that is throttled delay no other")
@@ -298,10 +307,11 @@ func (s *each) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
 func TestARetryAfterDelaysOneBatchOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pending := batch.StatePending
-		p := &each{scripted: scripted{info: batch.Info{Interval: time.Second}}, asked: map[string][]time.Time{}, answers: map[string][]any{
-			"1": {unavailable(time.Hour), batch.StateDone},
-			"2": {pending, pending, pending, batch.StateDone},
-		}}
+		p := &each{scripted: scripted{info: batch.Info{Interval: time.Second}}, asked: map[string][]time.Time{},
+			answers: map[string][]any{
+				"1": {unavailable(time.Hour), batch.StateDone},
+				"2": {pending, pending, pending, batch.StateDone},
+			}}
 		start := time.Now()
 		ended := map[string]time.Duration{}
 		for b, err := range batch.WatchAll(t.Context(), p, []batch.Batch{{ID: "1"}, {ID: "2"}}, nil) {
@@ -319,7 +329,8 @@ func TestAThrottledBulkPollIsNotRepeatedForEachBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &bulk{scripted: scripted{info: batch.Info{Interval: time.Second}, script: []any{batch.StateDone}},
 			err: &batch.Error{Kind: batch.ErrThrottled, RetryAfter: time.Hour}}
-		for b, err := range batch.WatchAll(t.Context(), p, []batch.Batch{{ID: "1"}, {ID: "2"}}, &batch.WatchOptions{MaxFailures: 3}) {
+		for b, err := range batch.WatchAll(t.Context(), p, []batch.Batch{{ID: "1"}, {ID: "2"}},
+			&batch.WatchOptions{MaxFailures: 3}) {
 			require.ErrorIs(t, err, batch.ErrThrottled, b.ID)
 		}
 		require.Equal(t, 3, p.calls)
@@ -329,8 +340,10 @@ func TestAThrottledBulkPollIsNotRepeatedForEachBatch(t *testing.T) {
 
 func TestAnUnknownStatusEndsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &scripted{info: batch.Info{Interval: time.Second}, script: []any{batch.StateUnknown, batch.StatePending, batch.StateUnknown}}
-		b, err := batch.Wait(t.Context(), p, batch.Batch{ID: "7", Native: "COMPLETE_WITH_ERRORS"}, &batch.WatchOptions{MaxFailures: 3})
+		p := &scripted{info: batch.Info{Interval: time.Second}, script: []any{batch.StateUnknown, batch.StatePending,
+			batch.StateUnknown}}
+		b, err := batch.Wait(t.Context(), p, batch.Batch{ID: "7", Native: "COMPLETE_WITH_ERRORS"},
+			&batch.WatchOptions{MaxFailures: 3})
 		require.ErrorIs(t, err, batch.ErrProtocol)
 		require.ErrorContains(t, err, `3 polls in a row say "COMPLETE_WITH_ERRORS"`)
 		require.Equal(t, batch.StateUnknown, b.State)

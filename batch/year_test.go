@@ -27,14 +27,18 @@ func TestOneDraftTakesThePlaceOfAnother(t *testing.T) {
 		last   batch.Draft
 		holder string // that has taken the place already; "" if the last one may go on
 	}{
-		"twice":                        {before: list{first, replacing("a", "b")}, last: replacing("a", "c"), holder: "b"},
-		"twice, and the other waits":   {before: list{first, second}, last: replacing("a", "c"), holder: "b"},
-		"a chain":                      {before: list{first, second}, last: replacing("b", "c")},
-		"the start of a chain":         {before: list{first, second, replacing("b", "c")}, last: replacing("a", "d"), holder: "b"},
-		"a draft that was given up":    {before: list{first}, give: "a", last: replacing("a", "b")},
-		"of a place that was given up": {before: list{first, second}, give: "b", last: replacing("a", "c"), holder: "b"},
-		"the one that was given up":    {before: list{first, second}, give: "b", last: replacing("b", "c")},
-		"a corrected one":              {before: list{first, second, corrected("b", "", "x")}, last: replacing("a", "c"), holder: "b"},
+		"twice": {before: list{first, replacing("a", "b")}, last: replacing("a", "c"),
+			holder: "b"},
+		"twice, and the other waits": {before: list{first, second}, last: replacing("a", "c"), holder: "b"},
+		"a chain":                    {before: list{first, second}, last: replacing("b", "c")},
+		"the start of a chain": {before: list{first, second, replacing("b", "c")}, last: replacing("a", "d"),
+			holder: "b"},
+		"a draft that was given up": {before: list{first}, give: "a", last: replacing("a", "b")},
+		"of a place that was given up": {before: list{first, second}, give: "b", last: replacing("a", "c"),
+			holder: "b"},
+		"the one that was given up": {before: list{first, second}, give: "b", last: replacing("b", "c")},
+		"a corrected one": {before: list{first, second, corrected("b", "", "x")},
+			last: replacing("a", "c"), holder: "b"},
 		"the place of a corrected one": {before: list{first, fixed}, last: replacing("a", "c")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,8 +67,9 @@ func TestOneDraftTakesThePlaceOfAnother(t *testing.T) {
 						continue
 					}
 					require.ErrorIs(t, err, batch.ErrConflict)
-					require.ErrorContains(t, err, "nothing was sent by this call: another draft has taken the place of "+
-						"that in Replaces; name the other one, if it was not sent")
+					require.ErrorContains(t, err,
+						"nothing was sent by this call: another draft has taken the place of "+
+							"that in Replaces; name the other one, if it was not sent")
 					var held *batch.ClaimedError
 					require.ErrorAs(t, err, &held)
 					require.Equal(t, c.holder, held.Holder.Reference)
@@ -293,7 +298,8 @@ func TestCloseKeepsWhatWasToldBefore(t *testing.T) {
 		dossier, err := desk.Dossier(t.Context(), "june")
 		require.NoError(t, err)
 		require.Equal(t, "it was reported with 1 items unknown or pending: call Review to ask again; "+
-			"if the service cannot tell, ask its support, and record the answer with Resolve (close) and its Outcomes", dossier.Next)
+			"if the service cannot tell, ask its support, and record the answer with Resolve (close) and its Outcomes",
+			dossier.Next)
 		s.gone = true
 		_, err = desk.Resolve(t.Context(), "june", closing(map[string]batch.Outcome{"a": batch.OutcomePaid}))
 		require.ErrorIs(t, err, batch.ErrConflict)
@@ -388,7 +394,8 @@ func TestAPersonsWordStays(t *testing.T) {
 			t.Helper()
 			report, err := desk.AsOf(t.Context(), "june", time.Now())
 			require.NoError(t, err)
-			require.Equal(t, []batch.Outcome{a, b}, []batch.Outcome{report.Results[0].Outcome, report.Results[1].Outcome})
+			require.Equal(t, []batch.Outcome{a, b}, []batch.Outcome{report.Results[0].Outcome,
+				report.Results[1].Outcome})
 		}
 		close(map[string]batch.Outcome{"a": batch.OutcomeFailed})
 		requireOutcomes(batch.OutcomeFailed, batch.OutcomePending)

@@ -35,25 +35,27 @@ func (c *Client) ListAssets(ctx context.Context, accountID, externalID string) i
 			query.Set("externalId", externalID)
 		}
 		fail := func(message string) {
-			yield(Asset{}, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opListAssets.Name, Message: message})
+			yield(Asset{}, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opListAssets.Name,
+				Message: message})
 		}
 		for range maxPages {
 			var page struct {
 				Items   batchhttp.Maybe[[]Asset] `json:"items"`
 				NextKey batchhttp.Maybe[string]  `json:"nextPageKey"`
 			}
-			err := c.read(ctx, batchhttp.Call{Op: opListAssets, Params: []string{accountID}, Query: query, Decode: func(body io.Reader) error {
-				err := batchhttp.JSON(&page)(body)
-				switch {
-				case err == nil && !page.Items.OK:
-					err = errors.New("the reply has no list of assets")
-				case err == nil && len(page.NextKey.Value) > maxKey:
-					err = fmt.Errorf("the key of the next page is longer than %d bytes", maxKey)
-				case err == nil && page.NextKey.Text != "":
-					err = errors.New("the key of the next page is not a string")
-				}
-				return err
-			}})
+			err := c.read(ctx, batchhttp.Call{Op: opListAssets, Params: []string{accountID}, Query: query,
+				Decode: func(body io.Reader) error {
+					err := batchhttp.JSON(&page)(body)
+					switch {
+					case err == nil && !page.Items.OK:
+						err = errors.New("the reply has no list of assets")
+					case err == nil && len(page.NextKey.Value) > maxKey:
+						err = fmt.Errorf("the key of the next page is longer than %d bytes", maxKey)
+					case err == nil && page.NextKey.Text != "":
+						err = errors.New("the key of the next page is not a string")
+					}
+					return err
+				}})
 			if err != nil {
 				yield(Asset{}, err)
 				return
@@ -64,7 +66,8 @@ func (c *Client) ListAssets(ctx context.Context, accountID, externalID string) i
 				case n > maxAssets:
 					fail(fmt.Sprintf("the list is longer than %d assets", maxAssets))
 					return
-				case externalID != "" && n > 1, externalID != "" && asset.ExternalID != "" && string(asset.ExternalID) != externalID:
+				case externalID != "" && n > 1, externalID != "" && asset.ExternalID != "" &&
+					string(asset.ExternalID) != externalID:
 					fail("an asset came back that the filter externalId excludes: the service may have ignored it")
 					return
 				case asset.ID == "":

@@ -41,10 +41,12 @@ type Config struct {
 
 	RequestsPerMinute int // 0 means the documented default of 200 for each calling account
 
-	BaseURL    string                                    // empty means Service
-	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	BaseURL string // empty means Service
+	// optional: the proxy, dialer and certificates of its *http.Transport
+	HTTPClient *http.Client
 	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
-	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
+	// optional: op, status, duration and attempt; never bodies or headers
+	Logger *slog.Logger
 }
 
 // Format writes the configuration without the API key.
@@ -302,7 +304,8 @@ func (c *Client) GetAssetByExternalID(ctx context.Context, assetType, externalID
 
 // get makes a read. To reads, the service's own 403 means that there is no such
 // thing here: a missing or wrong key is 401.
-func (c *Client) get(ctx context.Context, op batchhttp.Op, params []string, maxReply int64, decode func(io.Reader) error) error {
+func (c *Client) get(ctx context.Context, op batchhttp.Op, params []string, maxReply int64,
+	decode func(io.Reader) error) error {
 	return c.read(ctx, batchhttp.Call{Op: op, Params: params, MaxReply: maxReply, MaxValues: maxValues, Decode: decode})
 }
 

@@ -103,7 +103,8 @@ func (a *answers) client(t testing.TB) *Client {
 	return newClient(t, Config{Middleware: only(a)})
 }
 
-var request = BatchRequest{Type: TypeFarmlandsExternalAsset, URL: "https://azurebuckets.com/1234", AccountID: "C4QnjXvj8At6SMsEN4LRi9"}
+var request = BatchRequest{Type: TypeFarmlandsExternalAsset, URL: "https://azurebuckets.com/1234",
+	AccountID: "C4QnjXvj8At6SMsEN4LRi9"}
 
 func TestOperations(t *testing.T) {
 	var once []string
@@ -123,7 +124,8 @@ func native(t *testing.T) *Client {
 	gock.DisableNetworking()
 	t.Cleanup(func() {
 		if !gock.IsDone() || gock.HasUnmatchedRequest() {
-			t.Errorf("%d calls were expected and not made, %d made and not expected", len(gock.Pending()), len(gock.GetUnmatchedRequests()))
+			t.Errorf("%d calls were expected and not made, %d made and not expected", len(gock.Pending()),
+				len(gock.GetUnmatchedRequests()))
 		}
 		gock.OffAll()
 	})
@@ -147,8 +149,10 @@ func TestCreateBatchShape(t *testing.T) {
 	require.Equal(t, want.Method+" "+want.Path, opCreateBatch.Method+" "+opCreateBatch.Path)
 	sameJSON(t, "the request", want.Body, sent)
 	test := true
-	if diff := cmp.Diff(&Batch{ID: "AVH5uG4gRLYK6YR8JyrViN", AccountID: "1mdj7bj95gjo92r0ux6wfy69gj3h77", Status: StatusCreated,
-		Type: TypeFarmlandsExternalAsset, URL: "https://azurebuckets.com/1234", Test: &test, Count: "0", ErrorCount: "0", Errors: []RecordError{}}, got); diff != "" {
+	if diff := cmp.Diff(&Batch{ID: "AVH5uG4gRLYK6YR8JyrViN", AccountID: "1mdj7bj95gjo92r0ux6wfy69gj3h77",
+		Status: StatusCreated,
+		Type:   TypeFarmlandsExternalAsset, URL: "https://azurebuckets.com/1234", Test: &test, Count: "0",
+		ErrorCount: "0", Errors: []RecordError{}}, got); diff != "" {
 		t.Errorf("the documented reply is read otherwise (-want +got):\n%s", diff)
 	}
 }
@@ -160,7 +164,8 @@ func TestGetBatchShape(t *testing.T) {
 		Reply(reply.Status).SetHeader("Content-Type", "application/json").BodyString(string(reply.Body))
 	got, err := client.GetBatch(t.Context(), "AVH5uG4gRLYK6YR8JyrViN")
 	require.NoError(t, err)
-	require.Equal(t, []RecordError{{ExternalID: "69d64d80-f9bd-4057-bc5b-1c55685d995b", Index: "1954", Message: "INVALID_BARCODE_LENGTH"}}, got.Errors)
+	require.Equal(t, []RecordError{{ExternalID: "69d64d80-f9bd-4057-bc5b-1c55685d995b", Index: "1954",
+		Message: "INVALID_BARCODE_LENGTH"}}, got.Errors)
 	require.Equal(t, BigNumber("160000"), got.Count)
 	require.False(t, got.ErrorsCutShort())
 }
@@ -173,7 +178,8 @@ func TestOtherReadsShape(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &Account{ID: "mc_1", Name: "Cafe", Test: true}, account)
 
-	gock.New(testHost).Get("^/api/assets/a.b/external-id/x y$").Reply(200).SetHeader("Content-Type", "application/json").
+	gock.New(testHost).Get("^/api/assets/a.b/external-id/x y$").Reply(200).SetHeader("Content-Type",
+		"application/json").
 		BodyString(`{"id":"A1","availableBalance":"90071992547409930000","currency":"NZD"}`)
 	asset, err := client.GetAssetByExternalID(t.Context(), "a.b", "x y")
 	require.NoError(t, err)
@@ -183,7 +189,8 @@ func TestOtherReadsShape(t *testing.T) {
 // TestAccountTestFlag: only true makes an account one for tests.
 func TestAccountTestFlag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // Reads are repeated.
-		for flag, want := range map[string]string{`"test":true,`: "true", `"test":false,`: "false", `"test":null,`: "false", ``: "false",
+		for flag, want := range map[string]string{`"test":true,`: "true", `"test":false,`: "false",
+			`"test":null,`: "false", ``: "false",
 			`"test":"true",`: "error", `"test":1,`: "error", `"test":{},`: "error"} {
 			service := &answers{status: 200, body: `{` + flag + `"id":"A1"}`}
 			account, err := service.client(t).GetAccount(t.Context(), "A1")
@@ -251,8 +258,12 @@ func TestSamples(t *testing.T) {
 		"businesses_onboard.request.json":              through(new(Onboarding)),
 		"businesses_onboard_minimal.request.json":      through(new(Onboarding)),
 		"businesses_onboard.response.json":             through(new(OnboardingRequest)),
-		"media_uploads_create.response.json":           func(t *testing.T, text []byte) { require.Contains(t, string(text), `"id"`) },
-		"media_uploads_location.response.json":         func(t *testing.T, text []byte) { require.Contains(t, string(text), `"url"`) },
+		"media_uploads_create.response.json": func(t *testing.T, text []byte) {
+			require.Contains(t, string(text), `"id"`)
+		},
+		"media_uploads_location.response.json": func(t *testing.T, text []byte) {
+			require.Contains(t, string(text), `"url"`)
+		},
 	}
 	files, err := filepath.Glob("testdata/*.json")
 	require.NoError(t, err)
@@ -313,15 +324,19 @@ func TestRequestsWithoutABody(t *testing.T) {
 			}
 			return nil
 		},
-		"batches_get.request.json": func(ctx context.Context, c *Client) error { return discard(c.GetBatch(ctx, "AVH5uG4gRLYK6YR8JyrViN")) },
+		"batches_get.request.json": func(ctx context.Context, c *Client) error {
+			return discard(c.GetBatch(ctx, "AVH5uG4gRLYK6YR8JyrViN"))
+		},
 		"businesses_onboard_get.request.json": func(ctx context.Context, c *Client) error {
 			return discard(c.GetOnboarding(ctx, idIn(t, "businesses_onboard_get.request.json")))
 		},
 		"media_uploads_create.request.json": func(ctx context.Context, c *Client) error {
-			return discard(c.UploadMedia(ctx, MediaUpload{Purpose: PurposeBusinessOnboarding, FileName: "a.csv", File: []byte("x")}))
+			return discard(c.UploadMedia(ctx, MediaUpload{Purpose: PurposeBusinessOnboarding, FileName: "a.csv",
+				File: []byte("x")}))
 		},
 		"media_uploads_location.request.json": func(ctx context.Context, c *Client) error {
-			return discard(c.MediaLocation(ctx, strings.TrimSuffix(idIn(t, "media_uploads_location.request.json"), "/location")))
+			return discard(c.MediaLocation(ctx, strings.TrimSuffix(idIn(t, "media_uploads_location.request.json"),
+				"/location")))
 		},
 	} {
 		t.Run(file, func(t *testing.T) {
@@ -375,9 +390,10 @@ func TestErrors(t *testing.T) {
 		"error_401.json":                   {batch.ErrAuth, batch.ErrAuth, "", "Missing authentication"},
 		"error_403_forbidden.json":         {batch.ErrNotFound, batch.ErrAuth, "", "Forbidden"},
 		"error_403_liveness_mismatch.json": {batch.ErrNotFound, batch.ErrInvalid, "LIVENESS_MISMATCH", "Config.Live"},
-		"error_403_reason.json":            {batch.ErrNotFound, batch.ErrAmbiguous, "ERROR_MESSAGE", "A more detailed description of the reason for the error"},
-		"error_404_route.json":             {batch.ErrNotFound, batch.ErrNotFound, "", "Not Found"},
-		"error_429.json":                   {batch.ErrThrottled, batch.ErrThrottled, "RATE_LIMIT_EXCEEDED", ""},
+		"error_403_reason.json": {batch.ErrNotFound, batch.ErrAmbiguous, "ERROR_MESSAGE",
+			"A more detailed description of the reason for the error"},
+		"error_404_route.json": {batch.ErrNotFound, batch.ErrNotFound, "", "Not Found"},
+		"error_429.json":       {batch.ErrThrottled, batch.ErrThrottled, "RATE_LIMIT_EXCEEDED", ""},
 	} {
 		t.Run(file, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // A 429 is waited for.
@@ -424,7 +440,8 @@ func TestOnlyDocumentedWordsRefuse(t *testing.T) {
 		documented[filepath.Base(file)] = s.Status
 	}
 	delete(documented, "error_403_reason.json") // Its word is a placeholder.
-	for _, word := range []string{"duplicate_external_id", "file_too_large", "file_type_invalid", "invalid_asset_program", "invalid_sales_channel"} {
+	for _, word := range []string{"duplicate_external_id", "file_too_large", "file_type_invalid",
+		"invalid_asset_program", "invalid_sales_channel"} {
 		delete(documented, "error_403_"+word+".json") // The words of other calls.
 	}
 	for name, body := range map[string]string{
@@ -443,14 +460,18 @@ func TestOnlyDocumentedWordsRefuse(t *testing.T) {
 	} {
 		replies[name] = reply{"application/json", body}
 	}
-	for kind, file := range map[string]string{"text/html": "error_401.json", "text/plain": "error_403_forbidden.json", "application/problem+json": "error_429.json"} {
+	for kind, file := range map[string]string{"text/html": "error_401.json", "text/plain": "error_403_forbidden.json",
+		"application/problem+json": "error_429.json"} {
 		replies["documented words as "+kind] = reply{kind, string(readSample(t, file).Body)}
 	}
-	for _, status := range []int{300, 301, 307, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 414, 415, 417, 421, 422, 423, 425, 426, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511, 520, 599} {
+	for _, status := range []int{300, 301, 307, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 414, 415,
+		417, 421, 422, 423, 425, 426, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511, 520, 599} {
 		for name, r := range replies {
-			service := &answers{status: status, kind: r.kind, body: strings.ReplaceAll(r.body, "STATUS", strconv.Itoa(status))}
+			service := &answers{status: status, kind: r.kind, body: strings.ReplaceAll(r.body, "STATUS",
+				strconv.Itoa(status))}
 			_, err := service.client(t).CreateBatch(t.Context(), request)
-			refused := documented[name] == status || status == http.StatusBadRequest && (name == "another word" || name == "a word of a rule")
+			refused := documented[name] == status || status == http.StatusBadRequest &&
+				(name == "another word" || name == "a word of a rule")
 			if got := batch.KindOf(err) != batch.ErrAmbiguous; got != refused {
 				t.Errorf("%d %s: %v", status, name, err)
 			}
@@ -509,19 +530,22 @@ func TestReplies(t *testing.T) {
 		"a status of a number":      {change(`"complete"`, `7`), batch.ErrProtocol, "", "A1"},
 		"another id":                {change(`"A1"`, `"A2"`), batch.ErrProtocol, "", "A2"},
 		"an id of a number":         {change(`"A1"`, `17`), batch.ErrProtocol, "", "17"},
-		"a UUID":                    {change(`"A1"`, `"0b0e7b2a-6f0e-4a52-9f4c-5f3e0f0f1c1d"`), batch.ErrProtocol, "", "0b0e7b2a-6f0e-4a52-9f4c-5f3e0f0f1c1d"},
-		"no id":                     {change(`"id":"A1",`, ``), batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"an id of null":             {change(`"A1"`, `null`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"an id that is a path":      {change(`"A1"`, `"../A1"`), batch.ErrProtocol, batch.ErrAmbiguous, "../A1"},
-		"a key twice":               {change(`"status":"complete"`, `"status":"complete","status":"error"`), batch.ErrProtocol, batch.ErrAmbiguous, "A1"},
-		"two ids":                   {change(`"id":"A1"`, `"id":"A1","id":"A2"`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"null":                      {`null`, batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"a list":                    {`[]`, batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"an empty object":           {`{}`, batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"nothing":                   {``, batch.ErrProtocol, batch.ErrAmbiguous, ""},
-		"two objects of one id":     {good + "x", batch.ErrProtocol, batch.ErrAmbiguous, "A1"},
-		"cut short":                 {good[:len(good)-1], batch.ErrProtocol, batch.ErrAmbiguous, "A1"},
-		"cut short in the id":       {good[:8], batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"a UUID": {change(`"A1"`, `"0b0e7b2a-6f0e-4a52-9f4c-5f3e0f0f1c1d"`), batch.ErrProtocol, "",
+			"0b0e7b2a-6f0e-4a52-9f4c-5f3e0f0f1c1d"},
+		"no id":                {change(`"id":"A1",`, ``), batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"an id of null":        {change(`"A1"`, `null`), batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"an id that is a path": {change(`"A1"`, `"../A1"`), batch.ErrProtocol, batch.ErrAmbiguous, "../A1"},
+		"a key twice": {change(`"status":"complete"`, `"status":"complete","status":"error"`),
+			batch.ErrProtocol, batch.ErrAmbiguous, "A1"},
+		"two ids": {change(`"id":"A1"`, `"id":"A1","id":"A2"`), batch.ErrProtocol,
+			batch.ErrAmbiguous, ""},
+		"null":                  {`null`, batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"a list":                {`[]`, batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"an empty object":       {`{}`, batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"nothing":               {``, batch.ErrProtocol, batch.ErrAmbiguous, ""},
+		"two objects of one id": {good + "x", batch.ErrProtocol, batch.ErrAmbiguous, "A1"},
+		"cut short":             {good[:len(good)-1], batch.ErrProtocol, batch.ErrAmbiguous, "A1"},
+		"cut short in the id":   {good[:8], batch.ErrProtocol, batch.ErrAmbiguous, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // Reads are repeated.
@@ -551,7 +575,9 @@ func TestOtherFieldsDecideNothing(t *testing.T) {
 		decides []string
 		call    func(*Client) error
 	}{
-		{good, []string{"id", "type", "url", "test"}, func(c *Client) error { return second(c.CreateBatch(t.Context(), request)) }},
+		{good, []string{"id", "type", "url", "test"}, func(c *Client) error {
+			return second(c.CreateBatch(t.Context(), request))
+		}},
 		{good, []string{"id", "status"}, func(c *Client) error { return second(c.GetBatch(t.Context(), "A1")) }},
 		{`{"id":"A1","name":"n","type":"org","region":"NZ","test":true,"createdAt":"x","version":"1","subscriptions":[]}`,
 			[]string{"id", "test"}, func(c *Client) error { return second(c.GetAccount(t.Context(), "A1")) }},
@@ -591,7 +617,8 @@ func TestBadArguments(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, batch.ErrInvalid, e.Kind)
 	require.Len(t, e.Fields, 3, "all faults are named at once: %v", err)
-	for _, id := range []string{"", "..", "../x", "%2e%2e", "a?b", "a#b", "a\x00", "a\r\nX-Evil: 1", strings.Repeat("a", 10<<10)} {
+	for _, id := range []string{"", "..", "../x", "%2e%2e", "a?b", "a#b", "a\x00", "a\r\nX-Evil: 1",
+		strings.Repeat("a", 10<<10)} {
 		_, err := client.GetBatch(t.Context(), id)
 		require.ErrorIs(t, err, batch.ErrInvalid, "%.20q", id)
 		if id != "a\x00" && len(id) > 0 && !strings.ContainsAny(id, "/?#%.\r") && len(id) < 100 {
@@ -697,9 +724,11 @@ func TestNewRefuses(t *testing.T) {
 		"a key with spaces": {APIKey: "canary key"},
 		"plain http":        {APIKey: "canary", BaseURL: "http://centrapay.test"},
 		"userinfo":          {APIKey: "canary", BaseURL: "https://u:canary@centrapay.test"},
-		"two credentials":   {APIKey: "canary", UserToken: func(context.Context) (string, error) { return "canary", nil }},
-		"a key and a user":  {APIKey: "canary", UserAccount: "mc_1"},
-		"a negative limit":  {APIKey: "canary", RequestsPerMinute: -1},
+		"two credentials": {APIKey: "canary", UserToken: func(context.Context) (string, error) {
+			return "canary", nil
+		}},
+		"a key and a user": {APIKey: "canary", UserAccount: "mc_1"},
+		"a negative limit": {APIKey: "canary", RequestsPerMinute: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(c)
@@ -789,7 +818,8 @@ func TestBigNumber(t *testing.T) {
 		require.NoError(t, batchhttp.Parse([]byte(text), &n))
 		require.Equal(t, want, string(n))
 	}
-	for _, n := range []BigNumber{"", "1e9", "2e0", "01", "+1", "-", "1.5", "NaN", "true", "{}", " 1", "1 ", "\u0663", BigNumber(strings.Repeat("9", 100))} {
+	for _, n := range []BigNumber{"", "1e9", "2e0", "01", "+1", "-", "1.5", "NaN", "true", "{}", " 1", "1 ", "\u0663",
+		BigNumber(strings.Repeat("9", 100))} {
 		value, err := n.Int64()
 		require.Error(t, err, "%q was read as %d", string(n), value)
 	}
@@ -804,7 +834,8 @@ func TestRecords(t *testing.T) {
 	for _, c := range []struct {
 		count, total BigNumber
 		want         int64 // -1 is an error
-	}{{"2", "", 2}, {"", "2", 2}, {"2", "2", 2}, {"160000", "16", -1}, {"", "", -1}, {"-2", "", -1}, {"2.5", "", -1}, {"2", "{}", -1}, {"{}", "2", -1}} {
+	}{{"2", "", 2}, {"", "2", 2}, {"2", "2", 2}, {"160000", "16", -1}, {"", "", -1}, {"-2", "", -1}, {"2.5", "", -1},
+		{"2", "{}", -1}, {"{}", "2", -1}} {
 		n, err := (&Batch{Count: c.count, TotalCount: c.total}).Records()
 		if (err != nil) != (c.want < 0) || err == nil && n != c.want {
 			t.Errorf("count %q and totalCount %q are %d, %v", c.count, c.total, n, err)

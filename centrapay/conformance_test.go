@@ -42,8 +42,9 @@ func newDraft(items int) batch.Draft {
 	n := references.Add(1)
 	d := batch.Draft{Reference: fmt.Sprint("load-", n), Direction: batch.Load}
 	for i := range items {
-		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i), Account: fmt.Sprintf("%09d", i+1),
-			Amount: batch.Money{Minor: int64(1000 + i), Currency: "NZD"}})
+		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i),
+			Account: fmt.Sprintf("%09d", i+1),
+			Amount:  batch.Money{Minor: int64(1000 + i), Currency: "NZD"}})
 	}
 	return d
 }
@@ -84,23 +85,27 @@ func TestConformance(t *testing.T) {
 		gate    bool
 		index   centrapay.ErrorIndex
 	}{
-		"the likely answers":                 {},
-		"the file is fetched late":           {service: centrapaytest.Options{FetchLate: true}},
-		"the file is fetched twice":          {service: centrapaytest.Options{FetchTwice: true}},
-		"the count is totalCount":            {service: centrapaytest.Options{CountName: centrapaytest.CountIsTotalCount}},
-		"there are both counts":              {service: centrapaytest.Options{CountName: centrapaytest.CountIsBoth}},
-		"the count excludes errors":          {service: centrapaytest.Options{CountExcludesErrors: true}},
-		"the index counts from 1":            {service: centrapaytest.Options{IndexFrom1: true}, index: centrapay.ErrorIndexFrom1},
-		"errors have no external id":         {service: centrapaytest.Options{NoExternalID: true}, index: centrapay.ErrorIndexFrom0},
-		"the list of errors is capped":       {service: centrapaytest.Options{MaxErrors: 1}},
-		"replies name another account":       {service: centrapaytest.Options{OtherAccount: true}},
-		"the account is live":                {service: centrapaytest.Options{Live: true}},
-		"a false test flag is left out":      {service: centrapaytest.Options{Live: true, OmitFalseTest: true}},
-		"the account cannot be read":         {service: centrapaytest.Options{AccountUnreadable: true}},
-		"batches move on when asked":         {service: centrapaytest.Options{Autoplay: 1}},
-		"behind a gate":                      {gate: true},
-		"behind a gate, fetched late":        {gate: true, service: centrapaytest.Options{FetchLate: true}},
-		"behind a gate, fetched late, twice": {gate: true, service: centrapaytest.Options{FetchLate: true, FetchTwice: true}},
+		"the likely answers":        {},
+		"the file is fetched late":  {service: centrapaytest.Options{FetchLate: true}},
+		"the file is fetched twice": {service: centrapaytest.Options{FetchTwice: true}},
+		"the count is totalCount": {
+			service: centrapaytest.Options{CountName: centrapaytest.CountIsTotalCount}},
+		"there are both counts":     {service: centrapaytest.Options{CountName: centrapaytest.CountIsBoth}},
+		"the count excludes errors": {service: centrapaytest.Options{CountExcludesErrors: true}},
+		"the index counts from 1": {service: centrapaytest.Options{IndexFrom1: true},
+			index: centrapay.ErrorIndexFrom1},
+		"errors have no external id": {service: centrapaytest.Options{NoExternalID: true},
+			index: centrapay.ErrorIndexFrom0},
+		"the list of errors is capped":  {service: centrapaytest.Options{MaxErrors: 1}},
+		"replies name another account":  {service: centrapaytest.Options{OtherAccount: true}},
+		"the account is live":           {service: centrapaytest.Options{Live: true}},
+		"a false test flag is left out": {service: centrapaytest.Options{Live: true, OmitFalseTest: true}},
+		"the account cannot be read":    {service: centrapaytest.Options{AccountUnreadable: true}},
+		"batches move on when asked":    {service: centrapaytest.Options{Autoplay: 1}},
+		"behind a gate":                 {gate: true},
+		"behind a gate, fetched late":   {gate: true, service: centrapaytest.Options{FetchLate: true}},
+		"behind a gate, fetched late, twice": {gate: true, service: centrapaytest.Options{FetchLate: true,
+			FetchTwice: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			batchtest.Run(t, func(t *testing.T) batchtest.Subject {
@@ -133,7 +138,8 @@ func TestLive(t *testing.T) {
 	config, o := live(os.Getenv)
 	dir, public := os.Getenv("CENTRAPAY_GATE_DIR"), os.Getenv("CENTRAPAY_GATE_URL")
 	if os.Getenv("BATCHWAY_LIVE") != "1" || config.APIKey == "" || o.AccountID == "" || dir == "" || public == "" {
-		t.Skip("set BATCHWAY_LIVE=1, CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID, CENTRAPAY_GATE_DIR and CENTRAPAY_GATE_URL to run against a test account")
+		t.Skip(
+			"set BATCHWAY_LIVE=1, CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID, CENTRAPAY_GATE_DIR and CENTRAPAY_GATE_URL to run against a test account")
 	}
 	client, err := centrapay.New(config)
 	require.NoError(t, err)

@@ -9,7 +9,8 @@
 // # Authentication
 //
 // An API key, which belongs to one account and does not expire, is sent in a
-// header; or the access token of a user, from Config.UserToken. Tests and live data share one host: batches are tests unless
+// header; or the access token of a user, from Config.UserToken. Tests and live data share one host: batches are tests
+// unless
 // Config.Live is set, and the service refuses a batch whose test flag is not
 // that of the account (LIVENESS_MISMATCH). A client keeps to 200 requests a
 // minute (documented for each account): it waits before it is told to. A batch

@@ -33,7 +33,8 @@ func Example_balances() {
 		}}
 	}
 	ctx := context.Background()
-	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: 10 * time.Millisecond}}
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+		Watch: batch.WatchOptions{Interval: 10 * time.Millisecond}}
 	monday := balances("monday", 1000)
 	monday.Author, monday.Approvals = "eve", 1
 	_, err = batch.Run(ctx, provider, monday, o) // It waits for an approval.

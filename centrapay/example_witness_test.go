@@ -32,7 +32,8 @@ func ExampleClient_GetAssetByExternalID() {
 	}
 	before := look()
 	server.Break(batchsim.LostAfter)
-	b := must(provider.Create(ctx, batch.Draft{Reference: "balances", Direction: batch.Load, Items: []batch.Item{item}}))
+	b := must(provider.Create(ctx, batch.Draft{Reference: "balances", Direction: batch.Load,
+		Items: []batch.Item{item}}))
 	_, err := provider.Submit(ctx, b)
 	fmt.Println("unclear:", errors.Is(err, batch.ErrAmbiguous))
 	server.FinishAll() // a while later

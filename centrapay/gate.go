@@ -163,7 +163,8 @@ func (g *FileGate) Open(_ context.Context, handle string) (string, error) {
 		case err != nil:
 			return "", g.fail(batch.ErrUnavailable, op, "the state of the file cannot be read", err)
 		case strings.HasSuffix(state, gateServed):
-			return "", g.fail(batch.ErrConflict, op, "the file was fetched"+g.when(handle, state)+" under an earlier URL", nil)
+			return "", g.fail(batch.ErrConflict, op, "the file was fetched"+g.when(handle, state)+
+				" under an earlier URL", nil)
 		}
 		err = os.Rename(g.path(handle, state), g.path(handle, token+gatePending))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -195,7 +196,9 @@ func (g *FileGate) Revoke(_ context.Context, fileURL string) (bool, error) {
 func (g *FileGate) State(_ context.Context, handle string) (FileState, error) {
 	const op = "State"
 	if !g.has(handle) {
-		return FileState{}, g.fail(batch.ErrNotFound, op, "there is no such file: if there was one, it is not known whether it was fetched", nil)
+		return FileState{},
+			g.fail(batch.ErrNotFound, op,
+				"there is no such file: if there was one, it is not known whether it was fetched", nil)
 	}
 	state, err := g.state(handle)
 	if err != nil {

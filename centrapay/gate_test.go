@@ -124,8 +124,10 @@ func TestGateHandles(t *testing.T) {
 	handle := store(t, gate, "a")
 	u := open(t, gate, handle)
 	token := strings.TrimPrefix(u, gateHost+"/"+handle+"/")
-	for _, path := range []string{"", handle, handle + "/", handle + "/content", handle + "/revoked", handle + "/" + token + ".pending",
-		"../" + handle + "/" + token, handle + "/../" + handle + "/" + token, "x" + handle + "/" + token, strings.ToLower(token), handle + "/" + token[1:] + "A" + "\x00"} {
+	for _, path := range []string{"", handle, handle + "/", handle + "/content", handle + "/revoked", handle + "/" +
+		token + ".pending",
+		"../" + handle + "/" + token, handle + "/../" + handle + "/" + token, "x" + handle + "/" + token,
+		strings.ToLower(token), handle + "/" + token[1:] + "A" + "\x00"} {
 		r := httptest.NewRequest(http.MethodGet, gateHost, nil)
 		r.URL.Path = "/" + path
 		w := httptest.NewRecorder()
@@ -148,7 +150,8 @@ func TestGateHandles(t *testing.T) {
 // TestGateIgnoresOtherFiles puts files of other programs beside the state: they
 // neither open a second URL nor forget the first.
 func TestGateIgnoresOtherFiles(t *testing.T) {
-	for _, name := range []string{".DS_Store", "Thumbs.db", ".AAAA", "zz", "revoked~", "content.bak", strings.Repeat("A", 26), strings.Repeat("A", 26) + ".pending~",
+	for _, name := range []string{".DS_Store", "Thumbs.db", ".AAAA", "zz", "revoked~", "content.bak",
+		strings.Repeat("A", 26), strings.Repeat("A", 26) + ".pending~",
 		strings.Repeat("a", 26) + ".served", strings.Repeat("Z", 27) + ".pending"} {
 		t.Run(name, func(t *testing.T) {
 			gate, dir := newTestGate(t)
@@ -247,7 +250,8 @@ func TestGateServesOnlyWithAByte(t *testing.T) {
 		header string
 		status int
 		body   string
-	}{"all": {"", 200, "content"}, "a range": {"bytes=3-4", 206, "te"}, "the last byte": {"bytes=-1", 206, "t"}, "two ranges": {"bytes=0-0,2-2", 206, "n"}} {
+	}{"all": {"", 200, "content"}, "a range": {"bytes=3-4", 206, "te"}, "the last byte": {"bytes=-1", 206, "t"},
+		"two ranges": {"bytes=0-0,2-2", 206, "n"}} {
 		t.Run(name, func(t *testing.T) {
 			gate, _ := newTestGate(t)
 			handle := store(t, gate, "content")
@@ -337,7 +341,8 @@ func TestGateState(t *testing.T) {
 func TestGateRefuses(t *testing.T) {
 	gate, dir := newTestGate(t)
 	handle := store(t, gate, "a")
-	for _, name := range []string{"", "x", "a/b.jsonl", "../a.jsonl", ".jsonl", "a.b.jsonl", "a.jsonl/", strings.Repeat("a", 65) + ".csv"} {
+	for _, name := range []string{"", "x", "a/b.jsonl", "../a.jsonl", ".jsonl", "a.b.jsonl", "a.jsonl/",
+		strings.Repeat("a", 65) + ".csv"} {
 		_, err := gate.Store(t.Context(), name, strings.NewReader("x"))
 		require.ErrorIs(t, err, batch.ErrInvalid, "%q", name)
 	}
@@ -349,7 +354,8 @@ func TestGateRefuses(t *testing.T) {
 		_, err := gate.Revoke(t.Context(), u)
 		require.ErrorIs(t, err, batch.ErrInvalid, "%q", u)
 	}
-	broken := io.MultiReader(strings.NewReader("half"), readerFunc(func([]byte) (int, error) { return 0, errors.New("cut off") }))
+	broken := io.MultiReader(strings.NewReader("half"),
+		readerFunc(func([]byte) (int, error) { return 0, errors.New("cut off") }))
 	_, err := gate.Store(t.Context(), "a.csv", broken)
 	require.ErrorIs(t, err, batch.ErrUnavailable)
 	ended, cancel := context.WithCancel(t.Context())
@@ -362,7 +368,8 @@ func TestGateRefuses(t *testing.T) {
 
 	require.NoError(t, os.Chmod(dir, 0o770))
 	require.NoError(t, os.Symlink(dir, dir+"-link"))
-	for _, d := range []string{dir, dir + "-link", filepath.Join(dir, "none"), filepath.Join(dir, handle, gateContent)} {
+	for _, d := range []string{dir, dir + "-link", filepath.Join(dir, "none"),
+		filepath.Join(dir, handle, gateContent)} {
 		_, err := NewFileGate(d, gateHost)
 		require.ErrorIs(t, err, batch.ErrInvalid, d)
 	}

@@ -32,27 +32,36 @@ type GuideRow struct {
 	MerchantPostcode         string // 4 digits; required if MerchantType is physical
 	MerchantRedirectURL      string // required if MerchantType is e-commerce: the main address of the shop
 	SettlementAccount        string // "12-1234-1234567-00": the money goes there
-	ChargeAccount            string // the same form; documented as required by Payap, and empty in the documented example
-	AssetProgramID           string
-	Vendor                   string // at least 3 characters; documented as required, and empty in a documented example
-	Reseller                 string // optional: at least 3 characters
-	DeviceID                 string // at most 35 characters, one for each terminal; documented as required, and empty in an example
-	SerialNumber             string // optional: at most 35 characters
-	DeviceModel              string // optional: at least 3 characters
+	// the same form; documented as required by Payap, and empty in the documented example
+	ChargeAccount  string
+	AssetProgramID string
+	Vendor         string // at least 3 characters; documented as required, and empty in a documented example
+	Reseller       string // optional: at least 3 characters
+	// at most 35 characters, one for each terminal; documented as required, and empty in an example
+	DeviceID     string
+	SerialNumber string // optional: at most 35 characters
+	DeviceModel  string // optional: at least 3 characters
 }
 
 // guideColumns are those of the documented example.
-var guideColumns = []string{"NZBN", "COMPANY_NAME", "TRADING_NAME", "TAX_NUMBER", "PRIMARY_CONTACT_NAME", "PRIMARY_CONTACT_EMAIL",
-	"MERCHANT_NAME", "MERCHANT_TYPE", "MERCHANT_CATEGORY_CODE", "MERCHANT_CONTACT_NAME", "MERCHANT_EMAIL", "MERCHANT_CONTACT_NUMBER",
-	"MERCHANT_STREET_NUMBER_NAME", "MERCHANT_SUBURB", "MERCHANT_TOWN", "MERCHANT_COUNTRY", "MERCHANT_POSTCODE", "MERCHANT_REDIRECT_URL",
-	"SETTLEMENT_ACCT", "CHARGE_ACCT", "ASSET_PROGRAM_ID", "VENDOR", "RESELLER", "DEVICE_ID", "SERIAL_NUMBER", "DEVICE_MODEL"}
+var guideColumns = []string{"NZBN", "COMPANY_NAME", "TRADING_NAME", "TAX_NUMBER", "PRIMARY_CONTACT_NAME",
+	"PRIMARY_CONTACT_EMAIL",
+	"MERCHANT_NAME", "MERCHANT_TYPE", "MERCHANT_CATEGORY_CODE", "MERCHANT_CONTACT_NAME", "MERCHANT_EMAIL",
+	"MERCHANT_CONTACT_NUMBER",
+	"MERCHANT_STREET_NUMBER_NAME", "MERCHANT_SUBURB", "MERCHANT_TOWN", "MERCHANT_COUNTRY", "MERCHANT_POSTCODE",
+	"MERCHANT_REDIRECT_URL",
+	"SETTLEMENT_ACCT", "CHARGE_ACCT", "ASSET_PROGRAM_ID", "VENDOR", "RESELLER", "DEVICE_ID", "SERIAL_NUMBER",
+	"DEVICE_MODEL"}
 
 // row holds the fields in the order of guideColumns.
 func (r GuideRow) row() []string {
 	return []string{r.NZBN, r.CompanyName, r.TradingName, r.TaxNumber, r.PrimaryContactName, r.PrimaryContactEmail,
-		r.MerchantName, r.MerchantType, r.MerchantCategoryCode, r.MerchantContactName, r.MerchantEmail, r.MerchantContactNumber,
-		r.MerchantStreetNumberName, r.MerchantSuburb, r.MerchantTown, r.MerchantCountry, r.MerchantPostcode, r.MerchantRedirectURL,
-		r.SettlementAccount, r.ChargeAccount, r.AssetProgramID, r.Vendor, r.Reseller, r.DeviceID, r.SerialNumber, r.DeviceModel}
+		r.MerchantName, r.MerchantType, r.MerchantCategoryCode, r.MerchantContactName, r.MerchantEmail,
+		r.MerchantContactNumber,
+		r.MerchantStreetNumberName, r.MerchantSuburb, r.MerchantTown, r.MerchantCountry, r.MerchantPostcode,
+		r.MerchantRedirectURL,
+		r.SettlementAccount, r.ChargeAccount, r.AssetProgramID, r.Vendor, r.Reseller, r.DeviceID,
+		r.SerialNumber, r.DeviceModel}
 }
 
 // EncodeGuide writes a file in the format of Centrapay's onboarding guide. It does
@@ -88,7 +97,8 @@ func EncodeGuide(rows []GuideRow) ([]byte, error) {
 	}
 	out.Flush()
 	if limit := purposes[PurposeBusinessOnboarding].limit; file.Len() > limit {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "file", Message: fmt.Sprintf("must have at most %d bytes; it has %d", limit, file.Len())})
+		faults = append(faults, batch.FieldError{Item: -1, Field: "file",
+			Message: fmt.Sprintf("must have at most %d bytes; it has %d", limit, file.Len())})
 	}
 	if err := batch.Invalid(name, "EncodeGuide", faults); err != nil {
 		return nil, err

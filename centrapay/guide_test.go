@@ -47,7 +47,8 @@ func TestGuideFile(t *testing.T) {
 		v.Field(n).SetString("x")
 		require.Equal(t, "x", row.row()[n])
 		field, column := v.Type().Field(n).Name, strings.ReplaceAll(guideColumns[n], "_", "")
-		require.True(t, strings.HasPrefix(strings.ToUpper(field), strings.TrimSuffix(column, "ACCT")), "%s is in the column %s", field, column)
+		require.True(t, strings.HasPrefix(strings.ToUpper(field), strings.TrimSuffix(column, "ACCT")),
+			"%s is in the column %s", field, column)
 	}
 }
 
@@ -77,29 +78,32 @@ func TestGuideLimits(t *testing.T) {
 		"a manager of 2":         {0, func(r *GuideRow) { r.MerchantContactName = "ab" }, "MERCHANT_CONTACT_NAME"},
 		"a manager without mail": {0, func(r *GuideRow) { r.MerchantEmail = "x" }, "MERCHANT_EMAIL"},
 		"a phone of 20":          {0, func(r *GuideRow) { r.MerchantContactNumber = strings.Repeat("1", 20) }, ""},
-		"a phone of 21":          {0, func(r *GuideRow) { r.MerchantContactNumber = strings.Repeat("1", 21) }, "MERCHANT_CONTACT_NUMBER"},
-		"a shop without street":  {0, func(r *GuideRow) { r.MerchantStreetNumberName = "" }, "MERCHANT_STREET_NUMBER_NAME"},
+		"a phone of 21": {0, func(r *GuideRow) { r.MerchantContactNumber = strings.Repeat("1", 21) },
+			"MERCHANT_CONTACT_NUMBER"},
+		"a shop without street": {0, func(r *GuideRow) { r.MerchantStreetNumberName = "" },
+			"MERCHANT_STREET_NUMBER_NAME"},
 		"a suburb with a line":   {0, func(r *GuideRow) { r.MerchantSuburb = "a\nb" }, "MERCHANT_SUBURB"},
 		"a shop without town":    {0, func(r *GuideRow) { r.MerchantTown = "" }, "MERCHANT_TOWN"},
 		"a country of 3":         {0, func(r *GuideRow) { r.MerchantCountry = "NZL" }, "MERCHANT_COUNTRY"},
 		"a postcode of 3":        {0, func(r *GuideRow) { r.MerchantPostcode = "101" }, "MERCHANT_POSTCODE"},
 		"a postcode of 5":        {0, func(r *GuideRow) { r.MerchantPostcode = "10100" }, "MERCHANT_POSTCODE"},
 		"a shop without address": {1, func(r *GuideRow) { r.MerchantRedirectURL = "" }, "MERCHANT_REDIRECT_URL"},
-		"an address of no host":  {1, func(r *GuideRow) { r.MerchantRedirectURL = "online.example" }, "MERCHANT_REDIRECT_URL"},
-		"no settlement account":  {0, func(r *GuideRow) { r.SettlementAccount = "" }, "SETTLEMENT_ACCT"},
-		"an end of 3 digits":     {0, func(r *GuideRow) { r.SettlementAccount += "1" }, ""},
-		"an end of 4 digits":     {0, func(r *GuideRow) { r.SettlementAccount += "11" }, "SETTLEMENT_ACCT"},
-		"a bad charge account":   {0, func(r *GuideRow) { r.ChargeAccount = "1" }, "CHARGE_ACCT"},
-		"no charge account":      {0, func(r *GuideRow) { r.ChargeAccount = "" }, ""},
-		"no program":             {0, func(r *GuideRow) { r.AssetProgramID = "" }, "ASSET_PROGRAM_ID"},
-		"a vendor of 2":          {0, func(r *GuideRow) { r.Vendor = "ab" }, "VENDOR"},
-		"no vendor, no device":   {0, func(r *GuideRow) { r.Vendor, r.DeviceID = "", "" }, ""},
-		"a reseller of 2":        {0, func(r *GuideRow) { r.Reseller = "ab" }, "RESELLER"},
-		"a device of 35":         {0, func(r *GuideRow) { r.DeviceID = strings.Repeat("d", 35) }, ""},
-		"a device of 36":         {0, func(r *GuideRow) { r.DeviceID = strings.Repeat("d", 36) }, "DEVICE_ID"},
-		"a serial number of 35":  {0, func(r *GuideRow) { r.SerialNumber = strings.Repeat("d", 35) }, ""},
-		"a serial number of 36":  {0, func(r *GuideRow) { r.SerialNumber = strings.Repeat("d", 36) }, "SERIAL_NUMBER"},
-		"a model of 2":           {0, func(r *GuideRow) { r.DeviceModel = "ab" }, "DEVICE_MODEL"},
+		"an address of no host": {1, func(r *GuideRow) { r.MerchantRedirectURL = "online.example" },
+			"MERCHANT_REDIRECT_URL"},
+		"no settlement account": {0, func(r *GuideRow) { r.SettlementAccount = "" }, "SETTLEMENT_ACCT"},
+		"an end of 3 digits":    {0, func(r *GuideRow) { r.SettlementAccount += "1" }, ""},
+		"an end of 4 digits":    {0, func(r *GuideRow) { r.SettlementAccount += "11" }, "SETTLEMENT_ACCT"},
+		"a bad charge account":  {0, func(r *GuideRow) { r.ChargeAccount = "1" }, "CHARGE_ACCT"},
+		"no charge account":     {0, func(r *GuideRow) { r.ChargeAccount = "" }, ""},
+		"no program":            {0, func(r *GuideRow) { r.AssetProgramID = "" }, "ASSET_PROGRAM_ID"},
+		"a vendor of 2":         {0, func(r *GuideRow) { r.Vendor = "ab" }, "VENDOR"},
+		"no vendor, no device":  {0, func(r *GuideRow) { r.Vendor, r.DeviceID = "", "" }, ""},
+		"a reseller of 2":       {0, func(r *GuideRow) { r.Reseller = "ab" }, "RESELLER"},
+		"a device of 35":        {0, func(r *GuideRow) { r.DeviceID = strings.Repeat("d", 35) }, ""},
+		"a device of 36":        {0, func(r *GuideRow) { r.DeviceID = strings.Repeat("d", 36) }, "DEVICE_ID"},
+		"a serial number of 35": {0, func(r *GuideRow) { r.SerialNumber = strings.Repeat("d", 35) }, ""},
+		"a serial number of 36": {0, func(r *GuideRow) { r.SerialNumber = strings.Repeat("d", 36) }, "SERIAL_NUMBER"},
+		"a model of 2":          {0, func(r *GuideRow) { r.DeviceModel = "ab" }, "DEVICE_MODEL"},
 	} {
 		row := shop[c.row]
 		c.change(&row)

@@ -30,7 +30,8 @@ var purposes = map[string]struct {
 	kinds map[string]string // content type, by extension
 }{
 	PurposeBusinessOnboarding: {50_000, map[string]string{".csv": "text/csv"}},
-	PurposeBrandingLogo:       {512_000, map[string]string{".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}},
+	PurposeBrandingLogo: {512_000, map[string]string{".jpg": "image/jpeg", ".jpeg": "image/jpeg",
+		".png": "image/png"}},
 }
 
 // MediaUpload is a file for Centrapay.
@@ -81,7 +82,8 @@ func (c *Client) UploadMedia(ctx context.Context, m MediaUpload) (string, error)
 		ID batchhttp.Maybe[string] `json:"id"`
 	}
 	err := c.http.Do(ctx, batchhttp.Call{Op: opUploadMedia, ContentType: form.FormDataContentType(), Body: body.Bytes(),
-		Refusal: refusals{{http.StatusForbidden, "FILE_TYPE_INVALID", batch.ErrInvalid}, {http.StatusForbidden, "FILE_TOO_LARGE", batch.ErrInvalid}}.read,
+		Refusal: refusals{{http.StatusForbidden, "FILE_TYPE_INVALID", batch.ErrInvalid},
+			{http.StatusForbidden, "FILE_TOO_LARGE", batch.ErrInvalid}}.read,
 		Decode: func(body io.Reader) error {
 			err := batchhttp.JSON(&reply)(body)
 			if err == nil && !batchID.MatchString(reply.ID.Value) {

@@ -20,12 +20,14 @@ import (
 // Onboarding is one business with its merchant and channels. What is empty is
 // not sent.
 type Onboarding struct {
-	ExternalID   string            `json:"externalId"` // yours, up to 35 characters: it makes a repeated request harmless
-	NZBN         string            `json:"nzbn,omitempty"`
-	LegalName    string            `json:"legalName"`
-	TradingName  string            `json:"tradingName,omitempty"`
-	Location     *Location         `json:"location,omitempty"`
-	ContactEmail string            `json:"contactEmail"` // gets an invitation, also in a test account as far as is known
+	// yours, up to 35 characters: it makes a repeated request harmless
+	ExternalID  string    `json:"externalId"`
+	NZBN        string    `json:"nzbn,omitempty"`
+	LegalName   string    `json:"legalName"`
+	TradingName string    `json:"tradingName,omitempty"`
+	Location    *Location `json:"location,omitempty"`
+	// gets an invitation, also in a test account as far as is known
+	ContactEmail string            `json:"contactEmail"`
 	ContactName  string            `json:"contactName,omitempty"`
 	TaxNumber    *TaxNumber        `json:"taxNumber,omitempty"`
 	Merchant     OnboardMerchant   `json:"merchant"`
@@ -167,7 +169,8 @@ func onboarding(body io.Reader) (*OnboardingRequest, error) {
 }
 
 var (
-	bankAccount = regexp.MustCompile(`^[0-9]{2}-[0-9]{4}-[0-9]{7}-[0-9]{2,3}$`) // both lengths of the end are in samples
+	// both lengths of the end are in samples
+	bankAccount = regexp.MustCompile(`^[0-9]{2}-[0-9]{4}-[0-9]{7}-[0-9]{2,3}$`)
 	gstNumber   = regexp.MustCompile(`^[0-9]{3}-[0-9]{3}-[0-9]{3}$`)
 	fourDigits  = regexp.MustCompile(`^[0-9]{4}$`)
 	nzbn        = regexp.MustCompile(`^[0-9]{13}$`)

@@ -138,7 +138,8 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 }
 
 func farmlandsRecord(item batch.Item) (Record, error) {
-	return FarmlandsAsset{ExternalID: item.Reference, AccountNumber: item.Account, AvailableBalance: &item.Amount.Minor}, nil
+	return FarmlandsAsset{ExternalID: item.Reference, AccountNumber: item.Account,
+		AvailableBalance: &item.Amount.Minor}, nil
 }
 
 // Info returns the facts about this provider.
@@ -195,7 +196,8 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 	faults := p.info.Faults(d)
 	if !d.Date.IsZero() {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "date", Message: "must be zero: Centrapay starts a batch at once"})
+		faults = append(faults, batch.FieldError{Item: -1, Field: "date",
+			Message: "must be zero: Centrapay starts a batch at once"})
 	}
 	if url, ok := d.Extra[extraURL]; ok {
 		if message := urlFault(url); message != "" {
@@ -205,7 +207,8 @@ func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 	owner := make(map[string]int, len(d.Items))
 	for n, item := range d.Items {
 		fault := func(field, message string) {
-			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: field, Message: message})
+			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: field,
+				Message: message})
 		}
 		record, err := p.record(item)
 		if err != nil {
@@ -241,9 +244,11 @@ func (p *Provider) record(item batch.Item) (Record, error) {
 }
 
 // upload streams the file of a draft without faults to store.
-func (p *Provider) upload(ctx context.Context, d batch.Draft, store func(context.Context, string, io.Reader) (string, error)) (string, error) {
+func (p *Provider) upload(ctx context.Context, d batch.Draft, store func(context.Context, string, io.Reader) (string,
+	error)) (string, error) {
 	fail := func(message string, err error) error {
-		return withoutURL(&batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: "Create", Message: message, Err: err}, "")
+		return withoutURL(&batch.Error{Kind: batch.ErrUnavailable, Provider: name, Op: "Create",
+			Message: message, Err: err}, "")
 	}
 	extension := ".jsonl"
 	if p.config.Type == TypeBusinessOnboard {
@@ -319,7 +324,8 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return b, err
 	}
 	sent := time.Now()
-	created, err := p.client.CreateBatch(ctx, BatchRequest{Type: p.config.Type, URL: FileURL(url), AccountID: p.config.AccountID})
+	created, err := p.client.CreateBatch(ctx, BatchRequest{Type: p.config.Type, URL: FileURL(url),
+		AccountID: p.config.AccountID})
 	if err == nil {
 		return seen(b, created), nil
 	}
@@ -340,7 +346,8 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 			unclear.Err = batchhttp.Redacted(redact(errors.Join(unclear.Err, failed).Error(), url), unclear.Err)
 		case revoked:
 			unclear.Kind = batch.ErrUnavailable
-			unclear.Message = join(unclear.Message, "the URL is revoked and was never fetched, so nothing was loaded and nothing will be")
+			unclear.Message = join(unclear.Message,
+				"the URL is revoked and was never fetched, so nothing was loaded and nothing will be")
 			return b, &unclear
 		default:
 			native = "fetched"
@@ -384,7 +391,8 @@ func (p *Provider) checkKey(ctx context.Context) error {
 // open returns the URL under which the service is to fetch the file.
 func (p *Provider) open(ctx context.Context, op string, d batch.Draft) (string, error) {
 	missing := func(field string) error {
-		return batch.Invalid(name, op, []batch.FieldError{{Item: -1, Field: field, Message: "is missing: Create sets it"}})
+		return batch.Invalid(name, op,
+			[]batch.FieldError{{Item: -1, Field: field, Message: "is missing: Create sets it"}})
 	}
 	if p.config.Gate == nil {
 		url, ok := d.Extra[extraURL]
@@ -434,8 +442,10 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 		return p.pollFile(ctx, op, b)
 	}
 	reply, err := p.get(ctx, op, b)
-	if errors.Is(err, batch.ErrNotFound) && b.State == batch.StateUnknown && b.Draft.Extra[extraFile] != "" && p.config.Gate != nil {
-		return p.pollFile(ctx, op, b) // The id may be from an unclear reply; the gate knows whether the file was fetched.
+	if errors.Is(err, batch.ErrNotFound) && b.State == batch.StateUnknown && b.Draft.Extra[extraFile] != "" &&
+		p.config.Gate != nil {
+		// The id may be from an unclear reply; the gate knows whether the file was fetched.
+		return p.pollFile(ctx, op, b)
 	}
 	if err == nil && b.State == batch.StateUnknown {
 		err = p.prove(ctx, op, b, reply)
@@ -459,7 +469,8 @@ func (p *Provider) pollFile(ctx context.Context, op string, b batch.Batch) (batc
 	}
 	b.Native = fetchedAt(file.Fetched)
 	return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op, Code: codeServed,
-		Message: "the file was " + b.Native + ", so the service has the batch: do not send it again; only Centrapay's support can say its id"}
+		Message: "the file was " + b.Native +
+			", so the service has the batch: do not send it again; only Centrapay's support can say its id"}
 }
 
 // get reads the batch at the service and makes sure that it is not another.
@@ -477,7 +488,8 @@ func (p *Provider) get(ctx context.Context, op string, b batch.Batch) (*Batch, e
 		url = string(reply.URL) // A journal keeps the digest.
 	}
 	if err := p.client.contradiction(reply, p.config.Type, url); err != nil {
-		return nil, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: "the batch with this id is another", Err: err}
+		return nil, &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op,
+			Message: "the batch with this id is another", Err: err}
 	}
 	return reply, nil
 }
@@ -495,7 +507,8 @@ func (p *Provider) prove(ctx context.Context, op string, b batch.Batch, reply *B
 			return gateFailed(op, err)
 		}
 		if reply.URL != "" && reply.URL != file.URL {
-			return fail(batch.ErrConflict, "the batch with this id is another: its file is not the one that the gate has opened")
+			return fail(batch.ErrConflict,
+				"the batch with this id is another: its file is not the one that the gate has opened")
 		}
 	}
 	if _, created := b.Draft.Extra[extraURL]; !created && p.config.Gate == nil {
@@ -508,7 +521,8 @@ func (p *Provider) prove(ctx context.Context, op string, b batch.Batch, reply *B
 	if failed, odd := reply.ErrorCount.count(); err == nil && reply.Status == StatusComplete {
 		// Whether the count includes records with errors is not documented.
 		if n := int64(len(b.Draft.Items)); count != n && (odd != nil || count+failed != n) {
-			return fail(batch.ErrConflict, fmt.Sprintf("the batch with this id is another: it has %d records, and this one has %d", count, n))
+			return fail(batch.ErrConflict,
+				fmt.Sprintf("the batch with this id is another: it has %d records, and this one has %d", count, n))
 		}
 	}
 	return nil
@@ -574,7 +588,8 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 	if len(faults) == 0 {
 		return report, err
 	}
-	e := &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Report", Message: "the report does not match the batch"}
+	e := &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Report",
+		Message: "the report does not match the batch"}
 	var mismatch *batch.Error
 	if errors.As(err, &mismatch) {
 		faults = append(faults, mismatch.Fields...)
@@ -598,7 +613,8 @@ func (p *Provider) rows(b batch.Batch, reply *Batch) ([]batch.Result, []batch.Fi
 		// The file could not be read, which prevents processing (documented).
 		rest = batch.OutcomeFailed
 		if count, err := reply.Records(); reply.Count+reply.TotalCount != "" && (err != nil || count != 0) {
-			rest = f.all("count", "the service says that the file could not be read, and has counted %q records", clip(string(reply.Count+reply.TotalCount)))
+			rest = f.all("count", "the service says that the file could not be read, and has counted %q records",
+				clip(string(reply.Count+reply.TotalCount)))
 		}
 	default:
 		rest = batch.OutcomePaid

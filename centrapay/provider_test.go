@@ -41,10 +41,12 @@ func TestOperationsAtSimulator(t *testing.T) {
 	client, err := centrapay.New(server.Config())
 	require.NoError(t, err)
 	t.Cleanup(client.CloseIdleConnections)
-	u, err := server.Upload(t.Context(), "a.jsonl", strings.NewReader(`{"externalId":"asset-1","availableBalance":"5"}`))
+	u, err := server.Upload(t.Context(), "a.jsonl",
+		strings.NewReader(`{"externalId":"asset-1","availableBalance":"5"}`))
 	require.NoError(t, err)
 	account := server.ProviderConfig().AccountID
-	b, err := client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: centrapay.TypeFarmlandsExternalAsset, URL: centrapay.FileURL(u), AccountID: account})
+	b, err := client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: centrapay.TypeFarmlandsExternalAsset,
+		URL: centrapay.FileURL(u), AccountID: account})
 	require.NoError(t, err)
 	server.FinishAll()
 	_, err = client.GetBatch(t.Context(), b.ID)
@@ -59,7 +61,8 @@ func TestOperationsAtSimulator(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, asset.ID, listed.ID)
 	}
-	upload, err := client.UploadMedia(t.Context(), centrapay.MediaUpload{Purpose: centrapay.PurposeBusinessOnboarding, FileName: "a.csv", File: []byte("nzbn\n")})
+	upload, err := client.UploadMedia(t.Context(), centrapay.MediaUpload{Purpose: centrapay.PurposeBusinessOnboarding,
+		FileName: "a.csv", File: []byte("nzbn\n")})
 	require.NoError(t, err)
 	_, err = client.MediaLocation(t.Context(), upload)
 	require.NoError(t, err)
@@ -78,7 +81,8 @@ func TestOperationsAtSimulator(t *testing.T) {
 	require.Equal(t, len(centrapay.Operations), server.Log.Count(""))
 
 	for _, missing := range []error{
-		second(client.GetBatch(t.Context(), "none")), second(client.GetAccount(t.Context(), "none")), second(client.GetAssetByExternalID(t.Context(), "x", "none")),
+		second(client.GetBatch(t.Context(), "none")), second(client.GetAccount(t.Context(), "none")),
+		second(client.GetAssetByExternalID(t.Context(), "x", "none")),
 		second(client.MediaLocation(t.Context(), "none")), second(client.GetOnboarding(t.Context(), "none")),
 	} {
 		require.ErrorIs(t, missing, batch.ErrNotFound)
@@ -139,7 +143,8 @@ func TestSimulatorSaysTheSamples(t *testing.T) {
 	status, created := call("POST", "/api/batches", key, string(text))
 	same("batches_create.response.json", status, created)
 	path := "/api/batches/" + created["id"].(string)
-	for _, file := range []string{"batches_get_copied.response.json", "batches_get_chunked.response.json", "batches_get.response.json"} {
+	for _, file := range []string{"batches_get_copied.response.json", "batches_get_chunked.response.json",
+		"batches_get.response.json"} {
 		server.Advance(created["id"].(string))
 		status, got := call("GET", path, key, "")
 		same(file, status, got)
@@ -191,12 +196,14 @@ func TestDocumentedFiles(t *testing.T) {
 			defer func() { _ = f.Close() }()
 			u, err := server.Upload(t.Context(), file, f)
 			require.NoError(t, err)
-			b, err := client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: want.batchType, URL: centrapay.FileURL(u), AccountID: server.ProviderConfig().AccountID})
+			b, err := client.CreateBatch(t.Context(), centrapay.BatchRequest{Type: want.batchType,
+				URL: centrapay.FileURL(u), AccountID: server.ProviderConfig().AccountID})
 			require.NoError(t, err)
 			server.FinishAll()
 			b, err = client.GetBatch(t.Context(), b.ID)
 			require.NoError(t, err)
-			require.Equal(t, []any{centrapay.StatusComplete, centrapay.BigNumber(fmt.Sprint(want.n)), centrapay.BigNumber("0")}, []any{b.Status, b.Count, b.ErrorCount})
+			require.Equal(t, []any{centrapay.StatusComplete, centrapay.BigNumber(fmt.Sprint(want.n)),
+				centrapay.BigNumber("0")}, []any{b.Status, b.Count, b.ErrorCount})
 			require.Len(t, server.Ledger.Effects(), want.n)
 		})
 	}
@@ -206,11 +213,14 @@ func TestDocumentedFiles(t *testing.T) {
 func TestOtherTypes(t *testing.T) {
 	for batchType, record := range map[string]func(batch.Item) (centrapay.Record, error){
 		centrapay.TypeTicketekTicket: func(i batch.Item) (centrapay.Record, error) {
-			return centrapay.TicketekTicket{BarcodeClear: i.Reference, Quantity: 1, PriceTypeCode: "J", ProductID: i.Extra["product"], OrderID: "1,2", PriceTypeName: "x"}, nil
+			return centrapay.TicketekTicket{BarcodeClear: i.Reference, Quantity: 1, PriceTypeCode: "J",
+				ProductID: i.Extra["product"], OrderID: "1,2", PriceTypeName: "x"}, nil
 		},
 		centrapay.TypeBusinessOnboard: func(i batch.Item) (centrapay.Record, error) {
-			return &centrapay.Business{CompanyName: "Café, Ltd", ContactName: `"J"`, PrimaryContactEmail: "a@b", ExternalBusinessID: i.Reference, CategoryCode: "4121",
-				SettlementAccountNumber: i.Account, AssetProgramID: "ap", MerchantName: "x", MerchantCountry: "NZ", MerchantType: "e-commerce",
+			return &centrapay.Business{CompanyName: "Café, Ltd", ContactName: `"J"`, PrimaryContactEmail: "a@b",
+				ExternalBusinessID: i.Reference, CategoryCode: "4121",
+				SettlementAccountNumber: i.Account, AssetProgramID: "ap", MerchantName: "x", MerchantCountry: "NZ",
+				MerchantType:       "e-commerce",
 				ExternalMerchantID: "1", SalesChannelID: "sc", DeviceID: i.Extra["product"]}, nil
 		},
 		centrapay.TypeVerifoneTerminalStatus: func(i batch.Item) (centrapay.Record, error) {
@@ -270,25 +280,44 @@ func TestCreateRefuses(t *testing.T) {
 		return centrapay.TicketekTicket{}, nil
 	}
 	twins := good
-	twins.Record = func(batch.Item) (centrapay.Record, error) { return centrapay.FarmlandsAsset{ExternalID: "twin"}, nil }
+	twins.Record = func(batch.Item) (centrapay.Record, error) {
+		return centrapay.FarmlandsAsset{ExternalID: "twin"}, nil
+	}
 	for name, c := range map[string]struct {
 		config centrapay.ProviderConfig
 		change func(*batch.Draft)
 		want   []string
 	}{
-		"a date":                         {good, func(d *batch.Draft) { d.Date = time.Now() }, []string{"date: must be zero"}},
-		"another currency":               {good, func(d *batch.Draft) { d.Items[1].Amount.Currency = "AUD" }, []string{"item 1", "currency"}},
-		"a reference that is not UTF-8":  {good, func(d *batch.Draft) { d.Items[1].Reference = "\xff" }, []string{"item 1", "externalId: is not UTF-8"}},
-		"an account that is not UTF-8":   {good, func(d *batch.Draft) { d.Items[1].Account = "\xff" }, []string{"item 1", "accountNumber: is not UTF-8"}},
-		"an unknown key of an item":      {good, func(d *batch.Draft) { d.Items[1].Extra = map[string]string{"x": "y"} }, []string{"item 1", `"x"`}},
-		"a URL that is not https":        {good, func(d *batch.Draft) { d.Extra = map[string]string{"url": "http://canary.test/canary"} }, []string{"url: must be https"}},
-		"a URL with a password":          {good, func(d *batch.Draft) { d.Extra = map[string]string{"url": "https://a:canary@b.test/"} }, []string{"url: must not hold"}},
-		"a handle without a gate":        {good, func(d *batch.Draft) { d.Extra = map[string]string{"file": "x"} }, []string{`"file"`}},
-		"a URL with a gate":              {gated, func(d *batch.Draft) { d.Extra = map[string]string{"url": "https://b.test/canary"} }, []string{`"url"`}},
-		"nowhere to upload":              {none, func(*batch.Draft) {}, []string{"neither Upload nor Gate"}},
-		"records that cannot be made":    {ticket, func(*batch.Draft) {}, []string{"item 0", "cannot be made", "item 1", "made none", "item 2", "is of type farmlands-external-asset", "barcodeClear", "quantity"}},
-		"two records of one external id": {twins, func(*batch.Draft) {}, []string{"item 1", "externalId: is also that of item 0"}},
-		"everything at once":             {none, func(d *batch.Draft) { d.Date, d.Reference, d.Items[0].Account = time.Now(), "", "" }, []string{"date", "reference", "account", "Upload"}},
+		"a date": {good, func(d *batch.Draft) { d.Date = time.Now() },
+			[]string{"date: must be zero"}},
+		"another currency": {good, func(d *batch.Draft) { d.Items[1].Amount.Currency = "AUD" },
+			[]string{"item 1", "currency"}},
+		"a reference that is not UTF-8": {good, func(d *batch.Draft) { d.Items[1].Reference = "\xff" },
+			[]string{"item 1", "externalId: is not UTF-8"}},
+		"an account that is not UTF-8": {good, func(d *batch.Draft) { d.Items[1].Account = "\xff" },
+			[]string{"item 1", "accountNumber: is not UTF-8"}},
+		"an unknown key of an item": {good, func(d *batch.Draft) {
+			d.Items[1].Extra = map[string]string{"x": "y"}
+		}, []string{"item 1", `"x"`}},
+		"a URL that is not https": {good, func(d *batch.Draft) {
+			d.Extra = map[string]string{"url": "http://canary.test/canary"}
+		}, []string{"url: must be https"}},
+		"a URL with a password": {good, func(d *batch.Draft) {
+			d.Extra = map[string]string{"url": "https://a:canary@b.test/"}
+		}, []string{"url: must not hold"}},
+		"a handle without a gate": {good, func(d *batch.Draft) { d.Extra = map[string]string{"file": "x"} },
+			[]string{`"file"`}},
+		"a URL with a gate": {gated, func(d *batch.Draft) {
+			d.Extra = map[string]string{"url": "https://b.test/canary"}
+		}, []string{`"url"`}},
+		"nowhere to upload": {none, func(*batch.Draft) {}, []string{"neither Upload nor Gate"}},
+		"records that cannot be made": {ticket, func(*batch.Draft) {}, []string{"item 0", "cannot be made", "item 1",
+			"made none", "item 2", "is of type farmlands-external-asset", "barcodeClear", "quantity"}},
+		"two records of one external id": {twins, func(*batch.Draft) {},
+			[]string{"item 1", "externalId: is also that of item 0"}},
+		"everything at once": {none, func(d *batch.Draft) {
+			d.Date, d.Reference, d.Items[0].Account = time.Now(), "", ""
+		}, []string{"date", "reference", "account", "Upload"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t, server.Config(), c.config)
@@ -334,11 +363,14 @@ func TestUploads(t *testing.T) {
 	require.Equal(t, b.Draft.Reference+".jsonl", name)
 	require.Equal(t, 20_000, len(strings.Split(content, "\n")), "an empty line would be a record")
 	first, _, _ := strings.Cut(content, "\n")
-	require.Equal(t, fmt.Sprintf(`{"externalId":%q,"accountNumber":"000000001","availableBalance":"1000"}`, b.Draft.Items[0].Reference), first)
+	require.Equal(t, fmt.Sprintf(`{"externalId":%q,"accountNumber":"000000001","availableBalance":"1000"}`,
+		b.Draft.Items[0].Reference), first)
 	require.Equal(t, "https://bucket.test/a?sig=1", b.Draft.Extra["url"])
 
 	for name, upload := range map[string]func(context.Context, string, io.Reader) (string, error){
-		"that reads nothing": func(context.Context, string, io.Reader) (string, error) { return "https://bucket.test/a", nil },
+		"that reads nothing": func(context.Context, string, io.Reader) (string, error) {
+			return "https://bucket.test/a", nil
+		},
 		"that reads half": func(_ context.Context, _ string, file io.Reader) (string, error) {
 			_, err := io.CopyN(io.Discard, file, 100_000)
 			return "https://bucket.test/a", err
@@ -366,13 +398,15 @@ func TestUploads(t *testing.T) {
 func TestHostedFile(t *testing.T) {
 	server := newServer(t, nil)
 	d := newDraft(1)
-	u, err := server.Upload(t.Context(), "", strings.NewReader(fmt.Sprintf(`{"externalId":%q,"availableBalance":"1000"}`, d.Items[0].Reference)))
+	u, err := server.Upload(t.Context(), "",
+		strings.NewReader(fmt.Sprintf(`{"externalId":%q,"availableBalance":"1000"}`, d.Items[0].Reference)))
 	require.NoError(t, err)
 	d.Extra = map[string]string{"url": u}
 	o := server.ProviderConfig()
 	o.Upload = nil
 	p := newProvider(t, server.Config(), o)
-	r, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}, Observe: func(batch.Event) { server.FinishAll() }})
+	r, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond},
+		Observe: func(batch.Event) { server.FinishAll() }})
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Totals[batch.OutcomePaid].Count)
 }
@@ -385,10 +419,13 @@ func says(t *testing.T, reply string, o centrapay.ProviderConfig) *centrapay.Pro
 		if strings.HasPrefix(r.URL.Path, "/api/accounts/") {
 			text = `{"id":"A","test":true}`
 		}
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 	})
 	o.AccountID, o.Currency = "A", "NZD"
-	return newProvider(t, centrapay.Config{APIKey: "key", Middleware: func(http.RoundTripper) http.RoundTripper { return transport }}, o)
+	return newProvider(t, centrapay.Config{APIKey: "key", Middleware: func(http.RoundTripper) http.RoundTripper {
+		return transport
+	}}, o)
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
@@ -396,7 +433,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestReport(t *testing.T) {
-	const paid, failed, unknown, pending = batch.OutcomePaid, batch.OutcomeFailed, batch.OutcomeUnknown, batch.OutcomePending
+	const paid, failed, unknown, pending = batch.OutcomePaid, batch.OutcomeFailed, batch.OutcomeUnknown,
+		batch.OutcomePending
 	of := func(outcomes ...batch.Outcome) []batch.Outcome { return outcomes }
 	for name, c := range map[string]struct {
 		status, count, errorCount, errors string
@@ -406,47 +444,102 @@ func TestReport(t *testing.T) {
 		want                              []batch.Outcome
 		fault                             string // "" for none
 	}{
-		"all good":                     {status: "complete", count: "3", errorCount: "0", want: of(paid, paid, paid)},
-		"one failed, counted from 0":   {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, want: of(paid, failed, paid)},
-		"one failed, counted from 1":   {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"2","message":"BAD_X"}`, want: of(paid, failed, paid)},
-		"an id and no index":           {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(paid, failed, paid)},
-		"two errors of one record":     {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"b","message":"BAD_X"},{"externalId":"b","message":"BAD_Y"}`, want: of(paid, failed, paid)},
-		"a record is not counted":      {status: "complete", count: "2", errorCount: "0", want: of(unknown, unknown, unknown), fault: "has counted 2 records"},
-		"a record too many":            {status: "complete", count: "4", errorCount: "0", want: of(unknown, unknown, unknown), fault: "has counted 4 records"},
-		"the count excludes errors":    {status: "complete", count: "2", errorCount: "1", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "has counted 2 records"},
-		"row 67: errors not listed":    {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "counts 2 errors and lists 1"},
-		"more errors than counted":     {status: "complete", count: "3", errorCount: "0", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "counts 0 errors and lists 1"},
-		"row 68: null in the list":     {status: "complete", count: "3", errorCount: "1", errors: `null`, want: of(unknown, unknown, unknown), fault: "names no item"},
-		"an error of nobody":           {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"z","index":"1","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: `is about "z"`},
-		"only an index":                {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "names no item"},
-		"only an index, seen from 0":   {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(paid, failed, paid)},
-		"only an index, seen from 1":   {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(failed, paid, paid)},
-		"index 0 but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"index":"0","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, unknown), fault: "outside the file"},
-		"row 68: index -1":             {status: "complete", count: "3", errorCount: "1", errors: `{"index":"-1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: "outside the file"},
-		"row 68: index 1e9":            {status: "complete", count: "3", errorCount: "1", errors: `{"index":"1000000000","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: "outside the file"},
-		"an index of a fraction":       {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1.5","message":"BAD_X"}`, want: of(paid, unknown, paid), fault: "not an integer"},
-		"an element of text":           {status: "complete", count: "3", errorCount: "1", errors: `"BAD_X"`, want: of(unknown, unknown, unknown), fault: "names no item"},
-		"an id of a number":            {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":7,"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(unknown, unknown, unknown), fault: `is about "7"`},
-		"an index of null":             {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":null,"message":"BAD_X"}`, want: of(paid, failed, paid)},
-		"an index of an object":        {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"b","index":{},"message":"BAD_X"},{"externalId":"c","message":"BAD_X"}`, want: of(paid, unknown, failed), fault: "not an integer"},
-		"a null beside an error":       {status: "complete", count: "3", errorCount: "2", errors: `null,{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown), fault: "names no item"},
-		"a message of a list":          {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","message":["BAD_X"]}`, want: of(paid, failed, paid)},
-		"a count of an exponent":       {status: "complete", count: "3e0", errorCount: "0", want: of(unknown, unknown, unknown), fault: "count: \"3e0\" is not"},
-		"row 69: errorCount is a word": {status: "complete", count: "3", errorCount: "none", want: of(unknown, unknown, unknown), fault: "errorCount: \"none\" is not"},
-		"an index of another item":     {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"a","index":"2","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "names item 0 by its id, and index 2"},
-		"an index of two other items":  {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"c","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, unknown), fault: "names item 2 by its id, and index 1"},
-		"errors that are not a list":   {status: "complete", count: "3", errorCount: "0", list: `{"a":1}`, want: of(unknown, unknown, unknown), fault: "names no item"},
-		"from 0 and from 1 in one":     {status: "complete", count: "3", errorCount: "2", errors: `{"externalId":"a","index":"0","message":"BAD_X"},{"externalId":"b","index":"2","message":"BAD_X"}`, want: of(failed, unknown, unknown), fault: "names item 1 by its id, and index 2"},
-		"from 0, but seen from 1":      {status: "complete", count: "3", errorCount: "1", errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(unknown, unknown, paid), fault: "and index 1"},
-		"the file was not read":        {status: "error", count: "0", errorCount: "0", want: of(failed, failed, failed)},
-		"not read, without counts":     {status: "error", want: of(failed, failed, failed)},
-		"not read, but counted":        {status: "error", count: "2", errorCount: "0", want: of(unknown, unknown, unknown), fault: `has counted "2" records`},
-		"no counts":                    {status: "complete", want: of(unknown, unknown, unknown), fault: "count: the service does not say how many; errorCount: the service does not say"},
-		"not read, an odd count":       {status: "error", count: "none", errorCount: "0", want: of(unknown, unknown, unknown), fault: `has counted "none" records`},
-		"still working":                {status: "chunked", count: "1", errorCount: "0", want: of(pending, pending, pending)},
-		"still working, with an error": {status: "chunked", count: "1", errorCount: "1", errors: `{"externalId":"b","message":"BAD_X"}`, want: of(pending, failed, pending)},
-		"done, and now chunked":        {before: batch.StateDone, status: "chunked", count: "3", errorCount: "0", want: of(unknown, unknown, unknown), fault: `is "chunked" now`},
-		"a word that nobody knows":     {status: "Complete", count: "3", errorCount: "0", want: of(pending, pending, pending)},
+		"all good": {status: "complete", count: "3", errorCount: "0", want: of(paid, paid, paid)},
+		"one failed, counted from 0": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"one failed, counted from 1": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"b","index":"2","message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"an id and no index": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"b","message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"two errors of one record": {status: "complete", count: "3", errorCount: "2",
+			errors: `{"externalId":"b","message":"BAD_X"},{"externalId":"b","message":"BAD_Y"}`,
+			want:   of(paid, failed, paid)},
+		"a record is not counted": {status: "complete", count: "2", errorCount: "0",
+			want: of(unknown, unknown, unknown), fault: "has counted 2 records"},
+		"a record too many": {status: "complete", count: "4", errorCount: "0",
+			want: of(unknown, unknown, unknown), fault: "has counted 4 records"},
+		"the count excludes errors": {status: "complete", count: "2", errorCount: "1",
+			errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown),
+			fault: "has counted 2 records"},
+		"row 67: errors not listed": {status: "complete", count: "3", errorCount: "2",
+			errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown),
+			fault: "counts 2 errors and lists 1"},
+		"more errors than counted": {status: "complete", count: "3", errorCount: "0",
+			errors: `{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown),
+			fault: "counts 0 errors and lists 1"},
+		"row 68: null in the list": {status: "complete", count: "3", errorCount: "1", errors: `null`,
+			want: of(unknown, unknown, unknown), fault: "names no item"},
+		"an error of nobody": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"z","index":"1","message":"BAD_X"}`, want: of(unknown, unknown, unknown),
+			fault: `is about "z"`},
+		"only an index": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"index":"1","message":"BAD_X"}`, want: of(unknown, unknown, unknown), fault: "names no item"},
+		"only an index, seen from 0": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0, want: of(paid, failed, paid)},
+		"only an index, seen from 1": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1, want: of(failed, paid, paid)},
+		"index 0 but seen from 1": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"index":"0","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1,
+			want: of(unknown, unknown, unknown), fault: "outside the file"},
+		"row 68: index -1": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"index":"-1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0,
+			want: of(unknown, unknown, unknown), fault: "outside the file"},
+		"row 68: index 1e9": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"index":"1000000000","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0,
+			want: of(unknown, unknown, unknown), fault: "outside the file"},
+		"an index of a fraction": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"b","index":"1.5","message":"BAD_X"}`, want: of(paid, unknown, paid),
+			fault: "not an integer"},
+		"an element of text": {status: "complete", count: "3", errorCount: "1", errors: `"BAD_X"`,
+			want: of(unknown, unknown, unknown), fault: "names no item"},
+		"an id of a number": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":7,"index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom0,
+			want: of(unknown, unknown, unknown), fault: `is about "7"`},
+		"an index of null": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"b","index":null,"message":"BAD_X"}`, want: of(paid, failed, paid)},
+		"an index of an object": {status: "complete", count: "3", errorCount: "2",
+			errors: `{"externalId":"b","index":{},"message":"BAD_X"},{"externalId":"c","message":"BAD_X"}`,
+			want:   of(paid, unknown, failed), fault: "not an integer"},
+		"a null beside an error": {status: "complete", count: "3", errorCount: "2",
+			errors: `null,{"externalId":"b","message":"BAD_X"}`, want: of(unknown, failed, unknown),
+			fault: "names no item"},
+		"a message of a list": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"b","message":["BAD_X"]}`, want: of(paid, failed, paid)},
+		"a count of an exponent": {status: "complete", count: "3e0", errorCount: "0",
+			want: of(unknown, unknown, unknown), fault: "count: \"3e0\" is not"},
+		"row 69: errorCount is a word": {status: "complete", count: "3", errorCount: "none",
+			want: of(unknown, unknown, unknown), fault: "errorCount: \"none\" is not"},
+		"an index of another item": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"a","index":"2","message":"BAD_X"}`, want: of(unknown, unknown, unknown),
+			fault: "names item 0 by its id, and index 2"},
+		"an index of two other items": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"c","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1,
+			want: of(unknown, unknown, unknown), fault: "names item 2 by its id, and index 1"},
+		"errors that are not a list": {status: "complete", count: "3", errorCount: "0", list: `{"a":1}`,
+			want: of(unknown, unknown, unknown), fault: "names no item"},
+		"from 0 and from 1 in one": {status: "complete", count: "3", errorCount: "2",
+			errors: `{"externalId":"a","index":"0","message":"BAD_X"},{"externalId":"b","index":"2","message":"BAD_X"}`,
+			want:   of(failed, unknown, unknown), fault: "names item 1 by its id, and index 2"},
+		"from 0, but seen from 1": {status: "complete", count: "3", errorCount: "1",
+			errors: `{"externalId":"b","index":"1","message":"BAD_X"}`, index: centrapay.ErrorIndexFrom1,
+			want: of(unknown, unknown, paid), fault: "and index 1"},
+		"the file was not read": {status: "error", count: "0", errorCount: "0",
+			want: of(failed, failed, failed)},
+		"not read, without counts": {status: "error", want: of(failed, failed, failed)},
+		"not read, but counted": {status: "error", count: "2", errorCount: "0",
+			want: of(unknown, unknown, unknown), fault: `has counted "2" records`},
+		"no counts": {status: "complete", want: of(unknown, unknown, unknown),
+			fault: "count: the service does not say how many; errorCount: the service does not say"},
+		"not read, an odd count": {status: "error", count: "none", errorCount: "0",
+			want: of(unknown, unknown, unknown), fault: `has counted "none" records`},
+		"still working": {status: "chunked", count: "1", errorCount: "0",
+			want: of(pending, pending, pending)},
+		"still working, with an error": {status: "chunked", count: "1", errorCount: "1",
+			errors: `{"externalId":"b","message":"BAD_X"}`, want: of(pending, failed, pending)},
+		"done, and now chunked": {before: batch.StateDone, status: "chunked", count: "3", errorCount: "0",
+			want: of(unknown, unknown, unknown), fault: `is "chunked" now`},
+		"a word that nobody knows": {status: "Complete", count: "3", errorCount: "0",
+			want: of(pending, pending, pending)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			counts := ""
@@ -457,21 +550,28 @@ func TestReport(t *testing.T) {
 			if c.list != "" {
 				list = c.list
 			}
-			p := says(t, fmt.Sprintf(`{"id":"B1","status":%q,"type":"farmlands-external-asset","url":"https://b.test/f","test":true,%s"errors":%s}`,
-				c.status, counts, list), centrapay.ProviderConfig{ErrorIndex: c.index})
-			b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending, Draft: batch.Draft{Reference: "r", Direction: batch.Load, Extra: map[string]string{"url": "https://b.test/f"}}}
+			p := says(t,
+				fmt.Sprintf(
+					`{"id":"B1","status":%q,"type":"farmlands-external-asset","url":"https://b.test/f","test":true,%s"errors":%s}`,
+					c.status, counts, list), centrapay.ProviderConfig{ErrorIndex: c.index})
+			b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending,
+				Draft: batch.Draft{Reference: "r", Direction: batch.Load,
+					Extra: map[string]string{"url": "https://b.test/f"}}}
 			if c.before != "" {
 				b.State = c.before
 			}
 			for _, reference := range []string{"a", "b", "c"} {
-				b.Draft.Items = append(b.Draft.Items, batch.Item{Reference: reference, Account: "1", Amount: batch.Money{Minor: 1, Currency: "NZD"}})
+				b.Draft.Items = append(b.Draft.Items, batch.Item{Reference: reference, Account: "1",
+					Amount: batch.Money{Minor: 1, Currency: "NZD"}})
 			}
 			r, err := p.Report(t.Context(), b)
 			var got []batch.Outcome
 			for _, result := range r.Results {
 				got = append(got, result.Outcome)
-				if result.Outcome == failed && c.status != "error" && !strings.Contains(result.Code+result.Message, "BAD_X") {
-					t.Errorf("item %q failed without the service's word: %q %q", result.Item.Reference, result.Code, result.Message)
+				if result.Outcome == failed && c.status != "error" &&
+					!strings.Contains(result.Code+result.Message, "BAD_X") {
+					t.Errorf("item %q failed without the service's word: %q %q", result.Item.Reference, result.Code,
+						result.Message)
 				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -491,8 +591,9 @@ func TestReport(t *testing.T) {
 // is called loaded that was not.
 func TestReportAgainstSimulator(t *testing.T) {
 	for name, o := range map[string]centrapaytest.Options{
-		"likely": {}, "capped": {MaxErrors: 1}, "counts without errors": {CountExcludesErrors: true}, "from 1": {IndexFrom1: true},
-		"no id": {NoExternalID: true}, "total": {CountName: centrapaytest.CountIsTotalCount},
+		"likely": {}, "capped": {MaxErrors: 1}, "counts without errors": {CountExcludesErrors: true},
+		"from 1": {IndexFrom1: true},
+		"no id":  {NoExternalID: true}, "total": {CountName: centrapaytest.CountIsTotalCount},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newServer(t, &o)
@@ -512,7 +613,8 @@ func TestReportAgainstSimulator(t *testing.T) {
 			loaded := server.Ledger.Moved()
 			for _, result := range r.Results {
 				n := loaded[result.Item.Reference]
-				if result.Outcome == batch.OutcomePaid && n != 1 || result.Outcome == batch.OutcomeFailed && n != 0 || known && result.Outcome == batch.OutcomeUnknown {
+				if result.Outcome == batch.OutcomePaid && n != 1 || result.Outcome == batch.OutcomeFailed && n != 0 ||
+					known && result.Outcome == batch.OutcomeUnknown {
 					t.Errorf("item %q is %s, and was loaded %d times", result.Item.Reference, result.Outcome, n)
 				}
 			}
@@ -523,8 +625,10 @@ func TestReportAgainstSimulator(t *testing.T) {
 // TestPollHoldsTheBatchAgainstTheDraft: an id that leads elsewhere is noticed.
 func TestPollHoldsTheBatchAgainstTheDraft(t *testing.T) {
 	const reply = `{"id":"B1","status":"complete","type":"farmlands-external-asset","url":"https://b.test/canary-path-of-file","test":true,"count":"1","errorCount":"0"}`
-	b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Load,
-		Items: []batch.Item{{Reference: "a"}}, Extra: map[string]string{"url": "https://b.test/canary-path-of-file"}}}
+	b := batch.Batch{Provider: "centrapay", ID: "B1", State: batch.StatePending,
+		Draft: batch.Draft{Direction: batch.Load,
+			Items: []batch.Item{{Reference: "a"}},
+			Extra: map[string]string{"url": "https://b.test/canary-path-of-file"}}}
 	sum := sha256.Sum256([]byte(b.Draft.Extra["url"]))
 	kept := b.Clone() // as a journal has it
 	kept.Draft.Extra["url"] = "sha256:" + hex.EncodeToString(sum[:])
@@ -536,14 +640,15 @@ func TestPollHoldsTheBatchAgainstTheDraft(t *testing.T) {
 		reply          string
 		known, unclear batch.Kind // in StatePending, and in StateUnknown, where the reply is the proof
 	}{
-		"the batch":                {reply, "", ""},
-		"another type":             {change("farmlands", "f"), batch.ErrConflict, batch.ErrConflict},
-		"another url":              {change("canary", "canary2"), batch.ErrConflict, batch.ErrConflict},
-		"another test flag":        {change(`"test":true`, `"test":false`), batch.ErrConflict, batch.ErrConflict},
-		"more records":             {change(`"count":"1"`, `"count":"2"`), "", batch.ErrConflict},
-		"fewer records":            {change(`"count":"1"`, `"count":"0"`), "", batch.ErrConflict},
-		"errors are not counted":   {change(`"count":"1","errorCount":"0"`, `"count":"0","errorCount":"1"`), "", ""},
-		"records so far":           {strings.Replace(change(`"count":"1"`, `"count":"0"`), "complete", "chunked", 1), "", ""},
+		"the batch":              {reply, "", ""},
+		"another type":           {change("farmlands", "f"), batch.ErrConflict, batch.ErrConflict},
+		"another url":            {change("canary", "canary2"), batch.ErrConflict, batch.ErrConflict},
+		"another test flag":      {change(`"test":true`, `"test":false`), batch.ErrConflict, batch.ErrConflict},
+		"more records":           {change(`"count":"1"`, `"count":"2"`), "", batch.ErrConflict},
+		"fewer records":          {change(`"count":"1"`, `"count":"0"`), "", batch.ErrConflict},
+		"errors are not counted": {change(`"count":"1","errorCount":"0"`, `"count":"0","errorCount":"1"`), "", ""},
+		"records so far": {strings.Replace(change(`"count":"1"`, `"count":"0"`), "complete", "chunked", 1),
+			"", ""},
 		"no url":                   {change(`"url":"https://b.test/canary-path-of-file",`, ""), "", batch.ErrProtocol},
 		"a url of null":            {change(`"https://b.test/canary-path-of-file"`, "null"), "", batch.ErrProtocol},
 		"no type":                  {change(`"type":"farmlands-external-asset",`, ""), "", batch.ErrProtocol},
@@ -556,7 +661,8 @@ func TestPollHoldsTheBatchAgainstTheDraft(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // Reads are repeated.
 				p := says(t, c.reply, centrapay.ProviderConfig{})
 				for _, b := range []batch.Batch{b, kept} {
-					for state, want := range map[batch.State]batch.Kind{batch.StatePending: c.known, batch.StateUnknown: c.unclear} {
+					for state, want := range map[batch.State]batch.Kind{batch.StatePending: c.known,
+						batch.StateUnknown: c.unclear} {
 						b.State = state
 						read, err := p.Poll(t.Context(), b)
 						require.Equal(t, want, batch.KindOf(err), "%q: %v", state, err)
@@ -674,7 +780,8 @@ func TestNoIDIsLost(t *testing.T) {
 	}
 	set := func(field, value string) func(string) string {
 		return func(body string) string {
-			return regexp.MustCompile(`"`+field+`":("[^"]*"|\[\]|true|false)`).ReplaceAllString(body, `"`+field+`":`+value)
+			return regexp.MustCompile(`"`+field+`":("[^"]*"|\[\]|true|false)`).ReplaceAllString(body,
+				`"`+field+`":`+value)
 		}
 	}
 	for name, c := range map[string]struct {
@@ -700,10 +807,11 @@ func TestNoIDIsLost(t *testing.T) {
 			p := newProvider(t, server.Config(), server.ProviderConfig())
 			b, err := p.Create(t.Context(), newDraft(2))
 			require.NoError(t, err)
-			server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-				r.Body = []byte(c.alter(string(r.Body)))
-				return r
-			}})
+			server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+				Alter: func(r batchsim.Reply) batchsim.Reply {
+					r.Body = []byte(c.alter(string(r.Body)))
+					return r
+				}})
 			after, err := p.Submit(t.Context(), b)
 			require.Equal(t, c.want, batch.KindOf(err), "%v", err)
 			require.NotEmpty(t, after.ID)
@@ -734,12 +842,14 @@ func TestWrongKey(t *testing.T) {
 	require.NoError(t, err)
 	for name, reply := range map[string]batchsim.Reply{
 		"the service's words": {},
-		"a page":              {Status: 401, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")},
-		"other words":         batchsim.JSON(401, `{"statusCode":401,"message":"Invalid API key"}`),
-		"a firewall":          {Status: 403, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")},
+		"a page": {Status: 401, Header: http.Header{"Content-Type": {"text/html"}},
+			Body: []byte("<html>")},
+		"other words": batchsim.JSON(401, `{"statusCode":401,"message":"Invalid API key"}`),
+		"a firewall":  {Status: 403, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")},
 	} {
 		if reply.Status != 0 {
-			server.Inject(batchsim.Fault{Op: "GetAccount", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
+			server.Inject(batchsim.Fault{Op: "GetAccount", Nth: 1, Phase: batchsim.BeforeApply,
+				Act: batchsim.Answer, Reply: reply})
 		}
 		after, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrAuth, name)
@@ -810,11 +920,14 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 	}
 	values := map[string]any{
 		"UserToken": func(context.Context) (string, error) { return "token", nil }, "UserAccount": "B",
-		"APIKey": "other", "Live": true, "RequestsPerMinute": 7, "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+		"APIKey": "other", "Live": true, "RequestsPerMinute": 7, "BaseURL": "https://other.test",
+		"HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
 		"AccountID": "B", "Currency": "AUD", "Account": "other", "Type": centrapay.TypeTicketekTicket,
 		"Record":    func(batch.Item) (centrapay.Record, error) { return centrapay.TicketekTicket{}, nil },
-		"ItemExtra": []string{"product"}, "Upload": func(context.Context, string, io.Reader) (string, error) { return "", nil },
+		"ItemExtra": []string{"product"}, "Upload": func(context.Context, string, io.Reader) (string, error) {
+			return "", nil
+		},
 		"Gate": newGate(t), "ErrorIndex": centrapay.ErrorIndexFrom1,
 	}
 	info := func(field string) batch.Info {
@@ -834,7 +947,8 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 	}
 	plain := info("")
 	require.Equal(t, "sandbox/A", plain.Account)
-	require.Equal(t, map[string]string{"account": "A", "type": "farmlands-external-asset", "live": "false", "currency": "NZD"}, plain.Terms)
+	require.Equal(t, map[string]string{"account": "A", "type": "farmlands-external-asset", "live": "false",
+		"currency": "NZD"}, plain.Terms)
 	for _, field := range []string{"Live", "AccountID", "Type", "Currency"} {
 		require.NotEqual(t, plain.Terms, info(field).Terms, "%s: also where the account has a name of its own", field)
 	}
@@ -851,9 +965,11 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 
 func TestAccountHasOneName(t *testing.T) {
 	account := func(baseURL, name string, live bool) string {
-		return newProvider(t, centrapay.Config{APIKey: "k", BaseURL: baseURL, Live: live}, centrapay.ProviderConfig{AccountID: "A", Currency: "NZD", Account: name}).Info().Account
+		return newProvider(t, centrapay.Config{APIKey: "k", BaseURL: baseURL, Live: live},
+			centrapay.ProviderConfig{AccountID: "A", Currency: "NZD", Account: name}).Info().Account
 	}
-	for _, url := range []string{"", centrapay.Service, "https://service.centrapay.com:443", "HTTPS://Service.Centrapay.Com/", "https://service.centrapay.com./"} {
+	for _, url := range []string{"", centrapay.Service, "https://service.centrapay.com:443",
+		"HTTPS://Service.Centrapay.Com/", "https://service.centrapay.com./"} {
 		require.Equal(t, "sandbox/A", account(url, "", false), url)
 		require.Equal(t, "production/A", account(url, "", true), url)
 	}
@@ -877,7 +993,8 @@ func TestAmbiguousCreate(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, batch.ErrAmbiguous, e.Kind)
 	require.Equal(t, batch.StateUnknown, after.State)
-	for _, part := range []string{"type farmlands-external-asset", "account C4QnjXvj8At6SMsEN4LRi9", "test:true", "2 items", "sent at 2", "support"} {
+	for _, part := range []string{"type farmlands-external-asset", "account C4QnjXvj8At6SMsEN4LRi9", "test:true",
+		"2 items", "sent at 2", "support"} {
 		require.ErrorContains(t, err, part)
 	}
 	require.NotContains(t, err.Error(), "signature")
@@ -896,13 +1013,19 @@ func TestSubmitRefuses(t *testing.T) {
 		change func(*batch.Batch)
 		want   string
 	}{
-		"a negative amount":      {p, func(b *batch.Batch) { b.Draft.Items[0].Amount.Minor = -1 }, "amount: is negative"},
-		"no URL":                 {p, func(b *batch.Batch) { b.Draft.Extra = nil }, "url: is missing"},
-		"the digest of a URL":    {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "sha256:00" }, "url: is not a valid URL"},
-		"plain http":             {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "http://b.test/canary" }, "url: must be https"},
-		"no handle":              {gated, func(b *batch.Batch) { b.Draft.Extra = nil }, "file: is missing"},
-		"a handle of no file":    {gated, func(b *batch.Batch) { b.Draft.Extra["file"] = "../../etc/passwd" }, "there is no such file"},
-		"a URL in place of that": {gated, func(b *batch.Batch) { b.Draft.Extra = map[string]string{"url": "https://b.test/canary"} }, `"url"`},
+		"a negative amount": {p, func(b *batch.Batch) { b.Draft.Items[0].Amount.Minor = -1 },
+			"amount: is negative"},
+		"no URL": {p, func(b *batch.Batch) { b.Draft.Extra = nil }, "url: is missing"},
+		"the digest of a URL": {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "sha256:00" },
+			"url: is not a valid URL"},
+		"plain http": {p, func(b *batch.Batch) { b.Draft.Extra["url"] = "http://b.test/canary" },
+			"url: must be https"},
+		"no handle": {gated, func(b *batch.Batch) { b.Draft.Extra = nil }, "file: is missing"},
+		"a handle of no file": {gated, func(b *batch.Batch) { b.Draft.Extra["file"] = "../../etc/passwd" },
+			"there is no such file"},
+		"a URL in place of that": {gated, func(b *batch.Batch) {
+			b.Draft.Extra = map[string]string{"url": "https://b.test/canary"}
+		}, `"url"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := c.p.Create(t.Context(), newDraft(1))
@@ -948,13 +1071,15 @@ func TestGate(t *testing.T) {
 		fault   batchsim.Scenario
 		want    batch.Kind
 	}{
-		"lost before":                {centrapaytest.Options{}, batchsim.LostBefore, batch.ErrUnavailable},
-		"lost after the fetch":       {centrapaytest.Options{}, batchsim.LostAfter, batch.ErrAmbiguous},
-		"lost before the fetch":      {centrapaytest.Options{FetchLate: true}, batchsim.LostAfter, batch.ErrUnavailable},
-		"500 after the fetch":        {centrapaytest.Options{}, batchsim.ErrorAfter, batch.ErrAmbiguous},
-		"500 before":                 {centrapaytest.Options{}, batchsim.ErrorBefore, batch.ErrUnavailable},
-		"garbled, fetched":           {centrapaytest.Options{}, batchsim.GarbledAfter, batch.ErrAmbiguous},
-		"garbled, not fetched":       {centrapaytest.Options{FetchLate: true}, batchsim.GarbledAfter, batch.ErrUnavailable},
+		"lost before":          {centrapaytest.Options{}, batchsim.LostBefore, batch.ErrUnavailable},
+		"lost after the fetch": {centrapaytest.Options{}, batchsim.LostAfter, batch.ErrAmbiguous},
+		"lost before the fetch": {centrapaytest.Options{FetchLate: true}, batchsim.LostAfter,
+			batch.ErrUnavailable},
+		"500 after the fetch": {centrapaytest.Options{}, batchsim.ErrorAfter, batch.ErrAmbiguous},
+		"500 before":          {centrapaytest.Options{}, batchsim.ErrorBefore, batch.ErrUnavailable},
+		"garbled, fetched":    {centrapaytest.Options{}, batchsim.GarbledAfter, batch.ErrAmbiguous},
+		"garbled, not fetched": {centrapaytest.Options{FetchLate: true}, batchsim.GarbledAfter,
+			batch.ErrUnavailable},
 		"created an hour later":      {centrapaytest.Options{}, batchsim.LateAfter, batch.ErrUnavailable},
 		"refused, and said so":       {centrapaytest.Options{}, batchsim.Refused, batch.ErrInvalid},
 		"redirected to another host": {centrapaytest.Options{}, batchsim.Redirected, batch.ErrUnavailable},
@@ -1092,9 +1217,11 @@ func TestRunSurvivesCrash(t *testing.T) {
 				journal, d := batch.NewMemoryJournal(), newDraft(2)
 				server.Break(c.fault)
 				dying := impatient{p, func() bool {
-					return server.Log.Count("CreateBatch") > 0 && (c.fault == batchsim.SilentBefore || len(server.Accepted()) > 0)
+					return server.Log.Count("CreateBatch") > 0 &&
+						(c.fault == batchsim.SilentBefore || len(server.Accepted()) > 0)
 				}}
-				_, err = batch.Run(t.Context(), dying, d, &batch.RunOptions{Journal: journal, ReconcileFor: time.Nanosecond})
+				_, err = batch.Run(t.Context(), dying, d,
+					&batch.RunOptions{Journal: journal, ReconcileFor: time.Nanosecond})
 				require.ErrorIs(t, err, batch.ErrAmbiguous)
 
 				for open, err := range journal.Open(t.Context(), "centrapay", p.Info().Account) {
@@ -1103,11 +1230,12 @@ func TestRunSurvivesCrash(t *testing.T) {
 					require.NoError(t, err)
 					require.NotContains(t, string(text), "http:", "a URL is in the journal")
 				}
-				options := &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: time.Second}, Observe: func(e batch.Event) {
-					if e.Phase == batch.PhaseSubmit {
-						server.FinishAll()
-					}
-				}}
+				options := &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: time.Second},
+					Observe: func(e batch.Event) {
+						if e.Phase == batch.PhaseSubmit {
+							server.FinishAll()
+						}
+					}}
 				time.Sleep(time.Hour) // Nothing is under way any more.
 				r, err := batch.Resume(t.Context(), p, d.Reference, options)
 				if c.ends {
@@ -1138,14 +1266,16 @@ func TestJournalKeepsNoURL(t *testing.T) {
 		}
 	}})
 	require.ErrorIs(t, err, context.Canceled)
-	history, err := journal.History(t.Context(), batch.Key{Provider: "centrapay", Account: p.Info().Account, Reference: d.Reference})
+	history, err := journal.History(t.Context(), batch.Key{Provider: "centrapay", Account: p.Info().Account,
+		Reference: d.Reference})
 	require.NoError(t, err)
 	text, err := json.Marshal(history)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "/files/")
 	require.NotContains(t, string(text), "signature")
 	server.FinishAll()
-	r, err := batch.Resume(t.Context(), p, d.Reference, &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	r, err := batch.Resume(t.Context(), p, d.Reference,
+		&batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: time.Millisecond}})
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Totals[batch.OutcomePaid].Count)
 }
@@ -1177,9 +1307,11 @@ func TestThrottled(t *testing.T) {
 		p, err := centrapay.NewProvider(client, server.ProviderConfig())
 		require.NoError(t, err)
 		throttle := func() {
-			reply := batchsim.JSON(http.StatusTooManyRequests, `{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`)
+			reply := batchsim.JSON(http.StatusTooManyRequests,
+				`{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`)
 			reply.Header.Set("Retry-After", "5")
-			server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: reply})
+			server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.BeforeApply,
+				Act: batchsim.Answer, Reply: reply})
 		}
 		throttle()
 		b, err := p.Create(t.Context(), newDraft(1))
@@ -1187,7 +1319,8 @@ func TestThrottled(t *testing.T) {
 		after, err := p.Submit(t.Context(), b)
 		var e *batch.Error
 		require.ErrorAs(t, err, &e)
-		require.Equal(t, []any{batch.ErrThrottled, 5 * time.Second, batch.StateDraft}, []any{e.Kind, e.RetryAfter, after.State})
+		require.Equal(t, []any{batch.ErrThrottled, 5 * time.Second, batch.StateDraft},
+			[]any{e.Kind, e.RetryAfter, after.State})
 		throttle()
 		start := time.Now()
 		d := newDraft(1)
@@ -1211,7 +1344,9 @@ func TestFilesAreBounded(t *testing.T) {
 		}
 	}))
 	t.Cleanup(endless.Close)
-	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+	}))
 	t.Cleanup(silent.Close)
 	server := newServer(t, &centrapaytest.Options{MaxFile: 1 << 20, FetchTimeout: 50 * time.Millisecond})
 	p := newProvider(t, server.Config(), server.ProviderConfig())
@@ -1236,9 +1371,11 @@ func TestFilesAreBounded(t *testing.T) {
 // one at a time, until the service is healed. While it lies nothing is reported
 // that is not so, and afterwards every batch ends whose id was not lost.
 func TestLyingReplies(t *testing.T) {
-	kinds := []string{"", `null`, `true`, `false`, `7`, `-1`, `1e999`, `"x"`, `""`, `"0"`, `"1"`, `[]`, `[null]`, `[{}]`, `{}`, `{"a":[1]}`}
+	kinds := []string{"", `null`, `true`, `false`, `7`, `-1`, `1e999`, `"x"`, `""`, `"0"`, `"1"`, `[]`, `[null]`,
+		`[{}]`, `{}`, `{"a":[1]}`}
 	for _, op := range []string{"CreateBatch", "GetBatch", "GetAccount"} {
-		for _, field := range []string{"id", "accountId", "status", "type", "url", "test", "count", "totalCount", "errorCount", "errors", "name"} {
+		for _, field := range []string{"id", "accountId", "status", "type", "url", "test", "count", "totalCount",
+			"errorCount", "errors", "name"} {
 			for _, kind := range kinds {
 				for _, gated := range []bool{false, true} {
 					name := fmt.Sprintf("%s, %s as %s, behind a gate: %t", op, field, kind, gated)
@@ -1261,29 +1398,31 @@ func lie(t *testing.T, name, op, field, kind string, gated bool) {
 	}
 	p, err := centrapay.NewProvider(client, o)
 	require.NoError(t, err)
-	server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-		var fields map[string]json.RawMessage
-		require.NoError(t, json.Unmarshal(r.Body, &fields))
-		if fields[field] = json.RawMessage(kind); kind == "" {
-			delete(fields, field)
-		}
-		if kind == `1e999` { // json.Marshal refuses it.
-			fields[field] = json.RawMessage(`"LARGE"`)
-		}
-		r.Body, err = json.Marshal(fields)
-		require.NoError(t, err)
-		if kind == `1e999` {
-			r.Body = bytes.Replace(r.Body, []byte(`"LARGE"`), []byte(kind), 1)
-		}
-		return r
-	}})
+	server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: func(r batchsim.Reply) batchsim.Reply {
+			var fields map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal(r.Body, &fields))
+			if fields[field] = json.RawMessage(kind); kind == "" {
+				delete(fields, field)
+			}
+			if kind == `1e999` { // json.Marshal refuses it.
+				fields[field] = json.RawMessage(`"LARGE"`)
+			}
+			r.Body, err = json.Marshal(fields)
+			require.NoError(t, err)
+			if kind == `1e999` {
+				r.Body = bytes.Replace(r.Body, []byte(`"LARGE"`), []byte(kind), 1)
+			}
+			return r
+		}})
 	d := newDraft(2)
 	d.Items[1].Account = "000000404" // is not loaded
 	check := func(b batch.Batch) error {
 		r, err := p.Report(t.Context(), b)
 		for _, result := range r.Results {
 			loaded := server.Accepted()[result.Item.Reference]
-			if result.Outcome == batch.OutcomePaid && loaded != 1 || result.Outcome == batch.OutcomeFailed && loaded != 0 {
+			if result.Outcome == batch.OutcomePaid && loaded != 1 || result.Outcome == batch.OutcomeFailed &&
+				loaded != 0 {
 				t.Errorf("%s: %s is %s and was loaded %d times", name, result.Item.Reference, result.Outcome, loaded)
 			}
 		}

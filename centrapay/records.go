@@ -131,18 +131,19 @@ type Business struct {
 // It was documented until May 2025; whether the service still takes it is not
 // known. No field is required.
 type TerminalStatus struct {
-	MerchantID        string      `json:"merchantId,omitempty"`
-	MerchantConfigID  string      `json:"merchantConfigId,omitempty"`
-	MerchantName      string      `json:"merchantName,omitempty"`
-	Description       string      `json:"description,omitempty"`
-	Model             string      `json:"model,omitempty"`
-	TerminalID        string      `json:"terminalId,omitempty"` // "325-136-329"
-	DeviceID          string      `json:"deviceId,omitempty"`   // serial number of the hardware
-	Status            string      `json:"status,omitempty"`     // active or inactive
-	StatusMessage     string      `json:"statusMessage,omitempty"`
-	FirstSeen         string      `json:"firstSeen,omitempty"`     // RFC 3339
-	LastSeen          string      `json:"lastSeen,omitempty"`      // RFC 3339
-	ConfigVersion     json.Number `json:"configVersion,omitempty"` // a string by the table, a number in the samples: 20220214.1
+	MerchantID       string `json:"merchantId,omitempty"`
+	MerchantConfigID string `json:"merchantConfigId,omitempty"`
+	MerchantName     string `json:"merchantName,omitempty"`
+	Description      string `json:"description,omitempty"`
+	Model            string `json:"model,omitempty"`
+	TerminalID       string `json:"terminalId,omitempty"` // "325-136-329"
+	DeviceID         string `json:"deviceId,omitempty"`   // serial number of the hardware
+	Status           string `json:"status,omitempty"`     // active or inactive
+	StatusMessage    string `json:"statusMessage,omitempty"`
+	FirstSeen        string `json:"firstSeen,omitempty"` // RFC 3339
+	LastSeen         string `json:"lastSeen,omitempty"`  // RFC 3339
+	// a string by the table, a number in the samples: 20220214.1
+	ConfigVersion     json.Number `json:"configVersion,omitempty"`
 	ConfigUpdatedAt   string      `json:"configUpdatedAt,omitempty"`
 	SoftwareVersion   string      `json:"softwareVersion,omitempty"`
 	SoftwareUpdatedAt string      `json:"softwareUpdatedAt,omitempty"` // "2022-02-14 09:00:00 UTC"
@@ -265,17 +266,21 @@ func (b Business) faults(report func(field, message string)) {
 var businessColumns = []string{"nzbn", "companyName", "tradingName", "contactName", "primaryContactEmail",
 	"externalBusinessId", "categoryCode", "settlementAccountNumber", "chargeAccountNumber", "assetProgramId",
 	"merchantName", "merchantStreet", "merchantSuburb", "merchantCity", "merchantState", "merchantPostcode",
-	"merchantCountry", "merchantType", "externalMerchantId", "salesChannelId", "deviceId", "deviceSerialNumber", "deviceModel"}
+	"merchantCountry", "merchantType", "externalMerchantId", "salesChannelId", "deviceId",
+	"deviceSerialNumber", "deviceModel"}
 
-var businessRequired = []string{"companyName", "contactName", "primaryContactEmail", "externalBusinessId", "categoryCode",
-	"settlementAccountNumber", "assetProgramId", "merchantName", "merchantCountry", "merchantType", "externalMerchantId", "salesChannelId"}
+var businessRequired = []string{"companyName", "contactName", "primaryContactEmail", "externalBusinessId",
+	"categoryCode",
+	"settlementAccountNumber", "assetProgramId", "merchantName", "merchantCountry", "merchantType",
+	"externalMerchantId", "salesChannelId"}
 
 // row holds the fields in the order of businessColumns.
 func (b Business) row() [23]string {
 	return [...]string{b.NZBN, b.CompanyName, b.TradingName, b.ContactName, b.PrimaryContactEmail,
 		b.ExternalBusinessID, b.CategoryCode, b.SettlementAccountNumber, b.ChargeAccountNumber, b.AssetProgramID,
 		b.MerchantName, b.MerchantStreet, b.MerchantSuburb, b.MerchantCity, b.MerchantState, b.MerchantPostcode,
-		b.MerchantCountry, b.MerchantType, b.ExternalMerchantID, b.SalesChannelID, b.DeviceID, b.DeviceSerialNumber, b.DeviceModel}
+		b.MerchantCountry, b.MerchantType, b.ExternalMerchantID, b.SalesChannelID, b.DeviceID,
+		b.DeviceSerialNumber, b.DeviceModel}
 }
 
 func (t TerminalStatus) faults(report func(field, message string)) {
@@ -348,7 +353,8 @@ func Encode[R Record](w io.Writer, records iter.Seq[R]) (int, error) {
 	n, batchType := 0, ""
 	report := func(field, message string) {
 		if len(faults) < maxFaults {
-			faults = append(faults, batch.FieldError{Item: n, Reference: record.externalID(), Field: field, Message: message})
+			faults = append(faults, batch.FieldError{Item: n, Reference: record.externalID(), Field: field,
+				Message: message})
 		}
 	}
 	out := bufio.NewWriterSize(w, 64<<10)

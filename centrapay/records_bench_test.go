@@ -20,7 +20,8 @@ func million(n int) iter.Seq[FarmlandsAsset] {
 		for i := range ids {
 			ids[i] = "69d64d80-f9bd-4057-bc5b-1c55685d9" + strconv.Itoa(i)
 		}
-		cards := []FarmlandsCard{{ExternalID: "card-1", Barcode: "976238759", Number: "1464549137071848", Status: "active",
+		cards := []FarmlandsCard{{ExternalID: "card-1", Barcode: "976238759", Number: "1464549137071848",
+			Status: "active",
 			Expiry: time.Date(2030, 10, 1, 22, 32, 56, 631e6, time.UTC)}}
 		for i := range n {
 			balance = int64(i)
@@ -29,7 +30,8 @@ func million(n int) iter.Seq[FarmlandsAsset] {
 			if i%2 == 0 {
 				contacts[0].Cards = cards
 			}
-			if !yield(FarmlandsAsset{ExternalID: ids[i%len(ids)], AccountNumber: "012345678", AvailableBalance: &balance, Contacts: contacts}) {
+			if !yield(FarmlandsAsset{ExternalID: ids[i%len(ids)], AccountNumber: "012345678",
+				AvailableBalance: &balance, Contacts: contacts}) {
 				return
 			}
 		}

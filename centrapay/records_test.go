@@ -90,17 +90,22 @@ func TestFiles(t *testing.T) {
 		}
 		header, _, _ := strings.Cut(got.String(), "\n")
 		sample, _, _ := strings.Cut(string(want), "\n")
-		require.Equal(t, sample, strings.Replace(header, "merchantState,", "", 1), "the columns are in the order of the sample")
+		require.Equal(t, sample, strings.Replace(header, "merchantState,", "", 1),
+			"the columns are in the order of the sample")
 	})
 }
 
 // business is the documented sample.
-var business = Business{NZBN: "9421234567891", CompanyName: "My Great Company Limited", TradingName: "Centrapay Cafe", ContactName: "John Doe",
+var business = Business{NZBN: "9421234567891", CompanyName: "My Great Company Limited", TradingName: "Centrapay Cafe",
+	ContactName:         "John Doe",
 	PrimaryContactEmail: "johndoe@gmail.com", ExternalBusinessID: "1234567", CategoryCode: "4121",
-	SettlementAccountNumber: "00-1234-0322592-001", ChargeAccountNumber: "00-2345-0322592-001", AssetProgramID: "ap_WRhAxxWpTKb5U7pXyxQjjY",
-	MerchantName: "Centrapay Cafe", MerchantStreet: "17 South Street", MerchantSuburb: "Auckland Central", MerchantCity: "Auckland",
+	SettlementAccountNumber: "00-1234-0322592-001", ChargeAccountNumber: "00-2345-0322592-001",
+	AssetProgramID: "ap_WRhAxxWpTKb5U7pXyxQjjY",
+	MerchantName:   "Centrapay Cafe", MerchantStreet: "17 South Street", MerchantSuburb: "Auckland Central",
+	MerchantCity:     "Auckland",
 	MerchantPostcode: "1010", MerchantCountry: "NZ", MerchantType: "physical", ExternalMerchantID: "2345678",
-	SalesChannelID: "sc_WRhAxxWpTKb5U7pXyxQjjY", DeviceID: "002039390093939", DeviceSerialNumber: "002-039-390", DeviceModel: "T650P"}
+	SalesChannelID: "sc_WRhAxxWpTKb5U7pXyxQjjY", DeviceID: "002039390093939", DeviceSerialNumber: "002-039-390",
+	DeviceModel: "T650P"}
 
 func TestContactsNilAndEmpty(t *testing.T) {
 	zero := int64(0)
@@ -114,7 +119,9 @@ func TestContactsNilAndEmpty(t *testing.T) {
 {"externalId":"b","availableBalance":"0","contacts":[]}
 {"externalId":"c<&>\u2028é","contacts":[{"externalId":"d","cards":[]}]}`
 	if diff := cmp.Diff(want, got.String()); diff != "" {
-		t.Errorf("nil leaves things as they are and an empty list removes them; the file says otherwise (-want +got):\n%s", diff)
+		t.Errorf(
+			"nil leaves things as they are and an empty list removes them; the file says otherwise (-want +got):\n%s",
+			diff)
 	}
 }
 
@@ -122,9 +129,11 @@ func TestContactsNilAndEmpty(t *testing.T) {
 func TestRules(t *testing.T) {
 	minus := int64(-1)
 	asset := func(change func(*FarmlandsAsset)) FarmlandsAsset {
-		a := FarmlandsAsset{ExternalID: "a", Contacts: []FarmlandsContact{{ExternalID: "c"}, {ExternalID: "d", Mobile: "+64221105598",
-			Cards: []FarmlandsCard{{ExternalID: "e", Barcode: "976238759", Number: "1464549137071848", Status: "active",
-				Expiry: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)}}}}}
+		a := FarmlandsAsset{ExternalID: "a", Contacts: []FarmlandsContact{{ExternalID: "c"},
+			{ExternalID: "d", Mobile: "+64221105598",
+				Cards: []FarmlandsCard{{ExternalID: "e", Barcode: "976238759", Number: "1464549137071848",
+					Status: "active",
+					Expiry: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)}}}}}
 		change(&a)
 		return a
 	}
@@ -135,7 +144,8 @@ func TestRules(t *testing.T) {
 		return asset(func(a *FarmlandsAsset) { a.Contacts[1].Mobile = number })
 	}
 	ticket := func(change func(*TicketekTicket)) Record {
-		r := TicketekTicket{BarcodeClear: "1", Quantity: 1, PriceTypeCode: "J", ProductID: "A", OrderID: "2,3", PriceTypeName: "x"}
+		r := TicketekTicket{BarcodeClear: "1", Quantity: 1, PriceTypeCode: "J", ProductID: "A", OrderID: "2,3",
+			PriceTypeName: "x"}
 		change(&r)
 		return r
 	}
@@ -149,42 +159,68 @@ func TestRules(t *testing.T) {
 		record Record
 		want   []string // the fields that are at fault
 	}{
-		"a good asset":                   {asset(func(*FarmlandsAsset) {}), nil},
-		"no external id":                 {asset(func(a *FarmlandsAsset) { a.ExternalID = "" }), []string{"externalId"}},
-		"a negative balance":             {asset(func(a *FarmlandsAsset) { a.AvailableBalance = &minus }), []string{"availableBalance"}},
-		"no contact id":                  {asset(func(a *FarmlandsAsset) { a.Contacts[0].ExternalID = "" }), []string{"contacts[0].externalId"}},
-		"a name that is not UTF-8":       {asset(func(a *FarmlandsAsset) { a.Contacts[1].Name = "\xff" }), []string{at + "name"}},
-		"a tab in a number":              {asset(func(a *FarmlandsAsset) { a.AccountNumber = "1\t2" }), []string{"accountNumber"}},
-		"a NUL in an id":                 {asset(func(a *FarmlandsAsset) { a.ExternalID = "a\x00" }), []string{"externalId"}},
-		"a newline in a status":          {card(func(c *FarmlandsCard) { c.FarmlandsStatus = "a\nb" }), []string{at + "cards[0].farmlandsStatus"}},
-		"a C1 control in a name":         {asset(func(a *FarmlandsAsset) { a.Contacts[1].Name = "a\u0085b" }), []string{at + "name"}},
-		"a DEL in a ticket":              {ticket(func(r *TicketekTicket) { r.ProductID = "\x7f" }), []string{"productId"}},
-		"a macron and a dash":            {asset(func(a *FarmlandsAsset) { a.Contacts[1].Name = "Wh\u0101nau \u2013 \u2028" }), nil},
-		"an Australian mobile":           {mobile("+61412345678"), []string{at + "mobile"}},
-		"a national mobile":              {mobile("0221105598"), []string{at + "mobile"}},
-		"a mobile of one prefix":         {mobile("+64"), []string{at + "mobile"}},
-		"a mobile with spaces":           {mobile("+64 22 110 5598"), []string{at + "mobile"}},
-		"8 digits of a barcode":          {card(func(c *FarmlandsCard) { c.Barcode = "97623875" }), []string{at + "cards[0].barcode"}},
-		"10 digits of a barcode":         {card(func(c *FarmlandsCard) { c.Barcode = "9762387590" }), []string{at + "cards[0].barcode"}},
-		"a letter in a barcode":          {card(func(c *FarmlandsCard) { c.Barcode = "97623875x" }), []string{at + "cards[0].barcode"}},
-		"15 digits of a PAN":             {card(func(c *FarmlandsCard) { c.Number = "146454913707184" }), []string{at + "cards[0].number"}},
-		"a PAN with spaces":              {card(func(c *FarmlandsCard) { c.Number = "1464 5491 3707 1" }), []string{at + "cards[0].number"}},
-		"an unknown card status":         {card(func(c *FarmlandsCard) { c.Status = "Active" }), []string{at + "cards[0].status"}},
-		"an archived card":               {card(func(c *FarmlandsCard) { c.Status = "archived" }), nil},
-		"an expiry that is not in UTC":   {card(func(c *FarmlandsCard) { c.Expiry = c.Expiry.In(time.FixedZone("NZDT", 13*3600)) }), []string{at + "cards[0].expiry"}},
-		"an expiry in the year 10000":    {card(func(c *FarmlandsCard) { c.Expiry = c.Expiry.AddDate(8000, 0, 0) }), []string{at + "cards[0].expiry"}},
-		"a good ticket":                  {ticket(func(*TicketekTicket) {}), nil},
-		"a cancellation":                 {ticket(func(r *TicketekTicket) { r.Quantity = -1 }), nil},
-		"no quantity":                    {ticket(func(r *TicketekTicket) { r.Quantity = 0 }), []string{"quantity"}},
-		"two tickets":                    {ticket(func(r *TicketekTicket) { r.Quantity = 2 }), []string{"quantity"}},
-		"an empty ticket":                {TicketekTicket{}, []string{"barcodeClear", "quantity", "priceTypeCode", "productId", "orderId", "priceTypeName"}},
-		"a good business":                {business, nil},
-		"e-commerce without an address":  {shop(func(b *Business) { b.MerchantType, b.MerchantStreet, b.MerchantCity = "e-commerce", "", "" }), nil},
-		"a shop without an address":      {shop(func(b *Business) { b.MerchantStreet, b.MerchantCity = "", "" }), []string{"merchantStreet", "merchantCity"}},
-		"an unknown merchant type":       {shop(func(b *Business) { b.MerchantType = "Physical" }), []string{"merchantType"}},
-		"an nzbn of 12 digits":           {shop(func(b *Business) { b.NZBN = "942123456789" }), []string{"nzbn"}},
-		"one device id is enough":        {shop(func(b *Business) { b.DeviceID = "" }), nil},
-		"no device":                      {shop(func(b *Business) { b.DeviceID, b.DeviceSerialNumber = "", "" }), []string{"deviceId"}},
+		"a good asset": {asset(func(*FarmlandsAsset) {}), nil},
+		"no external id": {asset(func(a *FarmlandsAsset) { a.ExternalID = "" }),
+			[]string{"externalId"}},
+		"a negative balance": {asset(func(a *FarmlandsAsset) { a.AvailableBalance = &minus }),
+			[]string{"availableBalance"}},
+		"no contact id": {asset(func(a *FarmlandsAsset) { a.Contacts[0].ExternalID = "" }),
+			[]string{"contacts[0].externalId"}},
+		"a name that is not UTF-8": {asset(func(a *FarmlandsAsset) { a.Contacts[1].Name = "\xff" }),
+			[]string{at + "name"}},
+		"a tab in a number": {asset(func(a *FarmlandsAsset) { a.AccountNumber = "1\t2" }),
+			[]string{"accountNumber"}},
+		"a NUL in an id": {asset(func(a *FarmlandsAsset) { a.ExternalID = "a\x00" }),
+			[]string{"externalId"}},
+		"a newline in a status": {card(func(c *FarmlandsCard) { c.FarmlandsStatus = "a\nb" }),
+			[]string{at + "cards[0].farmlandsStatus"}},
+		"a C1 control in a name": {asset(func(a *FarmlandsAsset) { a.Contacts[1].Name = "a\u0085b" }),
+			[]string{at + "name"}},
+		"a DEL in a ticket": {ticket(func(r *TicketekTicket) { r.ProductID = "\x7f" }),
+			[]string{"productId"}},
+		"a macron and a dash": {asset(func(a *FarmlandsAsset) {
+			a.Contacts[1].Name = "Wh\u0101nau \u2013 \u2028"
+		}), nil},
+		"an Australian mobile":   {mobile("+61412345678"), []string{at + "mobile"}},
+		"a national mobile":      {mobile("0221105598"), []string{at + "mobile"}},
+		"a mobile of one prefix": {mobile("+64"), []string{at + "mobile"}},
+		"a mobile with spaces":   {mobile("+64 22 110 5598"), []string{at + "mobile"}},
+		"8 digits of a barcode": {card(func(c *FarmlandsCard) { c.Barcode = "97623875" }),
+			[]string{at + "cards[0].barcode"}},
+		"10 digits of a barcode": {card(func(c *FarmlandsCard) { c.Barcode = "9762387590" }),
+			[]string{at + "cards[0].barcode"}},
+		"a letter in a barcode": {card(func(c *FarmlandsCard) { c.Barcode = "97623875x" }),
+			[]string{at + "cards[0].barcode"}},
+		"15 digits of a PAN": {card(func(c *FarmlandsCard) { c.Number = "146454913707184" }),
+			[]string{at + "cards[0].number"}},
+		"a PAN with spaces": {card(func(c *FarmlandsCard) { c.Number = "1464 5491 3707 1" }),
+			[]string{at + "cards[0].number"}},
+		"an unknown card status": {card(func(c *FarmlandsCard) { c.Status = "Active" }),
+			[]string{at + "cards[0].status"}},
+		"an archived card": {card(func(c *FarmlandsCard) { c.Status = "archived" }), nil},
+		"an expiry that is not in UTC": {card(func(c *FarmlandsCard) {
+			c.Expiry = c.Expiry.In(time.FixedZone("NZDT", 13*3600))
+		}), []string{at + "cards[0].expiry"}},
+		"an expiry in the year 10000": {card(func(c *FarmlandsCard) { c.Expiry = c.Expiry.AddDate(8000, 0, 0) }),
+			[]string{at + "cards[0].expiry"}},
+		"a good ticket":  {ticket(func(*TicketekTicket) {}), nil},
+		"a cancellation": {ticket(func(r *TicketekTicket) { r.Quantity = -1 }), nil},
+		"no quantity":    {ticket(func(r *TicketekTicket) { r.Quantity = 0 }), []string{"quantity"}},
+		"two tickets":    {ticket(func(r *TicketekTicket) { r.Quantity = 2 }), []string{"quantity"}},
+		"an empty ticket": {TicketekTicket{}, []string{"barcodeClear", "quantity", "priceTypeCode",
+			"productId", "orderId", "priceTypeName"}},
+		"a good business": {business, nil},
+		"e-commerce without an address": {shop(func(b *Business) {
+			b.MerchantType, b.MerchantStreet, b.MerchantCity = "e-commerce", "", ""
+		}), nil},
+		"a shop without an address": {shop(func(b *Business) { b.MerchantStreet, b.MerchantCity = "", "" }),
+			[]string{"merchantStreet", "merchantCity"}},
+		"an unknown merchant type": {shop(func(b *Business) { b.MerchantType = "Physical" }),
+			[]string{"merchantType"}},
+		"an nzbn of 12 digits":    {shop(func(b *Business) { b.NZBN = "942123456789" }), []string{"nzbn"}},
+		"one device id is enough": {shop(func(b *Business) { b.DeviceID = "" }), nil},
+		"no device": {shop(func(b *Business) { b.DeviceID, b.DeviceSerialNumber = "", "" }),
+			[]string{"deviceId"}},
 		"a newline in a name":            {shop(func(b *Business) { b.CompanyName = "a\nb" }), []string{"companyName"}},
 		"an optional that is not UTF-8":  {shop(func(b *Business) { b.TradingName = "\xff" }), []string{"tradingName"}},
 		"an empty business":              {Business{}, append(slices.Clone(businessRequired), "deviceId")},
@@ -219,7 +255,8 @@ func TestEncodeListsEveryFault(t *testing.T) {
 	records := []TicketekTicket{good, bad, good, bad}
 	var out bytes.Buffer
 	n, err := Encode(&out, slices.Values(records))
-	require.EqualError(t, err, "centrapay: Encode: invalid: item 1: quantity: must be 1 or -1; item 3: quantity: must be 1 or -1")
+	require.EqualError(t, err,
+		"centrapay: Encode: invalid: item 1: quantity: must be 1 or -1; item 3: quantity: must be 1 or -1")
 	require.Zero(t, n)
 
 	var e *batch.Error
@@ -266,8 +303,10 @@ func TestEncodeToBrokenWriter(t *testing.T) {
 // TestPersonalData: no fault repeats the value that is wrong, and no print of
 // a record shows a card number.
 func TestPersonalData(t *testing.T) {
-	a := FarmlandsAsset{ExternalID: "a", Contacts: []FarmlandsContact{{ExternalID: "c", Mobile: "canary-mobile", Email: "canary\xff",
-		Cards: []FarmlandsCard{{ExternalID: "d", Barcode: "canary-bar", Number: "4111111111111canary", Status: "canary"}}}}}
+	a := FarmlandsAsset{ExternalID: "a",
+		Contacts: []FarmlandsContact{{ExternalID: "c", Mobile: "canary-mobile", Email: "canary\xff",
+			Cards: []FarmlandsCard{{ExternalID: "d", Barcode: "canary-bar", Number: "4111111111111canary",
+				Status: "canary"}}}}}
 	_, err := Encode(new(bytes.Buffer), slices.Values([]FarmlandsAsset{a}))
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	require.NotContains(t, err.Error(), "canary")
@@ -316,11 +355,16 @@ func TestEncodeAllocates(t *testing.T) {
 // FuzzFarmlands: whatever the texts, a file either is refused or holds exactly
 // the record, on one line.
 func FuzzFarmlands(f *testing.F) {
-	f.Add("a", "012345678", int64(5), "Road Runner", "+64221105598", "976238759", "1464549137071848", int64(1664663576631))
+	f.Add("a", "012345678", int64(5), "Road Runner", "+64221105598", "976238759", "1464549137071848",
+		int64(1664663576631))
 	f.Add("\u2028", "\n", int64(-1), "\xff", "", "", "", int64(1<<62))
-	f.Fuzz(func(t *testing.T, id, account string, balance int64, contact, mobile, barcode, number string, expiry int64) {
-		want := FarmlandsAsset{ExternalID: id, AccountNumber: account, AvailableBalance: &balance, Contacts: []FarmlandsContact{{ExternalID: id,
-			Name: contact, Mobile: mobile, Cards: []FarmlandsCard{{ExternalID: id, Barcode: barcode, Number: PAN(number), Expiry: time.UnixMilli(expiry).UTC()}}}}}
+	f.Fuzz(func(t *testing.T, id, account string, balance int64, contact, mobile, barcode, number string,
+		expiry int64) {
+		want := FarmlandsAsset{ExternalID: id, AccountNumber: account, AvailableBalance: &balance,
+			Contacts: []FarmlandsContact{{ExternalID: id,
+				Name: contact, Mobile: mobile,
+				Cards: []FarmlandsCard{{ExternalID: id, Barcode: barcode, Number: PAN(number),
+					Expiry: time.UnixMilli(expiry).UTC()}}}}}
 		var file bytes.Buffer
 		if _, err := Encode(&file, slices.Values([]FarmlandsAsset{want})); err != nil {
 			if !errors.Is(err, batch.ErrInvalid) {

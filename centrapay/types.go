@@ -122,9 +122,10 @@ type Batch struct {
 // RecordError is one error of one record. A list element that is not an object
 // is kept as the Message of an error that names no record.
 type RecordError struct {
-	ExternalID Text      `json:"externalId,omitempty"` // the record's id in the file, if its type has one
-	Index      BigNumber `json:"index,omitempty"`      // its offset in the file; whether the first is 0 or 1 is not documented
-	Message    Text      `json:"message"`              // such as INVALID_BARCODE_LENGTH; there is no list of them
+	ExternalID Text `json:"externalId,omitempty"` // the record's id in the file, if its type has one
+	// its offset in the file; whether the first is 0 or 1 is not documented
+	Index   BigNumber `json:"index,omitempty"`
+	Message Text      `json:"message"` // such as INVALID_BARCODE_LENGTH; there is no list of them
 }
 
 // Records returns how many records the service has counted, by whichever name.
@@ -149,7 +150,8 @@ func (b *Batch) ErrorsCutShort() bool {
 
 // LogValue logs what identifies the batch, without its URL and its records.
 func (b Batch) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("id", b.ID), slog.String("type", b.Type), slog.String("status", string(b.Status)))
+	return slog.GroupValue(slog.String("id", b.ID), slog.String("type", b.Type),
+		slog.String("status", string(b.Status)))
 }
 
 // LogValue logs the request without its URL.
@@ -248,7 +250,8 @@ type Asset struct {
 	AvailableBalance BigNumber `json:"availableBalance,omitempty"`
 	ActiveFrom       Text      `json:"activeFrom,omitempty"`
 	ExpiresAt        Text      `json:"expiresAt,omitempty"`
-	ExternalID       Text      `json:"externalId,omitempty"` // documented for tokens; whether a farmlands asset repeats it is not
+	// documented for tokens; whether a farmlands asset repeats it is not
+	ExternalID Text `json:"externalId,omitempty"`
 }
 
 // maxURL is a length that every server takes.

@@ -262,7 +262,8 @@ func (c *Client) RegisterCard(ctx context.Context, account string, r RegisterCar
 	if now := time.Now(); r.ExpYear >= 2000 && !expiry.Usable(now) {
 		faults.add("expyear", "the card has expired")
 	}
-	if n := utf8.RuneCountInString(r.NameOnCard); r.NameOnCard != "" && (n < 2 || n > 45 || !utf8.ValidString(r.NameOnCard)) {
+	if n := utf8.RuneCountInString(r.NameOnCard); r.NameOnCard != "" &&
+		(n < 2 || n > 45 || !utf8.ValidString(r.NameOnCard)) {
 		faults.add("name_on_card", "must have 2 to 45 characters")
 	}
 	wire := struct {
@@ -273,7 +274,8 @@ func (c *Client) RegisterCard(ctx context.Context, account string, r RegisterCar
 	for group := range slices.Chunk([]byte(digits), 4) {
 		groups = append(groups, string(group))
 	}
-	secrets := []Secret{r.CardNumber, NewSecret(digits), NewSecret(strings.Join(groups, " ")), NewSecret(strings.Join(groups, "-"))}
+	secrets := []Secret{r.CardNumber, NewSecret(digits), NewSecret(strings.Join(groups, " ")),
+		NewSecret(strings.Join(groups, "-"))}
 	return c.account(ctx, opRegisterCard, account, []string{account}, wire, secrets, faults)
 }
 
@@ -301,8 +303,10 @@ func (f *faults) contact(in string, r Contact) {
 		field, value string
 		most         int
 	}{{"address1", r.Address1, 50}, {"address2", r.Address2, 50}, {"address3", r.Address3, 50}, {"area", r.Area, 50},
-		{"company", r.Company, 50}, {"email", r.Email, 254}, {"mobile_no", r.MobileNo, 20}, {"postcode", r.Postcode, 16},
-		{"telephone_no", r.TelephoneNo, 20}, {"firstname", r.FirstName, 0}, {"lastname", r.LastName, 0}, {"title", r.Title, 0}} {
+		{"company", r.Company, 50}, {"email", r.Email, 254}, {"mobile_no", r.MobileNo, 20},
+		{"postcode", r.Postcode, 16},
+		{"telephone_no", r.TelephoneNo, 20}, {"firstname", r.FirstName, 0}, {"lastname", r.LastName, 0},
+		{"title", r.Title, 0}} {
 		f.length(in+c.field, c.value, c.most)
 	}
 	if r.Country != "" {
@@ -551,7 +555,8 @@ func (p *Provider) ready(ctx context.Context, b batch.Batch) error {
 			seen[item.Account] = message
 		}
 		if message != "" {
-			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: "account", Message: message})
+			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: "account",
+				Message: message})
 		}
 	}
 	return batch.Invalid(name, "Submit", faults)

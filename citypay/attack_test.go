@@ -40,10 +40,12 @@ func submitted(t *testing.T, p *citypay.Provider, n int) batch.Batch {
 
 // The money goes to the merchant and the batch account of the configuration.
 func TestMoneyHasThePayerOfTheConfiguration(t *testing.T) {
-	for account, payer := range map[string]string{"": "merchant 11223344 of PC600001", "AC1": "merchant 11223344 of AC1"} {
+	for account, payer := range map[string]string{"": "merchant 11223344 of PC600001",
+		"AC1": "merchant 11223344 of AC1"} {
 		server := citypaytest.New(nil)
 		t.Cleanup(server.Close)
-		p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP", ClientAccountID: account})
+		p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP",
+			ClientAccountID: account})
 		b := submitted(t, p, 2)
 		server.FinishAll()
 		effects := server.Ledger.Effects()
@@ -99,7 +101,8 @@ func TestBatchAccountsDoNotSeeEachOther(t *testing.T) {
 		server := citypaytest.New(&citypaytest.Options{NumbersByAccount: byAccount})
 		t.Cleanup(server.Close)
 		of := func(account string) *citypay.Provider {
-			return newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", ClientAccountID: account})
+			return newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+				ClientAccountID: account})
 		}
 		first, second := newDraft(1), newDraft(2)
 		second.Reference = first.Reference
@@ -147,43 +150,56 @@ func TestAWrongCredentialSendsNothing(t *testing.T) {
 // What the read before Submit must say for the batch to be sent.
 func TestOnlyADocumentedAnswerLetsABatchBeSent(t *testing.T) {
 	unknown := func(id string) string { return `{"batches":[{"batch_date":"",` + id + `"batch_status":"UNKNOWN"}]}` }
-	html := batchsim.Reply{Status: 404, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>Not Found</html>")}
+	html := batchsim.Reply{Status: 404, Header: http.Header{"Content-Type": {"text/html"}},
+		Body: []byte("<html>Not Found</html>")}
 	for name, c := range map[string]struct {
 		reply    batchsim.Reply
 		sent     bool
 		accepted bool // with AbsentMeansUnused
 		kind     batch.Kind
 	}{
-		"a row UNKNOWN":                      {batchsim.JSON(200, unknown(`"batch_id":35,`)), true, true, ""},
-		"B002":                               {batchsim.JSON(422, `{"code":"B002"}`), true, true, ""},
-		"an empty list":                      {batchsim.JSON(200, `{"batches":[]}`), false, true, batch.ErrProtocol},
-		"a row UNKNOWN without its number":   {batchsim.JSON(200, unknown("")), false, true, batch.ErrProtocol},
-		"D101":                               {batchsim.JSON(422, `{"code":"D101"}`), false, true, batch.ErrProtocol},
-		"no list":                            {batchsim.JSON(200, `{}`), false, false, batch.ErrProtocol},
-		"a list that is null":                {batchsim.JSON(200, `{"batches":null}`), false, false, batch.ErrProtocol},
-		"a list in another object":           {batchsim.JSON(200, `{"CheckBatchStatusResponse":`+unknown(`"batch_id":35,`)+`}`), false, false, batch.ErrProtocol},
-		"a bare list":                        {batchsim.JSON(200, `[]`), false, false, batch.ErrProtocol},
-		"null":                               {batchsim.JSON(200, `null`), false, false, batch.ErrProtocol},
-		"another number":                     {batchsim.JSON(200, unknown(`"batch_id":36,`)), false, false, batch.ErrProtocol},
-		"a number that is a string":          {batchsim.JSON(200, unknown(`"batch_id":"35",`)), false, false, batch.ErrProtocol},
-		"no status":                          {batchsim.JSON(200, `{"batches":[{"batch_id":35}]}`), false, false, batch.ErrProtocol},
-		"unknown in lower case":              {batchsim.JSON(200, strings.ToLower(unknown(`"batch_id":35,`))), false, false, batch.ErrConflict},
-		"both unknown and queued":            {batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"UNKNOWN"},{"batch_id":35,"batch_status":"QUEUED"}]}`), false, false, batch.ErrProtocol},
-		"a firewall's 404":                   {html, false, false, batch.ErrProtocol},
-		"B002 under 404":                     {batchsim.JSON(404, `{"code":"B002"}`), false, false, batch.ErrProtocol},
-		"B004":                               {batchsim.JSON(422, `{"code":"B004"}`), false, false, batch.ErrInvalid},
-		"F001":                               {batchsim.JSON(422, `{"code":"F001"}`), false, false, batch.ErrUnavailable},
-		"403 without words":                  {batchsim.Reply{Status: 403}, false, false, batch.ErrAuth},
-		"COMPLETE":                           {batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"COMPLETE"}]}`), false, false, batch.ErrConflict},
-		"a word that this version knows not": {batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"PAUSED"}]}`), false, false, batch.ErrConflict},
+		"a row UNKNOWN":                    {batchsim.JSON(200, unknown(`"batch_id":35,`)), true, true, ""},
+		"B002":                             {batchsim.JSON(422, `{"code":"B002"}`), true, true, ""},
+		"an empty list":                    {batchsim.JSON(200, `{"batches":[]}`), false, true, batch.ErrProtocol},
+		"a row UNKNOWN without its number": {batchsim.JSON(200, unknown("")), false, true, batch.ErrProtocol},
+		"D101":                             {batchsim.JSON(422, `{"code":"D101"}`), false, true, batch.ErrProtocol},
+		"no list":                          {batchsim.JSON(200, `{}`), false, false, batch.ErrProtocol},
+		"a list that is null":              {batchsim.JSON(200, `{"batches":null}`), false, false, batch.ErrProtocol},
+		"a list in another object": {batchsim.JSON(200, `{"CheckBatchStatusResponse":`+
+			unknown(`"batch_id":35,`)+`}`), false, false, batch.ErrProtocol},
+		"a bare list": {batchsim.JSON(200, `[]`), false, false, batch.ErrProtocol},
+		"null":        {batchsim.JSON(200, `null`), false, false, batch.ErrProtocol},
+		"another number": {batchsim.JSON(200, unknown(`"batch_id":36,`)), false, false,
+			batch.ErrProtocol},
+		"a number that is a string": {batchsim.JSON(200, unknown(`"batch_id":"35",`)), false, false,
+			batch.ErrProtocol},
+		"no status": {batchsim.JSON(200, `{"batches":[{"batch_id":35}]}`), false, false,
+			batch.ErrProtocol},
+		"unknown in lower case": {batchsim.JSON(200, strings.ToLower(unknown(`"batch_id":35,`))), false,
+			false, batch.ErrConflict},
+		"both unknown and queued": {batchsim.JSON(200,
+			`{"batches":[{"batch_id":35,"batch_status":"UNKNOWN"},{"batch_id":35,"batch_status":"QUEUED"}]}`), false,
+			false, batch.ErrProtocol},
+		"a firewall's 404": {html, false, false, batch.ErrProtocol},
+		"B002 under 404":   {batchsim.JSON(404, `{"code":"B002"}`), false, false, batch.ErrProtocol},
+		"B004":             {batchsim.JSON(422, `{"code":"B004"}`), false, false, batch.ErrInvalid},
+		"F001": {batchsim.JSON(422, `{"code":"F001"}`), false, false,
+			batch.ErrUnavailable},
+		"403 without words": {batchsim.Reply{Status: 403}, false, false, batch.ErrAuth},
+		"COMPLETE": {batchsim.JSON(200,
+			`{"batches":[{"batch_id":35,"batch_status":"COMPLETE"}]}`), false, false, batch.ErrConflict},
+		"a word that this version knows not": {batchsim.JSON(200,
+			`{"batches":[{"batch_id":35,"batch_status":"PAUSED"}]}`), false, false, batch.ErrConflict},
 	} {
 		for _, accept := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, accepted %v", name, accept), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := citypaytest.New(&citypaytest.Options{InMemory: true})
 					defer server.Close()
-					server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: c.reply})
-					p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", AbsentMeansUnused: accept})
+					server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+						Reply: c.reply})
+					p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+						AbsentMeansUnused: accept})
 					b, err := p.Submit(t.Context(), twoItems("35", batch.StateDraft))
 					if c.sent || c.accepted && accept {
 						require.NoError(t, err)
@@ -202,7 +218,8 @@ func TestOnlyADocumentedAnswerLetsABatchBeSent(t *testing.T) {
 // A refusal that arrives after the batch was taken on, as the answer to a
 // second delivery or in another's words, is not believed: a read decides.
 func TestARefusalIsCheckedByARead(t *testing.T) {
-	broken := batchsim.Fault{Op: "BatchStatus", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 403}}
+	broken := batchsim.Fault{Op: "BatchStatus", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Answer,
+		Reply: batchsim.Reply{Status: 403}}
 	for _, refused := range []batchsim.Reply{
 		batchsim.JSON(422, `{"code":"B008","message":"Batch failed duplication checks"}`),
 		batchsim.JSON(422, `{"code":"B006","message":"Transaction invalid in batch"}`),
@@ -218,7 +235,8 @@ func TestARefusalIsCheckedByARead(t *testing.T) {
 				return p.Submit(t.Context(), b)
 			}
 			answer := func(phase batchsim.Phase) {
-				server.Inject(batchsim.Fault{Op: "ProcessBatch", Nth: 1, Phase: phase, Act: batchsim.Answer, Reply: refused})
+				server.Inject(batchsim.Fault{Op: "ProcessBatch", Nth: 1, Phase: phase, Act: batchsim.Answer,
+					Reply: refused})
 			}
 
 			answer(batchsim.AfterApply)
@@ -237,11 +255,13 @@ func TestARefusalIsCheckedByARead(t *testing.T) {
 			require.Equal(t, batch.StateDraft, b.State)
 
 			// Another process was faster with the same number, and has finished.
-			server.Inject(batchsim.Fault{Op: "ProcessBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(batchsim.Reply) batchsim.Reply {
-				server.FinishAll() // This batch, of which the report tells other amounts.
-				return refused
-			}})
-			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: lie{"/transactions/0/amount", "7"}.tell})
+			server.Inject(batchsim.Fault{Op: "ProcessBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+				Alter: func(batchsim.Reply) batchsim.Reply {
+					server.FinishAll() // This batch, of which the report tells other amounts.
+					return refused
+				}})
+			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+				Alter: lie{"/transactions/0/amount", "7"}.tell})
 			b, err = submit()
 			require.Error(t, err)
 			require.NotErrorIs(t, err, batch.ErrAmbiguous)
@@ -264,16 +284,21 @@ func TestSubmitChecksAgainWhatCreateHasFixed(t *testing.T) {
 		change func(*batch.Batch)
 		says   string
 	}{
-		"a lost date":         {func(b *batch.Batch) { b.Draft.Date = time.Time{} }, "date: is missing: Create has set one"},
-		"a date to come":      {func(b *batch.Batch) { b.Draft.Date = time.Now().Add(48 * time.Hour) }, "in the future"},
-		"a lost number":       {func(b *batch.Batch) { b.ID = "" }, `id: is "", and the draft's number is`},
-		"another number":      {func(b *batch.Batch) { b.ID = "77" }, `id: is "77", and the draft's number is`},
-		"another Extra":       {func(b *batch.Batch) { b.Draft.Extra = map[string]string{"batch_id": "77"} }, "and the draft's number is 77"},
+		"a lost date": {func(b *batch.Batch) {
+			b.Draft.Date = time.Time{}
+		}, "date: is missing: Create has set one"},
+		"a date to come": {func(b *batch.Batch) { b.Draft.Date = time.Now().Add(48 * time.Hour) },
+			"in the future"},
+		"a lost number":  {func(b *batch.Batch) { b.ID = "" }, `id: is "", and the draft's number is`},
+		"another number": {func(b *batch.Batch) { b.ID = "77" }, `id: is "77", and the draft's number is`},
+		"another Extra": {func(b *batch.Batch) { b.Draft.Extra = map[string]string{"batch_id": "77"} },
+			"and the draft's number is 77"},
 		"another reference":   {func(b *batch.Batch) { b.Draft.Reference = "76" }, "and the draft's number is 76"},
 		"a reference as text": {func(b *batch.Batch) { b.Draft.Reference = "november" }, "reference: is not a number"},
 		"lost items":          {func(b *batch.Batch) { b.Draft.Items = nil }, "items: there are none"},
-		"a doubled item":      {func(b *batch.Batch) { b.Draft.Items = append(b.Draft.Items, b.Draft.Items[0]) }, "is also that of item 0"},
-		"another currency":    {func(b *batch.Batch) { b.Draft.Items[0].Amount.Currency = "EUR" }, "takes only GBP"},
+		"a doubled item": {func(b *batch.Batch) { b.Draft.Items = append(b.Draft.Items, b.Draft.Items[0]) },
+			"is also that of item 0"},
+		"another currency": {func(b *batch.Batch) { b.Draft.Items[0].Amount.Currency = "EUR" }, "takes only GBP"},
 	} {
 		b, err := p.Create(t.Context(), newDraft(1))
 		require.NoError(t, err)
@@ -392,7 +417,8 @@ func TestAFreshJournalFindsAFreeNumber(t *testing.T) {
 		require.Equal(t, "502", report.Batch.ID)
 		report, err = batch.Run(t.Context(), p, drafts[1], &batch.RunOptions{Journal: batch.NewMemoryJournal()})
 		require.ErrorIs(t, err, batch.ErrConflict)
-		require.ErrorContains(t, err, "batch number 501 is already used, and CityPay has these items there, as COMPLETE")
+		require.ErrorContains(t, err,
+			"batch number 501 is already used, and CityPay has these items there, as COMPLETE")
 		require.Equal(t, batch.StateDraft, report.Batch.State)
 		for item, times := range server.Ledger.Moved() {
 			require.Equal(t, 1, times, item)
@@ -405,10 +431,12 @@ func TestAFreshJournalFindsAFreeNumber(t *testing.T) {
 // shows whether it is this one.
 func TestPollComparesAnUnclearBatch(t *testing.T) {
 	row := func(identifier, account string, merchant, amount int) string {
-		return fmt.Sprintf(`{"account_id":%q,"identifier":%q,"merchantid":%d,"message":"m","result":1,"result_code":"000","amount":%d}`, account, identifier, merchant, amount)
+		return fmt.Sprintf(
+			`{"account_id":%q,"identifier":%q,"merchantid":%d,"message":"m","result":1,"result_code":"000","amount":%d}`, account, identifier, merchant, amount)
 	}
 	report := func(rows ...string) batchsim.Reply {
-		return batchsim.JSON(200, `{"amount":350,"batch_date":"2020-01-02","batch_id":35,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[`+strings.Join(rows, ",")+`]}`)
+		return batchsim.JSON(200,
+			`{"amount":350,"batch_date":"2020-01-02","batch_id":35,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[`+strings.Join(rows, ",")+`]}`)
 	}
 	a, b := row("item-a", "account-1", 11223344, 100), row("item-b", "account-1", 11223344, 250)
 	of := func(client string) batchsim.Reply {
@@ -421,21 +449,26 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 		kind   batch.Kind
 		says   string
 	}{
-		"ours":                        {report(a, b), "", ""},
-		"no rows yet":                 {report(), "", ""},
-		"some rows yet":               {report(b), "", ""},
-		"a refusal":                   {batchsim.JSON(422, `{"code":"B002"}`), "", ""},
-		"another refusal":             {batchsim.JSON(422, `{"code":"B004"}`), "", ""},
-		"a row that makes no sense":   {report(a, "null", `{"identifier":"item-b","result":[]}`), "", ""},
-		"another item":                {report(a, row("item-c", "account-1", 11223344, 250)), batch.ErrConflict, `an item "item-c" that is not in the batch`},
-		"another amount":              {report(a, row("item-b", "account-1", 11223344, 251)), batch.ErrConflict, `item 1 ("item-b"): amount: is reported as 2.51 GBP`},
-		"another card-holder account": {report(a, row("item-b", "account-2", 11223344, 250)), batch.ErrConflict, `item 1 ("item-b"): account`},
-		"another merchant":            {report(a, row("item-b", "account-1", 1, 250)), batch.ErrConflict, `item 1 ("item-b"): merchantid: is 1`},
-		"another client account":      {of("AC1"), batch.ErrConflict, `client_account_id: is "AC1"`},
-		"an item twice":               {report(a, a), batch.ErrConflict, "more than once"},
-		"another batch":               {batchsim.JSON(200, `{"batch_id":36,"batch_status":"COMPLETE","transactions":[]}`), batch.ErrProtocol, "asked for batch 35"},
-		"nothing that can be read":    {batchsim.JSON(200, `{}`), batch.ErrProtocol, "no batch_id"},
-		"an error":                    {batchsim.Reply{Status: 500}, batch.ErrUnavailable, ""},
+		"ours":                      {report(a, b), "", ""},
+		"no rows yet":               {report(), "", ""},
+		"some rows yet":             {report(b), "", ""},
+		"a refusal":                 {batchsim.JSON(422, `{"code":"B002"}`), "", ""},
+		"another refusal":           {batchsim.JSON(422, `{"code":"B004"}`), "", ""},
+		"a row that makes no sense": {report(a, "null", `{"identifier":"item-b","result":[]}`), "", ""},
+		"another item": {report(a, row("item-c", "account-1", 11223344, 250)), batch.ErrConflict,
+			`an item "item-c" that is not in the batch`},
+		"another amount": {report(a, row("item-b", "account-1", 11223344, 251)), batch.ErrConflict,
+			`item 1 ("item-b"): amount: is reported as 2.51 GBP`},
+		"another card-holder account": {report(a, row("item-b", "account-2", 11223344, 250)), batch.ErrConflict,
+			`item 1 ("item-b"): account`},
+		"another merchant": {report(a, row("item-b", "account-1", 1, 250)), batch.ErrConflict,
+			`item 1 ("item-b"): merchantid: is 1`},
+		"another client account": {of("AC1"), batch.ErrConflict, `client_account_id: is "AC1"`},
+		"an item twice":          {report(a, a), batch.ErrConflict, "more than once"},
+		"another batch": {batchsim.JSON(200, `{"batch_id":36,"batch_status":"COMPLETE","transactions":[]}`),
+			batch.ErrProtocol, "asked for batch 35"},
+		"nothing that can be read": {batchsim.JSON(200, `{}`), batch.ErrProtocol, "no batch_id"},
+		"an error":                 {batchsim.Reply{Status: 500}, batch.ErrUnavailable, ""},
 	} {
 		for _, word := range []string{"QUEUED", "COMPLETE", "ERROR_IN_PROCESSING", "CANCELLED"} {
 			c := c
@@ -448,7 +481,8 @@ func TestPollComparesAnUnclearBatch(t *testing.T) {
 					defer server.Close()
 					server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer,
 						Reply: batchsim.JSON(200, `{"batches":[{"batch_id":35,"batch_status":"`+word+`"}]}`)})
-					server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: c.report})
+					server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+						Reply: c.report})
 					p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 					unclear := twoItems("35", batch.StateUnknown)
 					all, err := p.PollAll(t.Context(), []batch.Batch{unclear})
@@ -487,7 +521,8 @@ func TestPollOfAnUnclearBatchThatIsNotSeen(t *testing.T) {
 	b := submitted(t, p, 1)
 	_, err = p.Poll(t.Context(), b)
 	require.NoError(t, err)
-	require.Zero(t, server.Log.Count("RetrieveBatch"), "a batch that is known to be ours is not compared with each poll")
+	require.Zero(t, server.Log.Count("RetrieveBatch"),
+		"a batch that is known to be ours is not compared with each poll")
 }
 
 // Before a batch is final its report decides nothing, whatever its rows say.
@@ -495,7 +530,8 @@ func TestAReportThatComesEarly(t *testing.T) {
 	for _, early := range []citypaytest.EarlyReport{citypaytest.EarlyEmpty, citypaytest.EarlyPartial} {
 		server, p := start(t, &citypaytest.Options{EarlyReport: early})
 		b := submitted(t, p, 4)
-		server.Inject(batchsim.Fault{Op: "RetrieveBatch", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: lie{"/amount", "7"}.tell})
+		server.Inject(batchsim.Fault{Op: "RetrieveBatch", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: lie{"/amount", "7"}.tell})
 		for range 2 {
 			report, err := p.Report(t.Context(), b)
 			require.NoError(t, err)
@@ -510,10 +546,12 @@ func TestPollAllReadsWhatItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := citypaytest.New(&citypaytest.Options{InMemory: true})
 		defer server.Close()
-		server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200,
-			`{"batches":[null,{"batch_id":35,"batch_status":7},{"batch_id":36,"batch_status":"LOCKED"}]}`)})
+		server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+			Reply: batchsim.JSON(200,
+				`{"batches":[null,{"batch_id":35,"batch_status":7},{"batch_id":36,"batch_status":"LOCKED"}]}`)})
 		p := newProvider(t, server.Config(), citypay.ProviderConfig{})
-		got, err := p.PollAll(t.Context(), []batch.Batch{twoItems("35", batch.StatePending), twoItems("36", batch.StatePending)})
+		got, err := p.PollAll(t.Context(), []batch.Batch{twoItems("35", batch.StatePending),
+			twoItems("36", batch.StatePending)})
 		require.ErrorIs(t, err, batch.ErrProtocol)
 		require.ErrorContains(t, err, "batch 35 has no status")
 		require.Equal(t, twoItems("35", batch.StatePending), got[0])
@@ -593,9 +631,10 @@ func (l lie) tell(reply batchsim.Reply) batchsim.Reply {
 // lost, and every item was charged once.
 func TestOneFieldAtATime(t *testing.T) {
 	decide := map[string]*regexp.Regexp{
-		"ProcessBatch":  regexp.MustCompile(`^/valid$`),
-		"BatchStatus":   regexp.MustCompile(`^/batches(/0(/batch_id|/batch_status)?)?$`),
-		"RetrieveBatch": regexp.MustCompile(`^/(batch_id|batch_status|transactions(/0(/identifier|/amount|/result|/result_code)?)?)$`),
+		"ProcessBatch": regexp.MustCompile(`^/valid$`),
+		"BatchStatus":  regexp.MustCompile(`^/batches(/0(/batch_id|/batch_status)?)?$`),
+		"RetrieveBatch": regexp.MustCompile(
+			`^/(batch_id|batch_status|transactions(/0(/identifier|/amount|/result|/result_code)?)?)$`),
 	}
 	// These are compared if they have the documented type.
 	const text = `"\ud800x"`
@@ -609,23 +648,27 @@ func TestOneFieldAtATime(t *testing.T) {
 			server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: alter})
 			p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 			d := newDraft(3)
-			o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: 20 * time.Second, Watch: batch.WatchOptions{MaxFailures: 2}}
+			o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: 20 * time.Second,
+				Watch: batch.WatchOptions{MaxFailures: 2}}
 			report, err := batch.Run(t.Context(), p, d, o)
 			check(err, report)
 			server.Heal()
 			report, err = batch.Run(t.Context(), p, d, o)
 			require.NoError(t, err, "all is well again")
 			require.Equal(t, 3, report.Totals[batch.OutcomePaid].Count)
-			require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1, d.Items[2].Reference: 1}, server.Ledger.Moved())
+			require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1, d.Items[2].Reference: 1},
+				server.Ledger.Moved())
 			require.Equal(t, 1, server.Log.Count("ProcessBatch"))
 		})
 	}
 	for op := range decide {
-		run(t, op, func(r batchsim.Reply) batchsim.Reply { replies[op] = r.Body; return r }, func(err error, _ batch.Report) { require.NoError(t, err) })
+		run(t, op, func(r batchsim.Reply) batchsim.Reply { replies[op] = r.Body; return r },
+			func(err error, _ batch.Report) { require.NoError(t, err) })
 	}
 	for _, op := range slices.Sorted(maps.Keys(decide)) {
 		for _, path := range paths(t, replies[op]) {
-			for _, how := range []string{"null", "dropped", "7", "7.5", "true", text, `""`, `{"a":[null]}`, `[{"a":1}]`} {
+			for _, how := range []string{"null", "dropped", "7", "7.5", "true", text, `""`,
+				`{"a":[null]}`, `[{"a":1}]`} {
 				t.Run(op+path+" "+how, func(t *testing.T) {
 					harmless := !decide[op].MatchString(path) && compared[path] != how
 					run(t, op, lie{path, how}.tell, func(err error, report batch.Report) {
@@ -633,14 +676,16 @@ func TestOneFieldAtATime(t *testing.T) {
 							require.NoError(t, err)
 							return
 						}
-						paid, unknown := report.Totals[batch.OutcomePaid].Count, report.Totals[batch.OutcomeUnknown].Count
+						paid, unknown := report.Totals[batch.OutcomePaid].Count,
+							report.Totals[batch.OutcomeUnknown].Count
 						if err == nil {
 							require.Equal(t, 3, paid+unknown, "what is believed is true")
 						}
 						if op == "RetrieveBatch" && strings.HasPrefix(path, "/transactions/0") {
 							require.Equal(t, 3, paid+unknown, "a row that is wrong fails alone: %v", err)
 							require.GreaterOrEqual(t, paid, 2)
-							require.Equal(t, paid == 3, err == nil && strings.Contains(fmt.Sprint(report.Results), "look-up: "), "only a look-up settles it")
+							require.Equal(t, paid == 3, err == nil && strings.Contains(fmt.Sprint(report.Results),
+								"look-up: "), "only a look-up settles it")
 						}
 					})
 				})
@@ -657,7 +702,8 @@ func TestOneNameForAnAccount(t *testing.T) {
 			citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", Account: account}).Info()
 	}
 	for account, urls := range map[string][]string{
-		"sandbox/PC1": {"", citypay.Sandbox, "https://sandbox.citypay.com/", "https://SANDBOX.CityPay.com", "https://sandbox.citypay.com:443",
+		"sandbox/PC1": {"", citypay.Sandbox, "https://sandbox.citypay.com/", "https://SANDBOX.CityPay.com",
+			"https://sandbox.citypay.com:443",
 			"https://sandbox.citypay.com.", "HTTPS://sandbox.citypay.com.:443/"},
 		"production/PC1":           {citypay.Production, "https://api.citypay.com/", "https://API.citypay.com.:443"},
 		"citypay.test:8443/up/PC1": {"https://citypay.test:8443/up", "https://CityPay.test.:8443/up/"},
@@ -688,13 +734,15 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"CheckAccounts":      "which batches are refused before anything is sent",
 		"MaxItems":           "which drafts are refused",
 	}
-	values := map[string]any{"ClientID": "PC2", "LicenceKey": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+	values := map[string]any{"ClientID": "PC2", "LicenceKey": "other", "BaseURL": "https://other.test",
+		"HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
 		"MerchantID": int64(2), "Currency": "EUR", "ClientAccountID": "AC1", "Account": "other",
 		"BatchID": func(string) (int64, error) { return 1, nil }, "FirstBatchID": int64(7), "DuplicateIDRefused": true,
 		"AbsentMeansUnused": true, "CheckAccounts": true, "MaxItems": 7}
 	info := func(field string) batch.Info {
-		c, o := citypay.Config{ClientID: "PC1", LicenceKey: "key"}, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"}
+		c, o := citypay.Config{ClientID: "PC1", LicenceKey: "key"},
+			citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"}
 		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
 			if f := v.FieldByName(field); f.IsValid() {
 				f.Set(reflect.ValueOf(values[field]))
@@ -721,7 +769,8 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 // result, and no control character does.
 func TestHostileWords(t *testing.T) {
 	const canary = "CANARY-licence-77"
-	hostile := "\x1b[2J " + canary + " " + base64.StdEncoding.EncodeToString([]byte(canary)) + strings.Repeat(" long", 10_000)
+	hostile := "\x1b[2J " + canary + " " + base64.StdEncoding.EncodeToString([]byte(canary)) +
+		strings.Repeat(" long", 10_000)
 	quoted, err := json.Marshal(hostile)
 	require.NoError(t, err)
 	long := string(quoted)
@@ -733,9 +782,11 @@ func TestHostileWords(t *testing.T) {
 		require.NotContains(t, text, "\x1b")
 		require.Less(t, len(text), 20_000)
 	}
-	row := `{"account_id":"account-1","identifier":"item-a","merchantid":11223344,"message":` + long + `,"result":1,"result_code":"000","amount":100}`
+	row := `{"account_id":"account-1","identifier":"item-a","merchantid":11223344,"message":` + long +
+		`,"result":1,"result_code":"000","amount":100}`
 	report := func(status, rows string) batchsim.Reply {
-		return batchsim.JSON(200, `{"batch_id":35,"batch_status":`+status+`,"client_account_id":`+long+`,"transactions":[`+rows+`]}`)
+		return batchsim.JSON(200, `{"batch_id":35,"batch_status":`+status+`,"client_account_id":`+long+
+			`,"transactions":[`+rows+`]}`)
 	}
 	for name, reply := range map[string]batchsim.Reply{
 		"a message":     report(`"COMPLETE"`, row),
@@ -749,7 +800,8 @@ func TestHostileWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := citypaytest.New(&citypaytest.Options{LicenceKey: canary})
 			t.Cleanup(server.Close)
-			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: reply})
+			server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.AfterApply,
+				Act: batchsim.Answer, Reply: reply})
 			p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 			for _, s := range []batch.State{batch.StateDone, batch.StatePending} {
 				got, err := p.Report(t.Context(), twoItems("35", s))
@@ -776,22 +828,27 @@ func TestHostileWords(t *testing.T) {
 
 // A test transaction takes no money, so in production it is not paid.
 func TestATestTransactionIsNotPaidInProduction(t *testing.T) {
-	for url, want := range map[string]batch.Outcome{citypay.Sandbox: batch.OutcomePaid, "https://citypay.test": batch.OutcomePaid,
+	for url, want := range map[string]batch.Outcome{citypay.Sandbox: batch.OutcomePaid,
+		"https://citypay.test":     batch.OutcomePaid,
 		"https://API.citypay.com/": batch.OutcomeUnknown} {
 		doubt := false
-		p := newProvider(t, citypay.Config{ClientID: "PC1", LicenceKey: "key", BaseURL: url, Middleware: func(http.RoundTripper) http.RoundTripper {
-			return roundTrip(func(r *http.Request) (*http.Response, error) {
-				row := `{"identifier":"item-%s","merchantid":11223344,"result":1,"result_code":"001","amount":%d,"transno":78416}`
-				body := `{"batch_id":35,"batch_status":"COMPLETE","transactions":[` + fmt.Sprintf(row, "a", 100) + "," + fmt.Sprintf(row, "b", 250) + `]}`
-				if r.URL.Path == "/v6/retrieve" { // The last report is in doubt, and this look-up would settle item-b.
-					body = `{"auths":[` + clean + `]}`
-				} else if doubt {
-					body = strings.ReplaceAll(body, `"result":1`, `"result":20`)
-				}
-				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
-					Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-			})
-		}}, citypay.ProviderConfig{})
+		p := newProvider(t, citypay.Config{ClientID: "PC1", LicenceKey: "key", BaseURL: url,
+			Middleware: func(http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(r *http.Request) (*http.Response, error) {
+					row :=
+						`{"identifier":"item-%s","merchantid":11223344,"result":1,"result_code":"001","amount":%d,"transno":78416}`
+					body := `{"batch_id":35,"batch_status":"COMPLETE","transactions":[` + fmt.Sprintf(row, "a", 100) +
+						"," + fmt.Sprintf(row, "b", 250) + `]}`
+					// The last report is in doubt, and this look-up would settle item-b.
+					if r.URL.Path == "/v6/retrieve" {
+						body = `{"auths":[` + clean + `]}`
+					} else if doubt {
+						body = strings.ReplaceAll(body, `"result":1`, `"result":20`)
+					}
+					return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+						Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+				})
+			}}, citypay.ProviderConfig{})
 		report, err := p.Report(t.Context(), twoItems("35", batch.StateDone))
 		require.Equal(t, 2, report.Totals[want].Count, url)
 		if want == batch.OutcomeUnknown {

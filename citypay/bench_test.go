@@ -30,8 +30,9 @@ var sizes = []int{100, 10_000, 100_000}
 func processRequest(rows int) citypay.ProcessBatchRequest {
 	r := citypay.ProcessBatchRequest{BatchDate: "2026-01-02", BatchID: 35, ClientAccountID: "AC1"}
 	for n := range rows {
-		r.Transactions = append(r.Transactions, citypay.BatchTransaction{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
-			Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n), MerchantID: 11223344})
+		r.Transactions = append(r.Transactions,
+			citypay.BatchTransaction{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
+				Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n), MerchantID: 11223344})
 	}
 	return r
 }
@@ -59,11 +60,14 @@ func BenchmarkProcess(b *testing.B) {
 }
 
 func reportReply(b *testing.B, rows int) []byte {
-	r := plainReport{Amount: int64(rows) * 19995, BatchDate: "2026-01-02", BatchID: 35, BatchStatus: "COMPLETE", ClientAccountID: "PC600001"}
+	r := plainReport{Amount: int64(rows) * 19995, BatchDate: "2026-01-02", BatchID: 35, BatchStatus: "COMPLETE",
+		ClientAccountID: "PC600001"}
 	for n := range rows {
 		r.Transactions = append(r.Transactions, plainRow{AccountID: fmt.Sprintf("aaabbb-cccddd-%06d", n), Amount: 19995,
-			AuthCode: "001245A", DateTime: "2020-01-02T18:32:28Z", Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n),
-			MaskedPAN: "4***********0002", MerchantID: 11223344, Message: "Approved 044332", Result: 1, ResultCode: "000", Scheme: "Visa",
+			AuthCode: "001245A", DateTime: "2020-01-02T18:32:28Z",
+			Identifier: fmt.Sprintf("95b857a1-5955-4b86-963c-%012d", n),
+			MaskedPAN:  "4***********0002", MerchantID: 11223344, Message: "Approved 044332", Result: 1,
+			ResultCode: "000", Scheme: "Visa",
 			TransNo: int64(n + 1)})
 	}
 	text, err := json.Marshal(r)
@@ -120,12 +124,15 @@ func BenchmarkRetrieve(b *testing.B) {
 			})
 		})
 		b.Run(fmt.Sprintf("%d/provider", rows), func(b *testing.B) {
-			p, err := citypay.NewProvider(benchClient(b, url), citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
+			p, err := citypay.NewProvider(benchClient(b, url), citypay.ProviderConfig{MerchantID: 11223344,
+				Currency: "GBP"})
 			require.NoError(b, err)
-			handle := batch.Batch{Provider: "citypay", ID: "35", State: batch.StateDone, Draft: batch.Draft{Reference: "35", Direction: batch.Collect}}
+			handle := batch.Batch{Provider: "citypay", ID: "35", State: batch.StateDone,
+				Draft: batch.Draft{Reference: "35", Direction: batch.Collect}}
 			for _, row := range processRequest(rows).Transactions {
-				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: row.Identifier, Account: row.AccountID,
-					Amount: batch.Money{Minor: row.Amount, Currency: "GBP"}})
+				handle.Draft.Items = append(handle.Draft.Items,
+					batch.Item{Reference: row.Identifier, Account: row.AccountID,
+						Amount: batch.Money{Minor: row.Amount, Currency: "GBP"}})
 			}
 			floor.Loop(b, func() error {
 				_, err := p.Report(b.Context(), handle)

@@ -24,10 +24,12 @@ type Config struct {
 	ClientID   string // your client id: "PC12345"
 	LicenceKey string // the secret that goes with it
 
-	BaseURL    string                                    // empty means Sandbox
-	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	BaseURL string // empty means Sandbox
+	// optional: the proxy, dialer and certificates of its *http.Transport
+	HTTPClient *http.Client
 	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
-	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
+	// optional: op, status, duration and attempt; never bodies or headers
+	Logger *slog.Logger
 }
 
 // Format writes the configuration without the licence key.
@@ -53,7 +55,8 @@ func New(c Config) (*Client, error) {
 	var faults []batch.FieldError
 	for field, value := range map[string]string{"ClientID": c.ClientID, "LicenceKey": c.LicenceKey} {
 		if value == "" || strings.IndexFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
-			faults = append(faults, batch.FieldError{Item: -1, Field: field, Message: "must be printable ASCII without spaces"})
+			faults = append(faults, batch.FieldError{Item: -1, Field: field,
+				Message: "must be printable ASCII without spaces"})
 		}
 	}
 	if err := batch.Invalid(name, "New", faults); err != nil {
@@ -184,7 +187,8 @@ func (c *Client) CheckACL(ctx context.Context, ip string) (*ACLCheck, error) {
 	return &reply, nil
 }
 
-func (c *Client) call(ctx context.Context, op batchhttp.Op, request any, maxReply int64, decode func(reader) error) error {
+func (c *Client) call(ctx context.Context, op batchhttp.Op, request any, maxReply int64,
+	decode func(reader) error) error {
 	call := batchhttp.Call{Op: op, MaxReply: maxReply, Decode: decode}
 	if maxReply > 0 {
 		call.MaxValues = maxValues
@@ -214,7 +218,8 @@ func (c *Client) do(ctx context.Context, call batchhttp.Call) error {
 	call.Reply = &reply
 	err := c.http.Do(ctx, call)
 	var e *batch.Error
-	if errors.As(err, &e) && e.Message == "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
+	if errors.As(err, &e) && e.Message == "" &&
+		(e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
 		e.Message = "the key, the clock or the source address may be wrong" + skew(reply.Header)
 	}
 	return err

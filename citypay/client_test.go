@@ -115,11 +115,14 @@ func TestShapes(t *testing.T) {
 		client := mocked(t)
 		expect(t, all["transaction_retrieve.request"], all["transaction_retrieve_two_attempts.response"])
 		expect(t, all["transaction_retrieve_by_transno.request"], all["transaction_retrieve_declined.response"])
-		got, err := client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344, Identifier: "95b857a1-5955-4b86-963c-5a6dbfc4fb95"})
+		got, err := client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344,
+			Identifier: "95b857a1-5955-4b86-963c-5a6dbfc4fb95"})
 		require.NoError(t, err)
-		require.Equal(t, []citypay.TransStatus{citypay.TransOpen, citypay.TransDeclined}, []citypay.TransStatus{got.Auths[0].TransStatus, got.Auths[1].TransStatus})
+		require.Equal(t, []citypay.TransStatus{citypay.TransOpen, citypay.TransDeclined},
+			[]citypay.TransStatus{got.Auths[0].TransStatus, got.Auths[1].TransStatus})
 		require.Equal(t, int64(19995), got.Auths[0].AmountValue)
-		got, err = client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344, TransNo: 78416})
+		got, err = client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344,
+			TransNo: 78416})
 		require.NoError(t, err)
 		require.Equal(t, int64(78416), got.Auths[0].TransNo)
 	})
@@ -136,7 +139,8 @@ func TestShapes(t *testing.T) {
 	t.Run("SetCardStatus", func(t *testing.T) {
 		client := mocked(t)
 		expect(t, all["card_status.request"], all["card_status.response"])
-		_, err := client.SetCardStatus(t.Context(), "aaabbb-cccddd-eee", "c0ffee01", citypay.SetCardStatus{CardStatus: citypay.CardInactive, Default: new(bool)})
+		_, err := client.SetCardStatus(t.Context(), "aaabbb-cccddd-eee", "c0ffee01",
+			citypay.SetCardStatus{CardStatus: citypay.CardInactive, Default: new(bool)})
 		require.NoError(t, err)
 	})
 	t.Run("Ping", func(t *testing.T) {
@@ -175,7 +179,8 @@ func TestConfigShowsNoSecret(t *testing.T) {
 	c := citypay.Config{ClientID: "PC1", LicenceKey: "canary-5512"}
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("start", "config", c)
-	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s %q %x %d", c, c, c, c, c, c, c), fmt.Sprint(&c), log.String()} {
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s %q %x %d", c, c, c, c, c, c, c), fmt.Sprint(&c),
+		log.String()} {
 		require.NotContains(t, text, "canary")
 		require.NotContains(t, text, fmt.Sprintf("%x", "canary"))
 		require.Contains(t, text, "PC1")
@@ -221,17 +226,20 @@ func TestOperations(t *testing.T) {
 		if op.Safety == batchhttp.Once {
 			once = append(once, op.Name)
 		}
-		req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+strings.NewReplacer("{", "", "}", "").Replace(op.Path), http.NoBody)
+		req, err := http.NewRequestWithContext(t.Context(), op.Method, server.URL+
+			strings.NewReplacer("{", "", "}", "").Replace(op.Path), http.NoBody)
 		require.NoError(t, err)
 		plain := server.Config().HTTPClient
 		reply, err := plain.Do(req)
 		require.NoError(t, err)
 		_ = reply.Body.Close()
 		plain.CloseIdleConnections()
-		require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method, op.Path, op.Name)
+		require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method,
+			op.Path, op.Name)
 	}
 	require.Equal(t, []string{"ProcessBatch", "Charge", "Refund", "Void", "Capture"}, once[:5], "these move money")
-	require.Equal(t, []string{"CreateAccount", "UpdateContact", "DeleteAccount", "RegisterCard", "DeleteCard", "SetAccountStatus", "SetCardStatus",
+	require.Equal(t, []string{"CreateAccount", "UpdateContact", "DeleteAccount", "RegisterCard", "DeleteCard",
+		"SetAccountStatus", "SetCardStatus",
 		"RegisterTempIP", "GenerateDomainKey", "CreateChannel", "DeleteChannel", "Subscribe", "Unsubscribe"}, once[5:])
 	require.Len(t, citypay.Operations, 33)
 }

@@ -58,31 +58,38 @@ var codes = []meaning{
 	{"B008", "B008", batch.ErrConflict, batch.OutcomeUnknown, "failed duplication checks; not processed"},
 	{"B009", "B009", batch.ErrInvalid, batch.OutcomeUnknown, "too many transactions"},
 
-	{"C001", "C028", batch.ErrInvalid, batch.OutcomeFailed, "card data is missing or invalid, or the card expired or was charged back"},
+	{"C001", "C028", batch.ErrInvalid, batch.OutcomeFailed,
+		"card data is missing or invalid, or the card expired or was charged back"},
 
 	{"D001", "D003", batch.ErrInvalid, batch.OutcomeFailed, "gateway or fraud module is not configured"},
 	{"D006", "D011", batch.ErrInvalid, batch.OutcomeFailed, "terminal or user is unknown, inactive or not permitted"},
-	{"D013", "D023", batch.ErrInvalid, batch.OutcomeFailed, "merchant, currency, transaction type or card is not accepted"},
-	{"D026", "D036", batch.ErrInvalid, batch.OutcomeFailed, "a field is missing, or of the wrong characters or size; store or scheme is not found"},
+	{"D013", "D023", batch.ErrInvalid, batch.OutcomeFailed,
+		"merchant, currency, transaction type or card is not accepted"},
+	{"D026", "D036", batch.ErrInvalid, batch.OutcomeFailed,
+		"a field is missing, or of the wrong characters or size; store or scheme is not found"},
 	{"D040", "D040", batch.ErrInvalid, batch.OutcomeFailed, "acquirer dataset is not found"},
 	{"D043", "D046", batch.ErrInvalid, batch.OutcomeFailed, "3-D Secure is not configured, or its fields are invalid"},
 	{"D048", "D049", batch.ErrInvalid, batch.OutcomeFailed, "account id is invalid, or exists already"},
-	{"D101", "D101", batch.ErrNotFound, batch.OutcomeUnknown, "data is not found; not in CityPay's list, but in its documentation"},
+	{"D101", "D101", batch.ErrNotFound, batch.OutcomeUnknown,
+		"data is not found; not in CityPay's list, but in its documentation"},
 
-	{"P001", "P006", batch.ErrInvalid, batch.OutcomeFailed, "response type, merchant id or amount is missing or invalid"},
+	{"P001", "P006", batch.ErrInvalid, batch.OutcomeFailed,
+		"response type, merchant id or amount is missing or invalid"},
 	{"P007", "P007", batch.ErrAuth, batch.OutcomeFailed, "the request is not from an accepted source"},
 	{"P008", "P028", batch.ErrInvalid, batch.OutcomeFailed, "a field is missing or invalid, or a limit is exceeded"},
 	{"P029", "P030", batch.ErrAuth, batch.OutcomeFailed, "authorisation key is missing or invalid"},
 	{"P031", "P034", batch.ErrInvalid, batch.OutcomeFailed, "transaction type, scheme or currency is not available"},
 	{"P035", "P037", batch.ErrAuth, batch.OutcomeFailed, "licence key is missing or invalid"},
-	{"P038", "P053", batch.ErrInvalid, batch.OutcomeFailed, "floor limit, identifier, account (P043: not found), field, cart or token is invalid"},
+	{"P038", "P053", batch.ErrInvalid, batch.OutcomeFailed,
+		"floor limit, identifier, account (P043: not found), field, cart or token is invalid"},
 
 	{"S001", "S010", batch.ErrAuth, batch.OutcomeFailed, "security: client, merchant, licence, limit of attempts"},
 
 	{"T005", "T006", batch.ErrAmbiguous, batch.OutcomeFailed, "3-D Secure authentication failed or is required"},
 	{"T013", "T013", batch.ErrAmbiguous, batch.OutcomeFailed, "transaction was not authorised"},
 
-	{"Z001", "Z003", batch.ErrAuth, batch.OutcomeFailed, "the service is not available, active or permitted for this client"},
+	{"Z001", "Z003", batch.ErrAuth, batch.OutcomeFailed,
+		"the service is not available, active or permitted for this client"},
 }
 
 // codeForm is the form of a code: three digits, or a letter before them.
@@ -136,7 +143,8 @@ func outcome(r Result, code string) (batch.Outcome, error) {
 	case byResult == "" || byCode == batch.OutcomeUnknown:
 		return batch.OutcomeUnknown, nil
 	case (byResult == batch.OutcomePaid) != (byCode == batch.OutcomePaid):
-		return batch.OutcomeUnknown, fmt.Errorf("is %d (%s), and the result_code %s (%s) contradicts it", r, results[r].label, code, meaningOf(code).fact)
+		return batch.OutcomeUnknown, fmt.Errorf("is %d (%s), and the result_code %s (%s) contradicts it", r,
+			results[r].label, code, meaningOf(code).fact)
 	}
 	return byResult, nil
 }

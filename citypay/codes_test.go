@@ -28,19 +28,24 @@ func documentedCodes(t *testing.T) (codes []string) {
 // The codes that leave doubt, by hand: about a whole call and about a row. The
 // table lists the others, so a range that is too wide shows here.
 func TestCodesThatLeaveDoubt(t *testing.T) {
-	internal := strings.Fields("D004 D005 D012 D024 D025 D037 D038 D039 D041 D042 D047 D050 F001 F002 F003 F004 F005 F006 F007 " +
-		"L200 L201 L204 L401 L402 L403 R001 R002 R003 R004 R005 R006 R007 R008 R009 R010 R011 " +
-		"T001 T002 T003 T004 T007 T008 T009 T010 T011 T012 " +
-		"W001 W002 W003 W004 W005 W006 W007 W008 W009 W010 W011 W012 W013 W014 W015 W016 W017 W018 W019 W020 W021 W022 W023 W024 W025 " +
-		"002 003 011 012 014 032 040 041 044 050 071 072 081 082 083 084 085 092 093")
-	ofRows := strings.Fields("000 001 013 015 030 031 064 065 080 087 088 089 090 091 094 095 096 097 098 T005 T006 T013")
+	internal := strings.Fields(
+		"D004 D005 D012 D024 D025 D037 D038 D039 D041 D042 D047 D050 F001 F002 F003 F004 F005 F006 F007 " +
+			"L200 L201 L204 L401 L402 L403 R001 R002 R003 R004 R005 R006 R007 R008 R009 R010 R011 " +
+			"T001 T002 T003 T004 T007 T008 T009 T010 T011 T012 " +
+			"W001 W002 W003 W004 W005 W006 W007 W008 W009 W010 W011 W012 W013 W014 W015 W016 W017 W018 W019 W020 W021 W022 W023 W024 W025 " +
+			"002 003 011 012 014 032 040 041 044 050 071 072 081 082 083 084 085 092 093")
+	ofRows := strings.Fields(
+		"000 001 013 015 030 031 064 065 080 087 088 089 090 091 094 095 096 097 098 T005 T006 T013")
 	ofCalls := strings.Fields("B001 B002 B003 B004 B005 B006 B007 B008 B009 D101")
 	for _, code := range documentedCodes(t) {
 		m := meaningOf(code)
-		require.Equal(t, slices.Contains(internal, code) || slices.Contains(ofRows, code), m.call == batch.ErrAmbiguous, "%s about a call is %s", code, m.call)
-		require.Equal(t, slices.Contains(internal, code) || slices.Contains(ofCalls, code), m.row == batch.OutcomeUnknown, "%s of a row is %s", code, m.row)
+		require.Equal(t, slices.Contains(internal, code) || slices.Contains(ofRows, code), m.call == batch.ErrAmbiguous,
+			"%s about a call is %s", code, m.call)
+		require.Equal(t, slices.Contains(internal, code) || slices.Contains(ofCalls, code),
+			m.row == batch.OutcomeUnknown, "%s of a row is %s", code, m.row)
 	}
-	for _, code := range []string{"", "0", "00", "0000", "0005", "B010", "B000", "b006", "B6", "B0061", "C029", "D051", "P054", "S011", "X001", "Z004", "é01", "B006 "} {
+	for _, code := range []string{"", "0", "00", "0000", "0005", "B010", "B000", "b006", "B6", "B0061", "C029", "D051",
+		"P054", "S011", "X001", "Z004", "é01", "B006 "} {
 		require.Equal(t, meaning{call: batch.ErrAmbiguous, row: batch.OutcomeUnknown}, meaningOf(code), code)
 	}
 }
@@ -123,7 +128,8 @@ func TestOutcomes(t *testing.T) {
 
 // In production, a test transaction is not a payment.
 func TestATestTransactionIsNotACharge(t *testing.T) {
-	for url, want := range map[string]bool{Sandbox: true, Production: false, "https://API.citypay.com.:443/": false, "https://citypay.test": true} {
+	for url, want := range map[string]bool{Sandbox: true, Production: false, "https://API.citypay.com.:443/": false,
+		"https://citypay.test": true} {
 		client, err := New(Config{ClientID: "PC1", LicenceKey: "key", BaseURL: url})
 		require.NoError(t, err)
 		for _, p := range []payment{charge, refund, capture} {

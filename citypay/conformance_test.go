@@ -63,16 +63,19 @@ func TestConformance(t *testing.T) {
 		"a duplicate replaces the first": {service: citypaytest.Options{Duplicate: citypaytest.DuplicateOverwrite}},
 		"an unseen batch has no row": {service: citypaytest.Options{Unseen: citypaytest.UnseenMissing},
 			provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", AbsentMeansUnused: true}},
-		"an unseen batch is an error":       {service: citypaytest.Options{Unseen: citypaytest.UnseenError}},
-		"refusals are 200 and not valid":    {service: citypaytest.Options{RefuseAsInvalid: true}},
-		"an early report has some rows":     {service: citypaytest.Options{EarlyReport: citypaytest.EarlyPartial}},
-		"a report adds up what was paid":    {service: citypaytest.Options{PaidTotal: true}},
-		"batches move on when asked":        {service: citypaytest.Options{Autoplay: 1}},
-		"the operator has seen the refusal": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", DuplicateIDRefused: true}},
+		"an unseen batch is an error":    {service: citypaytest.Options{Unseen: citypaytest.UnseenError}},
+		"refusals are 200 and not valid": {service: citypaytest.Options{RefuseAsInvalid: true}},
+		"an early report has some rows":  {service: citypaytest.Options{EarlyReport: citypaytest.EarlyPartial}},
+		"a report adds up what was paid": {service: citypaytest.Options{PaidTotal: true}},
+		"batches move on when asked":     {service: citypaytest.Options{Autoplay: 1}},
+		"the operator has seen the refusal": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+			DuplicateIDRefused: true}},
 		"numbers of each batch account": {service: citypaytest.Options{NumbersByAccount: true},
 			provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", ClientAccountID: "AC1"}},
-		"accounts are checked before": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", CheckAccounts: true}},
-		"under a batch account":       {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", ClientAccountID: "AC1"}},
+		"accounts are checked before": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+			CheckAccounts: true}},
+		"under a batch account": {provider: citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+			ClientAccountID: "AC1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			batchtest.Run(t, func(t *testing.T) batchtest.Subject {
@@ -98,11 +101,14 @@ func TestConformance(t *testing.T) {
 // nothing else: no variable names a host.
 func TestLive(t *testing.T) {
 	account := os.Getenv("CITYPAY_ACCOUNT_ID")
-	config := citypay.Config{ClientID: os.Getenv("CITYPAY_CLIENT_ID"), LicenceKey: os.Getenv("CITYPAY_LICENCE_KEY"), BaseURL: citypay.Sandbox}
+	config := citypay.Config{ClientID: os.Getenv("CITYPAY_CLIENT_ID"), LicenceKey: os.Getenv("CITYPAY_LICENCE_KEY"),
+		BaseURL: citypay.Sandbox}
 	var merchant int64
 	_, _ = fmt.Sscan(os.Getenv("CITYPAY_MERCHANT_ID"), &merchant)
-	if os.Getenv("BATCHWAY_LIVE") != "1" || config.ClientID == "" || config.LicenceKey == "" || merchant == 0 || account == "" {
-		t.Skip("set BATCHWAY_LIVE=1, CITYPAY_CLIENT_ID, CITYPAY_LICENCE_KEY, CITYPAY_MERCHANT_ID and CITYPAY_ACCOUNT_ID to run against the sandbox")
+	if os.Getenv("BATCHWAY_LIVE") != "1" || config.ClientID == "" || config.LicenceKey == "" || merchant == 0 ||
+		account == "" {
+		t.Skip(
+			"set BATCHWAY_LIVE=1, CITYPAY_CLIENT_ID, CITYPAY_LICENCE_KEY, CITYPAY_MERCHANT_ID and CITYPAY_ACCOUNT_ID to run against the sandbox")
 	}
 	references.Store(time.Now().Unix() % 90_000_000)
 	batchtest.Run(t, func(t *testing.T) batchtest.Subject {

@@ -14,22 +14,27 @@ import (
 // operator looks again later.
 func ExampleClient_RetrieveTransactions() {
 	ctx := context.Background()
-	server := citypaytest.New(&citypaytest.Options{Autoplay: 1, Unanswered: citypaytest.UnansweredAwaiting}) // or your own citypay.Config
+	// or your own citypay.Config
+	server := citypaytest.New(&citypaytest.Options{Autoplay: 1, Unanswered: citypaytest.UnansweredAwaiting})
 	defer server.Close()
 	client := must(citypay.New(server.Config()))
 	provider := must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"}))
-	report := must(batch.Run(ctx, provider, batch.Draft{Reference: "2027", Direction: batch.Collect, Items: []batch.Item{
-		{Reference: "inv-1", Account: "customer-ada", Amount: batch.Money{Minor: 7801, Currency: "GBP"}},
-		{Reference: "inv-2", Account: "customer-ben", Amount: batch.Money{Minor: 6666, Currency: "GBP"}}, // the acquirer does not answer
-	}}, &batch.RunOptions{Watch: batch.WatchOptions{Interval: 10 * time.Millisecond}}))
+	report := must(batch.Run(ctx, provider, batch.Draft{Reference: "2027", Direction: batch.Collect,
+		Items: []batch.Item{
+			{Reference: "inv-1", Account: "customer-ada", Amount: batch.Money{Minor: 7801, Currency: "GBP"}},
+			// the acquirer does not answer
+			{Reference: "inv-2", Account: "customer-ben", Amount: batch.Money{Minor: 6666, Currency: "GBP"}},
+		}}, &batch.RunOptions{Watch: batch.WatchOptions{Interval: 10 * time.Millisecond}}))
 	for _, result := range report.Results {
 		if result.Outcome != batch.OutcomeUnknown {
 			continue
 		}
 		fmt.Println(result.Item.Reference, result.Message)
-		found := must(client.RetrieveTransactions(ctx, citypay.RetrieveRequest{MerchantID: 11223344, Identifier: result.Item.Reference}))
+		found := must(client.RetrieveTransactions(ctx, citypay.RetrieveRequest{MerchantID: 11223344,
+			Identifier: result.Item.Reference}))
 		for _, auth := range found.Auths {
-			fmt.Println(auth.TransNo, auth.Type, auth.AmountValue, auth.Currency, auth.TransStatus == citypay.TransAwaiting)
+			fmt.Println(auth.TransNo, auth.Type, auth.AmountValue, auth.Currency,
+				auth.TransStatus == citypay.TransAwaiting)
 		}
 	}
 	// Output:

@@ -21,8 +21,10 @@ import (
 // a code.
 func FuzzRefusal(f *testing.F) {
 	const kind = "application/json"
-	for _, body := range []string{`{"code":"P045","message":"x","context":"y"}`, `{"code":"000"}`, `{"code":null}`, `{"code":"P045","code":"000"}`,
-		`{"code":1,"Code":"P045"}`, `{"code":"P045","message":{"a":[1]}}`, "{\"code\":\"P045\",\"message\":\"\xff\"}", `{"code":"P045"} x`, ``} {
+	for _, body := range []string{`{"code":"P045","message":"x","context":"y"}`, `{"code":"000"}`, `{"code":null}`,
+		`{"code":"P045","code":"000"}`,
+		`{"code":1,"Code":"P045"}`, `{"code":"P045","message":{"a":[1]}}`, "{\"code\":\"P045\",\"message\":\"\xff\"}",
+		`{"code":"P045"} x`, ``} {
 		f.Add(422, kind, []byte(body))
 		f.Add(400, kind, []byte(body))
 		f.Add(422, "text/html", []byte(body))
@@ -62,7 +64,8 @@ func FuzzAccess(f *testing.F) {
 		if n < 0 || status < 200 || status > 599 || status == 429 || status >= 500 {
 			return // Statuses on which a read waits and is repeated.
 		}
-		client, err := citypay.New(citypay.Config{ClientID: "PC12345", LicenceKey: "licence-key-1234", BaseURL: "https://service.test",
+		client, err := citypay.New(citypay.Config{ClientID: "PC12345", LicenceKey: "licence-key-1234",
+			BaseURL: "https://service.test",
 			Middleware: func(http.RoundTripper) http.RoundTripper {
 				return answering(func(r *http.Request) (*http.Response, error) {
 					return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},

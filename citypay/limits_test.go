@@ -36,10 +36,12 @@ func TestLimits(t *testing.T) {
 		return second(client.Void(t.Context(), citypay.VoidRequest{MerchantID: merchant, TransNo: number}))
 	}
 	capture := func(amount int64) error {
-		return second(client.Capture(t.Context(), citypay.CaptureRequest{Amount: amount, MerchantID: 11223344, TransNo: 1}))
+		return second(client.Capture(t.Context(),
+			citypay.CaptureRequest{Amount: amount, MerchantID: 11223344, TransNo: 1}))
 	}
 	look := func(id string, number int64) error {
-		return second(client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344, Identifier: id, TransNo: number}))
+		return second(client.RetrieveTransactions(t.Context(), citypay.RetrieveRequest{MerchantID: 11223344,
+			Identifier: id, TransNo: number}))
 	}
 	account := func(id string) error { return second(client.RetrieveAccount(t.Context(), id)) }
 	contact := func(change func(*citypay.Contact)) error {
@@ -56,10 +58,12 @@ func TestLimits(t *testing.T) {
 		return card(func(r *citypay.RegisterCardRequest) { r.CardNumber = citypay.NewSecret(s) })
 	}
 	page := func(n int) error {
-		return second(client.MerchantBatchReport(t.Context(), citypay.MerchantBatchReportRequest{Page: citypay.Page{MaxResults: n}}))
+		return second(client.MerchantBatchReport(t.Context(),
+			citypay.MerchantBatchReportRequest{Page: citypay.Page{MaxResults: n}}))
 	}
 	merchants := func(id int64) error {
-		return second(client.MerchantBatchReport(t.Context(), citypay.MerchantBatchReportRequest{MerchantIDs: []int64{id}}))
+		return second(client.MerchantBatchReport(t.Context(),
+			citypay.MerchantBatchReportRequest{MerchantIDs: []int64{id}}))
 	}
 	list := func(client310 string) error { return second(client.ListMerchants(t.Context(), client310)) }
 	channel := func(change func(*citypay.ChannelConfig)) error {
@@ -77,60 +81,95 @@ func TestLimits(t *testing.T) {
 		at, beyond error
 		field      string
 	}{
-		"charge: amount from 1":         {charge(func(r *citypay.ChargeRequest) { r.Amount = 1 }), charge(func(r *citypay.ChargeRequest) { r.Amount = 0 }), "amount"},
-		"charge: amount of 9 digits":    {charge(func(r *citypay.ChargeRequest) { r.Amount = most }), charge(func(r *citypay.ChargeRequest) { r.Amount = most + 1 }), "amount"},
-		"charge: identifier from 5":     {charge(func(r *citypay.ChargeRequest) { r.Identifier = text(5) }), charge(func(r *citypay.ChargeRequest) { r.Identifier = text(4) }), "identifier"},
-		"charge: identifier to 50":      {charge(func(r *citypay.ChargeRequest) { r.Identifier = text(50) }), charge(func(r *citypay.ChargeRequest) { r.Identifier = text(51) }), "identifier"},
-		"charge: identifier from space": {charge(func(r *citypay.ChargeRequest) { r.Identifier = "a b c" }), charge(func(r *citypay.ChargeRequest) { r.Identifier = "a\x1fb c" }), "identifier"},
-		"charge: identifier to tilde":   {charge(func(r *citypay.ChargeRequest) { r.Identifier = "a~b~c" }), charge(func(r *citypay.ChargeRequest) { r.Identifier = "a\x7fb~c" }), "identifier"},
-		"charge: merchant from 1":       {charge(func(r *citypay.ChargeRequest) { r.MerchantID = 1 }), charge(func(r *citypay.ChargeRequest) { r.MerchantID = 0 }), "merchantid"},
-		"charge: merchant of int32":     {charge(func(r *citypay.ChargeRequest) { r.MerchantID = int32s }), charge(func(r *citypay.ChargeRequest) { r.MerchantID = int32s + 1 }), "merchantid"},
-		"charge: csc from 3":            {charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("012") }), charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("01") }), "csc"},
-		"charge: csc to 4":              {charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("0123") }), charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("01234") }), "csc"},
-		"charge: currency of 3":         {charge(func(r *citypay.ChargeRequest) { r.Currency = "EUR" }), charge(func(r *citypay.ChargeRequest) { r.Currency = "EURO" }), "currency"},
-		"charge: trans_info to 50":      {charge(func(r *citypay.ChargeRequest) { r.TransInfo = wide(50) }), charge(func(r *citypay.ChargeRequest) { r.TransInfo = wide(51) }), "trans_info"},
-		"charge: trans_info in UTF-8":   {charge(func(r *citypay.ChargeRequest) { r.TransInfo = "é" }), charge(func(r *citypay.ChargeRequest) { r.TransInfo = "\xe9" }), "trans_info"},
-		"refund: amount of 9 digits":    {refund(func(r *citypay.RefundRequest) { r.Amount = most }), refund(func(r *citypay.RefundRequest) { r.Amount = most + 1 }), "amount"},
-		"refund: identifier to 50":      {refund(func(r *citypay.RefundRequest) { r.Identifier = text(50) }), refund(func(r *citypay.RefundRequest) { r.Identifier = text(51) }), "identifier"},
-		"refund: refund_ref from 1":     {refund(func(r *citypay.RefundRequest) { r.RefundRef = 1 }), refund(func(r *citypay.RefundRequest) { r.RefundRef = 0 }), "refund_ref"},
-		"refund: refund_ref of int32":   {refund(func(r *citypay.RefundRequest) { r.RefundRef = int32s }), refund(func(r *citypay.RefundRequest) { r.RefundRef = int32s + 1 }), "refund_ref"},
-		"void: merchant of int32":       {void(int32s, 1), void(int32s+1, 1), "merchantid"},
-		"void: transno from 1":          {void(11223344, 1), void(11223344, 0), "transno"},
-		"void: transno of int32":        {void(11223344, int32s), void(11223344, int32s+1), "transno"},
-		"capture: amount of 9 digits":   {capture(most), capture(most + 1), "amount"},
-		"look-up: identifier from 4":    {look(text(4), 0), look(text(3), 0), "identifier"},
-		"look-up: identifier to 50":     {look(text(50), 0), look(text(51), 0), "identifier"},
-		"look-up: transno of int32":     {look("", int32s), look("", int32s+1), "transno"},
-		"account: id from 5":            {account(text(5)), account(text(4)), "accountid"},
-		"account: id to 50":             {account(text(50)), account(text(51)), "accountid"},
-		"contact: address to 50":        {contact(func(c *citypay.Contact) { c.Address3 = wide(50) }), contact(func(c *citypay.Contact) { c.Address3 = wide(51) }), "address3"},
-		"contact: area to 50":           {contact(func(c *citypay.Contact) { c.Area = wide(50) }), contact(func(c *citypay.Contact) { c.Area = wide(51) }), "area"},
-		"contact: country of 2":         {contact(func(c *citypay.Contact) { c.Country = "GB" }), contact(func(c *citypay.Contact) { c.Country = "GBR" }), "country"},
-		"contact: email to 254":         {contact(func(c *citypay.Contact) { c.Email = text(254) }), contact(func(c *citypay.Contact) { c.Email = text(255) }), "email"},
-		"contact: mobile_no to 20":      {contact(func(c *citypay.Contact) { c.MobileNo = text(20) }), contact(func(c *citypay.Contact) { c.MobileNo = text(21) }), "mobile_no"},
-		"contact: telephone_no to 20":   {contact(func(c *citypay.Contact) { c.TelephoneNo = text(20) }), contact(func(c *citypay.Contact) { c.TelephoneNo = text(21) }), "telephone_no"},
-		"contact: postcode to 16":       {contact(func(c *citypay.Contact) { c.Postcode = text(16) }), contact(func(c *citypay.Contact) { c.Postcode = text(17) }), "postcode"},
-		"contact: names in UTF-8":       {contact(func(c *citypay.Contact) { c.LastName = "é" }), contact(func(c *citypay.Contact) { c.LastName = "\xe9" }), "lastname"},
-		"card: number from 12":          {number("630400000000"), number("63040000000"), "cardnumber"},
-		"card: number to 22, in all":    {number("4000 0000 0000 0002" + "   "), number("4000 0000 0000 0002" + "    "), "cardnumber"},
-		"card: Luhn":                    {number("4000000000000002"), number("4000000000000003"), "cardnumber"},
-		"card: this month":              {card(func(r *citypay.RegisterCardRequest) { r.ExpMonth, r.ExpYear = int(now.Month()), now.Year() }), card(func(r *citypay.RegisterCardRequest) { r.ExpMonth, r.ExpYear = 12, now.Year()-1 }), "expyear"},
-		"card: year to 2100":            {card(func(r *citypay.RegisterCardRequest) { r.ExpYear = 2100 }), card(func(r *citypay.RegisterCardRequest) { r.ExpYear = 2101 }), "expyear"},
-		"card: month from 1":            {card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 1 }), card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 0 }), "expmonth"},
-		"card: month to 12":             {card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 12 }), card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 13 }), "expmonth"},
-		"card: name from 2":             {card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = "ab" }), card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = "a" }), "name_on_card"},
-		"card: name to 45":              {card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = wide(45) }), card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = wide(46) }), "name_on_card"},
-		"report: page from 5":           {page(5), page(4), "maxResults"},
-		"report: page to 250":           {page(250), page(251), "maxResults"},
-		"report: merchant from 1":       {merchants(1), merchants(0), "merchant_id[0]"},
-		"report: merchant of 8 digits":  {merchants(99_999_999), merchants(100_000_000), "merchant_id[0]"},
-		"merchants: client from 3":      {list("PC1"), list("PC"), "clientid"},
-		"merchants: client to 10":       {list(text(10)), list(text(11)), "clientid"},
-		"channel: time-out from 1000":   {channel(func(c *citypay.ChannelConfig) { c.ReadTimeout = 1000 }), channel(func(c *citypay.ChannelConfig) { c.ReadTimeout = 999 }), "config.read_timeout"},
-		"channel: time-out to 30000":    {channel(func(c *citypay.ChannelConfig) { c.ConnectTimeout = 30_000 }), channel(func(c *citypay.ChannelConfig) { c.ConnectTimeout = 30_001 }), "config.connect_timeout"},
-		"address: to 720 hours":         {ip(720 * time.Hour), ip(720*time.Hour + time.Hour), "exp"},
-		"domain key: from 64":           {key(64), key(63), "domain_key"},
-		"domain key: to 512":            {key(512), key(513), "domain_key"},
+		"charge: amount from 1": {charge(func(r *citypay.ChargeRequest) { r.Amount = 1 }),
+			charge(func(r *citypay.ChargeRequest) { r.Amount = 0 }), "amount"},
+		"charge: amount of 9 digits": {charge(func(r *citypay.ChargeRequest) { r.Amount = most }),
+			charge(func(r *citypay.ChargeRequest) { r.Amount = most + 1 }), "amount"},
+		"charge: identifier from 5": {charge(func(r *citypay.ChargeRequest) { r.Identifier = text(5) }),
+			charge(func(r *citypay.ChargeRequest) { r.Identifier = text(4) }), "identifier"},
+		"charge: identifier to 50": {charge(func(r *citypay.ChargeRequest) { r.Identifier = text(50) }),
+			charge(func(r *citypay.ChargeRequest) { r.Identifier = text(51) }), "identifier"},
+		"charge: identifier from space": {charge(func(r *citypay.ChargeRequest) { r.Identifier = "a b c" }),
+			charge(func(r *citypay.ChargeRequest) { r.Identifier = "a\x1fb c" }), "identifier"},
+		"charge: identifier to tilde": {charge(func(r *citypay.ChargeRequest) { r.Identifier = "a~b~c" }),
+			charge(func(r *citypay.ChargeRequest) { r.Identifier = "a\x7fb~c" }), "identifier"},
+		"charge: merchant from 1": {charge(func(r *citypay.ChargeRequest) { r.MerchantID = 1 }),
+			charge(func(r *citypay.ChargeRequest) { r.MerchantID = 0 }), "merchantid"},
+		"charge: merchant of int32": {charge(func(r *citypay.ChargeRequest) { r.MerchantID = int32s }),
+			charge(func(r *citypay.ChargeRequest) { r.MerchantID = int32s + 1 }), "merchantid"},
+		"charge: csc from 3": {charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("012") }),
+			charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("01") }), "csc"},
+		"charge: csc to 4": {charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("0123") }),
+			charge(func(r *citypay.ChargeRequest) { r.CSC = citypay.NewSecret("01234") }), "csc"},
+		"charge: currency of 3": {charge(func(r *citypay.ChargeRequest) { r.Currency = "EUR" }),
+			charge(func(r *citypay.ChargeRequest) { r.Currency = "EURO" }), "currency"},
+		"charge: trans_info to 50": {charge(func(r *citypay.ChargeRequest) { r.TransInfo = wide(50) }),
+			charge(func(r *citypay.ChargeRequest) { r.TransInfo = wide(51) }), "trans_info"},
+		"charge: trans_info in UTF-8": {charge(func(r *citypay.ChargeRequest) { r.TransInfo = "é" }),
+			charge(func(r *citypay.ChargeRequest) { r.TransInfo = "\xe9" }), "trans_info"},
+		"refund: amount of 9 digits": {refund(func(r *citypay.RefundRequest) { r.Amount = most }),
+			refund(func(r *citypay.RefundRequest) { r.Amount = most + 1 }), "amount"},
+		"refund: identifier to 50": {refund(func(r *citypay.RefundRequest) { r.Identifier = text(50) }),
+			refund(func(r *citypay.RefundRequest) { r.Identifier = text(51) }), "identifier"},
+		"refund: refund_ref from 1": {refund(func(r *citypay.RefundRequest) { r.RefundRef = 1 }),
+			refund(func(r *citypay.RefundRequest) { r.RefundRef = 0 }), "refund_ref"},
+		"refund: refund_ref of int32": {refund(func(r *citypay.RefundRequest) { r.RefundRef = int32s }),
+			refund(func(r *citypay.RefundRequest) { r.RefundRef = int32s + 1 }), "refund_ref"},
+		"void: merchant of int32":     {void(int32s, 1), void(int32s+1, 1), "merchantid"},
+		"void: transno from 1":        {void(11223344, 1), void(11223344, 0), "transno"},
+		"void: transno of int32":      {void(11223344, int32s), void(11223344, int32s+1), "transno"},
+		"capture: amount of 9 digits": {capture(most), capture(most + 1), "amount"},
+		"look-up: identifier from 4":  {look(text(4), 0), look(text(3), 0), "identifier"},
+		"look-up: identifier to 50":   {look(text(50), 0), look(text(51), 0), "identifier"},
+		"look-up: transno of int32":   {look("", int32s), look("", int32s+1), "transno"},
+		"account: id from 5":          {account(text(5)), account(text(4)), "accountid"},
+		"account: id to 50":           {account(text(50)), account(text(51)), "accountid"},
+		"contact: address to 50": {contact(func(c *citypay.Contact) { c.Address3 = wide(50) }),
+			contact(func(c *citypay.Contact) { c.Address3 = wide(51) }), "address3"},
+		"contact: area to 50": {contact(func(c *citypay.Contact) { c.Area = wide(50) }),
+			contact(func(c *citypay.Contact) { c.Area = wide(51) }), "area"},
+		"contact: country of 2": {contact(func(c *citypay.Contact) { c.Country = "GB" }),
+			contact(func(c *citypay.Contact) { c.Country = "GBR" }), "country"},
+		"contact: email to 254": {contact(func(c *citypay.Contact) { c.Email = text(254) }),
+			contact(func(c *citypay.Contact) { c.Email = text(255) }), "email"},
+		"contact: mobile_no to 20": {contact(func(c *citypay.Contact) { c.MobileNo = text(20) }),
+			contact(func(c *citypay.Contact) { c.MobileNo = text(21) }), "mobile_no"},
+		"contact: telephone_no to 20": {contact(func(c *citypay.Contact) { c.TelephoneNo = text(20) }),
+			contact(func(c *citypay.Contact) { c.TelephoneNo = text(21) }), "telephone_no"},
+		"contact: postcode to 16": {contact(func(c *citypay.Contact) { c.Postcode = text(16) }),
+			contact(func(c *citypay.Contact) { c.Postcode = text(17) }), "postcode"},
+		"contact: names in UTF-8": {contact(func(c *citypay.Contact) { c.LastName = "é" }),
+			contact(func(c *citypay.Contact) { c.LastName = "\xe9" }), "lastname"},
+		"card: number from 12": {number("630400000000"), number("63040000000"), "cardnumber"},
+		"card: number to 22, in all": {number("4000 0000 0000 0002" + "   "), number("4000 0000 0000 0002" + "    "),
+			"cardnumber"},
+		"card: Luhn": {number("4000000000000002"), number("4000000000000003"), "cardnumber"},
+		"card: this month": {card(func(r *citypay.RegisterCardRequest) {
+			r.ExpMonth, r.ExpYear = int(now.Month()), now.Year()
+		}), card(func(r *citypay.RegisterCardRequest) { r.ExpMonth, r.ExpYear = 12, now.Year()-1 }), "expyear"},
+		"card: year to 2100": {card(func(r *citypay.RegisterCardRequest) { r.ExpYear = 2100 }),
+			card(func(r *citypay.RegisterCardRequest) { r.ExpYear = 2101 }), "expyear"},
+		"card: month from 1": {card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 1 }),
+			card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 0 }), "expmonth"},
+		"card: month to 12": {card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 12 }),
+			card(func(r *citypay.RegisterCardRequest) { r.ExpMonth = 13 }), "expmonth"},
+		"card: name from 2": {card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = "ab" }),
+			card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = "a" }), "name_on_card"},
+		"card: name to 45": {card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = wide(45) }),
+			card(func(r *citypay.RegisterCardRequest) { r.NameOnCard = wide(46) }), "name_on_card"},
+		"report: page from 5":          {page(5), page(4), "maxResults"},
+		"report: page to 250":          {page(250), page(251), "maxResults"},
+		"report: merchant from 1":      {merchants(1), merchants(0), "merchant_id[0]"},
+		"report: merchant of 8 digits": {merchants(99_999_999), merchants(100_000_000), "merchant_id[0]"},
+		"merchants: client from 3":     {list("PC1"), list("PC"), "clientid"},
+		"merchants: client to 10":      {list(text(10)), list(text(11)), "clientid"},
+		"channel: time-out from 1000": {channel(func(c *citypay.ChannelConfig) { c.ReadTimeout = 1000 }),
+			channel(func(c *citypay.ChannelConfig) { c.ReadTimeout = 999 }), "config.read_timeout"},
+		"channel: time-out to 30000": {channel(func(c *citypay.ChannelConfig) { c.ConnectTimeout = 30_000 }),
+			channel(func(c *citypay.ChannelConfig) { c.ConnectTimeout = 30_001 }), "config.connect_timeout"},
+		"address: to 720 hours": {ip(720 * time.Hour), ip(720*time.Hour + time.Hour), "exp"},
+		"domain key: from 64":   {key(64), key(63), "domain_key"},
+		"domain key: to 512":    {key(512), key(513), "domain_key"},
 	} {
 		var e *batch.Error
 		if c.at != nil { // The simulator may not know it, but it was asked.
@@ -189,7 +228,9 @@ func TestNoOperationShowsItsSecret(t *testing.T) {
 		shown := ""
 		for _, fault := range []batchsim.Fault{
 			{Act: batchsim.Echo},
-			{Act: batchsim.Answer, Reply: batchsim.JSON(422, fmt.Sprintf(`{"code":"P045","message":%q,"context":%q,"identifier":%q}`, all, all, all))},
+			{Act: batchsim.Answer,
+				Reply: batchsim.JSON(422, fmt.Sprintf(`{"code":"P045","message":%q,"context":%q,"identifier":%q}`,
+					all, all, all))},
 			{Act: batchsim.Answer, Reply: batchsim.JSON(200, fmt.Sprintf(`{%q:1,%q:2}`, all, all))},
 			{Act: batchsim.Answer, Reply: batchsim.JSON(200, all)},
 			{Act: batchsim.Answer, Reply: batchsim.JSON(500, all)},
@@ -206,7 +247,8 @@ func TestNoOperationShowsItsSecret(t *testing.T) {
 		}
 		shown += log.String()
 		for _, secret := range []string{pan, token, header, domainKey} {
-			if op == "RegisterCard" && secret == pan || op == "Charge" && secret == token || op == "CreateChannel" && secret == header || op == "CheckDomainKey" && secret == domainKey {
+			if op == "RegisterCard" && secret == pan || op == "Charge" && secret == token || op == "CreateChannel" &&
+				secret == header || op == "CheckDomainKey" && secret == domainKey {
 				require.NotContains(t, shown, secret, op)
 			}
 		}

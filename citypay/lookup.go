@@ -112,7 +112,8 @@ func (p *Provider) judge(b batch.Batch, r batch.Result, auths []AuthReference) (
 	case number != fmt.Sprint(auth.TransNo):
 		return batch.OutcomeUnknown, text + fmt.Sprintf(", and the report has transaction %s", number)
 	case at.IsZero() || b.Draft.Date.IsZero() || at.Before(day):
-		return batch.OutcomeUnknown, text + fmt.Sprintf(", and its time %q is not after the batch was made", auth.DateTime)
+		return batch.OutcomeUnknown, text + fmt.Sprintf(", and its time %q is not after the batch was made",
+			auth.DateTime)
 	}
 	outcome, accepted := batch.OutcomeUnknown, auth.ResultID == "1"
 	switch auth.TransStatus {

@@ -98,33 +98,34 @@ type RequestChallenged struct {
 // Identifier, MerchantID, Result, ResultCode, SHA256, TransNo and TransStatus
 // decide, and are zero if CityPay sends another type.
 type AuthResponse struct {
-	Amount         int64       `json:"amount,omitempty"` // minor units
-	ATRN           Text        `json:"atrn,omitempty"`
-	ATSD           Text        `json:"atsd,omitempty"`
-	AuthCode       string      `json:"authcode,omitempty"`
-	AuthenResult   Text        `json:"authen_result,omitempty"`
-	Authorised     bool        `json:"authorised,omitempty"`
-	AVSResult      Text        `json:"avs_result,omitempty"`
-	BINCommercial  Text        `json:"bin_commercial,omitempty"` // "true" or "false"
-	BINDebit       Text        `json:"bin_debit,omitempty"`      // "true" or "false"
-	BINDescription Text        `json:"bin_description,omitempty"`
-	CAVV           Text        `json:"cavv,omitempty"`
-	Context        Text        `json:"context,omitempty"` // for CityPay's support
-	CSCResult      Text        `json:"csc_result,omitempty"`
-	Currency       Text        `json:"currency,omitempty"`
-	DateTime       Text        `json:"datetime,omitempty"` // ISO 8601 in UTC
-	ECI            Text        `json:"eci,omitempty"`
-	Identifier     string      `json:"identifier,omitempty"`
-	Live           Text        `json:"live,omitempty"` // "true" or "false"
-	MaskedPAN      Text        `json:"maskedpan,omitempty"`
-	MerchantID     int64       `json:"merchantid,omitempty"`
-	Result         Result      `json:"result"`
-	ResultCode     string      `json:"result_code"`
-	ResultMessage  Text        `json:"result_message,omitempty"`
-	Scheme         Text        `json:"scheme,omitempty"`
-	SHA256         string      `json:"sha256,omitempty"`  // a digest with the licence key, by which the reply is checked
-	TransNo        int64       `json:"transno,omitempty"` // below 1 if none was issued
-	TransStatus    TransStatus `json:"trans_status,omitempty"`
+	Amount         int64  `json:"amount,omitempty"` // minor units
+	ATRN           Text   `json:"atrn,omitempty"`
+	ATSD           Text   `json:"atsd,omitempty"`
+	AuthCode       string `json:"authcode,omitempty"`
+	AuthenResult   Text   `json:"authen_result,omitempty"`
+	Authorised     bool   `json:"authorised,omitempty"`
+	AVSResult      Text   `json:"avs_result,omitempty"`
+	BINCommercial  Text   `json:"bin_commercial,omitempty"` // "true" or "false"
+	BINDebit       Text   `json:"bin_debit,omitempty"`      // "true" or "false"
+	BINDescription Text   `json:"bin_description,omitempty"`
+	CAVV           Text   `json:"cavv,omitempty"`
+	Context        Text   `json:"context,omitempty"` // for CityPay's support
+	CSCResult      Text   `json:"csc_result,omitempty"`
+	Currency       Text   `json:"currency,omitempty"`
+	DateTime       Text   `json:"datetime,omitempty"` // ISO 8601 in UTC
+	ECI            Text   `json:"eci,omitempty"`
+	Identifier     string `json:"identifier,omitempty"`
+	Live           Text   `json:"live,omitempty"` // "true" or "false"
+	MaskedPAN      Text   `json:"maskedpan,omitempty"`
+	MerchantID     int64  `json:"merchantid,omitempty"`
+	Result         Result `json:"result"`
+	ResultCode     string `json:"result_code"`
+	ResultMessage  Text   `json:"result_message,omitempty"`
+	Scheme         Text   `json:"scheme,omitempty"`
+	// a digest with the licence key, by which the reply is checked
+	SHA256      string      `json:"sha256,omitempty"`
+	TransNo     int64       `json:"transno,omitempty"` // below 1 if none was issued
+	TransStatus TransStatus `json:"trans_status,omitempty"`
 }
 
 var (
@@ -198,7 +199,8 @@ func (c *Client) Charge(ctx context.Context, r ChargeRequest) (*Decision, error)
 	for _, p := range []struct {
 		field string
 		value Policy
-	}{{"avs_postcode_policy", r.AVSPostcodePolicy}, {"csc_policy", r.CSCPolicy}, {"duplicate_policy", r.DuplicatePolicy},
+	}{{"avs_postcode_policy", r.AVSPostcodePolicy}, {"csc_policy", r.CSCPolicy},
+		{"duplicate_policy", r.DuplicatePolicy},
 		{"match_avsa", r.MatchAVSA}, {"pre_auth", r.PreAuth}} {
 		if len(p.value) > 1 || !strings.Contains("0123", string(p.value)) {
 			faults.add(p.field, "must be 0, 1, 2 or 3")
@@ -227,7 +229,8 @@ func (c *Client) Charge(ctx context.Context, r ChargeRequest) (*Decision, error)
 			return errMissing("AuthResponse or RequestChallenged that makes sense")
 		}
 		if challenge.OK {
-			text := fmt.Sprintf("the cardholder must authenticate: transaction %s is not finished", challenge.Value.TransNo)
+			text := fmt.Sprintf("the cardholder must authenticate: transaction %s is not finished",
+				challenge.Value.TransNo)
 			return errors.New(text)
 		}
 		var err error
@@ -428,7 +431,8 @@ type authResponse struct {
 func (c *Client) judge(p payment, came authResponse, id string, merchant, amount int64) (*AuthResponse, error) {
 	a := came.AuthResponse
 	a.Amount, a.AuthCode, a.Authorised = int64(came.Amount.Value), came.AuthCode.Value, came.Authorised.Value
-	a.Identifier, a.MerchantID, a.TransNo = came.Identifier.Value, int64(came.MerchantID.Value), int64(came.TransNo.Value)
+	a.Identifier, a.MerchantID, a.TransNo = came.Identifier.Value, int64(came.MerchantID.Value),
+		int64(came.TransNo.Value)
 	a.Result, a.ResultCode = came.Result.Value, came.ResultCode.Value
 	a.SHA256, a.TransStatus = came.SHA256.Value, came.TransStatus.Value
 	a.ResultMessage = Text(c.http.Clean(string(a.ResultMessage)))
@@ -453,7 +457,8 @@ func (c *Client) judge(p payment, came authResponse, id string, merchant, amount
 	says := results[a.Result].outcome
 	if !accepted && (kind == batch.ErrAmbiguous || says == batch.OutcomePaid || says == "") {
 		text := fmt.Sprintf("the answer is %d with the code %s, which leaves the outcome open", a.Result, a.ResultCode)
-		return &a, &batch.Error{Kind: batch.ErrAmbiguous, Code: a.ResultCode, RequestID: string(a.Context), Message: text}
+		return &a, &batch.Error{Kind: batch.ErrAmbiguous, Code: a.ResultCode, RequestID: string(a.Context),
+			Message: text}
 	}
 	// A refusal may leave fields empty; what is there must be of this payment.
 	same := func(came batchhttp.Maybe[batchhttp.Int], want int64) bool {

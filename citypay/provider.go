@@ -179,7 +179,8 @@ func (p *Provider) check(d batch.Draft) (id int64, faults []batch.FieldError) {
 	var total int64
 	for n, item := range d.Items {
 		fault := func(field, message string) {
-			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: field, Message: message})
+			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: field,
+				Message: message})
 		}
 		if item.Reference != "" && !identifier.MatchString(item.Reference) {
 			fault("reference", "must be 5 to 50 printable ASCII characters")
@@ -205,7 +206,9 @@ func (p *Provider) check(d batch.Draft) (id int64, faults []batch.FieldError) {
 	// The day at CityPay: UTC is the only zone in its documentation, and never
 	// ahead of the time in the United Kingdom.
 	if day, today := d.Date.Format(time.DateOnly), time.Now().UTC().Format(time.DateOnly); day > today {
-		fault("date", fmt.Sprintf("is %s, and at CityPay it is %s (UTC): CityPay documents no effect of a date in the future", day, today))
+		fault("date",
+			fmt.Sprintf("is %s, and at CityPay it is %s (UTC): CityPay documents no effect of a date in the future",
+				day, today))
 	}
 	return id, faults
 }
@@ -219,7 +222,9 @@ func (p *Provider) batchID(d batch.Draft) (int64, error) {
 		return id, nil
 	}
 	if p.config.BatchID == nil {
-		return 0, errors.New("is not a number from 1 to 99999999: name one in Extra[\"batch_id\"], set ProviderConfig.BatchID, or use batch.Run with a journal")
+		return 0,
+			errors.New(
+				"is not a number from 1 to 99999999: name one in Extra[\"batch_id\"], set ProviderConfig.BatchID, or use batch.Run with a journal")
 	}
 	id, err := p.config.BatchID(d.Reference)
 	if err == nil && (id < 1 || id > maxBatchID) {
@@ -244,7 +249,8 @@ func (p *Provider) Number(d batch.Draft, next func(int64) (int64, error)) (batch
 	}
 	if err == nil && id >= p.config.FirstBatchID {
 		return d, batch.Invalid(name, "Number", []batch.FieldError{{Item: -1, Field: "reference",
-			Message: fmt.Sprintf("gives the number %d, and numbers from ProviderConfig.FirstBatchID (%d) on are allocated to references that are not numbers", id, p.config.FirstBatchID)}})
+			Message: fmt.Sprintf(
+				"gives the number %d, and numbers from ProviderConfig.FirstBatchID (%d) on are allocated to references that are not numbers", id, p.config.FirstBatchID)}})
 	}
 	if err == nil || d.Extra[extraBatchID] != "" {
 		return d, nil
@@ -254,7 +260,8 @@ func (p *Provider) Number(d batch.Draft, next func(int64) (int64, error)) (batch
 		return d, err
 	}
 	if id > maxBatchID {
-		return d, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Number", Message: "all batch numbers up to 99999999 are used"}
+		return d, &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Number",
+			Message: "all batch numbers up to 99999999 are used"}
 	}
 	d = d.Clone()
 	if d.Extra == nil {
@@ -300,7 +307,8 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 			Identifier: item.Reference, MerchantID: p.config.MerchantID}
 	}
 	_, err = p.client.ProcessBatch(ctx, request)
-	if refused := (*batch.Error)(nil); errors.As(err, &refused) && refused.Status != 0 && refused.Kind != batch.ErrAmbiguous {
+	if refused := (*batch.Error)(nil); errors.As(err, &refused) && refused.Status != 0 &&
+		refused.Kind != batch.ErrAmbiguous {
 		err = p.confirm(ctx, b, id, refused)
 	}
 	switch {
@@ -341,18 +349,21 @@ func (p *Provider) unused(ctx context.Context, b batch.Batch, id int64) error {
 		if p.config.AbsentMeansUnused || e != nil && e.Code == "B002" {
 			return nil
 		}
-		return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Err: err, Message: fmt.Sprintf("nothing was sent: "+
-			"CityPay's answer does not say whether batch number %d was used (ProviderConfig.AbsentMeansUnused accepts it)", id)}
+		return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Err: err,
+			Message: fmt.Sprintf("nothing was sent: "+
+				"CityPay's answer does not say whether batch number %d was used (ProviderConfig.AbsentMeansUnused accepts it)", id)}
 	case err != nil:
 		return err
 	}
 	word := p.client.http.Clean(string(row.BatchStatus))
-	taken := &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Code: batch.CodeNumberTaken, Message: fmt.Sprintf("nothing was sent: "+
-		"batch number %d is already used, CityPay has it as %s; set ProviderConfig.FirstBatchID above all numbers that were used", id, word)}
+	taken := &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Code: batch.CodeNumberTaken,
+		Message: fmt.Sprintf("nothing was sent: "+
+			"batch number %d is already used, CityPay has it as %s; set ProviderConfig.FirstBatchID above all numbers that were used", id, word)}
 	if reply, err := p.retrieve(ctx, id); err == nil && len(reply.Transactions) == len(b.Draft.Items) {
 		if _, _, faults := p.compare(b, reply); len(faults) == 0 {
 			taken.Code = codeSent
-			taken.Message = fmt.Sprintf("nothing was sent: batch number %d is already used, and CityPay has these items there, as %s", id, word)
+			taken.Message = fmt.Sprintf(
+				"nothing was sent: batch number %d is already used, and CityPay has these items there, as %s", id, word)
 		}
 	}
 	return taken
@@ -375,9 +386,13 @@ func (p *Provider) confirm(ctx context.Context, b batch.Batch, id int64, refused
 	}
 	unclear := *refused
 	unclear.Kind, unclear.Err = batch.ErrAmbiguous, errors.Join(refused.Err, err)
-	unclear.Message = fmt.Sprintf("CityPay refused the batch (%s), and number %d, unused before, is used now: it may have had the request twice", refused.Message, id)
+	unclear.Message = fmt.Sprintf(
+		"CityPay refused the batch (%s), and number %d, unused before, is used now: it may have had the request twice",
+		refused.Message, id)
 	if err != nil {
-		unclear.Message = fmt.Sprintf("CityPay calls the batch a duplicate (%s), and whether number %d is used now could not be read", refused.Message, id)
+		unclear.Message = fmt.Sprintf(
+			"CityPay calls the batch a duplicate (%s), and whether number %d is used now could not be read",
+			refused.Message, id)
 	}
 	return &unclear
 }
@@ -394,7 +409,8 @@ func (p *Provider) id(op string, b batch.Batch) (int64, error) {
 // status reads the status of one batch. An empty list is ErrNotFound, like
 // CityPay's own B002.
 func (p *Provider) status(ctx context.Context, id int64) (BatchStatus, error) {
-	reply, err := p.client.BatchStatus(ctx, CheckBatchStatus{BatchIDs: []int64{id}, ClientAccountID: p.config.ClientAccountID})
+	reply, err := p.client.BatchStatus(ctx,
+		CheckBatchStatus{BatchIDs: []int64{id}, ClientAccountID: p.config.ClientAccountID})
 	if err != nil {
 		return BatchStatus{}, err
 	}
@@ -408,7 +424,8 @@ func (p *Provider) status(ctx context.Context, id int64) (BatchStatus, error) {
 // with two different ones is ErrProtocol; an empty list is ErrNotFound.
 func (p *Provider) pick(rows []BatchStatus, id int64) (BatchStatus, error) {
 	fail := func(kind batch.Kind, format string, args ...any) (BatchStatus, error) {
-		return BatchStatus{}, &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name, Message: p.client.http.Clean(fmt.Sprintf(format, args...))}
+		return BatchStatus{}, &batch.Error{Kind: kind, Provider: name, Op: opBatchStatus.Name,
+			Message: p.client.http.Clean(fmt.Sprintf(format, args...))}
 	}
 	if len(rows) == 0 {
 		return fail(batch.ErrNotFound, "the list of batches is empty")
@@ -420,7 +437,8 @@ func (p *Provider) pick(rows []BatchStatus, id int64) (BatchStatus, error) {
 		case row.BatchStatus == "":
 			return fail(batch.ErrProtocol, "batch %d has no status", id)
 		case found != nil && found.BatchStatus != row.BatchStatus:
-			return fail(batch.ErrProtocol, "batch %d is reported as %q and as %q", id, found.BatchStatus, row.BatchStatus)
+			return fail(batch.ErrProtocol, "batch %d is reported as %q and as %q", id, found.BatchStatus,
+				row.BatchStatus)
 		default:
 			found = row
 		}
@@ -476,7 +494,9 @@ func (p *Provider) verify(ctx context.Context, b batch.Batch, id int64, status S
 	switch refused := errors.Is(err, batch.ErrNotFound) || errors.Is(err, batch.ErrInvalid); {
 	case refused && status == StatusComplete: // A number alone proves nothing, and nothing more will be processed.
 		return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Poll", Err: err,
-			Message: fmt.Sprintf("batch %d is COMPLETE at CityPay, which shows no report of it: whether it is this batch is not known", id)}
+			Message: fmt.Sprintf(
+				"batch %d is COMPLETE at CityPay, which shows no report of it: whether it is this batch is not known",
+				id)}
 	case refused:
 		return nil // CityPay shows no report yet.
 	case err != nil:
@@ -626,15 +646,17 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		report = p.lookUp(ctx, report, faults)
 	}
 	if len(faults) > 0 {
-		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: "the report does not match the batch",
-			Fields: batchhttp.Faults(faults)}
+		return report, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op,
+			Message: "the report does not match the batch",
+			Fields:  batchhttp.Faults(faults)}
 	}
 	return report, nil
 }
 
 // retrieve reads the report of one batch, and of no other.
 func (p *Provider) retrieve(ctx context.Context, id int64) (*BatchReport, error) {
-	reply, err := p.client.RetrieveBatch(ctx, BatchReportRequest{BatchID: id, ClientAccountID: p.config.ClientAccountID})
+	reply, err := p.client.RetrieveBatch(ctx,
+		BatchReportRequest{BatchID: id, ClientAccountID: p.config.ClientAccountID})
 	if err == nil && reply.BatchID != id {
 		return nil, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: opRetrieveBatch.Name,
 			Message: fmt.Sprintf("asked for batch %d, CityPay reports batch %d", id, reply.BatchID)}

@@ -64,33 +64,48 @@ func TestBadDrafts(t *testing.T) {
 		change func(*batch.Draft)
 		want   []string
 	}{
-		"row 89: no items":           {func(d *batch.Draft) { d.Items = nil }, []string{"items: there are none"}},
-		"row 89: 10,001 items":       {func(d *batch.Draft) { d.Items = many(10_001) }, []string{"items: there are 10001, and citypay takes at most 10000"}},
-		"row 90: repeated reference": {func(d *batch.Draft) { d.Items = append(d.Items, good) }, []string{`item 1 ("item-1"): reference: is also that of item 0`}},
+		"row 89: no items": {func(d *batch.Draft) { d.Items = nil }, []string{"items: there are none"}},
+		"row 89: 10,001 items": {func(d *batch.Draft) {
+			d.Items = many(10_001)
+		}, []string{"items: there are 10001, and citypay takes at most 10000"}},
+		"row 90: repeated reference": {func(d *batch.Draft) { d.Items = append(d.Items, good) },
+			[]string{`item 1 ("item-1"): reference: is also that of item 0`}},
 		"row 90: short, long and foreign references": {func(d *batch.Draft) {
-			d.Items = []batch.Item{item("abc", "account-1", 1, "GBP"), item(strings.Repeat("x", 51), "account-1", 1, "GBP"), item("itém-1", "account-1", 1, "GBP")}
+			d.Items = []batch.Item{item("abc", "account-1", 1, "GBP"), item(strings.Repeat("x", 51), "account-1", 1,
+				"GBP"), item("itém-1", "account-1", 1, "GBP")}
 		}, []string{`item 0 ("abc"): reference: must be 5 to 50 printable ASCII characters`,
 			`item 1 ("` + strings.Repeat("x", 51) + `"): reference: must be 5 to 50 printable ASCII characters`,
 			`item 2 ("itém-1"): reference: must be 5 to 50 printable ASCII characters`}},
 		"row 91: amounts": {func(d *batch.Draft) {
-			d.Items = []batch.Item{item("item-0", "account-1", 0, "GBP"), item("item-1", "account-1", -5, "GBP"), item("item-2", "account-1", 1_000_000_000, "GBP")}
-		}, []string{`item 0 ("item-0"): amount: must be more than zero`, `item 1 ("item-1"): amount: is negative`, `item 2 ("item-2"): amount: must be at most 999999999 minor units`}},
+			d.Items = []batch.Item{item("item-0", "account-1", 0, "GBP"), item("item-1", "account-1", -5, "GBP"),
+				item("item-2", "account-1", 1_000_000_000, "GBP")}
+		}, []string{`item 0 ("item-0"): amount: must be more than zero`, `item 1 ("item-1"): amount: is negative`,
+			`item 2 ("item-2"): amount: must be at most 999999999 minor units`}},
 		"row 91: the total": {func(d *batch.Draft) {
-			d.Items = []batch.Item{item("item-0", "account-1", 999_999_999, "GBP"), item("item-1", "account-1", 1, "GBP"), item("item-2", "account-1", 1, "GBP")}
+			d.Items = []batch.Item{item("item-0", "account-1", 999_999_999, "GBP"),
+				item("item-1", "account-1", 1, "GBP"), item("item-2", "account-1", 1, "GBP")}
 		}, []string{`item 1 ("item-1"): amount: the total exceeds 999999999 minor units here, which the report could not show`}},
 		"row 92: currencies": {func(d *batch.Draft) {
 			d.Items = []batch.Item{item("item-0", "account-1", 1, "EUR"), item("item-1", "account-1", 1, "gbp"), good}
 			d.Items[2].Reference = "item-2"
-		}, []string{`item 0 ("item-0"): currency: is "EUR", and citypay takes only GBP here`, `item 1 ("item-1"): currency: is "gbp", and citypay takes only GBP here`}},
+		}, []string{`item 0 ("item-0"): currency: is "EUR", and citypay takes only GBP here`,
+			`item 1 ("item-1"): currency: is "gbp", and citypay takes only GBP here`}},
 		"accounts": {func(d *batch.Draft) {
-			d.Items = []batch.Item{item("item-0", "abc", 1, "GBP"), item("item-1", "account 1", 1, "GBP"), item("item-2", "", 1, "GBP")}
-		}, []string{`item 2 ("item-2"): account: is empty`, `item 0 ("item-0"): account: must be 5 to 50 of letters, digits and - _ . ~`, `item 1 ("item-1"): account: must be 5 to 50 of letters, digits and - _ . ~`}},
+			d.Items = []batch.Item{item("item-0", "abc", 1, "GBP"), item("item-1", "account 1", 1, "GBP"),
+				item("item-2", "", 1, "GBP")}
+		}, []string{`item 2 ("item-2"): account: is empty`,
+			`item 0 ("item-0"): account: must be 5 to 50 of letters, digits and - _ . ~`,
+			`item 1 ("item-1"): account: must be 5 to 50 of letters, digits and - _ . ~`}},
 		"row 93: number 0":           {func(d *batch.Draft) { d.Reference = "0" }, []string{notANumber}},
 		"row 93: number 100,000,000": {func(d *batch.Draft) { d.Reference = "100000000" }, []string{notANumber}},
 		"leading zeros":              {func(d *batch.Draft) { d.Reference = "007" }, []string{notANumber}},
 		"a word":                     {func(d *batch.Draft) { d.Reference = "november" }, []string{notANumber}},
-		"a bad number in Extra":      {func(d *batch.Draft) { d.Extra = map[string]string{"batch_id": "1e3"} }, []string{"reference: is not a number from 1 to 99999999"}},
-		"tomorrow":                   {func(d *batch.Draft) { d.Date = now.Add(24 * time.Hour) }, []string{"date: is " + tomorrow + ", and at CityPay it is " + today + " (UTC): CityPay documents no effect of a date in the future"}},
+		"a bad number in Extra": {func(d *batch.Draft) { d.Extra = map[string]string{"batch_id": "1e3"} },
+			[]string{"reference: is not a number from 1 to 99999999"}},
+		"tomorrow": {func(d *batch.Draft) {
+			d.Date = now.Add(24 * time.Hour)
+		}, []string{"date: is " + tomorrow + ", and at CityPay it is " + today +
+			" (UTC): CityPay documents no effect of a date in the future"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := batch.Draft{Reference: "35", Direction: batch.Collect, Items: []batch.Item{good}}
@@ -105,7 +120,8 @@ func TestBadDrafts(t *testing.T) {
 
 	t.Run("the limits themselves are good", func(t *testing.T) {
 		d := batch.Draft{Reference: "99999999", Direction: batch.Collect, Date: now, Items: []batch.Item{
-			item("12345", "~-_.~", 1, "GBP"), item(strings.Repeat("~", 50), strings.Repeat("x", 50), 999_999_998, "GBP")}}
+			item("12345", "~-_.~", 1, "GBP"), item(strings.Repeat("~", 50), strings.Repeat("x", 50),
+				999_999_998, "GBP")}}
 		b, err := p.Create(t.Context(), d)
 		require.NoError(t, err)
 		_, err = p.Submit(t.Context(), b)
@@ -126,7 +142,8 @@ const notANumber = `reference: is not a number from 1 to 99999999: name one in E
 func TestNewProviderChecksItsConfiguration(t *testing.T) {
 	client, err := citypay.New(citypay.Config{ClientID: "PC1", LicenceKey: "key"})
 	require.NoError(t, err)
-	_, err = citypay.NewProvider(client, citypay.ProviderConfig{Currency: "pounds", ClientAccountID: "A", FirstBatchID: 100_000_000})
+	_, err = citypay.NewProvider(client, citypay.ProviderConfig{Currency: "pounds", ClientAccountID: "A",
+		FirstBatchID: 100_000_000})
 	require.Equal(t, []string{"MerchantID: is required", "Currency: must be an ISO 4217 code",
 		"ClientAccountID: must have 3 to 20 characters", "FirstBatchID: must be 1 to 99999999"}, faultsOf(t, err))
 }
@@ -146,12 +163,15 @@ func TestBatchNumbers(t *testing.T) {
 	b, err = create(citypay.ProviderConfig{}, func(d *batch.Draft) { d.Extra = map[string]string{"batch_id": "77"} })
 	require.NoError(t, err)
 	require.Equal(t, "77", b.ID)
-	b, err = create(citypay.ProviderConfig{BatchID: func(string) (int64, error) { return 78, nil }}, func(d *batch.Draft) { d.Reference = "november" })
+	b, err = create(citypay.ProviderConfig{BatchID: func(string) (int64, error) { return 78, nil }},
+		func(d *batch.Draft) { d.Reference = "november" })
 	require.NoError(t, err)
 	require.Equal(t, "78", b.ID)
-	_, err = create(citypay.ProviderConfig{BatchID: func(string) (int64, error) { return 0, nil }}, func(d *batch.Draft) { d.Reference = "november" })
+	_, err = create(citypay.ProviderConfig{BatchID: func(string) (int64, error) { return 0, nil }},
+		func(d *batch.Draft) { d.Reference = "november" })
 	require.ErrorContains(t, err, "BatchID gave 0")
-	_, err = create(citypay.ProviderConfig{BatchID: func(string) (int64, error) { return 0, io.EOF }}, func(d *batch.Draft) { d.Reference = "november" })
+	_, err = create(citypay.ProviderConfig{BatchID: func(string) (int64, error) { return 0, io.EOF }},
+		func(d *batch.Draft) { d.Reference = "november" })
 	require.ErrorContains(t, err, "EOF")
 }
 
@@ -179,7 +199,8 @@ func TestRunNumbersItsBatches(t *testing.T) {
 		require.Equal(t, 2, server.Log.Count("ProcessBatch"))
 
 		// A number of one's own is never one that may be allocated, or was.
-		for _, own := range []batch.Draft{{Reference: "500"}, {Reference: "777"}, {Reference: "word", Extra: map[string]string{"batch_id": "500"}}} {
+		for _, own := range []batch.Draft{{Reference: "500"}, {Reference: "777"},
+			{Reference: "word", Extra: map[string]string{"batch_id": "500"}}} {
 			d := newDraft(1)
 			d.Reference, d.Extra = own.Reference, own.Extra
 			_, err := batch.Run(t.Context(), p, d, o)
@@ -192,7 +213,8 @@ func TestRunNumbersItsBatches(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 3, server.Log.Count("ProcessBatch"))
 
-		p = newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", FirstBatchID: 99_999_999})
+		p = newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+			FirstBatchID: 99_999_999})
 		d = newDraft(1)
 		d.Reference = "the-last"
 		_, err = batch.Run(t.Context(), p, d, o)
@@ -207,7 +229,8 @@ func TestRunNumbersItsBatches(t *testing.T) {
 func TestProcessBatchIsSentOnce(t *testing.T) {
 	for _, status := range []int{500, 502, 503, 429, 408} {
 		server, p := start(t, nil)
-		server.Inject(batchsim.Fault{Op: "ProcessBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: status}})
+		server.Inject(batchsim.Fault{Op: "ProcessBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+			Reply: batchsim.Reply{Status: status}})
 		b, err := p.Create(t.Context(), newDraft(2))
 		require.NoError(t, err)
 		_, err = p.Submit(t.Context(), b)
@@ -262,51 +285,62 @@ func TestAnswersToProcess(t *testing.T) {
 		kind  batch.Kind
 		says  string
 	}{
-		"row 26: 422 in its own words":       {json(422, `{"code":"B006","context":"ctx1","message":"Transaction invalid\nin batch"}`), batch.ErrInvalid, `Transaction invalid\x0ain batch`},
-		"row 27: 400 by a firewall":          {batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}, batch.ErrAmbiguous, ""},
-		"row 30: 403 by the allow-list":      {batchsim.Reply{Status: 403}, batch.ErrAmbiguous, "the source address"},
-		"403 by a firewall":                  {batchsim.Reply{Status: 403, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")}, batch.ErrAmbiguous, ""},
-		"401 without words":                  {batchsim.Reply{Status: 401}, batch.ErrAmbiguous, ""},
-		"400 without words":                  {batchsim.Reply{Status: 400}, batch.ErrAmbiguous, ""},
-		"400 in plain words":                 {batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Bad request")}, batch.ErrAmbiguous, ""},
-		"400 in CityPay's words":             {json(400, `{"code":"B006"}`), batch.ErrAmbiguous, ""},
-		"404 without words":                  {batchsim.Reply{Status: 404}, batch.ErrAmbiguous, ""},
-		"501 without words":                  {batchsim.Reply{Status: 501}, batch.ErrAmbiguous, ""},
-		"422 by a proxy":                     {json(422, `{"error":"upstream timeout"}`), batch.ErrAmbiguous, ""},
-		"422 without a code":                 {json(422, `{}`), batch.ErrAmbiguous, ""},
-		"wrapped in its name":                {json(200, `{"ProcessBatchResponse":{"valid":true}}`), batch.ErrAmbiguous, "no valid"},
-		"a message of another type":          {json(200, `{"valid":true,"message":{"a":null}}`), "", ""},
-		"not valid, and a message of null":   {json(200, `{"valid":false,"message":null}`), batch.ErrInvalid, ""},
-		"050: waiting authorisation":         {json(422, `{"code":"050"}`), batch.ErrAmbiguous, "050"},
-		"F001: unknown error":                {json(422, `{"code":"F001"}`), batch.ErrAmbiguous, "F001"},
-		"T001: an earlier one exists":        {json(422, `{"code":"T001"}`), batch.ErrAmbiguous, "T001"},
-		"000: accepted, and refused":         {json(422, `{"code":"000"}`), batch.ErrAmbiguous, "000"},
-		"B010: not in the list":              {json(422, `{"code":"B010"}`), batch.ErrAmbiguous, "B010"},
-		"row 49: an empty body":              {json(200, ""), batch.ErrAmbiguous, ""},
-		"row 50: null":                       {json(200, "null"), batch.ErrAmbiguous, "no valid"},
-		"row 50: a list":                     {json(200, "[]"), batch.ErrAmbiguous, ""},
-		"row 50: a text":                     {json(200, `"ok"`), batch.ErrAmbiguous, ""},
-		"row 50: nothing in it":              {json(200, "{}"), batch.ErrAmbiguous, "no valid"},
-		"row 51: a byte order mark":          {json(200, "\xef\xbb\xbf{\"valid\":true}"), "", ""},
-		"row 51: UTF-16":                     {json(200, "\xff\xfe{\x00}\x00"), batch.ErrAmbiguous, "UTF-16"},
-		"row 51: a message of invalid UTF-8": {json(200, "{\"valid\":false,\"message\":\"x\xffy\"}"), batch.ErrInvalid, "x\uFFFDy"},
-		"row 52: trailing data":              {json(200, `{"valid":true}{"valid":false}`), batch.ErrAmbiguous, ""},
-		"row 53: a key twice":                {json(200, `{"valid":false,"valid":true}`), batch.ErrAmbiguous, ""},
-		"row 54: a key in two cases":         {json(200, `{"valid":false,"Valid":true}`), batch.ErrAmbiguous, ""},
-		"row 55: valid is null":              {json(200, `{"valid":null}`), batch.ErrAmbiguous, ""},
-		"row 55: valid is a text":            {json(200, `{"valid":"true"}`), batch.ErrAmbiguous, ""},
-		"row 55: valid is a number":          {json(200, `{"valid":1}`), batch.ErrAmbiguous, ""},
-		"row 56: not valid":                  {json(200, `{"valid":false,"message":"no such merchant"}`), batch.ErrInvalid, "no such merchant"},
-		"row 57: a field that is new":        {json(200, `{"valid":true,"new_field":{"x":[1]}}`), "", ""},
-		"B008":                               {json(422, `{"code":"B008"}`), batch.ErrConflict, "B008"},
-		"B001":                               {json(422, `{"code":"B001"}`), batch.ErrUnavailable, "B001"},
-		"F006: CityPay does not know":        {json(422, `{"code":"F006"}`), batch.ErrAmbiguous, "F006"},
-		"a licence key that is wrong":        {json(422, `{"code":"S008"}`), batch.ErrAuth, "S008"},
-		"500 with a code":                    {json(500, `{"code":"F001","context":"trace-7"}`), batch.ErrAmbiguous, "500"},
+		"row 26: 422 in its own words": {
+			json(422, `{"code":"B006","context":"ctx1","message":"Transaction invalid\nin batch"}`), batch.ErrInvalid,
+			`Transaction invalid\x0ain batch`},
+		"row 27: 400 by a firewall": {batchsim.Reply{Status: 400,
+			Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")},
+			batch.ErrAmbiguous, ""},
+		"row 30: 403 by the allow-list": {batchsim.Reply{Status: 403}, batch.ErrAmbiguous, "the source address"},
+		"403 by a firewall": {batchsim.Reply{Status: 403,
+			Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>no</html>")},
+			batch.ErrAmbiguous, ""},
+		"401 without words": {batchsim.Reply{Status: 401}, batch.ErrAmbiguous, ""},
+		"400 without words": {batchsim.Reply{Status: 400}, batch.ErrAmbiguous, ""},
+		"400 in plain words": {batchsim.Reply{Status: 400,
+			Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Bad request")}, batch.ErrAmbiguous, ""},
+		"400 in CityPay's words": {json(400, `{"code":"B006"}`), batch.ErrAmbiguous, ""},
+		"404 without words":      {batchsim.Reply{Status: 404}, batch.ErrAmbiguous, ""},
+		"501 without words":      {batchsim.Reply{Status: 501}, batch.ErrAmbiguous, ""},
+		"422 by a proxy":         {json(422, `{"error":"upstream timeout"}`), batch.ErrAmbiguous, ""},
+		"422 without a code":     {json(422, `{}`), batch.ErrAmbiguous, ""},
+		"wrapped in its name": {json(200, `{"ProcessBatchResponse":{"valid":true}}`),
+			batch.ErrAmbiguous, "no valid"},
+		"a message of another type":        {json(200, `{"valid":true,"message":{"a":null}}`), "", ""},
+		"not valid, and a message of null": {json(200, `{"valid":false,"message":null}`), batch.ErrInvalid, ""},
+		"050: waiting authorisation":       {json(422, `{"code":"050"}`), batch.ErrAmbiguous, "050"},
+		"F001: unknown error":              {json(422, `{"code":"F001"}`), batch.ErrAmbiguous, "F001"},
+		"T001: an earlier one exists":      {json(422, `{"code":"T001"}`), batch.ErrAmbiguous, "T001"},
+		"000: accepted, and refused":       {json(422, `{"code":"000"}`), batch.ErrAmbiguous, "000"},
+		"B010: not in the list":            {json(422, `{"code":"B010"}`), batch.ErrAmbiguous, "B010"},
+		"row 49: an empty body":            {json(200, ""), batch.ErrAmbiguous, ""},
+		"row 50: null":                     {json(200, "null"), batch.ErrAmbiguous, "no valid"},
+		"row 50: a list":                   {json(200, "[]"), batch.ErrAmbiguous, ""},
+		"row 50: a text":                   {json(200, `"ok"`), batch.ErrAmbiguous, ""},
+		"row 50: nothing in it":            {json(200, "{}"), batch.ErrAmbiguous, "no valid"},
+		"row 51: a byte order mark":        {json(200, "\xef\xbb\xbf{\"valid\":true}"), "", ""},
+		"row 51: UTF-16":                   {json(200, "\xff\xfe{\x00}\x00"), batch.ErrAmbiguous, "UTF-16"},
+		"row 51: a message of invalid UTF-8": {json(200, "{\"valid\":false,\"message\":\"x\xffy\"}"),
+			batch.ErrInvalid, "x\uFFFDy"},
+		"row 52: trailing data":      {json(200, `{"valid":true}{"valid":false}`), batch.ErrAmbiguous, ""},
+		"row 53: a key twice":        {json(200, `{"valid":false,"valid":true}`), batch.ErrAmbiguous, ""},
+		"row 54: a key in two cases": {json(200, `{"valid":false,"Valid":true}`), batch.ErrAmbiguous, ""},
+		"row 55: valid is null":      {json(200, `{"valid":null}`), batch.ErrAmbiguous, ""},
+		"row 55: valid is a text":    {json(200, `{"valid":"true"}`), batch.ErrAmbiguous, ""},
+		"row 55: valid is a number":  {json(200, `{"valid":1}`), batch.ErrAmbiguous, ""},
+		"row 56: not valid": {json(200, `{"valid":false,"message":"no such merchant"}`), batch.ErrInvalid,
+			"no such merchant"},
+		"row 57: a field that is new": {json(200, `{"valid":true,"new_field":{"x":[1]}}`), "", ""},
+		"B008":                        {json(422, `{"code":"B008"}`), batch.ErrConflict, "B008"},
+		"B001":                        {json(422, `{"code":"B001"}`), batch.ErrUnavailable, "B001"},
+		"F006: CityPay does not know": {json(422, `{"code":"F006"}`), batch.ErrAmbiguous, "F006"},
+		"a licence key that is wrong": {json(422, `{"code":"S008"}`), batch.ErrAuth, "S008"},
+		"500 with a code":             {json(500, `{"code":"F001","context":"trace-7"}`), batch.ErrAmbiguous, "500"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, nil)
-			server.Inject(batchsim.Fault{Op: "ProcessBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: c.reply})
+			server.Inject(batchsim.Fault{Op: "ProcessBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+				Reply: c.reply})
 			b, err := p.Create(t.Context(), newDraft(1))
 			require.NoError(t, err)
 			b, err = p.Submit(t.Context(), b)
@@ -314,8 +348,10 @@ func TestAnswersToProcess(t *testing.T) {
 			if c.says != "" {
 				require.ErrorContains(t, err, c.says)
 			}
-			require.Equal(t, map[batch.Kind]batch.State{"": batch.StatePending, batch.ErrAmbiguous: batch.StateUnknown}[c.kind],
-				map[bool]batch.State{true: "", false: b.State}[b.State == batch.StateDraft && c.kind != "" && c.kind != batch.ErrAmbiguous])
+			require.Equal(t, map[batch.Kind]batch.State{"": batch.StatePending,
+				batch.ErrAmbiguous: batch.StateUnknown}[c.kind],
+				map[bool]batch.State{true: "", false: b.State}[b.State == batch.StateDraft && c.kind != "" &&
+					c.kind != batch.ErrAmbiguous])
 			require.Equal(t, 1, server.Log.Count("ProcessBatch"))
 		})
 	}
@@ -332,47 +368,58 @@ func TestAnswersToStatus(t *testing.T) {
 		kind  batch.Kind
 		state batch.State
 	}{
-		"COMPLETE":                       {list(row(35, "COMPLETE")), "", batch.StateDone},
-		"CANCELLED":                      {list(row(35, "CANCELLED")), "", batch.StateCancelled},
-		"ERROR_IN_PROCESSING":            {list(row(35, "ERROR_IN_PROCESSING")), "", batch.StateFailed},
-		"INITIALISED":                    {list(row(35, "INITIALISED")), "", batch.StatePending},
-		"QUEUED":                         {list(row(35, "QUEUED")), "", batch.StatePending},
-		"LOCKED":                         {list(row(35, "LOCKED")), "", batch.StatePending},
-		"row 58: in lower case":          {list(row(35, "complete")), "", batch.StateUnknown},
-		"row 58: with a space":           {list(row(35, "COMPLETE ")), "", batch.StateUnknown},
-		"row 58: almost":                 {list(row(35, "COMPLETED")), "", batch.StateUnknown},
-		"ERROR, which is no word":        {list(row(35, "ERROR")), "", batch.StateUnknown},
-		"row 59: about another batch":    {list(row(36, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
-		"row 59: twice, and they differ": {list(row(35, "COMPLETE"), row(35, "QUEUED")), batch.ErrProtocol, batch.StatePending},
-		"row 59: twice the same":         {list(row(35, "QUEUED"), row(35, "QUEUED")), "", batch.StatePending},
-		"row 59: among others":           {list(row(34, "COMPLETE"), row(35, "QUEUED")), "", batch.StatePending},
-		"row 59: no row":                 {list(), "", batch.StateUnknown},
-		"row 59: no list":                {`{}`, batch.ErrProtocol, batch.StatePending},
-		"a list that is null":            {`{"batches":null}`, batch.ErrProtocol, batch.StatePending},
-		"a list that is an object":       {`{"batches":{}}`, batch.ErrProtocol, batch.StatePending},
-		"a list in another object":       {`{"CheckBatchStatusResponse":` + list(row(35, "QUEUED")) + `}`, batch.ErrProtocol, batch.StatePending},
-		"a list at the top":              {`[` + row(35, "QUEUED") + `]`, batch.ErrProtocol, batch.StatePending},
-		"null at the top":                {`null`, batch.ErrProtocol, batch.StatePending},
-		"a wrong row beside ours":        {`{"batches":[null,7,{"batch_id":"x","batch_status":1},` + row(35, "QUEUED") + `]}`, "", batch.StatePending},
-		"a date of another type":         {`{"batches":[{"batch_id":35,"batch_status":"QUEUED","batch_date":{"y":2020}}]}`, "", batch.StatePending},
-		"a status that is a number":      {`{"batches":[{"batch_id":35,"batch_status":4}]}`, batch.ErrProtocol, batch.StatePending},
-		"a status that is null":          {`{"batches":[{"batch_id":35,"batch_status":null}]}`, batch.ErrProtocol, batch.StatePending},
-		"an id that is 0":                {list(row(0, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
-		"an id that is negative":         {list(row(-35, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
-		"row 60: UNKNOWN":                {list(row(35, "UNKNOWN")), "", batch.StateUnknown},
-		"one row without an id":          {`{"batches":[{"batch_date":"","batch_status":"QUEUED"}]}`, "", batch.StatePending},
-		"two rows without an id":         {`{"batches":[{"batch_status":"QUEUED"},{"batch_status":"QUEUED"}]}`, batch.ErrProtocol, batch.StatePending},
-		"no status":                      {`{"batches":[{"batch_id":35}]}`, batch.ErrProtocol, batch.StatePending},
-		"null in the list":               {`{"batches":[null]}`, batch.ErrProtocol, batch.StatePending},
-		"an id that is a text":           {`{"batches":[{"batch_id":"35","batch_status":"COMPLETE"}]}`, batch.ErrProtocol, batch.StatePending},
-		"an id beyond int32":             {list(row(1<<32+35, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
-		"row 57: a field that is new":    {`{"batches":[{"batch_id":35,"batch_status":"QUEUED","x":1}],"y":2}`, "", batch.StatePending},
+		"COMPLETE":                    {list(row(35, "COMPLETE")), "", batch.StateDone},
+		"CANCELLED":                   {list(row(35, "CANCELLED")), "", batch.StateCancelled},
+		"ERROR_IN_PROCESSING":         {list(row(35, "ERROR_IN_PROCESSING")), "", batch.StateFailed},
+		"INITIALISED":                 {list(row(35, "INITIALISED")), "", batch.StatePending},
+		"QUEUED":                      {list(row(35, "QUEUED")), "", batch.StatePending},
+		"LOCKED":                      {list(row(35, "LOCKED")), "", batch.StatePending},
+		"row 58: in lower case":       {list(row(35, "complete")), "", batch.StateUnknown},
+		"row 58: with a space":        {list(row(35, "COMPLETE ")), "", batch.StateUnknown},
+		"row 58: almost":              {list(row(35, "COMPLETED")), "", batch.StateUnknown},
+		"ERROR, which is no word":     {list(row(35, "ERROR")), "", batch.StateUnknown},
+		"row 59: about another batch": {list(row(36, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
+		"row 59: twice, and they differ": {list(row(35, "COMPLETE"), row(35, "QUEUED")), batch.ErrProtocol,
+			batch.StatePending},
+		"row 59: twice the same":   {list(row(35, "QUEUED"), row(35, "QUEUED")), "", batch.StatePending},
+		"row 59: among others":     {list(row(34, "COMPLETE"), row(35, "QUEUED")), "", batch.StatePending},
+		"row 59: no row":           {list(), "", batch.StateUnknown},
+		"row 59: no list":          {`{}`, batch.ErrProtocol, batch.StatePending},
+		"a list that is null":      {`{"batches":null}`, batch.ErrProtocol, batch.StatePending},
+		"a list that is an object": {`{"batches":{}}`, batch.ErrProtocol, batch.StatePending},
+		"a list in another object": {`{"CheckBatchStatusResponse":` + list(row(35, "QUEUED")) + `}`,
+			batch.ErrProtocol, batch.StatePending},
+		"a list at the top": {`[` + row(35, "QUEUED") + `]`, batch.ErrProtocol, batch.StatePending},
+		"null at the top":   {`null`, batch.ErrProtocol, batch.StatePending},
+		"a wrong row beside ours": {`{"batches":[null,7,{"batch_id":"x","batch_status":1},` + row(35, "QUEUED") +
+			`]}`, "", batch.StatePending},
+		"a date of another type": {`{"batches":[{"batch_id":35,"batch_status":"QUEUED","batch_date":{"y":2020}}]}`,
+			"", batch.StatePending},
+		"a status that is a number": {`{"batches":[{"batch_id":35,"batch_status":4}]}`, batch.ErrProtocol,
+			batch.StatePending},
+		"a status that is null": {`{"batches":[{"batch_id":35,"batch_status":null}]}`, batch.ErrProtocol,
+			batch.StatePending},
+		"an id that is 0":        {list(row(0, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
+		"an id that is negative": {list(row(-35, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
+		"row 60: UNKNOWN":        {list(row(35, "UNKNOWN")), "", batch.StateUnknown},
+		"one row without an id": {`{"batches":[{"batch_date":"","batch_status":"QUEUED"}]}`, "",
+			batch.StatePending},
+		"two rows without an id": {`{"batches":[{"batch_status":"QUEUED"},{"batch_status":"QUEUED"}]}`,
+			batch.ErrProtocol, batch.StatePending},
+		"no status":        {`{"batches":[{"batch_id":35}]}`, batch.ErrProtocol, batch.StatePending},
+		"null in the list": {`{"batches":[null]}`, batch.ErrProtocol, batch.StatePending},
+		"an id that is a text": {`{"batches":[{"batch_id":"35","batch_status":"COMPLETE"}]}`, batch.ErrProtocol,
+			batch.StatePending},
+		"an id beyond int32": {list(row(1<<32+35, "COMPLETE")), batch.ErrProtocol, batch.StatePending},
+		"row 57: a field that is new": {`{"batches":[{"batch_id":35,"batch_status":"QUEUED","x":1}],"y":2}`, "",
+			batch.StatePending},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // What makes no sense is asked for again, and waits in between.
 				server := citypaytest.New(&citypaytest.Options{InMemory: true})
 				defer server.Close()
-				server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, c.body)})
+				server.Inject(batchsim.Fault{Op: "BatchStatus", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+					Reply: batchsim.JSON(200, c.body)})
 				p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 				b := batch.Batch{Provider: "citypay", ID: "35", Draft: newDraft(1), State: batch.StatePending}
 				got, err := p.Poll(t.Context(), b)
@@ -387,11 +434,13 @@ func TestAnswersToStatus(t *testing.T) {
 // What each report means.
 func TestAnswersToRetrieve(t *testing.T) {
 	row := func(identifier string, result, code, amount any, more string) string {
-		return fmt.Sprintf(`{"account_id":"account-1","identifier":%q,"merchantid":11223344,"result":%v,"result_code":%v,"amount":%v%s,"message":"m"}`,
+		return fmt.Sprintf(
+			`{"account_id":"account-1","identifier":%q,"merchantid":11223344,"result":%v,"result_code":%v,"amount":%v%s,"message":"m"}`,
 			identifier, result, code, amount, more)
 	}
 	report := func(id, amount any, rows ...string) string {
-		return fmt.Sprintf(`{"amount":%v,"batch_date":"2020-01-02","batch_id":%v,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[%s]}`,
+		return fmt.Sprintf(
+			`{"amount":%v,"batch_date":"2020-01-02","batch_id":%v,"batch_status":"COMPLETE","client_account_id":"PC600001","transactions":[%s]}`,
 			amount, id, strings.Join(rows, ","))
 	}
 	paid := func(amount any) string { return row("item-a", 1, `"000"`, amount, "") }
@@ -407,66 +456,114 @@ func TestAnswersToRetrieve(t *testing.T) {
 	}{
 		"all there":                   {report(35, 350, b, a), "", "paid failed", ""},
 		"the amount of what was paid": {report(35, 100, a, b), "", "paid failed", ""},
-		"the amount of what was paid, with one in doubt": {report(35, 100, row("item-a", 1, `"F006"`, 100, ""), b), "", "unknown failed", ""},
-		"a total that is not said":                       {report(35, "null", a, b), "", "paid failed", ""},
-		"a total of another type":                        {report(35, `{"v":1}`, a, b), "", "paid failed", ""},
-		"row 85: one is missing":                         {report(35, 350, a), batch.ErrProtocol, "paid unknown", `item 1 ("item-b"): result: is missing`},
-		"row 86: one too many":                           {report(35, 350, a, b, row("item-c", 1, `"000"`, 5, "")), batch.ErrProtocol, "paid failed", `an item "item-c" that is not in the batch`},
-		"row 86: one twice":                              {report(35, 350, a, b, a), batch.ErrProtocol, "unknown failed", `item 0 ("item-a"): result: is reported more than once`},
-		"row 87: another total":                          {report(35, 351, a, b), batch.ErrProtocol, "paid failed", "neither the sum of all items nor of those paid"},
-		"another amount":                                 {report(35, 350, paid(101), b), batch.ErrProtocol, "unknown failed", "is reported as 1.01 GBP, but was sent as 1.00 GBP"},
-		"another account":                                {report(35, 350, strings.Replace(a, "account-1", "account-2", 1), b), batch.ErrProtocol, "unknown failed", "another account"},
-		"row 88: result 42":                              {report(35, 350, row("item-a", 42, `"000"`, 100, ""), b), "", "unknown failed", ""},
-		"row 88: result as a text":                       {report(35, 350, row("item-a", `"1"`, `"000"`, 100, ""), b), "", "paid failed", ""},
-		"row 88: result is null":                         {report(35, 350, row("item-a", "null", `"000"`, 100, ""), b), batch.ErrProtocol, "unknown failed", `item 0 ("item-a"): result: must be a number, and is missing`},
-		"row 88: no result":                              {report(35, 350, without("result"), b), batch.ErrProtocol, "unknown failed", `item 0 ("item-a"): result: must be a number, and is missing`},
-		"result 20":                                      {report(35, 350, row("item-a", 20, `"000"`, 100, ""), b), "", "unknown failed", ""},
-		"result 7, hold":                                 {report(35, 350, row("item-a", 7, `"012"`, 100, ""), b), "", "unknown failed", ""},
-		"result 3":                                       {report(35, 350, row("item-a", 3, `"080"`, 100, ""), b), "", "skipped failed", ""},
-		"result 18 is no charge":                         {report(35, 350, row("item-a", 18, `"000"`, 100, ""), b), "", "unknown failed", ""},
-		"result -1":                                      {report(35, 350, row("item-a", -1, `"000"`, 100, ""), b), batch.ErrProtocol, "unknown failed", `result: must be a number, and is "-1"`},
-		"a result beyond 32 bits":                        {report(35, 350, row("item-a", int64(1<<32+1), `"000"`, 100, ""), b), batch.ErrProtocol, "unknown failed", "result: must be a number"},
-		"an upstream that is silent":                     {report(35, 350, row("item-a", 1, `"F006"`, 100, ""), b), "", "unknown failed", ""},
-		"a code that is not listed":                      {report(35, 350, row("item-a", 1, `"c"`, 100, ""), b), "", "unknown failed", ""},
-		"a code that is null":                            {report(35, 350, row("item-a", 1, "null", 100, ""), b), batch.ErrProtocol, "unknown failed", "result_code: must be a string, and is missing"},
-		"a code that is a number":                        {report(35, 350, row("item-a", 1, 0, 100, ""), b), batch.ErrProtocol, "unknown failed", `result_code: must be a string, and is "0"`},
-		"no code":                                        {report(35, 350, without("result_code"), b), batch.ErrProtocol, "unknown failed", "result_code: must be a string, and is missing"},
-		"accepted, with a decline":                       {report(35, 350, row("item-a", 1, `"090"`, 100, ""), b), batch.ErrProtocol, "unknown failed", "contradicts"},
-		"declined, with an acceptance":                   {report(35, 350, row("item-a", 0, `"000"`, 100, ""), b), batch.ErrProtocol, "unknown failed", "contradicts"},
-		"accepted, of 0":                                 {report(35, 350, paid(0), b), batch.ErrProtocol, "unknown failed", "the amount is 0 or missing"},
-		"accepted, of null":                              {report(35, 350, paid("null"), b), batch.ErrProtocol, "unknown failed", "the amount is 0 or missing"},
-		"accepted, without an amount":                    {report(35, 350, without("amount"), b), batch.ErrProtocol, "unknown failed", "the amount is 0 or missing"},
-		"declined, without an amount":                    {report(35, 350, a, row("item-b", 0, `"090"`, "null", "")), "", "paid failed", ""},
-		"another batch":                                  {report(36, 350, a, b), batch.ErrProtocol, "", "asked for batch 35"},
-		"another merchant":                               {report(35, 350, strings.Replace(a, "11223344", "11223345", 1), b), batch.ErrProtocol, "unknown failed", `merchantid: is 11223345, but the batch is of merchant 11223344`},
-		"another client account":                         {strings.Replace(report(35, 350, a, b), "PC600001", "PC600002", 1), batch.ErrProtocol, "unknown unknown", `client_account_id: is "PC600002", but the batch is of "PC600001"`},
-		"a merchant that is not said":                    {report(35, 350, without("merchantid"), b), "", "paid failed", ""},
-		"an account that is not said":                    {report(35, 350, without("account_id"), b), "", "paid failed", ""},
-		"another status":                                 {strings.Replace(report(35, 350, a, b), "COMPLETE", "LOCKED", 1), batch.ErrProtocol, "paid failed", `batch_status: is "LOCKED"`},
-		"a total beyond int32":                           {report(35, int64(5_000_000_000), a, b), batch.ErrProtocol, "paid failed", "5000000000"},
-		"row 61: a fraction":                             {report(35, 350, paid("100.5"), b), batch.ErrProtocol, "unknown failed", `amount: must be a whole number that is not negative, and is "100.5"`},
-		"row 61: whole, with a point":                    {report(35, 350, paid("100.0"), b), "", "paid failed", ""},
-		"row 61: negative":                               {report(35, 350, paid(-100), b), batch.ErrProtocol, "unknown failed", `amount: must be a whole number that is not negative, and is "-100"`},
-		"row 61: absurd":                                 {report(35, 350, paid("99999999999999999999"), b), batch.ErrProtocol, "unknown failed", "amount: must be"},
-		"row 51: an identifier of invalid UTF-8":         {report(35, 350, strings.Replace(a, "item-a", "item-a\xff", 1), b), batch.ErrProtocol, "unknown failed", "that is not in the batch"},
-		"null among the rows":                            {report(35, 350, a, "null", b), batch.ErrProtocol, "paid failed", "identifier: of row 1 must be a string, and is missing"},
-		"a number among the rows":                        {report(35, 350, a, "7", b), batch.ErrProtocol, "paid failed", "identifier: of row 1 must be a string, and is missing"},
-		"a row without an identifier":                    {report(35, 350, without("identifier"), b), batch.ErrProtocol, "unknown failed", "identifier: of row 0 must be a string, and is missing"},
-		"an identifier that is a number":                 {report(35, 350, strings.Replace(a, `"item-a"`, "7", 1), b), batch.ErrProtocol, "unknown failed", `identifier: of row 0 must be a string, and is "7"`},
-		"a row with a key twice":                         {report(35, 350, row("item-a", 0, `"090"`, 100, `,"result":1`), b), batch.ErrProtocol, "", "duplicate object member name"},
-		"no rows at all":                                 {`{"batch_id":35,"batch_status":"COMPLETE"}`, batch.ErrProtocol, "", "no transactions"},
-		"rows that are null":                             {`{"batch_id":35,"batch_status":"COMPLETE","transactions":null}`, batch.ErrProtocol, "", ""},
-		"a status that is empty":                         {strings.Replace(report(35, 350, a, b), "COMPLETE", "", 1), batch.ErrProtocol, "", "no batch_status"},
-		"an identifier with spaces":                      {report(35, 350, strings.Replace(a, `"item-a"`, `" item-a "`, 1), b), batch.ErrProtocol, "unknown failed", "that is not in the batch"},
-		"an account with spaces":                         {report(35, 350, strings.Replace(a, `"account-1"`, `" account-1 "`, 1), b), batch.ErrProtocol, "unknown failed", "another account"},
-		"wrapped in its name":                            {`{"BatchReportResponseModel":` + report(35, 350, a, b) + `}`, batch.ErrProtocol, "", "no batch_id"},
-		"cut short":                                      {strings.TrimSuffix(report(35, 350, a, b), "]}"), batch.ErrProtocol, "", "unexpected EOF"},
+		"the amount of what was paid, with one in doubt": {report(35, 100, row("item-a", 1, `"F006"`, 100, ""), b), "",
+			"unknown failed", ""},
+		"a total that is not said": {report(35, "null", a, b), "", "paid failed", ""},
+		"a total of another type":  {report(35, `{"v":1}`, a, b), "", "paid failed", ""},
+		"row 85: one is missing": {report(35, 350, a), batch.ErrProtocol, "paid unknown",
+			`item 1 ("item-b"): result: is missing`},
+		"row 86: one too many": {report(35, 350, a, b, row("item-c", 1, `"000"`, 5, "")),
+			batch.ErrProtocol, "paid failed", `an item "item-c" that is not in the batch`},
+		"row 86: one twice": {report(35, 350, a, b, a), batch.ErrProtocol, "unknown failed",
+			`item 0 ("item-a"): result: is reported more than once`},
+		"row 87: another total": {report(35, 351, a, b), batch.ErrProtocol, "paid failed",
+			"neither the sum of all items nor of those paid"},
+		"another amount": {report(35, 350, paid(101), b), batch.ErrProtocol, "unknown failed",
+			"is reported as 1.01 GBP, but was sent as 1.00 GBP"},
+		"another account": {report(35, 350, strings.Replace(a, "account-1", "account-2", 1), b),
+			batch.ErrProtocol, "unknown failed", "another account"},
+		"row 88: result 42": {report(35, 350, row("item-a", 42, `"000"`, 100, ""), b), "",
+			"unknown failed", ""},
+		"row 88: result as a text": {report(35, 350, row("item-a", `"1"`, `"000"`, 100, ""), b), "",
+			"paid failed", ""},
+		"row 88: result is null": {report(35, 350, row("item-a", "null", `"000"`, 100, ""), b),
+			batch.ErrProtocol, "unknown failed", `item 0 ("item-a"): result: must be a number, and is missing`},
+		"row 88: no result": {report(35, 350, without("result"), b), batch.ErrProtocol,
+			"unknown failed", `item 0 ("item-a"): result: must be a number, and is missing`},
+		"result 20": {report(35, 350, row("item-a", 20, `"000"`, 100, ""), b), "",
+			"unknown failed", ""},
+		"result 7, hold": {report(35, 350, row("item-a", 7, `"012"`, 100, ""), b), "",
+			"unknown failed", ""},
+		"result 3": {report(35, 350, row("item-a", 3, `"080"`, 100, ""), b), "",
+			"skipped failed", ""},
+		"result 18 is no charge": {report(35, 350, row("item-a", 18, `"000"`, 100, ""), b), "",
+			"unknown failed", ""},
+		"result -1": {report(35, 350, row("item-a", -1, `"000"`, 100, ""), b),
+			batch.ErrProtocol, "unknown failed", `result: must be a number, and is "-1"`},
+		"a result beyond 32 bits": {report(35, 350, row("item-a", int64(1<<32+1), `"000"`, 100, ""), b),
+			batch.ErrProtocol, "unknown failed", "result: must be a number"},
+		"an upstream that is silent": {report(35, 350, row("item-a", 1, `"F006"`, 100, ""), b), "",
+			"unknown failed", ""},
+		"a code that is not listed": {report(35, 350, row("item-a", 1, `"c"`, 100, ""), b), "",
+			"unknown failed", ""},
+		"a code that is null": {report(35, 350, row("item-a", 1, "null", 100, ""), b),
+			batch.ErrProtocol, "unknown failed", "result_code: must be a string, and is missing"},
+		"a code that is a number": {report(35, 350, row("item-a", 1, 0, 100, ""), b), batch.ErrProtocol,
+			"unknown failed", `result_code: must be a string, and is "0"`},
+		"no code": {report(35, 350, without("result_code"), b), batch.ErrProtocol,
+			"unknown failed", "result_code: must be a string, and is missing"},
+		"accepted, with a decline": {report(35, 350, row("item-a", 1, `"090"`, 100, ""), b),
+			batch.ErrProtocol, "unknown failed", "contradicts"},
+		"declined, with an acceptance": {report(35, 350, row("item-a", 0, `"000"`, 100, ""), b),
+			batch.ErrProtocol, "unknown failed", "contradicts"},
+		"accepted, of 0": {report(35, 350, paid(0), b), batch.ErrProtocol, "unknown failed",
+			"the amount is 0 or missing"},
+		"accepted, of null": {report(35, 350, paid("null"), b), batch.ErrProtocol,
+			"unknown failed", "the amount is 0 or missing"},
+		"accepted, without an amount": {report(35, 350, without("amount"), b), batch.ErrProtocol,
+			"unknown failed", "the amount is 0 or missing"},
+		"declined, without an amount": {report(35, 350, a, row("item-b", 0, `"090"`, "null", "")), "",
+			"paid failed", ""},
+		"another batch": {report(36, 350, a, b), batch.ErrProtocol, "", "asked for batch 35"},
+		"another merchant": {report(35, 350, strings.Replace(a, "11223344", "11223345", 1), b),
+			batch.ErrProtocol, "unknown failed", `merchantid: is 11223345, but the batch is of merchant 11223344`},
+		"another client account": {strings.Replace(report(35, 350, a, b), "PC600001", "PC600002", 1),
+			batch.ErrProtocol, "unknown unknown", `client_account_id: is "PC600002", but the batch is of "PC600001"`},
+		"a merchant that is not said": {report(35, 350, without("merchantid"), b), "", "paid failed", ""},
+		"an account that is not said": {report(35, 350, without("account_id"), b), "", "paid failed", ""},
+		"another status": {strings.Replace(report(35, 350, a, b), "COMPLETE", "LOCKED", 1),
+			batch.ErrProtocol, "paid failed", `batch_status: is "LOCKED"`},
+		"a total beyond int32": {report(35, int64(5_000_000_000), a, b), batch.ErrProtocol,
+			"paid failed", "5000000000"},
+		"row 61: a fraction": {report(35, 350, paid("100.5"), b), batch.ErrProtocol,
+			"unknown failed", `amount: must be a whole number that is not negative, and is "100.5"`},
+		"row 61: whole, with a point": {report(35, 350, paid("100.0"), b), "", "paid failed", ""},
+		"row 61: negative": {report(35, 350, paid(-100), b), batch.ErrProtocol, "unknown failed",
+			`amount: must be a whole number that is not negative, and is "-100"`},
+		"row 61: absurd": {report(35, 350, paid("99999999999999999999"), b), batch.ErrProtocol,
+			"unknown failed", "amount: must be"},
+		"row 51: an identifier of invalid UTF-8": {report(35, 350, strings.Replace(a, "item-a", "item-a\xff", 1), b),
+			batch.ErrProtocol, "unknown failed", "that is not in the batch"},
+		"null among the rows": {report(35, 350, a, "null", b), batch.ErrProtocol, "paid failed",
+			"identifier: of row 1 must be a string, and is missing"},
+		"a number among the rows": {report(35, 350, a, "7", b), batch.ErrProtocol, "paid failed",
+			"identifier: of row 1 must be a string, and is missing"},
+		"a row without an identifier": {report(35, 350, without("identifier"), b), batch.ErrProtocol,
+			"unknown failed", "identifier: of row 0 must be a string, and is missing"},
+		"an identifier that is a number": {report(35, 350, strings.Replace(a, `"item-a"`, "7", 1), b),
+			batch.ErrProtocol, "unknown failed", `identifier: of row 0 must be a string, and is "7"`},
+		"a row with a key twice": {report(35, 350, row("item-a", 0, `"090"`, 100, `,"result":1`), b),
+			batch.ErrProtocol, "", "duplicate object member name"},
+		"no rows at all": {`{"batch_id":35,"batch_status":"COMPLETE"}`, batch.ErrProtocol, "",
+			"no transactions"},
+		"rows that are null": {`{"batch_id":35,"batch_status":"COMPLETE","transactions":null}`,
+			batch.ErrProtocol, "", ""},
+		"a status that is empty": {strings.Replace(report(35, 350, a, b), "COMPLETE", "", 1), batch.ErrProtocol, "",
+			"no batch_status"},
+		"an identifier with spaces": {report(35, 350, strings.Replace(a, `"item-a"`, `" item-a "`, 1), b),
+			batch.ErrProtocol, "unknown failed", "that is not in the batch"},
+		"an account with spaces": {report(35, 350, strings.Replace(a, `"account-1"`, `" account-1 "`, 1), b),
+			batch.ErrProtocol, "unknown failed", "another account"},
+		"wrapped in its name": {`{"BatchReportResponseModel":` + report(35, 350, a, b) + `}`, batch.ErrProtocol, "",
+			"no batch_id"},
+		"cut short": {strings.TrimSuffix(report(35, 350, a, b), "]}"), batch.ErrProtocol, "", "unexpected EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := citypaytest.New(&citypaytest.Options{InMemory: true})
 				defer server.Close()
-				server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, c.body)})
+				server.Inject(batchsim.Fault{Op: "RetrieveBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+					Reply: batchsim.JSON(200, c.body)})
 				p := newProvider(t, server.Config(), citypay.ProviderConfig{})
 				got, err := p.Report(t.Context(), twoItems("35", batch.StateDone))
 				require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
@@ -486,9 +583,10 @@ func TestAnswersToRetrieve(t *testing.T) {
 
 // twoItems is a batch of item-a (1.00) and item-b (2.50), both of account-1.
 func twoItems(id string, s batch.State) batch.Batch {
-	d := batch.Draft{Reference: id, Direction: batch.Collect, Date: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), Items: []batch.Item{
-		{Reference: "item-a", Account: "account-1", Amount: batch.Money{Minor: 100, Currency: "GBP"}},
-		{Reference: "item-b", Account: "account-1", Amount: batch.Money{Minor: 250, Currency: "GBP"}}}}
+	d := batch.Draft{Reference: id, Direction: batch.Collect, Date: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+		Items: []batch.Item{
+			{Reference: "item-a", Account: "account-1", Amount: batch.Money{Minor: 100, Currency: "GBP"}},
+			{Reference: "item-b", Account: "account-1", Amount: batch.Money{Minor: 250, Currency: "GBP"}}}}
 	return batch.Batch{Provider: "citypay", ID: id, Draft: d, State: s}
 }
 
@@ -535,7 +633,8 @@ func TestSandboxAmounts(t *testing.T) {
 		d.Items[n].Amount.Minor = minor
 	}
 	d.Items[4].Account = "nobody-1"
-	report, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	report, err := batch.Run(t.Context(), p, d,
+		&batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
 	require.NoError(t, err)
 	var got []string
 	for _, result := range report.Results {
@@ -549,15 +648,18 @@ func TestSandboxAmounts(t *testing.T) {
 // about duplicates: the account is charged at most once, and what Run says is
 // true.
 func TestRunThroughEveryFault(t *testing.T) {
-	faults := []batchsim.Scenario{batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
-		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.Redirected, batchsim.Unavailable, batchsim.SilentBefore, batchsim.SilentAfter}
+	faults := []batchsim.Scenario{batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter,
+		batchsim.ErrorBefore, batchsim.ErrorAfter,
+		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.Redirected,
+		batchsim.Unavailable, batchsim.SilentBefore, batchsim.SilentAfter}
 	for _, fault := range faults {
 		for _, guarded := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, guarded %v", fault, guarded), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := citypaytest.New(&citypaytest.Options{Autoplay: 1, InMemory: true})
 					defer server.Close()
-					p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP", DuplicateIDRefused: guarded})
+					p := newProvider(t, server.Config(), citypay.ProviderConfig{MerchantID: 1, Currency: "GBP",
+						DuplicateIDRefused: guarded})
 					server.Break(fault)
 					d := newDraft(3)
 					o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
@@ -632,8 +734,9 @@ func TestPollAllAsksOnce(t *testing.T) {
 				r.Body = io.NopCloser(bytes.NewReader(body))
 				return next.RoundTrip(r)
 			}
-			return &http.Response{StatusCode: 422, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
-				Body: io.NopCloser(strings.NewReader(`{"code":"B004","message":"no such batch"}`))}, nil
+			return &http.Response{StatusCode: 422, Header: http.Header{"Content-Type": {"application/json"}},
+				Request: r,
+				Body:    io.NopCloser(strings.NewReader(`{"code":"B004","message":"no such batch"}`))}, nil
 		})
 	}
 	reader := newProvider(t, c, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"})
@@ -657,7 +760,8 @@ func TestPollAllAsksOnce(t *testing.T) {
 func TestAnEndlessReport(t *testing.T) {
 	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"batch_id":35,"transactions":[`)
-		row, err := json.Marshal(citypay.TransactionResult{Identifier: "x", Message: citypay.Text(strings.Repeat("m", 60_000))})
+		row, err := json.Marshal(citypay.TransactionResult{Identifier: "x",
+			Message: citypay.Text(strings.Repeat("m", 60_000))})
 		for err == nil {
 			_, err = w.Write(append(row, ','))
 		}

@@ -25,10 +25,12 @@ type Page struct {
 
 // MerchantBatchReportRequest asks for settlement batches.
 type MerchantBatchReportRequest struct {
-	DateFrom    string  `json:"date_from,omitempty"`   // "2024-01-24", at most three years back; no default is documented
+	// "2024-01-24", at most three years back; no default is documented
+	DateFrom    string  `json:"date_from,omitempty"`
 	DateUntil   string  `json:"date_until,omitempty"`  // this day included
 	MerchantIDs []int64 `json:"merchant_id,omitempty"` // 1 to 99,999,999 each; none means all
-	OrderBy     string  `json:"orderBy,omitempty"`     // merchant_id, batch_no or net_amount; "-" before it is descending
+	// merchant_id, batch_no or net_amount; "-" before it is descending
+	OrderBy string `json:"orderBy,omitempty"`
 	Page
 }
 
@@ -44,10 +46,11 @@ type MerchantBatchReport struct {
 // day. It is not a batch of ProcessBatch, and nothing links the two but the
 // number and the identifier of each transaction.
 type MerchantBatch struct {
-	BatchClosed     Text        `json:"batch_closed,omitempty"`
-	BatchNo         Text        `json:"batch_no,omitempty"`
-	BatchStatus     Text        `json:"batch_status,omitempty"`      // words
-	BatchStatusCode Text        `json:"batch_status_code,omitempty"` // O open, S settled, C cancelled, X managed elsewhere
+	BatchClosed Text `json:"batch_closed,omitempty"`
+	BatchNo     Text `json:"batch_no,omitempty"`
+	BatchStatus Text `json:"batch_status,omitempty"` // words
+	// O open, S settled, C cancelled, X managed elsewhere
+	BatchStatusCode Text        `json:"batch_status_code,omitempty"`
 	Currency        Text        `json:"currency,omitempty"`
 	MerchantID      Int         `json:"merchantid,omitempty"`
 	NetSummary      *NetSummary `json:"net_summary,omitempty"`
@@ -104,7 +107,8 @@ type TransactionReportRequest struct {
 
 // RemittanceReportRequest asks for what was remitted on some days.
 type RemittanceReportRequest struct {
-	DateFrom    string  `json:"date_from,omitempty"`   // "2024-01-24", at most three years back; no default is documented
+	// "2024-01-24", at most three years back; no default is documented
+	DateFrom    string  `json:"date_from,omitempty"`
 	DateUntil   string  `json:"date_until,omitempty"`  // this day included
 	MerchantIDs []int64 `json:"merchant_id,omitempty"` // 1 to 99,999,999 each; none means all
 	Page
@@ -121,11 +125,12 @@ type RemittanceReport struct {
 // RemittedClientData is what was remitted to a client on a day. The acquirer
 // still deducts from it.
 type RemittedClientData struct {
-	Batches                  []MerchantBatch  `json:"batches"`
-	ClientID                 Text             `json:"clientid,omitempty"`
-	Date                     Text             `json:"date,omitempty"`
-	DateCreated              Text             `json:"date_created,omitempty"`
-	NetAmount                Int              `json:"net_amount,omitempty"` // cannot show more refunds than sales: use Net
+	Batches     []MerchantBatch `json:"batches"`
+	ClientID    Text            `json:"clientid,omitempty"`
+	Date        Text            `json:"date,omitempty"`
+	DateCreated Text            `json:"date_created,omitempty"`
+	// cannot show more refunds than sales: use Net
+	NetAmount                Int              `json:"net_amount,omitempty"`
 	ProcessedAmount          Int              `json:"processed_amount,omitempty"`
 	ProcessedCount           Int              `json:"processed_count,omitempty"`
 	RefundAmount             Int              `json:"refund_amount,omitempty"`
@@ -219,7 +224,8 @@ func (c *Client) TransactionReport(ctx context.Context, r TransactionReportReque
 	if !slices.Contains([]string{"", "basic", "extended"}, r.Mode) {
 		faults.add("mode", "must be basic or extended")
 	}
-	if !r.IncludeAuthorised && !r.IncludeCancelled && !r.IncludeDeclined && !r.IncludeRejected && !r.IncludeUnfulfilled {
+	if !r.IncludeAuthorised && !r.IncludeCancelled && !r.IncludeDeclined && !r.IncludeRejected &&
+		!r.IncludeUnfulfilled {
 		faults.add("include_authorised", "at least one include_ must be set")
 	}
 	if !r.TypeSale && !r.TypeRefund && !r.TypeVerify {

@@ -18,10 +18,11 @@ import (
 
 // ProcessBatchRequest is a batch to process.
 type ProcessBatchRequest struct {
-	BatchDate       string             `json:"batch_date"`                  // when it was created: "2020-01-02"
-	BatchID         int64              `json:"batch_id"`                    // yours, 1 to 99,999,999, never used before
-	ClientAccountID string             `json:"client_account_id,omitempty"` // batch account, 3 to 20 characters; empty means your client id
-	Transactions    []BatchTransaction `json:"transactions"`                // 1 to 10,000, in the sandbox 100
+	BatchDate string `json:"batch_date"` // when it was created: "2020-01-02"
+	BatchID   int64  `json:"batch_id"`   // yours, 1 to 99,999,999, never used before
+	// batch account, 3 to 20 characters; empty means your client id
+	ClientAccountID string             `json:"client_account_id,omitempty"`
+	Transactions    []BatchTransaction `json:"transactions"` // 1 to 10,000, in the sandbox 100
 }
 
 // BatchTransaction charges one card-holder account.
@@ -54,9 +55,10 @@ type CheckBatchStatusResponse struct {
 
 // BatchStatus is the status of one batch. BatchID and BatchStatus decide.
 type BatchStatus struct {
-	BatchDate   Text   `json:"batch_date"`         // "2020-01-02"; may be empty for a batch that CityPay does not know
-	BatchID     int64  `json:"batch_id,omitempty"` // 0 if CityPay does not say: it is formally optional; -1 if it is not a number
-	BatchStatus Status `json:"batch_status"`       // empty if CityPay does not say it as a string
+	BatchDate Text `json:"batch_date"` // "2020-01-02"; may be empty for a batch that CityPay does not know
+	// 0 if CityPay does not say: it is formally optional; -1 if it is not a number
+	BatchID     int64  `json:"batch_id,omitempty"`
+	BatchStatus Status `json:"batch_status"` // empty if CityPay does not say it as a string
 }
 
 // Status is CityPay's word for where a batch stands. The list is open.
@@ -229,7 +231,8 @@ func (b *BatchReport) decode(body io.Reader) error {
 	case wire.Transactions == nil:
 		return errMissing("transactions")
 	}
-	*b = BatchReport{int64(wire.Amount.Value), wire.BatchDate, *wire.BatchID, *wire.BatchStatus, wire.ClientAccountID.Value, *wire.Transactions}
+	*b = BatchReport{int64(wire.Amount.Value), wire.BatchDate, *wire.BatchID, *wire.BatchStatus,
+		wire.ClientAccountID.Value, *wire.Transactions}
 	return nil
 }
 
@@ -322,7 +325,8 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 		batchhttp.Read(bytes.NewReader(body), &e) != nil || !codeForm.MatchString(e.Code.Value) {
 		return nil
 	}
-	return &batch.Error{Kind: meaningOf(e.Code.Value).call, Code: e.Code.Value, Message: string(e.Message), RequestID: string(e.Context)}
+	return &batch.Error{Kind: meaningOf(e.Code.Value).call, Code: e.Code.Value, Message: string(e.Message),
+		RequestID: string(e.Context)}
 }
 
 // skew warns of a clock that is off by more than a minute.

@@ -139,8 +139,10 @@ func TestDocumentedSamples(t *testing.T) {
 // Only a 422 is documented to have a body. An empty 400, 401, 403 or 500 is not
 // CityPay's word: a proxy can answer it after the batch was taken on.
 func TestDocumentedErrors(t *testing.T) {
-	kinds := map[string]batch.Kind{"B001": batch.ErrUnavailable, "B002": batch.ErrNotFound, "B003": batch.ErrInvalid, "B004": batch.ErrInvalid,
-		"B005": batch.ErrInvalid, "B006": batch.ErrInvalid, "B007": batch.ErrInvalid, "B008": batch.ErrConflict, "B009": batch.ErrInvalid,
+	kinds := map[string]batch.Kind{"B001": batch.ErrUnavailable, "B002": batch.ErrNotFound, "B003": batch.ErrInvalid,
+		"B004": batch.ErrInvalid,
+		"B005": batch.ErrInvalid, "B006": batch.ErrInvalid, "B007": batch.ErrInvalid, "B008": batch.ErrConflict,
+		"B009": batch.ErrInvalid,
 		"D022": batch.ErrInvalid, "D023": batch.ErrInvalid, "D049": batch.ErrInvalid, "D101": batch.ErrNotFound,
 		"F006": batch.ErrAmbiguous, "P007": batch.ErrAuth, "P043": batch.ErrInvalid,
 		"S008": batch.ErrAuth, "T001": batch.ErrAmbiguous}
@@ -171,12 +173,13 @@ func TestRefusalsThatCityPayDidNotWrite(t *testing.T) {
 		status     int
 		kind, body string
 	}{
-		"a firewall's page":                  {400, "text/html", "<html>"},
-		"a plain 400":                        {400, "text/plain", "Bad request"},
-		"an empty 400":                       {400, "", ""},
-		"an empty 401":                       {401, "", ""},
-		"a firewall's 403":                   {403, "text/html", "<html>"},
-		"a 403 in CityPay's words":           {403, "application/json", `{"code":"S008","message":"Invalid Licence Key"}`},
+		"a firewall's page": {400, "text/html", "<html>"},
+		"a plain 400":       {400, "text/plain", "Bad request"},
+		"an empty 400":      {400, "", ""},
+		"an empty 401":      {401, "", ""},
+		"a firewall's 403":  {403, "text/html", "<html>"},
+		"a 403 in CityPay's words": {403, "application/json",
+			`{"code":"S008","message":"Invalid Licence Key"}`},
 		"a 400 in CityPay's words":           {400, "application/json", `{"code":"B006"}`},
 		"a 500 in CityPay's words":           {500, "application/json", `{"code":"B006"}`},
 		"a 404":                              {404, "text/html", "Not found"},
@@ -203,7 +206,8 @@ func TestRefusalsThatCityPayDidNotWrite(t *testing.T) {
 // A field that decides nothing does not take the words from CityPay.
 func TestRefusalKeepsOtherFieldsAsTheyCame(t *testing.T) {
 	for _, other := range []string{`null`, `7`, `{"a":1}`, `[1]`, `true`, `"text"`} {
-		body := `{"code":"B006","message":` + other + `,"context":` + other + `,"response_dt":` + other + `,"identifier":` + other + `,"new":` + other + `}`
+		body := `{"code":"B006","message":` + other + `,"context":` + other + `,"response_dt":` + other +
+			`,"identifier":` + other + `,"new":` + other + `}`
 		got := refusal(422, http.Header{"Content-Type": {"application/json; charset=utf-8"}}, []byte(body))
 		require.NotNil(t, got, other)
 		require.Equal(t, batch.ErrInvalid, got.Kind)
@@ -253,9 +257,11 @@ func TestEveryKeyIsNew(t *testing.T) {
 func TestAWrongClockIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for date, want := range map[string]string{
-			time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat):  "; this clock is off by -10m0s from CityPay's",
-			time.Now().Add(-10 * time.Minute).UTC().Format(http.TimeFormat): "; this clock is off by 10m0s from CityPay's",
-			time.Now().Add(time.Minute).UTC().Format(http.TimeFormat):       "",
+			time.Now().Add(10 * time.Minute).UTC().
+				Format(http.TimeFormat): "; this clock is off by -10m0s from CityPay's",
+			time.Now().Add(-10 * time.Minute).UTC().
+				Format(http.TimeFormat): "; this clock is off by 10m0s from CityPay's",
+			time.Now().Add(time.Minute).UTC().Format(http.TimeFormat): "",
 			"":                              "",
 			"yesterday":                     "",
 			"Fri, 31 Dec 1999 23:59:60 GMT": "",
@@ -290,7 +296,8 @@ func FuzzAPIKey(f *testing.F) {
 			mac.Write([]byte{byte(n/10<<4 | n%10)}) // packed decimal
 		}
 		require.Equal(t, mac.Sum(nil), sum)
-		require.Equal(t, apiKey(clientID, licenceKey, nonce, at), apiKey(clientID, licenceKey, nonce, at.Truncate(time.Minute)), "it changes by the minute")
+		require.Equal(t, apiKey(clientID, licenceKey, nonce, at),
+			apiKey(clientID, licenceKey, nonce, at.Truncate(time.Minute)), "it changes by the minute")
 	})
 }
 
@@ -312,11 +319,13 @@ func FuzzDecodeReport(f *testing.F) {
 		whole := true
 		for _, row := range r.Transactions {
 			whole = whole && len(row.Faults) == 0
-			if len(row.Faults) == 0 && (row.Identifier == "" || row.ResultCode == "" || row.Result < 0 || row.Amount < 0) {
+			if len(row.Faults) == 0 && (row.Identifier == "" || row.ResultCode == "" || row.Result < 0 ||
+				row.Amount < 0) {
 				t.Fatalf("a row without its parts: %+v", row)
 			}
 		}
-		if state(r.BatchStatus).Final() && r.BatchStatus != StatusComplete && r.BatchStatus != StatusCancelled && r.BatchStatus != StatusErrorInProcessing {
+		if state(r.BatchStatus).Final() && r.BatchStatus != StatusComplete && r.BatchStatus != StatusCancelled &&
+			r.BatchStatus != StatusErrorInProcessing {
 			t.Fatalf("%q was taken for final", r.BatchStatus)
 		}
 		if !whole {
@@ -349,7 +358,8 @@ func FuzzDecodeStatus(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if s := state(row.BatchStatus); s.Final() && !bytes.Contains(text, []byte(row.BatchStatus)) && !bytes.Contains(text, []byte(`\u`)) {
+		if s := state(row.BatchStatus); s.Final() && !bytes.Contains(text, []byte(row.BatchStatus)) &&
+			!bytes.Contains(text, []byte(`\u`)) {
 			t.Fatalf("%q was read out of %q", row.BatchStatus, text)
 		}
 	})
@@ -358,9 +368,11 @@ func FuzzDecodeStatus(f *testing.F) {
 // A row whose deciding fields make no sense says so, and is not taken for
 // declined.
 func TestARowThatMakesNoSense(t *testing.T) {
-	for _, row := range []string{`null`, `7`, `[]`, `"text"`, `{}`, `{"identifier":null,"result":null,"result_code":null}`, `{"identifier":"","result":"x","result_code":[]}`} {
+	for _, row := range []string{`null`, `7`, `[]`, `"text"`, `{}`,
+		`{"identifier":null,"result":null,"result_code":null}`, `{"identifier":"","result":"x","result_code":[]}`} {
 		var r BatchReport
-		require.NoError(t, r.decode(strings.NewReader(`{"batch_id":35,"batch_status":"COMPLETE","transactions":[`+row+`]}`)), row)
+		require.NoError(t, r.decode(strings.NewReader(`{"batch_id":35,"batch_status":"COMPLETE","transactions":[`+
+			row+`]}`)), row)
 		require.Len(t, r.Transactions, 1)
 		require.Equal(t, ResultUnknown, r.Transactions[0].Result, row)
 		require.Len(t, r.Transactions[0].Faults, 3, row)

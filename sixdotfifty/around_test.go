@@ -63,7 +63,8 @@ func TestReferralsThatDiffer(t *testing.T) {
 	}{
 		"another amount": {set("referralAmount", 5.51), "referralAmount: is 5.51 at the service, and must be 5.50"},
 		"none":           {set("referralAmount", nil), "referralAmount: is absent at the service, and must be 5.50"},
-		"another number": {set("referralMsisdn", "27821231237"), "referralMsisdn: is another mobile number at the service"},
+		"another number": {set("referralMsisdn", "27821231237"),
+			"referralMsisdn: is another mobile number at the service"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := sixdotfiftytest.New(&sixdotfiftytest.Options{Referrals: true})
@@ -73,7 +74,8 @@ func TestReferralsThatDiffer(t *testing.T) {
 			server.Inject(c.fault)
 			_, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrConflict)
-			require.Equal(t, []string{fmt.Sprintf("item 0 (%q): %s", b.Draft.Items[0].Reference, c.want)}, faultsOf(t, err))
+			require.Equal(t, []string{fmt.Sprintf("item 0 (%q): %s", b.Draft.Items[0].Reference, c.want)},
+				faultsOf(t, err))
 			require.Zero(t, server.Log.Count("SubmitBatch"))
 		})
 	}
@@ -89,11 +91,14 @@ func TestBadReferrals(t *testing.T) {
 	server := sixdotfiftytest.New(nil)
 	t.Cleanup(server.Close)
 	p := newProvider(t, server.Config(), sixdotfifty.ProviderConfig{Referrals: true})
-	const amount, both = "referralAmount must be a decimal above 0 with up to two places", "needs both referralAmount and referralMsisdn"
+	const amount, both = "referralAmount must be a decimal above 0 with up to two places",
+		"needs both referralAmount and referralMsisdn"
 	for _, c := range []struct{ amount, msisdn, want string }{
-		{"", "27821231236", both}, {"5", "", both}, {"0", "27821231236", amount}, {"-1", "27821231236", amount}, {"1.005", "27821231236", amount},
+		{"", "27821231236", both}, {"5", "", both}, {"0", "27821231236", amount}, {"-1", "27821231236", amount},
+		{"1.005", "27821231236", amount},
 		{"10000000000.01", "27821231236", amount}, {"x", "27821231236", amount},
-		{"5", "+27821231236", "referralMsisdn must be a mobile number: 8 to 15 digits with the country code, no plus and no leading zero"},
+		{"5", "+27821231236",
+			"referralMsisdn must be a mobile number: 8 to 15 digits with the country code, no plus and no leading zero"},
 	} {
 		d := newDraft(1)
 		d.Items[0].Extra = map[string]string{"referralAmount": c.amount, "referralMsisdn": c.msisdn}
@@ -104,7 +109,8 @@ func TestBadReferrals(t *testing.T) {
 		}
 		_, err := p.Create(t.Context(), d)
 		require.ErrorIs(t, err, batch.ErrInvalid)
-		require.Equal(t, []string{fmt.Sprintf("item 0 (%q): extra: %s", d.Items[0].Reference, c.want)}, faultsOf(t, err))
+		require.Equal(t, []string{fmt.Sprintf("item 0 (%q): extra: %s", d.Items[0].Reference, c.want)},
+			faultsOf(t, err))
 	}
 	require.Zero(t, server.Log.Count(""))
 }
@@ -136,7 +142,10 @@ func TestFindItems(t *testing.T) {
 	require.Empty(t, bare.Draft.Items, "without FindItems")
 
 	for name, change := range map[string]func([]map[string]any) []map[string]any{
-		"a payment of no one": func(list []map[string]any) []map[string]any { delete(list[1], "externalId"); return list },
+		"a payment of no one": func(list []map[string]any) []map[string]any {
+			delete(list[1], "externalId")
+			return list
+		},
 		"one that is there twice": func(list []map[string]any) []map[string]any {
 			list[1]["externalId"] = list[0]["externalId"]
 			return list

@@ -116,41 +116,44 @@ func (t *tokens) fetch(ctx context.Context) (*Token, error) {
 	}
 	var reply batchhttp.Reply
 	var out Token
-	err = t.http.Do(ctx, batchhttp.Call{Op: opGetToken, ContentType: "application/json", Body: body, Reply: &reply, Decode: func(body io.Reader) error {
-		var wire struct {
-			Success   *bool  `json:"success"`
-			Token     string `json:"token"`
-			ExpiresAt Text   `json:"expiresAt"`
-		}
-		if err := batchhttp.JSON(&wire)(body); err != nil {
-			return err
-		}
-		refuse := func(message string) error { return &batch.Error{Kind: batch.ErrAuth, Message: message} }
-		switch {
-		case wire.Success == nil:
-			return errors.New("the reply has no success")
-		case !*wire.Success:
-			return refuse("the service does not accept the key and the secret")
-		case wire.Token == "" || strings.IndexFunc(wire.Token, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
-			return refuse("the service gave a token that is not valid")
-		}
-		out = Token{Token: wire.Token, life: tokenLife}
-		if wire.ExpiresAt != "" {
-			var err error
-			if out.ExpiresAt, err = ParseTime(wire.ExpiresAt); err != nil {
+	err = t.http.Do(ctx, batchhttp.Call{Op: opGetToken, ContentType: "application/json", Body: body, Reply: &reply,
+		Decode: func(body io.Reader) error {
+			var wire struct {
+				Success   *bool  `json:"success"`
+				Token     string `json:"token"`
+				ExpiresAt Text   `json:"expiresAt"`
+			}
+			if err := batchhttp.JSON(&wire)(body); err != nil {
 				return err
 			}
-			// By the service's own clock, where it tells the time.
-			now, err := http.ParseTime(reply.Header.Get("Date"))
-			if err != nil {
-				now = time.Now()
+			refuse := func(message string) error { return &batch.Error{Kind: batch.ErrAuth, Message: message} }
+			switch {
+			case wire.Success == nil:
+				return errors.New("the reply has no success")
+			case !*wire.Success:
+				return refuse("the service does not accept the key and the secret")
+			case wire.Token == "" || strings.IndexFunc(wire.Token, func(r rune) bool {
+				return r <= ' ' || r > '~'
+			}) >= 0:
+				return refuse("the service gave a token that is not valid")
 			}
-			if out.life = min(out.ExpiresAt.Sub(now), tokenLife); out.life <= 0 {
-				return refuse("the service gave a token that has expired")
+			out = Token{Token: wire.Token, life: tokenLife}
+			if wire.ExpiresAt != "" {
+				var err error
+				if out.ExpiresAt, err = ParseTime(wire.ExpiresAt); err != nil {
+					return err
+				}
+				// By the service's own clock, where it tells the time.
+				now, err := http.ParseTime(reply.Header.Get("Date"))
+				if err != nil {
+					now = time.Now()
+				}
+				if out.life = min(out.ExpiresAt.Sub(now), tokenLife); out.life <= 0 {
+					return refuse("the service gave a token that has expired")
+				}
 			}
-		}
-		return nil
-	}})
+			return nil
+		}})
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,11 @@ const benchID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 func benchService(b *testing.B, payments int) (url string, client *sixdotfifty.Client) {
 	rows := make([]json.RawMessage, payments)
 	for n := range rows {
-		rows[n] = json.RawMessage(fmt.Sprintf(`{"id":"3fa85f64-5717-4562-b3fc-%012d","batchId":%q,"msisdn":"2782%07d","amount":100.75,"firstname":"Ada",`+
-			`"lastname":"Lovelace","externalId":"item-%d","statusCode":"SETTLED","settledAt":"2026-01-02T15:04:05.1234567","isMember":true,`+
-			`"createdAt":"2026-01-01T15:04:05"}`, n, benchID, n, n))
+		rows[n] = json.RawMessage(
+			fmt.Sprintf(
+				`{"id":"3fa85f64-5717-4562-b3fc-%012d","batchId":%q,"msisdn":"2782%07d","amount":100.75,"firstname":"Ada",`+
+					`"lastname":"Lovelace","externalId":"item-%d","statusCode":"SETTLED","settledAt":"2026-01-02T15:04:05.1234567","isMember":true,`+
+					`"createdAt":"2026-01-01T15:04:05"}`, n, benchID, n, n))
 	}
 	pages := make(map[string][]byte)
 	skip := 0
@@ -42,7 +44,8 @@ func benchService(b *testing.B, payments int) (url string, client *sixdotfifty.C
 		case strings.HasSuffix(r.URL.Path, "/payments"):
 			return []byte(`{}`)
 		}
-		return []byte(`{"id":"` + benchID + `","name":"n","externalId":"2026","statusCode":"CLOSED","createdAt":"2026-01-01T15:04:05"}`)
+		return []byte(`{"id":"` + benchID +
+			`","name":"n","externalId":"2026","statusCode":"CLOSED","createdAt":"2026-01-01T15:04:05"}`)
 	})
 	client, err := sixdotfifty.New(sixdotfifty.Config{Key: "example-key", Secret: "example-secret", BaseURL: url})
 	require.NoError(b, err)
@@ -60,7 +63,8 @@ func BenchmarkAddPayments(b *testing.B) {
 		}
 		payments := make([]plain, rows)
 		for n := range rows {
-			p := sixdotfifty.NewPayment{MSISDN: fmt.Sprintf("2782%07d", n), Amount: 10075, ExternalID: fmt.Sprintf("item-%d", n)}
+			p := sixdotfifty.NewPayment{MSISDN: fmt.Sprintf("2782%07d", n), Amount: 10075,
+				ExternalID: fmt.Sprintf("item-%d", n)}
 			request.Payments = append(request.Payments, p)
 			payments[n] = plain{p.MSISDN, 100.75, p.ExternalID}
 		}
@@ -109,7 +113,8 @@ func BenchmarkListPayments(b *testing.B) {
 				var all []plainPayment
 				for {
 					var page []plainPayment
-					floor.Call(b, client, http.MethodGet, fmt.Sprintf("%s/batches/%s/payments?skip=%d&take=500", url, benchID, len(all)), "", nil, &page)
+					floor.Call(b, client, http.MethodGet, fmt.Sprintf("%s/batches/%s/payments?skip=%d&take=500", url,
+						benchID, len(all)), "", nil, &page)
 					if len(page) == 0 {
 						break
 					}
@@ -126,10 +131,12 @@ func BenchmarkListPayments(b *testing.B) {
 		b.Run(fmt.Sprintf("%d/provider", rows), func(b *testing.B) {
 			p, err := sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{})
 			require.NoError(b, err)
-			handle := batch.Batch{Provider: "sixdotfifty", ID: benchID, State: batch.StateDone, Draft: batch.Draft{Reference: "2026", Direction: batch.Pay}}
+			handle := batch.Batch{Provider: "sixdotfifty", ID: benchID, State: batch.StateDone,
+				Draft: batch.Draft{Reference: "2026", Direction: batch.Pay}}
 			for n := range rows {
-				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: fmt.Sprintf("item-%d", n), Account: fmt.Sprintf("2782%07d", n),
-					Amount: batch.Money{Minor: 10075, Currency: "DZAR"}})
+				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: fmt.Sprintf("item-%d", n),
+					Account: fmt.Sprintf("2782%07d", n),
+					Amount:  batch.Money{Minor: 10075, Currency: "DZAR"}})
 			}
 			floor.Loop(b, func() error {
 				_, err := p.Report(b.Context(), handle)

@@ -27,10 +27,12 @@ type Config struct {
 	Key    string // the API key
 	Secret string // the secret that goes with it
 
-	BaseURL    string                                    // required: the URL of PAY is not public
-	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	BaseURL string // required: the URL of PAY is not public
+	// optional: the proxy, dialer and certificates of its *http.Transport
+	HTTPClient *http.Client
 	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
-	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
+	// optional: op, status, duration and attempt; never bodies or headers
+	Logger *slog.Logger
 }
 
 // Format writes the configuration without the key and the secret.
@@ -64,7 +66,8 @@ func connect(c Config) (*batchhttp.Client, *tokens, error) {
 	var faults []batch.FieldError
 	for _, f := range []struct{ field, value string }{{"Key", c.Key}, {"Secret", c.Secret}} {
 		if f.value == "" || strings.IndexFunc(f.value, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
-			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: "is empty, or holds control characters"})
+			faults = append(faults, batch.FieldError{Item: -1, Field: f.field,
+				Message: "is empty, or holds control characters"})
 		}
 	}
 	if c.BaseURL == "" {
@@ -123,7 +126,8 @@ func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 //	POST /batches
 func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error) {
 	if r.Name == "" {
-		return nil, batch.Invalid(name, opCreateBatch.Name, []batch.FieldError{{Item: -1, Field: "name", Message: "is empty"}})
+		return nil, batch.Invalid(name, opCreateBatch.Name,
+			[]batch.FieldError{{Item: -1, Field: "name", Message: "is empty"}})
 	}
 	return write[Batch](ctx, c.http, opCreateBatch, nil, r)
 }
@@ -159,7 +163,8 @@ func (c *Client) GetBatch(ctx context.Context, id string) (*Batch, error) {
 //	PUT /batches/{id}
 func (c *Client) UpdateBatch(ctx context.Context, id string, r BatchRequest) (*Batch, error) {
 	if r == (BatchRequest{}) {
-		return nil, batch.Invalid(name, opUpdateBatch.Name, []batch.FieldError{{Item: -1, Field: "name", Message: "or externalId is required"}})
+		return nil, batch.Invalid(name, opUpdateBatch.Name,
+			[]batch.FieldError{{Item: -1, Field: "name", Message: "or externalId is required"}})
 	}
 	return write[Batch](ctx, c.http, opUpdateBatch, []string{id}, r)
 }
@@ -210,7 +215,8 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 		}
 		if b.Summary == nil || b.Summary.PaymentsCount != listCap {
 			faults = append(faults, batch.FieldError{Item: -1, Field: "payments", Message: fmt.Sprintf(
-				"there are exactly %d, and the batch does not say that it has so many: the list may be cut short", listCap)})
+				"there are exactly %d, and the batch does not say that it has so many: the list may be cut short",
+				listCap)})
 		}
 	}
 	return all, malformed(c.http, opListPayments, faults)
@@ -219,7 +225,8 @@ func (c *Client) ListPayments(ctx context.Context, id string) ([]Payment, error)
 // payments lists the payments of a batch, and what is wrong with others.
 func (c *Client) payments(ctx context.Context, id string) (all []Payment, faults []batch.FieldError, err error) {
 	for r, err := range pages(opListPayments, func(skip, take int) ([]row[Payment], error) {
-		return rows[Payment](ctx, c.http, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}})
+		return rows[Payment](ctx, c.http, opListPayments, []string{id}, url.Values{"skip": {strconv.Itoa(skip)},
+			"take": {strconv.Itoa(take)}})
 	}, func(p Payment) string { return p.ID }) {
 		if err != nil {
 			return nil, nil, err
@@ -321,7 +328,8 @@ func (c *Client) MemberExists(ctx context.Context, msisdn string) (*Undocumented
 	return &out, nil
 }
 
-func send(ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, request any, decode func(io.Reader) error) error {
+func send(ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, request any,
+	decode func(io.Reader) error) error {
 	call := batchhttp.Call{Op: op, Params: params, MaxReply: maxReply, Decode: decode}
 	if request != nil {
 		body, err := json.Marshal(request)
@@ -340,7 +348,8 @@ const maxReply = 32 << 20
 // pass the checks of this call as well as its own. Beside an error the object
 // holds what the reply said, and is nil if that was nothing: an id is never
 // thrown away.
-func write[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, request any, checks ...func(*T) error) (*T, error) {
+func write[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, request any,
+	checks ...func(*T) error) (*T, error) {
 	var out *T
 	err := send(ctx, c, op, params, request, object(&out, params, checks...))
 	return out, err
@@ -349,24 +358,27 @@ func write[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, par
 // read makes a call without a body and reads the object of the reply.
 func read[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string) (*T, error) {
 	var out *T
-	if err := c.Do(ctx, batchhttp.Call{Op: op, Params: params, MaxReply: maxReply, Decode: object(&out, params)}); err != nil {
+	if err := c.Do(ctx, batchhttp.Call{Op: op, Params: params, MaxReply: maxReply,
+		Decode: object(&out, params)}); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
 // rows makes a call without a body and reads the array of the reply.
-func rows[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string, query url.Values) ([]row[T], error) {
+func rows[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op, params []string,
+	query url.Values) ([]row[T], error) {
 	var out page[T]
-	err := c.Do(ctx, batchhttp.Call{Op: op, Params: params, Query: query, MaxReply: maxReply, Decode: func(body io.Reader) error {
-		if err := batchhttp.JSON(&out)(body); err != nil {
-			return err
-		}
-		if out == nil {
-			return errors.New("the reply is null")
-		}
-		return nil
-	}})
+	err := c.Do(ctx, batchhttp.Call{Op: op, Params: params, Query: query, MaxReply: maxReply,
+		Decode: func(body io.Reader) error {
+			if err := batchhttp.JSON(&out)(body); err != nil {
+				return err
+			}
+			if out == nil {
+				return errors.New("the reply is null")
+			}
+			return nil
+		}})
 	return out, err
 }
 
@@ -384,7 +396,8 @@ func list[T any](ctx context.Context, c *batchhttp.Client, op batchhttp.Op) ([]T
 		case r.fault == nil:
 			all = append(all, r.value)
 		case len(faults) < maxFaults:
-			faults = append(faults, batch.FieldError{Item: -1, Field: fmt.Sprintf("row %d", n), Message: r.fault.Error()})
+			faults = append(faults, batch.FieldError{Item: -1, Field: fmt.Sprintf("row %d", n),
+				Message: r.fault.Error()})
 		}
 	}
 	return all, malformed(c, op, faults)
@@ -478,7 +491,8 @@ const (
 // the same again: rows that came before are passed over. Reading stops at the
 // first page without a new row; a short page is not the end, because it may be
 // all that the service gives at a time.
-func pages[T any](op batchhttp.Op, get func(skip, take int) ([]row[T], error), id func(T) string) iter.Seq2[row[T], error] {
+func pages[T any](op batchhttp.Op, get func(skip, take int) ([]row[T], error), id func(T) string) iter.Seq2[row[T],
+	error] {
 	return func(yield func(row[T], error) bool) {
 		seen := make(map[string]bool)
 		skip, size := 0, 0
@@ -510,7 +524,8 @@ func pages[T any](op batchhttp.Op, get func(skip, take int) ([]row[T], error), i
 				return
 			}
 		}
-		yield(row[T]{}, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name, Message: fmt.Sprintf("the list has no end after %d pages", maxPages)})
+		yield(row[T]{}, &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op.Name,
+			Message: fmt.Sprintf("the list has no end after %d pages", maxPages)})
 	}
 }
 
@@ -549,7 +564,8 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 	if kind == "application/json" && batchhttp.Parse(body, &model) == nil && model.valid(status) {
 		e := &batch.Error{Code: model.ErrorCode, Message: model.Message}
 		for _, v := range model.ValidationErrors {
-			e.Fields = append(e.Fields, batch.FieldError{Item: -1, Field: string(v.FieldName), Message: string(v.ErrorMessage)})
+			e.Fields = append(e.Fields, batch.FieldError{Item: -1, Field: string(v.FieldName),
+				Message: string(v.ErrorMessage)})
 		}
 		return e
 	}

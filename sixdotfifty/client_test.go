@@ -69,7 +69,8 @@ func expect(t *testing.T, request, response sample) {
 	t.Helper()
 	exchange := gock.New(host)
 	path := "^" + regexp.QuoteMeta(request.Path) + "$"
-	map[string]func(string) *gock.Request{"GET": exchange.Get, "POST": exchange.Post, "PUT": exchange.Put, "DELETE": exchange.Delete}[request.Method](path).
+	map[string]func(string) *gock.Request{"GET": exchange.Get, "POST": exchange.Post, "PUT": exchange.Put,
+		"DELETE": exchange.Delete}[request.Method](path).
 		MatchHeader("Accept", "^application/json$").
 		MatchHeader("User-Agent", "^batchway-go$").
 		MatchHeader("Authorization", "^Bearer eyJhbGciOiJIzI1NiIsInR5cCI6IkXVCJ9.eyJpZC$").
@@ -149,7 +150,8 @@ func TestPayShapes(t *testing.T) {
 			return c.CreateBatch(ctx, r)
 		},
 		"list_batches": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
-			return list(t, c.ListBatches(ctx, sixdotfifty.ListBatchesOptions{StatusCode: sixdotfifty.BatchDraft, ExternalID: "testbatch1"})), nil
+			return list(t, c.ListBatches(ctx, sixdotfifty.ListBatchesOptions{StatusCode: sixdotfifty.BatchDraft,
+				ExternalID: "testbatch1"})), nil
 		},
 		"get_batch": func(ctx context.Context, c *sixdotfifty.Client) (any, error) { return c.GetBatch(ctx, batchID) },
 		"update_batch": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
@@ -157,7 +159,9 @@ func TestPayShapes(t *testing.T) {
 			decode("pay_update_batch.request", &r)
 			return c.UpdateBatch(ctx, batchID, r)
 		},
-		"batch_status_codes": func(ctx context.Context, c *sixdotfifty.Client) (any, error) { return c.BatchStatusCodes(ctx) },
+		"batch_status_codes": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
+			return c.BatchStatusCodes(ctx)
+		},
 		"list_batch_payments": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
 			return c.ListPayments(ctx, "7c2c1a0a-f462-42c3-b13c-30da2e4ad216")
 		},
@@ -167,9 +171,15 @@ func TestPayShapes(t *testing.T) {
 		"cancel_batch": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
 			return c.CancelBatch(ctx, "f945d71c-b00f-4e77-8175-253093157a2f")
 		},
-		"get_payment":          func(ctx context.Context, c *sixdotfifty.Client) (any, error) { return c.GetPayment(ctx, paymentID) },
-		"delete_payment":       func(ctx context.Context, c *sixdotfifty.Client) (any, error) { return c.DeletePayment(ctx, paymentID) },
-		"payment_status_codes": func(ctx context.Context, c *sixdotfifty.Client) (any, error) { return c.PaymentStatusCodes(ctx) },
+		"get_payment": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
+			return c.GetPayment(ctx, paymentID)
+		},
+		"delete_payment": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
+			return c.DeletePayment(ctx, paymentID)
+		},
+		"payment_status_codes": func(ctx context.Context, c *sixdotfifty.Client) (any, error) {
+			return c.PaymentStatusCodes(ctx)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, err := sixdotfifty.New(mocked(t))
@@ -207,7 +217,8 @@ func TestPayShapes(t *testing.T) {
 		t.Run(fmt.Sprintf("member_exists answered %d", status), func(t *testing.T) {
 			client, err := sixdotfifty.New(mocked(t))
 			require.NoError(t, err)
-			expect(t, sample{Method: "GET", Path: "/members/27821231234/exists"}, sample{Status: status, Body: []byte(body)})
+			expect(t, sample{Method: "GET", Path: "/members/27821231234/exists"},
+				sample{Status: status, Body: []byte(body)})
 			got, err := client.MemberExists(t.Context(), "27821231234")
 			require.NoError(t, err)
 			require.Equal(t, status, got.Status)
@@ -221,9 +232,12 @@ func TestRedemptionsShapes(t *testing.T) {
 	const account = "00000000-0000-0000-0000-000000000000"
 	day := func(d int) time.Time { return time.Date(2022, 9, d, 0, 0, 0, 0, time.UTC) }
 	for name, call := range map[string]func(context.Context, *sixdotfifty.RedemptionsClient) (any, error){
-		"list_accounts": func(ctx context.Context, c *sixdotfifty.RedemptionsClient) (any, error) { return c.Accounts(ctx) },
+		"list_accounts": func(ctx context.Context, c *sixdotfifty.RedemptionsClient) (any, error) {
+			return c.Accounts(ctx)
+		},
 		"list_account_transactions": func(ctx context.Context, c *sixdotfifty.RedemptionsClient) (any, error) {
-			return list(t, c.Transactions(ctx, account, sixdotfifty.TransactionsOptions{CreatedFrom: day(19), CreatedTo: day(21)})), nil
+			return list(t, c.Transactions(ctx, account, sixdotfifty.TransactionsOptions{CreatedFrom: day(19),
+				CreatedTo: day(21)})), nil
 		},
 		"initiate_payment": func(ctx context.Context, c *sixdotfifty.RedemptionsClient) (any, error) {
 			var r sixdotfifty.InitiatePaymentRequest
@@ -235,13 +249,15 @@ func TestRedemptionsShapes(t *testing.T) {
 		},
 		"list_payments": func(ctx context.Context, c *sixdotfifty.RedemptionsClient) (any, error) {
 			paid := sixdotfifty.RedemptionsPaid
-			return list(t, c.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref12345678", StatusCode: &paid, ErrorCode: sixdotfifty.RedemptionsNoError,
+			return list(t, c.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref12345678", StatusCode: &paid,
+				ErrorCode:   sixdotfifty.RedemptionsNoError,
 				CreatedFrom: day(26), CreatedTo: day(27), CompletedFrom: day(26), CompletedTo: day(27)})), nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mocked(t)
-			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, Middleware: c.Middleware})
+			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret,
+				BaseURL: c.BaseURL, PageURL: host, Middleware: c.Middleware})
 			require.NoError(t, err)
 			expectAll(t, all["redemptions_"+name+".request"], all["redemptions_"+name+".response"])
 			got, err := call(t.Context(), client)
@@ -264,7 +280,8 @@ func TestGetToken(t *testing.T) {
 	for name, get := range map[string]func(sixdotfifty.Config) (*sixdotfifty.Token, error){
 		"pay": func(c sixdotfifty.Config) (*sixdotfifty.Token, error) { return newClient(t, c).GetToken(t.Context()) },
 		"redemptions": func(c sixdotfifty.Config) (*sixdotfifty.Token, error) {
-			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, PageURL: host, Middleware: c.Middleware})
+			client, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: c.Key, Secret: c.Secret,
+				BaseURL: c.BaseURL, PageURL: host, Middleware: c.Middleware})
 			require.NoError(t, err)
 			return client.GetToken(t.Context())
 		},
@@ -296,8 +313,10 @@ func TestNewChecksItsConfiguration(t *testing.T) {
 	staging, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: "key", Secret: "secret"})
 	require.NoError(t, err, "staging is the default")
 	require.Equal(t, "https://secure.staging.6dot50.com/payment?id=a%26b", staging.PageURL("a&b"))
-	for _, url := range []string{sixdotfifty.RedemptionsProduction, sixdotfifty.RedemptionsProduction + "/", "https://API.6dot50.com/za/redemptions"} {
-		production, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: "key", Secret: "secret", BaseURL: url})
+	for _, url := range []string{sixdotfifty.RedemptionsProduction, sixdotfifty.RedemptionsProduction + "/",
+		"https://API.6dot50.com/za/redemptions"} {
+		production, err := sixdotfifty.NewRedemptions(sixdotfifty.RedemptionsConfig{Key: "key",
+			Secret: "secret", BaseURL: url})
 		require.NoError(t, err)
 		require.Equal(t, "https://secure.6dot50.com/payment?id=1", production.PageURL("1"))
 	}
@@ -310,10 +329,11 @@ func TestNothingShowsASecret(t *testing.T) {
 	collect := sixdotfifty.RedemptionsConfig{Key: "canary-key", Secret: "canary-5512", BaseURL: host}
 	token := sixdotfifty.Token{Token: "canary-token"}
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("start", "pay", pay, "collect", collect, "token", token, "within", struct {
-		Pay   sixdotfifty.Config
-		Token *sixdotfifty.Token
-	}{pay, &token})
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("start", "pay", pay, "collect", collect, "token", token,
+		"within", struct {
+			Pay   sixdotfifty.Config
+			Token *sixdotfifty.Token
+		}{pay, &token})
 	for _, v := range []any{pay, &pay, collect, &collect, token, &token} {
 		text := fmt.Sprintf("%v %+v %#v %s %q %x %d", v, v, v, v, v, v, v)
 		require.NotContains(t, text, "canary")
@@ -331,7 +351,8 @@ func TestOperations(t *testing.T) {
 	t.Cleanup(server.Close)
 	plain := server.Config().HTTPClient
 	defer plain.CloseIdleConnections()
-	for base, table := range map[string][]batchhttp.Op{server.URL: sixdotfifty.PayOperations, server.RedemptionsConfig().BaseURL: sixdotfifty.RedemptionsOperations} {
+	for base, table := range map[string][]batchhttp.Op{server.URL: sixdotfifty.PayOperations,
+		server.RedemptionsConfig().BaseURL: sixdotfifty.RedemptionsOperations} {
 		for _, op := range table {
 			path := strings.NewReplacer("{id}", "1", "{msisdn}", "27820000000").Replace(op.Path)
 			req, err := http.NewRequestWithContext(t.Context(), op.Method, base+path, http.NoBody)
@@ -339,13 +360,15 @@ func TestOperations(t *testing.T) {
 			reply, err := plain.Do(req)
 			require.NoError(t, err)
 			_ = reply.Body.Close()
-			require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method, op.Path, op.Name)
+			require.Equal(t, 1, server.Log.Count(op.Name), "%s %s is not what the service calls %s", op.Method,
+				op.Path, op.Name)
 		}
 	}
 	source, err := os.ReadFile("ops.go")
 	require.NoError(t, err)
 	declared := regexp.MustCompile(`(?m)^\s+op\w+\s+= batchhttp\.Op\{`).FindAllString(string(source), -1)
-	require.Len(t, slices.Concat(sixdotfifty.PayOperations, sixdotfifty.RedemptionsOperations), len(declared), "an operation is not in the tables")
+	require.Len(t, slices.Concat(sixdotfifty.PayOperations, sixdotfifty.RedemptionsOperations), len(declared),
+		"an operation is not in the tables")
 	marked := regexp.MustCompile(`(?m)^\s*(op\w+) .*// moves money$`).FindAllStringSubmatch(string(source), -1)
 	require.Len(t, marked, 1, "operations that move money")
 	require.Equal(t, "opSubmitBatch", marked[0][1])
@@ -448,7 +471,8 @@ func TestALate401(t *testing.T) {
 		config.Middleware = func(next http.RoundTripper) http.RoundTripper {
 			return transport(func(r *http.Request) (*http.Response, error) {
 				reply, err := next.RoundTrip(r)
-				if err == nil && reply.StatusCode == http.StatusUnauthorized && strings.HasSuffix(r.URL.Path, "/statusCodes") {
+				if err == nil && reply.StatusCode == http.StatusUnauthorized &&
+					strings.HasSuffix(r.URL.Path, "/statusCodes") {
 					<-arrive
 				}
 				return reply, err
@@ -489,14 +513,16 @@ func TestRow28And79ARefusedTokenIsRenewedOnce(t *testing.T) {
 	_, err = batch.Run(t.Context(), p, d, nil)
 	require.NoError(t, err)
 	require.Equal(t, 2, server.Log.Count("SubmitBatch"))
-	require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1}, server.Accepted(), "row 28: one effect")
+	require.Equal(t, map[string]int{d.Items[0].Reference: 1, d.Items[1].Reference: 1}, server.Accepted(),
+		"row 28: one effect")
 }
 
 func TestRow29Unauthorized401Forever(t *testing.T) {
 	server := sixdotfiftytest.New(nil)
 	t.Cleanup(server.Close)
 	client := newClient(t, server.Config())
-	server.Inject(batchsim.Fault{Op: "ListAccounts", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 401}})
+	server.Inject(batchsim.Fault{Op: "ListAccounts", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.Reply{Status: 401}})
 	_, err := client.Accounts(t.Context())
 	require.ErrorIs(t, err, batch.ErrAuth)
 	require.Equal(t, 2, server.Log.Count("ListAccounts"), "one renewal, and no more")
@@ -579,7 +605,8 @@ func TestAPageOfTwoMegabytesIsRead(t *testing.T) {
 		case r.URL.Query().Get("skip") != "0":
 			_, _ = io.WriteString(w, `[]`)
 		default:
-			_, _ = fmt.Fprintf(w, `[{"id":"b1","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39","more":%q}]`, strings.Repeat("x", 2<<20))
+			_, _ = fmt.Fprintf(w, `[{"id":"b1","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39","more":%q}]`,
+				strings.Repeat("x", 2<<20))
 		}
 	}))
 	defer server.Close()
@@ -594,22 +621,36 @@ func TestAPageOfTwoMegabytesIsRead(t *testing.T) {
 
 // A reply about another object is never believed, whichever call it answers.
 func TestRepliesAboutAnother(t *testing.T) {
-	const batchBody, paymentBody = `{"id":"another","statusCode":"DRAFT"}`, `{"id":"another","statusCode":"DRAFT","amount":1}`
+	const batchBody, paymentBody = `{"id":"another","statusCode":"DRAFT"}`,
+		`{"id":"another","statusCode":"DRAFT","amount":1}`
 	for op, c := range map[string]struct {
 		body string
 		call func(*sixdotfifty.Client) error
 		want batch.Kind
 	}{
-		"GetBatch":    {batchBody, func(c *sixdotfifty.Client) error { _, err := c.GetBatch(t.Context(), "b1"); return err }, batch.ErrProtocol},
-		"CancelBatch": {batchBody, func(c *sixdotfifty.Client) error { _, err := c.CancelBatch(t.Context(), "b1"); return err }, batch.ErrAmbiguous},
+		"GetBatch": {batchBody, func(c *sixdotfifty.Client) error {
+			_, err := c.GetBatch(t.Context(), "b1")
+			return err
+		}, batch.ErrProtocol},
+		"CancelBatch": {batchBody, func(c *sixdotfifty.Client) error {
+			_, err := c.CancelBatch(t.Context(), "b1")
+			return err
+		}, batch.ErrAmbiguous},
 		"UpdateBatch": {batchBody, func(c *sixdotfifty.Client) error {
 			_, err := c.UpdateBatch(t.Context(), "b1", sixdotfifty.BatchRequest{Name: "n"})
 			return err
 		}, batch.ErrAmbiguous},
-		"GetPayment":    {paymentBody, func(c *sixdotfifty.Client) error { _, err := c.GetPayment(t.Context(), "p1"); return err }, batch.ErrProtocol},
-		"DeletePayment": {paymentBody, func(c *sixdotfifty.Client) error { _, err := c.DeletePayment(t.Context(), "p1"); return err }, batch.ErrAmbiguous},
+		"GetPayment": {paymentBody, func(c *sixdotfifty.Client) error {
+			_, err := c.GetPayment(t.Context(), "p1")
+			return err
+		}, batch.ErrProtocol},
+		"DeletePayment": {paymentBody, func(c *sixdotfifty.Client) error {
+			_, err := c.DeletePayment(t.Context(), "p1")
+			return err
+		}, batch.ErrAmbiguous},
 		"ListPayments": {`[{"id":"p1","batchId":"another","statusCode":"DRAFT","amount":1}]`,
-			func(c *sixdotfifty.Client) error { _, err := c.ListPayments(t.Context(), "b1"); return err }, batch.ErrProtocol},
+			func(c *sixdotfifty.Client) error { _, err := c.ListPayments(t.Context(), "b1"); return err },
+			batch.ErrProtocol},
 		"ListBatches": {`[{"id":"","statusCode":"DRAFT"}]`, func(c *sixdotfifty.Client) error {
 			for _, err := range c.ListBatches(t.Context(), sixdotfifty.ListBatchesOptions{}) {
 				return err
@@ -618,7 +659,8 @@ func TestRepliesAboutAnother(t *testing.T) {
 		}, batch.ErrProtocol},
 	} {
 		server, client, _ := start(t, nil)
-		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, c.body)})
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+			Reply: batchsim.JSON(200, c.body)})
 		require.ErrorIs(t, c.call(client), c.want, op)
 	}
 }
@@ -636,9 +678,10 @@ func TestRow78BadTokens(t *testing.T) {
 		"success:false and token":  {200, `{"success":false,"token":"canary"}`},
 		"an empty token":           {200, `{"success":true,"token":"","expiresAt":"2099-01-01T00:00:00Z"}`},
 		"no token":                 {200, `{"success":true}`},
-		"a token with CRLF":        {200, `{"success":true,"token":"canary\r\nX-Evil: 1","expiresAt":"2099-01-01T00:00:00Z"}`},
-		"a token with a blank":     {200, `{"success":true,"token":"canary canary","expiresAt":"2099-01-01T00:00:00Z"}`},
-		"expiresAt in the past":    {200, `{"success":true,"token":"canary","expiresAt":"2001-01-01T00:00:00Z"}`},
+		"a token with CRLF": {200,
+			`{"success":true,"token":"canary\r\nX-Evil: 1","expiresAt":"2099-01-01T00:00:00Z"}`},
+		"a token with a blank":  {200, `{"success":true,"token":"canary canary","expiresAt":"2099-01-01T00:00:00Z"}`},
+		"expiresAt in the past": {200, `{"success":true,"token":"canary","expiresAt":"2001-01-01T00:00:00Z"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			requests := 0
@@ -696,7 +739,8 @@ func TestHowLongAFailedTokenRests(t *testing.T) {
 		defer server.Close()
 		client := newClient(t, server.Config())
 		defer client.CloseIdleConnections()
-		refuse := batchsim.Fault{Op: "GetToken", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"success":false}`)}
+		refuse := batchsim.Fault{Op: "GetToken", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+			Reply: batchsim.JSON(200, `{"success":false}`)}
 		ask := func(want int, kind batch.Kind) {
 			t.Helper()
 			_, err := client.Accounts(t.Context())
@@ -766,8 +810,9 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 	server.Fail(failed.ID, 2, 1)
 	server.Confirm(refunded.ID)
 	server.Refund(refunded.ID)
-	for id, want := range map[string]sixdotfifty.RedemptionsStatus{paid.ID: sixdotfifty.RedemptionsPaid, declined.ID: sixdotfifty.RedemptionsCancelledByUser,
-		failed.ID: sixdotfifty.RedemptionsCancelled, refunded.ID: sixdotfifty.RedemptionsRefunded} {
+	for id, want := range map[string]sixdotfifty.RedemptionsStatus{paid.ID: sixdotfifty.RedemptionsPaid,
+		declined.ID: sixdotfifty.RedemptionsCancelledByUser,
+		failed.ID:   sixdotfifty.RedemptionsCancelled, refunded.ID: sixdotfifty.RedemptionsRefunded} {
 		p, err := client.Payment(ctx, id)
 		require.NoError(t, err)
 		require.Equal(t, want, p.StatusCode)
@@ -786,23 +831,30 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 
 	before := server.Log.Count("")
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{CountryCode: "ZAF"})
-	require.Equal(t, []string{"amount: must be positive", "currencyCode: is empty", "accountId: is empty", "reference: is empty",
+	require.Equal(t, []string{"amount: must be positive", "currencyCode: is empty", "accountId: is empty",
+		"reference: is empty",
 		"countryCode: must be two capital letters"}, faultsOf(t, err))
 	require.Equal(t, before, server.Log.Count(""))
-	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: "another", Reference: "r", CountryCode: "ZA"})
+	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR",
+		AccountID: "another", Reference: "r", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	require.ErrorContains(t, err, "accountId")
 	_, err = client.Payment(ctx, "unknown")
 	require.ErrorIs(t, err, batch.ErrNotFound)
 
-	server.Inject(batchsim.Fault{Op: "RedemptionsInitiatePayment", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
-	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: accounts[0].ID, Reference: "ref-5", CountryCode: "ZA"})
+	server.Inject(batchsim.Fault{Op: "RedemptionsInitiatePayment", Nth: 1, Phase: batchsim.AfterApply,
+		Act: batchsim.Reset})
+	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR",
+		AccountID: accounts[0].ID, Reference: "ref-5", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
-	require.Len(t, list(t, client.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref-5"})), 1, "the reference tells what became of it")
+	require.Len(t, list(t, client.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref-5"})), 1,
+		"the reference tells what became of it")
 
 	for _, other := range []string{`"reference":"r","amount":"2"`, `"reference":"s","amount":"1"`} {
-		server.Inject(on("RedemptionsInitiatePayment", reply(200, `{"id":"1","accountId":"`+accounts[0].ID+`","currencyCode":"DZAR","statusCode":0,"errorCode":0,`+other+`}`)))
-		_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: accounts[0].ID, Reference: "r", CountryCode: "ZA"})
+		server.Inject(on("RedemptionsInitiatePayment", reply(200, `{"id":"1","accountId":"`+accounts[0].ID+
+			`","currencyCode":"DZAR","statusCode":0,"errorCode":0,`+other+`}`)))
+		_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR",
+			AccountID: accounts[0].ID, Reference: "r", CountryCode: "ZA"})
 		require.ErrorIs(t, err, batch.ErrAmbiguous, "a reply about another payment")
 	}
 }

@@ -35,8 +35,9 @@ func newDraft(items int) batch.Draft {
 	n := references.Add(1)
 	d := batch.Draft{Reference: fmt.Sprintf("run-%d", n), Direction: batch.Pay}
 	for i := range items {
-		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i), Account: fmt.Sprint(27820000000 + int64(i)),
-			Amount: batch.Money{Minor: int64(10075 + i), Currency: "DZAR"}})
+		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("item-%d-%d", n, i),
+			Account: fmt.Sprint(27820000000 + int64(i)),
+			Amount:  batch.Money{Minor: int64(10075 + i), Currency: "DZAR"}})
 	}
 	return d
 }
@@ -72,13 +73,15 @@ func TestConformance(t *testing.T) {
 		"a submit answers without payments": {service: options{SubmitWithoutPayments: true}},
 		"times have zones":                  {service: options{ZonedTimes: true}},
 		"payments are added one by one":     {provider: sixdotfifty.ProviderConfig{ChunkSize: 1}},
-		"pages are small":                   {service: options{Payments: sixdotfiftytest.PaymentsPaged, MaxTake: 2, FilterPrefix: true}},
-		"what is refused is 422":            {service: options{RefusalStatus: 422}},
-		"a failed getToken is 401":          {service: options{TokenRefusal: 401}},
-		"balances are strings":              {service: options{StringBalances: true}},
-		"a receiver has not joined":         {service: options{NonMembers: []string{"27820000000"}}},
-		"another account":                   {provider: sixdotfifty.ProviderConfig{Account: "payroll"}},
-		"two submits might both be paid":    {service: options{NoLock: true}, provider: sixdotfifty.ProviderConfig{GuardUnproven: true}},
+		"pages are small": {service: options{Payments: sixdotfiftytest.PaymentsPaged, MaxTake: 2,
+			FilterPrefix: true}},
+		"what is refused is 422":    {service: options{RefusalStatus: 422}},
+		"a failed getToken is 401":  {service: options{TokenRefusal: 401}},
+		"balances are strings":      {service: options{StringBalances: true}},
+		"a receiver has not joined": {service: options{NonMembers: []string{"27820000000"}}},
+		"another account":           {provider: sixdotfifty.ProviderConfig{Account: "payroll"}},
+		"two submits might both be paid": {service: options{NoLock: true},
+			provider: sixdotfifty.ProviderConfig{GuardUnproven: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			batchtest.Run(t, func(t *testing.T) batchtest.Subject {
@@ -103,9 +106,11 @@ func TestConformance(t *testing.T) {
 // TestLive runs what needs no faults against 6DOT50's Test environment. It pays
 // 36 items.
 func TestLive(t *testing.T) {
-	config := sixdotfifty.Config{Key: os.Getenv("SIXDOTFIFTY_KEY"), Secret: os.Getenv("SIXDOTFIFTY_SECRET"), BaseURL: os.Getenv("SIXDOTFIFTY_BASE_URL")}
+	config := sixdotfifty.Config{Key: os.Getenv("SIXDOTFIFTY_KEY"), Secret: os.Getenv("SIXDOTFIFTY_SECRET"),
+		BaseURL: os.Getenv("SIXDOTFIFTY_BASE_URL")}
 	if os.Getenv("BATCHWAY_LIVE") != "1" || config.Key == "" || config.Secret == "" || config.BaseURL == "" {
-		t.Skip("set BATCHWAY_LIVE=1, SIXDOTFIFTY_KEY, SIXDOTFIFTY_SECRET and SIXDOTFIFTY_BASE_URL to run against the Test environment")
+		t.Skip(
+			"set BATCHWAY_LIVE=1, SIXDOTFIFTY_KEY, SIXDOTFIFTY_SECRET and SIXDOTFIFTY_BASE_URL to run against the Test environment")
 	}
 	require.True(t, isTest(config.BaseURL), "SIXDOTFIFTY_BASE_URL must not be a host of 6DOT50's production")
 	references.Store(time.Now().Unix())
@@ -128,16 +133,20 @@ func isTest(baseURL string) bool {
 		return false
 	}
 	u, err := url.Parse(base)
-	return err == nil && (strings.HasSuffix(u.Hostname(), ".staging.6dot50.com") || !strings.Contains(u.Hostname(), "6dot50"))
+	return err == nil && (strings.HasSuffix(u.Hostname(), ".staging.6dot50.com") ||
+		!strings.Contains(u.Hostname(), "6dot50"))
 }
 
 func TestLiveTestsNeverReachProduction(t *testing.T) {
-	for _, url := range []string{sixdotfifty.RedemptionsProduction, "https://api.6dot50.com/za/pay", "HTTPS://API.6DOT50.COM:443/", "https://api.6dot50.com./za/pay",
-		"https://pay.6dot50.com", "https://6dot50.com", "https://user@api.staging.6dot50.com", "https://api.6dot50.com?x=.staging.6dot50.com",
+	for _, url := range []string{sixdotfifty.RedemptionsProduction, "https://api.6dot50.com/za/pay",
+		"HTTPS://API.6DOT50.COM:443/", "https://api.6dot50.com./za/pay",
+		"https://pay.6dot50.com", "https://6dot50.com", "https://user@api.staging.6dot50.com",
+		"https://api.6dot50.com?x=.staging.6dot50.com",
 		"https://staging.6dot50.com.api.6dot50.com", "http://api.staging.6dot50.com", ""} {
 		require.False(t, isTest(url), url)
 	}
-	for _, url := range []string{sixdotfifty.RedemptionsStaging, "https://api.staging.6dot50.com:443/za/pay", "http://127.0.0.1:8080/pay"} {
+	for _, url := range []string{sixdotfifty.RedemptionsStaging, "https://api.staging.6dot50.com:443/za/pay",
+		"http://127.0.0.1:8080/pay"} {
 		require.True(t, isTest(url), url)
 	}
 }

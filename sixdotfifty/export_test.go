@@ -11,9 +11,12 @@ import (
 // PayOperations and RedemptionsOperations are the whole tables, for the test
 // that audits them.
 var (
-	PayOperations = []batchhttp.Op{opGetToken, opListAccounts, opCreateBatch, opListBatches, opGetBatch, opUpdateBatch, opBatchStatusCodes,
-		opAddPayments, opListPayments, opSubmitBatch, opCancelBatch, opGetPayment, opDeletePayment, opPaymentStatusCodes, opMemberExists}
-	RedemptionsOperations = []batchhttp.Op{opRedemptionsListAccounts, opRedemptionsListTransactions, opRedemptionsInitiatePayment,
+	PayOperations = []batchhttp.Op{opGetToken, opListAccounts, opCreateBatch, opListBatches, opGetBatch, opUpdateBatch,
+		opBatchStatusCodes,
+		opAddPayments, opListPayments, opSubmitBatch, opCancelBatch, opGetPayment, opDeletePayment,
+		opPaymentStatusCodes, opMemberExists}
+	RedemptionsOperations = []batchhttp.Op{opRedemptionsListAccounts, opRedemptionsListTransactions,
+		opRedemptionsInitiatePayment,
 		opRedemptionsGetPayment, opRedemptionsListPayments}
 )
 

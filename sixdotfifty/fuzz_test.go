@@ -21,18 +21,24 @@ func (f fixed) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) 
 // expired by the service's own clock.
 func FuzzToken(f *testing.F) {
 	const date = "Tue, 13 Dec 2022 12:00:00 GMT"
-	for _, body := range []string{`{"success":true,"token":"abcd"}`, `{"success":true,"token":"abcd","expiresAt":"2022-12-13T12:29:39"}`,
-		`{"success":true,"token":"abcd","expiresAt":"2022-12-13T11:29:39.1234567Z"}`, `{"success":false,"token":"abcd"}`, `{"success":true,"token":""}`,
-		`{"success":true,"success":false,"token":"abcd"}`, `{"success":true,"token":"a\r\nb"}`, `{"success":"true","token":"abcd"}`, `{"success":true,"token":1}`,
-		`{"success":true,"token":"abcd","expiresAt":"9999-99-99"}`, `{"success":true,"token":"abcd","expiresAt":{}}`, "{\"success\":true,\"token\":\"\xff\"}", `null`} {
+	for _, body := range []string{`{"success":true,"token":"abcd"}`,
+		`{"success":true,"token":"abcd","expiresAt":"2022-12-13T12:29:39"}`,
+		`{"success":true,"token":"abcd","expiresAt":"2022-12-13T11:29:39.1234567Z"}`,
+		`{"success":false,"token":"abcd"}`, `{"success":true,"token":""}`,
+		`{"success":true,"success":false,"token":"abcd"}`, `{"success":true,"token":"a\r\nb"}`,
+		`{"success":"true","token":"abcd"}`, `{"success":true,"token":1}`,
+		`{"success":true,"token":"abcd","expiresAt":"9999-99-99"}`, `{"success":true,"token":"abcd","expiresAt":{}}`,
+		"{\"success\":true,\"token\":\"\xff\"}", `null`} {
 		f.Add(200, date, []byte(body))
 		f.Add(400, "", []byte(body))
 	}
 	f.Fuzz(func(t *testing.T, status int, date string, body []byte) {
-		client, err := sixdotfifty.New(sixdotfifty.Config{Key: "key-1234", Secret: "secret-1234", BaseURL: "https://service.test",
+		client, err := sixdotfifty.New(sixdotfifty.Config{Key: "key-1234", Secret: "secret-1234",
+			BaseURL: "https://service.test",
 			Middleware: func(http.RoundTripper) http.RoundTripper {
 				return fixed(func(r *http.Request) (*http.Response, error) {
-					return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}, "Date": {date}},
+					return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"},
+						"Date": {date}},
 						Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
 				})
 			}})
@@ -49,7 +55,8 @@ func FuzzToken(f *testing.F) {
 			}
 			return
 		}
-		if status < 200 || status > 299 || token.Token == "" || strings.ContainsFunc(token.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		if status < 200 || status > 299 || token.Token == "" ||
+			strings.ContainsFunc(token.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			t.Fatalf("HTTP %d gave the token %q", status, token.Token)
 		}
 		if now, err := http.ParseTime(date); err == nil && !token.ExpiresAt.IsZero() && !token.ExpiresAt.After(now) {
@@ -85,7 +92,8 @@ func FuzzRefusal(f *testing.F) {
 
 // FuzzTime: a time that can be read is UTC, and is read again as the same.
 func FuzzTime(f *testing.F) {
-	for _, s := range []string{"2022-12-13T12:29:39", "2022-12-13T12:29:39Z", "2022-12-13T12:29:39.1234567", "2022-12-13T12:29:39+02:00", "2022-12-13", "",
+	for _, s := range []string{"2022-12-13T12:29:39", "2022-12-13T12:29:39Z", "2022-12-13T12:29:39.1234567",
+		"2022-12-13T12:29:39+02:00", "2022-12-13", "",
 		"0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z", "2022-02-30T00:00:00Z", "2022-12-13T24:00:00"} {
 		f.Add(s)
 	}

@@ -47,7 +47,8 @@ func newDraftAt(ctx context.Context, t *testing.T, server *sixdotfiftytest.Serve
 }
 
 func addOne(msisdn string) sixdotfifty.AddPaymentsRequest {
-	return sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: msisdn, Amount: 250, ExternalID: "to-" + msisdn}}}
+	return sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: msisdn, Amount: 250,
+		ExternalID: "to-" + msisdn}}}
 }
 
 // onces are the operations that are sent at most once, each with the read that
@@ -78,14 +79,16 @@ var onces = map[string]struct {
 		payments, err := d.pay.ListPayments(ctx, d.id)
 		return len(payments) - 1, err
 	}},
-	"SubmitBatch": {func(ctx context.Context, d *draft) error { return second(d.pay.SubmitBatch(ctx, d.id)) }, func(ctx context.Context, d *draft) (int, error) {
-		b, err := d.pay.GetBatch(ctx, d.id)
-		return strings.Count(string(b.StatusCode), "CLOSED"), err
-	}},
-	"CancelBatch": {func(ctx context.Context, d *draft) error { return second(d.pay.CancelBatch(ctx, d.id)) }, func(ctx context.Context, d *draft) (int, error) {
-		b, err := d.pay.GetBatch(ctx, d.id)
-		return strings.Count(string(b.StatusCode), "CANCELLED"), err
-	}},
+	"SubmitBatch": {func(ctx context.Context, d *draft) error { return second(d.pay.SubmitBatch(ctx, d.id)) },
+		func(ctx context.Context, d *draft) (int, error) {
+			b, err := d.pay.GetBatch(ctx, d.id)
+			return strings.Count(string(b.StatusCode), "CLOSED"), err
+		}},
+	"CancelBatch": {func(ctx context.Context, d *draft) error { return second(d.pay.CancelBatch(ctx, d.id)) },
+		func(ctx context.Context, d *draft) (int, error) {
+			b, err := d.pay.GetBatch(ctx, d.id)
+			return strings.Count(string(b.StatusCode), "CANCELLED"), err
+		}},
 	"DeletePayment": {func(ctx context.Context, d *draft) error { return second(d.pay.DeletePayment(ctx, d.payment)) },
 		func(ctx context.Context, d *draft) (int, error) {
 			_, err := d.pay.GetPayment(ctx, d.payment)
@@ -95,7 +98,8 @@ var onces = map[string]struct {
 			return 0, err
 		}},
 	"RedemptionsInitiatePayment": {func(ctx context.Context, d *draft) error {
-		return second(d.redemptions.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 10000, CurrencyCode: "DZAR", AccountID: d.account,
+		return second(d.redemptions.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 10000,
+			CurrencyCode: "DZAR", AccountID: d.account,
 			Reference: "ref-1", CountryCode: "ZA"}))
 	}, func(ctx context.Context, d *draft) (n int, err error) {
 		for _, err := range d.redemptions.Payments(ctx, sixdotfifty.PaymentsOptions{Reference: "ref-1"}) {
@@ -112,8 +116,10 @@ func second[T any](_ T, err error) error { return err }
 // Each operation that is sent once is sent once under every fault, what is said of
 // it is true, and the read that its documentation names tells what became of it.
 func TestOnce(t *testing.T) {
-	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
-		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.SilentBefore, batchsim.SilentAfter, batchsim.Redirected, batchsim.Unavailable}
+	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter,
+		batchsim.ErrorBefore, batchsim.ErrorAfter,
+		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.LateAfter, batchsim.SilentBefore,
+		batchsim.SilentAfter, batchsim.Redirected, batchsim.Unavailable}
 	for op, once := range onces {
 		for _, fault := range faults {
 			t.Run(fmt.Sprint(op, " ", fault), func(t *testing.T) {
@@ -127,7 +133,8 @@ func TestOnce(t *testing.T) {
 						server.Kit.Break(op, fault, batchsim.JSON(400, no(400)), batchsim.JSON(401, no(401)))
 					}
 					err := once.call(t.Context(), d)
-					kind, sure := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}[fault]
+					kind, sure := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid,
+						batchsim.Unauthorized: batch.ErrAuth}[fault]
 					if !sure {
 						kind = batch.ErrAmbiguous
 					}
@@ -173,24 +180,36 @@ func TestLimits(t *testing.T) {
 		err  error
 		want []string
 	}{
-		"a batch has a name":     {second(client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{ExternalID: "x"})), []string{"name: is empty"}},
-		"an update has a field":  {second(client.UpdateBatch(t.Context(), "x", sixdotfifty.BatchRequest{})), []string{"name: or externalId is required"}},
-		"a number has a country": {add(func(p *sixdotfifty.NewPayment) { p.MSISDN = "0821231234" }), []string{`item 0 ("to-27821231234"): msisdn: ` + number}},
-		"no plus":                {add(func(p *sixdotfifty.NewPayment) { p.MSISDN = "+27821231234" }), []string{`item 0 ("to-27821231234"): msisdn: ` + number}},
-		"an amount above 0":      {add(func(p *sixdotfifty.NewPayment) { p.Amount = 0 }), []string{`item 0 ("to-27821231234"): amount: must be positive`}},
-		"both of a referral":     {add(func(p *sixdotfifty.NewPayment) { p.ReferralAmount = 1 }), []string{`item 0 ("to-27821231234"): referralMsisdn: ` + number}},
+		"a batch has a name": {second(client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{ExternalID: "x"})),
+			[]string{"name: is empty"}},
+		"an update has a field": {second(client.UpdateBatch(t.Context(), "x", sixdotfifty.BatchRequest{})),
+			[]string{"name: or externalId is required"}},
+		"a number has a country": {add(func(p *sixdotfifty.NewPayment) { p.MSISDN = "0821231234" }),
+			[]string{`item 0 ("to-27821231234"): msisdn: ` + number}},
+		"no plus": {add(func(p *sixdotfifty.NewPayment) { p.MSISDN = "+27821231234" }),
+			[]string{`item 0 ("to-27821231234"): msisdn: ` + number}},
+		"an amount above 0": {add(func(p *sixdotfifty.NewPayment) { p.Amount = 0 }),
+			[]string{`item 0 ("to-27821231234"): amount: must be positive`}},
+		"both of a referral": {add(func(p *sixdotfifty.NewPayment) { p.ReferralAmount = 1 }),
+			[]string{`item 0 ("to-27821231234"): referralMsisdn: ` + number}},
 		"the amount of a referral": {add(func(p *sixdotfifty.NewPayment) { p.ReferralMSISDN = "27821231236" }),
 			[]string{`item 0 ("to-27821231234"): referralAmount: must be positive, and goes with referralMsisdn`}},
-		"all at once": {second(client.AddPayments(t.Context(), "x", sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{}, {ExternalID: "a", MSISDN: "27821231234", Amount: 1},
-			{ExternalID: "a", MSISDN: "2", Amount: -1}}})), []string{"item 0: msisdn: " + number, "item 0: amount: must be positive", `item 2 ("a"): msisdn: ` + number,
-			`item 2 ("a"): amount: must be positive`, `item 2 ("a"): externalId: must be unique`}},
+		"all at once": {
+			second(client.AddPayments(t.Context(), "x",
+				sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{},
+					{ExternalID: "a", MSISDN: "27821231234", Amount: 1},
+					{ExternalID: "a", MSISDN: "2", Amount: -1}}})),
+			[]string{"item 0: msisdn: " + number, "item 0: amount: must be positive", `item 2 ("a"): msisdn: ` + number,
+				`item 2 ("a"): amount: must be positive`, `item 2 ("a"): externalId: must be unique`}},
 	} {
 		require.Equal(t, c.want, faultsOf(t, c.err), limit)
 	}
 	require.Zero(t, server.Log.Count(""))
 	b, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x"})
 	require.NoError(t, err)
-	_, err = client.AddPayments(t.Context(), b.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: "27821231234", Amount: 1},
-		{MSISDN: "27821231234", Amount: 1, ReferralAmount: 1, ReferralMSISDN: "123456789012345"}, {MSISDN: "12345678", Amount: 1}}})
+	_, err = client.AddPayments(t.Context(), b.ID,
+		sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: "27821231234", Amount: 1},
+			{MSISDN: "27821231234", Amount: 1, ReferralAmount: 1, ReferralMSISDN: "123456789012345"},
+			{MSISDN: "12345678", Amount: 1}}})
 	require.NoError(t, err, "at the limits, and the same number twice")
 }

@@ -83,7 +83,8 @@ func NewProvider(c *Client, o ProviderConfig) (*Provider, error) {
 		o.Account = c.http.Environment(nil) + "/" + hex.EncodeToString(sum[:4])
 	}
 	if exponent, known := batch.Exponent(o.Currency); known && exponent != 2 {
-		return nil, batch.Invalid(name, "NewProvider", []batch.FieldError{{Item: -1, Field: "Currency", Message: "must have two decimals"}})
+		return nil, batch.Invalid(name, "NewProvider",
+			[]batch.FieldError{{Item: -1, Field: "Currency", Message: "must have two decimals"}})
 	}
 	extra, terms := []string{"firstname", "lastname"}, map[string]string{"currency": o.Currency}
 	if o.Referrals {
@@ -152,7 +153,8 @@ func (p *Provider) Info() batch.Info { return p.info }
 func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 	faults := p.info.Faults(d)
 	if !d.Date.IsZero() {
-		faults = append(faults, batch.FieldError{Item: -1, Field: "date", Message: "must be zero: 6DOT50 pays when a batch is submitted"})
+		faults = append(faults, batch.FieldError{Item: -1, Field: "date",
+			Message: "must be zero: 6DOT50 pays when a batch is submitted"})
 	}
 	for n, item := range d.Items {
 		if item.Account != "" && !msisdn.MatchString(item.Account) {
@@ -160,7 +162,8 @@ func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 				Message: "must be a mobile number: 8 to 15 digits with the country code, no plus and no leading zero"})
 		}
 		if message := referralFault(item); message != "" && p.config.Referrals { // Else the keys are not known.
-			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: "extra", Message: message})
+			faults = append(faults, batch.FieldError{Item: n, Reference: item.Reference, Field: "extra",
+				Message: message})
 		}
 	}
 	return faults
@@ -202,7 +205,9 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 					return
 				}
 				if b.ExternalID == "" {
-					yield(b, p.protocol(op, fmt.Sprintf("batch %s does not show the external id by which it was looked up", b.ID), nil))
+					yield(b,
+						p.protocol(op, fmt.Sprintf("batch %s does not show the external id by which it was looked up",
+							b.ID), nil))
 					return
 				}
 				if found = append(found, b); b.StatusCode != BatchCancelled { // Which may free its id.
@@ -252,7 +257,8 @@ func (p *Provider) Create(ctx context.Context, d batch.Draft) (batch.Batch, erro
 		}
 		if taken++; earlier.StatusCode != BatchCancelled {
 			return b, p.conflict(op,
-				fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID, earlier.StatusCode), nil)
+				fmt.Sprintf("the service has a batch of this reference, %s, which is %s", earlier.ID,
+					earlier.StatusCode), nil)
 		}
 	}
 	made, err := p.make(ctx, d, externalID(d.Reference, taken+1))
@@ -277,12 +283,14 @@ func (p *Provider) make(ctx context.Context, d batch.Draft, external string) (*B
 	made, err := p.client.CreateBatch(ctx, BatchRequest{Name: title, ExternalID: external})
 	if err == nil && (made.ExternalID != external || made.StatusCode != BatchDraft || p.word(made.ID) != made.ID) {
 		err = p.fault(batch.ErrAmbiguous, opCreateBatch.Name,
-			fmt.Sprintf("the service made a batch, %s, that is %s, of another external id or status", made.ID, made.StatusCode), nil)
+			fmt.Sprintf("the service made a batch, %s, that is %s, of another external id or status", made.ID,
+				made.StatusCode), nil)
 	}
 	if err == nil {
 		return made, nil
 	}
-	if made != nil && (made.ID == "" || p.word(made.ID) != made.ID || made.ExternalID != "" && made.ExternalID != external) {
+	if made != nil && (made.ID == "" || p.word(made.ID) != made.ID || made.ExternalID != "" &&
+		made.ExternalID != external) {
 		made = nil
 	}
 	var e *batch.Error
@@ -328,11 +336,13 @@ func (p *Provider) stage(ctx context.Context, b batch.Batch, replace bool) error
 	for chunk := range slices.Chunk(b.Draft.Items, size) {
 		payments := make([]NewPayment, len(chunk))
 		for n, item := range chunk {
-			payments[n] = NewPayment{MSISDN: item.Account, Amount: Amount(item.Amount.Minor), ExternalID: item.Reference,
-				FirstName: item.Extra["firstname"], LastName: item.Extra["lastname"],
+			payments[n] = NewPayment{MSISDN: item.Account, Amount: Amount(item.Amount.Minor),
+				ExternalID: item.Reference,
+				FirstName:  item.Extra["firstname"], LastName: item.Extra["lastname"],
 				ReferralAmount: referral(item), ReferralMSISDN: item.Extra[referralMSISDN]}
 		}
-		if _, err := p.client.AddPayments(ctx, b.ID, AddPaymentsRequest{ClearExisting: replace, Payments: payments}); err != nil {
+		if _, err := p.client.AddPayments(ctx, b.ID, AddPaymentsRequest{ClearExisting: replace,
+			Payments: payments}); err != nil {
 			return err
 		}
 	}
@@ -430,7 +440,8 @@ func (p *Provider) ours(op string, b batch.Batch, at Batch) error {
 		return p.protocol(op, "the service does not show the external id of the batch", nil)
 	}
 	return p.conflict(op,
-		fmt.Sprintf("the batch has the external id %q at the service, and not %q", at.ExternalID, b.Draft.Reference), nil)
+		fmt.Sprintf("the batch has the external id %q at the service, and not %q", at.ExternalID, b.Draft.Reference),
+		nil)
 }
 
 // holds lists the payments of a batch that were not deleted. If some are
@@ -477,7 +488,8 @@ func differences(items []batch.Item, payments []Payment, draft bool) (missing, o
 		case !ok:
 			missing = append(missing, fault(n, item.Reference, "payment", "is not at the service"))
 		case payment.Amount != Amount(item.Amount.Minor):
-			differs(n, item.Reference, "amount", "is %s at the service, and %s here", payment.Amount, Amount(item.Amount.Minor))
+			differs(n, item.Reference, "amount", "is %s at the service, and %s here", payment.Amount,
+				Amount(item.Amount.Minor))
 		case number(payment.MSISDN) != item.Account:
 			differs(n, item.Reference, "account", "is another mobile number at the service")
 		case draft && payment.StatusCode != PaymentDraft:
@@ -579,7 +591,8 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 // draft; what cannot be read does not decide.
 func (p *Provider) sighted(ctx context.Context, op string, b batch.Batch, at *Batch) (batch.Batch, error) {
 	next := state(at.StatusCode)
-	if b.State != batch.StatePending && (next == batch.StatePending || next == batch.StateDone) && len(b.Draft.Items) > 0 {
+	if b.State != batch.StatePending && (next == batch.StatePending || next == batch.StateDone) &&
+		len(b.Draft.Items) > 0 {
 		payments, err := p.holds(ctx, op, at)
 		missing, fields := differences(b.Draft.Items, payments, false)
 		if err == nil {
@@ -589,7 +602,8 @@ func (p *Provider) sighted(ctx context.Context, op string, b batch.Batch, at *Ba
 			fields = append(fields, sums(b.Draft.Items, *at.Summary)...)
 		}
 		if len(fields) > 0 {
-			return b, p.conflict(op, fmt.Sprintf("the batch at the service is %s, and is not ours", at.StatusCode), fields)
+			return b, p.conflict(op, fmt.Sprintf("the batch at the service is %s, and is not ours", at.StatusCode),
+				fields)
 		}
 	}
 	b, err := p.seen(op, b, at.StatusCode)
@@ -795,7 +809,8 @@ func (p *Provider) results(b batch.Batch, payments []Payment, unreadable []batch
 	}
 	for _, fault := range unreadable {
 		if fault.Reference != "" {
-			all = append(all, batch.Result{Item: batch.Item{Reference: word(fault.Reference)}, Outcome: batch.OutcomeUnknown,
+			all = append(all, batch.Result{Item: batch.Item{Reference: word(fault.Reference)},
+				Outcome: batch.OutcomeUnknown,
 				Message: p.clean(fault.Message)})
 		}
 	}
@@ -854,8 +869,10 @@ func contradictions(s BatchSummary, payments []Payment, at batch.State) []batch.
 		said   Text
 		places int
 		listed int64
-	}{{"settledCount", s.SettledCount, 0, count[PaymentSettled]}, {"settledAmount", s.SettledAmount, 2, all[PaymentSettled]},
-		{"cancelledCount", s.CancelledCount, 0, count[PaymentCancelled]}, {"cancelledAmount", s.CancelledAmount, 2, all[PaymentCancelled]}} {
+	}{{"settledCount", s.SettledCount, 0, count[PaymentSettled]},
+		{"settledAmount", s.SettledAmount, 2, all[PaymentSettled]},
+		{"cancelledCount", s.CancelledCount, 0, count[PaymentCancelled]}, {"cancelledAmount", s.CancelledAmount, 2,
+			all[PaymentCancelled]}} {
 		if said, err := batchhttp.Decimal(string(c.said), c.places); err == nil && said != c.listed {
 			fault(c.field, c.said, batch.FormatDecimal(c.listed, c.places))
 		}
@@ -912,7 +929,8 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 		}
 	}
 	if found.ID == "" {
-		return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound, Provider: name, Op: "Find", Message: "no batch has this external id"}
+		return batch.Batch{}, &batch.Error{Kind: batch.ErrNotFound, Provider: name, Op: "Find",
+			Message: "no batch has this external id"}
 	}
 	return p.withItems(ctx, "Find", found)
 }
@@ -935,7 +953,8 @@ func (p *Provider) withItems(ctx context.Context, op string, found Batch) (batch
 			Amount: batch.Money{Minor: int64(payment.Amount), Currency: p.config.Currency}}
 		extra := map[string]string{"firstname": string(payment.FirstName), "lastname": string(payment.LastName)}
 		if p.config.Referrals && !equals(payment.ReferralAmount, 0) {
-			extra[referralAmount], extra[referralMSISDN] = string(payment.ReferralAmount), number(string(payment.ReferralMSISDN))
+			extra[referralAmount], extra[referralMSISDN] = string(payment.ReferralAmount),
+				number(string(payment.ReferralMSISDN))
 		}
 		for key, value := range extra {
 			if value != "" && item.Extra == nil {
@@ -961,7 +980,8 @@ func (p *Provider) withItems(ctx context.Context, op string, found Batch) (batch
 
 // handle is a batch of the service without its items.
 func (p *Provider) handle(b Batch) batch.Batch {
-	return batch.Batch{Provider: name, ID: p.word(b.ID), State: state(b.StatusCode), Native: p.clean(string(b.StatusCode)), UpdatedAt: time.Now(),
+	return batch.Batch{Provider: name, ID: p.word(b.ID), State: state(b.StatusCode),
+		Native: p.clean(string(b.StatusCode)), UpdatedAt: time.Now(),
 		Draft: batch.Draft{Reference: p.word(reference(b.ExternalID)), Direction: batch.Pay}}
 }
 
@@ -1019,7 +1039,8 @@ func (p *Provider) foreign(ctx context.Context, op string, b batch.Batch, at *Ba
 	}
 	_, fields := differences(b.Draft.Items, slices.DeleteFunc(payments, deleted), false)
 	if fields = append(fields, unreadable...); len(fields) > 0 {
-		return p.conflict(op, "the draft at the service holds payments that are not in the batch, and was not cancelled", fields)
+		return p.conflict(op,
+			"the draft at the service holds payments that are not in the batch, and was not cancelled", fields)
 	}
 	return nil
 }

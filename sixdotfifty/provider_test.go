@@ -22,7 +22,8 @@ import (
 	"github.com/batchway/batchway-go/sixdotfifty/sixdotfiftytest"
 )
 
-func start(t *testing.T, o *sixdotfiftytest.Options) (*sixdotfiftytest.Server, *sixdotfifty.Client, *sixdotfifty.Provider) {
+func start(t *testing.T, o *sixdotfiftytest.Options) (*sixdotfiftytest.Server, *sixdotfifty.Client,
+	*sixdotfifty.Provider) {
 	t.Helper()
 	server := sixdotfiftytest.New(o)
 	t.Cleanup(server.Close)
@@ -64,12 +65,13 @@ func on(op string, f batchsim.Fault) batchsim.Fault { f.Op = op; return f }
 
 // listed is a list of payments that changes on its way.
 func listed(change func([]map[string]any) []map[string]any) batchsim.Fault {
-	return batchsim.Fault{Op: "ListPayments", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-		var list []map[string]any
-		_ = json.Unmarshal(r.Body, &list)
-		text, _ := json.Marshal(change(list))
-		return batchsim.JSON(r.Status, string(text))
-	}}
+	return batchsim.Fault{Op: "ListPayments", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: func(r batchsim.Reply) batchsim.Reply {
+			var list []map[string]any
+			_ = json.Unmarshal(r.Body, &list)
+			text, _ := json.Marshal(change(list))
+			return batchsim.JSON(r.Status, string(text))
+		}}
 }
 
 // What 6DOT50 could not accept is refused here, all at once, and nothing is
@@ -84,20 +86,33 @@ func TestBadDrafts(t *testing.T) {
 		change func(*batch.Draft)
 		want   []string
 	}{
-		"no items":           {func(d *batch.Draft) { d.Items = nil }, []string{"items: there are none"}},
-		"repeated reference": {func(d *batch.Draft) { d.Items = append(d.Items, good) }, []string{`item 1 ("item-1"): reference: is also that of item 0`}},
+		"no items": {func(d *batch.Draft) { d.Items = nil }, []string{"items: there are none"}},
+		"repeated reference": {func(d *batch.Draft) {
+			d.Items = append(d.Items, good)
+		}, []string{`item 1 ("item-1"): reference: is also that of item 0`}},
 		"mobile numbers": {func(d *batch.Draft) {
-			d.Items = []batch.Item{item("0", "+27821231234", 1, "DZAR"), item("1", "0821231234", 1, "DZAR"), item("2", "2782123", 1, "DZAR"),
-				item("3", "2782123123456789", 1, "DZAR"), item("4", "27 82 123 1234", 1, "DZAR"), item("5", "", 1, "DZAR"), item("6", "27821231234", 1, "DZAR")}
-		}, []string{`item 5 ("5"): account: is empty`, `item 0 ("0"): account: ` + noNumber, `item 1 ("1"): account: ` + noNumber,
-			`item 2 ("2"): account: ` + noNumber, `item 3 ("3"): account: ` + noNumber, `item 4 ("4"): account: ` + noNumber}},
+			d.Items = []batch.Item{item("0", "+27821231234", 1, "DZAR"), item("1", "0821231234", 1, "DZAR"),
+				item("2", "2782123", 1, "DZAR"),
+				item("3", "2782123123456789", 1, "DZAR"), item("4", "27 82 123 1234", 1, "DZAR"),
+				item("5", "", 1, "DZAR"), item("6", "27821231234", 1, "DZAR")}
+		}, []string{`item 5 ("5"): account: is empty`, `item 0 ("0"): account: ` + noNumber,
+			`item 1 ("1"): account: ` + noNumber,
+			`item 2 ("2"): account: ` + noNumber, `item 3 ("3"): account: ` + noNumber,
+			`item 4 ("4"): account: ` + noNumber}},
 		"amounts": {func(d *batch.Draft) {
 			d.Items = []batch.Item{item("0", "27820000001", 0, "DZAR"), item("1", "27820000001", -5, "DZAR")}
 		}, []string{`item 0 ("0"): amount: must be more than zero`, `item 1 ("1"): amount: is negative`}},
-		"currency":    {func(d *batch.Draft) { d.Items[0].Amount.Currency = "ZAR" }, []string{`item 0 ("item-1"): currency: is "ZAR", and sixdotfifty takes only DZAR here`}},
-		"date":        {func(d *batch.Draft) { d.Date = time.Now() }, []string{"date: must be zero: 6DOT50 pays when a batch is submitted"}},
-		"extra":       {func(d *batch.Draft) { d.Items[0].Extra = map[string]string{"referralMsisdn": "1"} }, []string{`item 0 ("item-1"): extra: sixdotfifty does not know the key "referralMsisdn"`}},
-		"a reference": {func(d *batch.Draft) { d.Reference = "run.2" }, []string{"reference: must be 1 to 64 letters, digits, '_' or '-'"}},
+		"currency": {func(d *batch.Draft) {
+			d.Items[0].Amount.Currency = "ZAR"
+		}, []string{`item 0 ("item-1"): currency: is "ZAR", and sixdotfifty takes only DZAR here`}},
+		"date": {func(d *batch.Draft) {
+			d.Date = time.Now()
+		}, []string{"date: must be zero: 6DOT50 pays when a batch is submitted"}},
+		"extra": {func(d *batch.Draft) { d.Items[0].Extra = map[string]string{"referralMsisdn": "1"} },
+			[]string{`item 0 ("item-1"): extra: sixdotfifty does not know the key "referralMsisdn"`}},
+		"a reference": {func(d *batch.Draft) {
+			d.Reference = "run.2"
+		}, []string{"reference: must be 1 to 64 letters, digits, '_' or '-'"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := batch.Draft{Reference: "run", Direction: batch.Pay, Items: []batch.Item{good}}
@@ -168,11 +183,13 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 	// Another process makes one between our look and our call.
 	d := newDraft(1)
 	look := before(t, server, "/batches", 1, func() {
-		_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
+		_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs",
+			ExternalID: d.Reference})
 		require.NoError(t, err)
 	})
 	_, err = look.Create(t.Context(), d)
-	require.ErrorIs(t, err, batch.ErrConflict, "row 102: a first create that is told that its id is taken adopts nothing")
+	require.ErrorIs(t, err, batch.ErrConflict,
+		"row 102: a first create that is told that its id is taken adopts nothing")
 	require.ErrorContains(t, err, "another process has made a batch")
 	require.Zero(t, server.Log.Count("AddPayments"))
 	require.Zero(t, server.Log.Count("CancelBatch"), "and leaves theirs alone")
@@ -180,9 +197,11 @@ func TestRow32ConflictOnCreate(t *testing.T) {
 	// The same, and our call is lost: a draft that is not empty is not ours.
 	d = newDraft(1)
 	look = before(t, server, "/batches", 1, func() {
-		theirs, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
+		theirs, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs",
+			ExternalID: d.Reference})
 		require.NoError(t, err)
-		_, err = client.AddPayments(context.Background(), theirs.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: "27820000009", Amount: 1}}})
+		_, err = client.AddPayments(context.Background(), theirs.ID,
+			sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: "27820000009", Amount: 1}}})
 		require.NoError(t, err)
 		server.Inject(batchsim.Fault{Op: "CreateBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
 	})
@@ -232,8 +251,10 @@ func TestRow71PrefixMatches(t *testing.T) {
 // Row 72: two batches of one external id are a hard stop.
 func TestRow72TwoBatchesOfOneExternalID(t *testing.T) {
 	server, _, p := start(t, nil)
-	two := `[{"id":"1","externalId":"run","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"},{"id":"2","externalId":"run","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39"}]`
-	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, two)})
+	two :=
+		`[{"id":"1","externalId":"run","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"},{"id":"2","externalId":"run","statusCode":"OPEN","createdAt":"2022-12-13T12:29:39"}]`
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, two)})
 	_, err := p.Find(t.Context(), "run")
 	require.ErrorIs(t, err, batch.ErrConflict)
 	d := newDraft(1)
@@ -278,7 +299,9 @@ func TestRow73AnotherBatchIsAnswered(t *testing.T) {
 func TestRow74TheSeal(t *testing.T) {
 	ctx := t.Context()
 	add := func(c *sixdotfifty.Client, b batch.Batch, reference, account string, hundredths int64) error {
-		_, err := c.AddPayments(ctx, b.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: account, Amount: sixdotfifty.Amount(hundredths), ExternalID: reference}}})
+		_, err := c.AddPayments(ctx, b.ID,
+			sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: account,
+				Amount: sixdotfifty.Amount(hundredths), ExternalID: reference}}})
 		return err
 	}
 	remove := func(c *sixdotfifty.Client, b batch.Batch, n int) error {
@@ -294,15 +317,20 @@ func TestRow74TheSeal(t *testing.T) {
 		want   []string // with 0 and 1 for the references of the items
 	}{
 		"one is missing": {func(c *sixdotfifty.Client, b batch.Batch) error { return remove(c, b, 1) },
-			[]string{`item 1 ("1"): payment: is not at the service`, "summary: has 1 payments of 100.75 in all at the service, and the batch has 2 of 201.51"}},
-		"one is doubled": {func(c *sixdotfifty.Client, b batch.Batch) error { return add(c, b, "", "27820000000", 10075) },
-			[]string{`payment: the service has "", which is not in the batch`, "summary: has 3 payments of 302.26 in all at the service, and the batch has 2 of 201.51"}},
+			[]string{`item 1 ("1"): payment: is not at the service`,
+				"summary: has 1 payments of 100.75 in all at the service, and the batch has 2 of 201.51"}},
+		"one is doubled": {func(c *sixdotfifty.Client, b batch.Batch) error {
+			return add(c, b, "", "27820000000", 10075)
+		},
+			[]string{`payment: the service has "", which is not in the batch`,
+				"summary: has 3 payments of 302.26 in all at the service, and the batch has 2 of 201.51"}},
 		"one cent off": {func(c *sixdotfifty.Client, b batch.Batch) error {
 			if err := remove(c, b, 0); err != nil {
 				return err
 			}
 			return add(c, b, b.Draft.Items[0].Reference, "27820000000", 10076)
-		}, []string{`item 0 ("0"): amount: is 100.76 at the service, and 100.75 here`, "summary: has 2 payments of 201.52 in all at the service, and the batch has 2 of 201.51"}},
+		}, []string{`item 0 ("0"): amount: is 100.76 at the service, and 100.75 here`,
+			"summary: has 2 payments of 201.52 in all at the service, and the batch has 2 of 201.51"}},
 		"another number": {func(c *sixdotfifty.Client, b batch.Batch) error {
 			if err := remove(c, b, 0); err != nil {
 				return err
@@ -313,9 +341,15 @@ func TestRow74TheSeal(t *testing.T) {
 			_, err := c.UpdateBatch(ctx, b.ID, sixdotfifty.BatchRequest{ExternalID: "another"})
 			return err
 		}, nil},
-		"it was cancelled": {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.CancelBatch(ctx, b.ID); return err },
+		"it was cancelled": {func(c *sixdotfifty.Client, b batch.Batch) error {
+			_, err := c.CancelBatch(ctx, b.ID)
+			return err
+		},
 			nil},
-		"row 103: it was submitted in the portal": {func(c *sixdotfifty.Client, b batch.Batch) error { _, err := c.SubmitBatch(ctx, b.ID); return err },
+		"row 103: it was submitted in the portal": {func(c *sixdotfifty.Client, b batch.Batch) error {
+			_, err := c.SubmitBatch(ctx, b.ID)
+			return err
+		},
 			nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -325,12 +359,14 @@ func TestRow74TheSeal(t *testing.T) {
 			before := server.Log.Count("SubmitBatch")
 			after, err := p.Submit(ctx, b)
 			require.ErrorIs(t, err, batch.ErrConflict)
-			state := map[string]batch.State{"it was cancelled": batch.StateCancelled, "row 103: it was submitted in the portal": batch.StateDone}[name]
+			state := map[string]batch.State{"it was cancelled": batch.StateCancelled,
+				"row 103: it was submitted in the portal": batch.StateDone}[name]
 			if state == "" {
 				state = batch.StateDraft
 			}
 			require.Equal(t, state, after.State, "what the read has said")
-			require.Equal(t, map[batch.State]string{batch.StateCancelled: "CANCELLED", batch.StateDone: "CLOSED", batch.StateDraft: "DRAFT"}[state], after.Native)
+			require.Equal(t, map[batch.State]string{batch.StateCancelled: "CANCELLED", batch.StateDone: "CLOSED",
+				batch.StateDraft: "DRAFT"}[state], after.Native)
 			require.Equal(t, before, server.Log.Count("SubmitBatch"), "nothing is submitted")
 			var got []string
 			for _, fault := range faultsOf(t, err) {
@@ -356,7 +392,8 @@ func TestRow74TheSealOfEachPayment(t *testing.T) {
 		want   string // with %[1]q for the reference
 	}{
 		"another status": {set("statusCode", "SETTLED"), `item 1 (%[1]q): status: is SETTLED at the service`},
-		"a referral":     {set("referralAmount", 5.5), `item 1 (%[1]q): referralAmount: is 5.5 at the service, and must be 0`},
+		"a referral": {set("referralAmount", 5.5),
+			`item 1 (%[1]q): referralAmount: is 5.5 at the service, and must be 0`},
 		"a twin": {func(list []map[string]any) []map[string]any {
 			twin := maps.Clone(list[1])
 			twin["id"] = "twin"
@@ -369,7 +406,8 @@ func TestRow74TheSealOfEachPayment(t *testing.T) {
 			server.Inject(listed(c.change))
 			_, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrConflict)
-			if diff := cmp.Diff([]string{fmt.Sprintf(c.want, b.Draft.Items[1].Reference)}, faultsOf(t, err)); diff != "" {
+			if diff := cmp.Diff([]string{fmt.Sprintf(c.want, b.Draft.Items[1].Reference)},
+				faultsOf(t, err)); diff != "" {
 				t.Errorf("the differences are not as wanted (-want +got):\n%s", diff)
 			}
 			require.Zero(t, server.Log.Count("SubmitBatch"), "nothing is submitted")
@@ -415,7 +453,8 @@ func TestRefusedSubmits(t *testing.T) {
 	} {
 		server, _, p := start(t, nil)
 		b := create(t, p, newDraft(1))
-		server.Inject(batchsim.Fault{Op: "SubmitBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: c.reply})
+		server.Inject(batchsim.Fault{Op: "SubmitBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+			Reply: c.reply})
 		b, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, c.want, name)
 		require.Equal(t, batch.StateDraft, b.State)
@@ -470,7 +509,8 @@ func TestForeignWordsRefuseNothing(t *testing.T) {
 		for n, r := range foreign {
 			r.Status = status
 			b := create(t, p, newDraft(1))
-			server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: r})
+			server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.AfterApply,
+				Act: batchsim.Answer, Reply: r})
 			b, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrAmbiguous, "%d with reply %d", status, n)
 			require.Equal(t, batch.StateUnknown, b.State)
@@ -483,7 +523,8 @@ func TestForeignWordsRefuseNothing(t *testing.T) {
 
 // Row 76: a 200 that still says DRAFT is no acceptance.
 func TestRow76SubmitAnswersDraft(t *testing.T) {
-	for _, body := range []string{`{"id":"%s","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"}`, `{"id":"%s","statusCode":"PAID"}`,
+	for _, body := range []string{`{"id":"%s","statusCode":"DRAFT","createdAt":"2022-12-13T12:29:39"}`,
+		`{"id":"%s","statusCode":"PAID"}`,
 		`{"id":"another","statusCode":"OPEN"}`, `{"statusCode":"OPEN"}`, `null`, `{}`, `[]`} {
 		server, _, p := start(t, nil)
 		b := create(t, p, newDraft(1))
@@ -500,7 +541,8 @@ func TestTheReplyToASubmitIsReadLeniently(t *testing.T) {
 	for _, payments := range []string{`"none"`, `[1]`, `[{"amount":null}]`, `null`, `{"count":1}`} {
 		server, _, p := start(t, nil)
 		b := create(t, p, newDraft(1))
-		server.Inject(on("SubmitBatch", reply(200, `{"id":"`+strings.ToUpper(b.ID)+`","statusCode":"CLOSED","payments":`+payments+`}`)))
+		server.Inject(on("SubmitBatch",
+			reply(200, `{"id":"`+strings.ToUpper(b.ID)+`","statusCode":"CLOSED","payments":`+payments+`}`)))
 		b, err := p.Submit(t.Context(), b)
 		require.NoError(t, err, payments)
 		require.Equal(t, batch.StateDone, b.State)
@@ -581,7 +623,8 @@ func TestTheEnds(t *testing.T) {
 // What a payment came to is said by its status and that of its batch together;
 // what they cannot both say, and whatever else they say, is unknown.
 func TestOutcomes(t *testing.T) {
-	const paid, pending, skipped, returned, unknown = batch.OutcomePaid, batch.OutcomePending, batch.OutcomeSkipped, batch.OutcomeReturned, batch.OutcomeUnknown
+	const paid, pending, skipped, returned, unknown = batch.OutcomePaid, batch.OutcomePending, batch.OutcomeSkipped,
+		batch.OutcomeReturned, batch.OutcomeUnknown
 	server, _, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27829999999"}})
 	d := newDraft(1)
 	d.Items[0].Account = "27829999999"
@@ -600,7 +643,10 @@ func TestOutcomes(t *testing.T) {
 		"DELETED":   {skipped, skipped, skipped, skipped},
 		"settled":   {unknown, unknown, unknown, unknown},
 	} {
-		server.Inject(listed(func(list []map[string]any) []map[string]any { list[0]["statusCode"] = word; return list }))
+		server.Inject(listed(func(list []map[string]any) []map[string]any {
+			list[0]["statusCode"] = word
+			return list
+		}))
 		var got []batch.Outcome
 		for _, b := range batches {
 			report, _ := p.Report(t.Context(), b) // Its error is for TestContradictoryReports.
@@ -608,7 +654,8 @@ func TestOutcomes(t *testing.T) {
 		}
 		server.Heal()
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s does not mean what is wanted in a batch that is draft, open, closed and cancelled (-want +got):\n%s", word, diff)
+			t.Errorf(
+				"%s does not mean what is wanted in a batch that is draft, open, closed and cancelled (-want +got):\n%s", word, diff)
 		}
 	}
 }
@@ -618,14 +665,17 @@ func TestOutcomes(t *testing.T) {
 func TestTwoSubmittedBatchesOfOneReference(t *testing.T) {
 	const member, outsider = "27820000000", "27820000001"
 	_, client, p := start(t, &sixdotfiftytest.Options{NonMembers: []string{outsider}})
-	for _, accounts := range [][2]string{{member, member}, {member, outsider}, {outsider, member}, {outsider, outsider}} {
+	for _, accounts := range [][2]string{{member, member}, {member, outsider}, {outsider, member},
+		{outsider, outsider}} {
 		d := newDraft(1)
 		d.Items[0].Account = accounts[0]
 		first, err := p.Submit(t.Context(), create(t, p, d))
 		require.NoError(t, err)
-		second, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x", ExternalID: d.Reference + ".2"})
+		second, err := client.CreateBatch(t.Context(),
+			sixdotfifty.BatchRequest{Name: "x", ExternalID: d.Reference + ".2"})
 		require.NoError(t, err)
-		_, err = client.AddPayments(t.Context(), second.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: accounts[1], Amount: 1}}})
+		_, err = client.AddPayments(t.Context(), second.ID,
+			sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{MSISDN: accounts[1], Amount: 1}}})
 		require.NoError(t, err)
 		found, err := p.Find(t.Context(), d.Reference)
 		require.NoError(t, err)
@@ -709,26 +759,35 @@ func TestAbilities(t *testing.T) {
 
 	polled, err := p.PollAll(ctx, []batch.Batch{submitted, second, create(t, p, newDraft(1))})
 	require.NoError(t, err)
-	require.Equal(t, []batch.State{batch.StateDone, batch.StateCancelled, batch.StateDraft}, []batch.State{polled[0].State, polled[1].State, polled[2].State})
+	require.Equal(t, []batch.State{batch.StateDone, batch.StateCancelled, batch.StateDraft},
+		[]batch.State{polled[0].State, polled[1].State, polled[2].State})
 }
 
 // A call that replaces the payments and is late could replace what comes after
 // it, even after the last look before a submit. So no draft is used again of
 // which that is possible.
 func TestItemsThatAreInDoubt(t *testing.T) {
-	lost := batchsim.Fault{Op: "AddPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second}
-	unreadable := batchsim.Fault{Op: "ListPayments", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 404}}
-	stuck := batchsim.Fault{Op: "CancelBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(400, `"no"`)}
+	lost := batchsim.Fault{Op: "AddPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late,
+		Delay: 20 * time.Second}
+	unreadable := batchsim.Fault{Op: "ListPayments", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.Reply{Status: 404}}
+	stuck := batchsim.Fault{Op: "CancelBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(400, `"no"`)}
 	for name, c := range map[string]struct {
 		faults []batchsim.Fault
 		want   batch.Kind
 		state  batch.State
 	}{
-		"the call is late":                      {[]batchsim.Fault{lost}, batch.ErrUnavailable, batch.StateCancelled},
-		"the new payments cannot be read":       {[]batchsim.Fault{unreadable}, batch.ErrUnavailable, batch.StateCancelled},
-		"nor can the draft be withdrawn":        {[]batchsim.Fault{lost, stuck}, batch.ErrAmbiguous, batch.StateUnknown},
-		"refused, and the draft is as it was":   {[]batchsim.Fault{on("AddPayments", reply(400, no(400)))}, batch.ErrInvalid, batch.StateDraft},
-		"the reply is lost, and the read tells": {[]batchsim.Fault{{Op: "AddPayments", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset}}, "", batch.StateDraft},
+		"the call is late": {[]batchsim.Fault{lost}, batch.ErrUnavailable, batch.StateCancelled},
+		"the new payments cannot be read": {[]batchsim.Fault{unreadable}, batch.ErrUnavailable,
+			batch.StateCancelled},
+		"nor can the draft be withdrawn": {[]batchsim.Fault{lost, stuck}, batch.ErrAmbiguous,
+			batch.StateUnknown},
+		"refused, and the draft is as it was": {[]batchsim.Fault{on("AddPayments", reply(400, no(400)))},
+			batch.ErrInvalid, batch.StateDraft},
+		"the reply is lost, and the read tells": {
+			[]batchsim.Fault{{Op: "AddPayments", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset}}, "",
+			batch.StateDraft},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, client, p := start(t, nil)
@@ -763,7 +822,8 @@ func TestItemsThatAreInDoubt(t *testing.T) {
 func TestACancelInDoubt(t *testing.T) {
 	server, client, p := start(t, nil)
 	b := create(t, p, newDraft(1))
-	server.Inject(batchsim.Fault{Op: "CancelBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second})
+	server.Inject(batchsim.Fault{Op: "CancelBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late,
+		Delay: 20 * time.Second})
 	_, err := p.Cancel(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	server.Clock.Advance(time.Minute)
@@ -783,19 +843,23 @@ func TestACancelInDoubt(t *testing.T) {
 // What the service leaves out or contradicts is an error beside the report.
 func TestContradictoryReports(t *testing.T) {
 	change := func(old, replacement string) batchsim.Fault {
-		return batchsim.Fault{Op: "ListPayments", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-			r.Body = []byte(strings.Replace(string(r.Body), old, replacement, 1))
-			return r
-		}}
+		return batchsim.Fault{Op: "ListPayments", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: func(r batchsim.Reply) batchsim.Reply {
+				r.Body = []byte(strings.Replace(string(r.Body), old, replacement, 1))
+				return r
+			}}
 	}
 	for name, c := range map[string]struct {
 		options sixdotfiftytest.Options
 		fault   batchsim.Fault
 		want    string
 	}{
-		"a payment is pending in a batch that is closed": {sixdotfiftytest.Options{}, change("SETTLED", "PENDING"), "is pending in a batch that is over"},
-		"and a draft":                            {sixdotfiftytest.Options{}, change("SETTLED", "DRAFT"), "is pending in a batch that is over"},
-		"an open batch whose payments are short": {sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, on("ListPayments", reply(200, `[]`)), "paymentsCount: is 2 in the batch, and the payments have 0"},
+		"a payment is pending in a batch that is closed": {sixdotfiftytest.Options{}, change("SETTLED", "PENDING"),
+			"is pending in a batch that is over"},
+		"and a draft": {sixdotfiftytest.Options{}, change("SETTLED", "DRAFT"),
+			"is pending in a batch that is over"},
+		"an open batch whose payments are short": {sixdotfiftytest.Options{NonMembers: []string{"27820000001"}},
+			on("ListPayments", reply(200, `[]`)), "paymentsCount: is 2 in the batch, and the payments have 0"},
 	} {
 		server, _, p := start(t, &c.options)
 		b, err := p.Submit(t.Context(), create(t, p, newDraft(2)))
@@ -822,14 +886,16 @@ func TestContradictoryReports(t *testing.T) {
 
 // However small the pages are, nothing is left out, and a list has an end.
 func TestSmallPages(t *testing.T) {
-	server, client, p := start(t, &sixdotfiftytest.Options{MaxTake: 7, FilterPrefix: true, CancelFreesID: true, Payments: sixdotfiftytest.PaymentsPaged})
+	server, client, p := start(t, &sixdotfiftytest.Options{MaxTake: 7, FilterPrefix: true, CancelFreesID: true,
+		Payments: sixdotfiftytest.PaymentsPaged})
 	d := newDraft(20)
 	d.Reference = "zz-1"
 	b := create(t, p, d)
 	b, err := p.Submit(t.Context(), b)
 	require.NoError(t, err)
 	for n := range 60 { // Newer, and of the same beginning.
-		_, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x", ExternalID: fmt.Sprintf("zz-1%d", n)})
+		_, err := client.CreateBatch(t.Context(),
+			sixdotfifty.BatchRequest{Name: "x", ExternalID: fmt.Sprintf("zz-1%d", n)})
 		require.NoError(t, err)
 	}
 	found, err := p.Find(t.Context(), d.Reference)
@@ -847,7 +913,8 @@ func TestSmallPages(t *testing.T) {
 		yield(accounts[0], err)
 	})[0].ID
 	for n := range 20 {
-		_, err := redemptions.InitiatePayment(t.Context(), sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR", AccountID: account, Reference: fmt.Sprint("r", n), CountryCode: "ZA"})
+		_, err := redemptions.InitiatePayment(t.Context(), sixdotfifty.InitiatePaymentRequest{Amount: 1,
+			CurrencyCode: "DZAR", AccountID: account, Reference: fmt.Sprint("r", n), CountryCode: "ZA"})
 		require.NoError(t, err)
 	}
 	require.Len(t, list(t, redemptions.Payments(t.Context(), sixdotfifty.PaymentsOptions{})), 20)
@@ -900,7 +967,8 @@ func TestAccounts(t *testing.T) {
 	}
 	want := account("canary-1", host+"/za/pay", "")
 	require.Regexp(t, `^sixdotfifty\.test/za/pay/[0-9a-f]{8}$`, want)
-	for _, url := range []string{"https://sixdotfifty.test:443/za/pay", "https://SixDotFifty.test/za/pay/", "HTTPS://sixdotfifty.test./za/pay"} {
+	for _, url := range []string{"https://sixdotfifty.test:443/za/pay", "https://SixDotFifty.test/za/pay/",
+		"HTTPS://sixdotfifty.test./za/pay"} {
 		require.Equal(t, want, account("canary-1", url, ""))
 	}
 	require.NotEqual(t, want, account("canary-2", host+"/za/pay", ""))
@@ -923,9 +991,11 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"FindItems":     "what Find reads",
 		"GuardUnproven": "what Run may send again, not what is paid",
 	}
-	values := map[string]any{"Key": "other", "Secret": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+	values := map[string]any{"Key": "other", "Secret": "other", "BaseURL": "https://other.test",
+		"HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
-		"Currency": "ZAR", "Account": "other", "ChunkSize": 7, "GuardUnproven": true, "FindItems": true, "Referrals": true}
+		"Currency": "ZAR", "Account": "other", "ChunkSize": 7, "GuardUnproven": true, "FindItems": true,
+		"Referrals": true}
 	info := func(field string) batch.Info {
 		c, o := sixdotfifty.Config{Key: "key", Secret: "secret", BaseURL: host}, sixdotfifty.ProviderConfig{}
 		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
@@ -1101,7 +1171,8 @@ func TestPollCountsOutcomes(t *testing.T) {
 func TestRow106LatePayments(t *testing.T) {
 	server, _, p := start(t, nil)
 	d := newDraft(3)
-	server.Inject(batchsim.Fault{Op: "AddPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second})
+	server.Inject(batchsim.Fault{Op: "AddPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late,
+		Delay: 20 * time.Second})
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 	_, err := batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrUnavailable)
@@ -1133,7 +1204,8 @@ func TestPaymentsWhoseReplyIsLost(t *testing.T) {
 // one that is unclear.
 func TestChunks(t *testing.T) {
 	for name, f := range map[string]batchsim.Fault{
-		"the second is late":          {Op: "AddPayments", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second},
+		"the second is late": {Op: "AddPayments", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Late,
+			Delay: 20 * time.Second},
 		"the second loses its answer": {Op: "AddPayments", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Reset},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -1244,8 +1316,9 @@ func bubble(t *testing.T, o sixdotfiftytest.Options, f func(*testing.T, *run)) {
 // success, and only a read says so.
 func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 	for name, read := range map[string]batchsim.Fault{
-		"the read tells":     {},
-		"nor can it be read": {Op: "GetBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 404}},
+		"the read tells": {},
+		"nor can it be read": {Op: "GetBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+			Reply: batchsim.Reply{Status: 404}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := sixdotfiftytest.New(nil)
@@ -1258,7 +1331,8 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 			})
 			d := newDraft(2)
 			b := create(t, p, d)
-			server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: 20 * time.Second})
+			server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late,
+				Delay: 20 * time.Second})
 			b, err := p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrAmbiguous)
 			b, err = batch.Reconcile(t.Context(), p, b)
@@ -1367,7 +1441,8 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 	server.Break(batchsim.LateAfter)
 	_, err = batch.Run(ctx, p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
-	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "paid by hand"})
+	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
+		batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "paid by hand"})
 	require.NoError(t, err)
 	require.Equal(t, batch.StateCancelled, abandoned.State)
 	server.Clock.Advance(2 * time.Hour)
@@ -1376,21 +1451,22 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 
 // lying makes the service answer op with a change, until it heals.
 func lying(server *sixdotfiftytest.Server, op string, change func(map[string]any)) {
-	server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-		var list []map[string]any
-		if json.Unmarshal(r.Body, &list) == nil {
-			for _, object := range list {
-				change(object)
+	server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: func(r batchsim.Reply) batchsim.Reply {
+			var list []map[string]any
+			if json.Unmarshal(r.Body, &list) == nil {
+				for _, object := range list {
+					change(object)
+				}
+				r.Body, _ = json.Marshal(list)
+				return r
 			}
-			r.Body, _ = json.Marshal(list)
+			var object map[string]any
+			_ = json.Unmarshal(r.Body, &object)
+			change(object)
+			r.Body, _ = json.Marshal(object)
 			return r
-		}
-		var object map[string]any
-		_ = json.Unmarshal(r.Body, &object)
-		change(object)
-		r.Body, _ = json.Marshal(object)
-		return r
-	}})
+		}})
 }
 
 func set(field string, value any) func(map[string]any) {
@@ -1413,18 +1489,23 @@ func TestLaw13Contradictions(t *testing.T) {
 		unknown batch.Kind // of a Poll in StateUnknown
 		pending batch.Kind // of one in StatePending
 	}{
-		"another external id":    {"GetBatch", set("externalId", "another"), batch.ErrConflict, batch.ErrConflict},
-		"no external id":         {"GetBatch", set("externalId", nil), batch.ErrProtocol, batch.ErrProtocol},
-		"another count":          {"GetBatch", within("summary", set("paymentsCount", 1)), batch.ErrConflict, none},
-		"another total":          {"GetBatch", within("summary", set("paymentsAmount", 201.52)), batch.ErrConflict, none},
-		"no summary":             {"GetBatch", set("summary", nil), none, none},
-		"another amount":         {"ListPayments", set("amount", 1.5), batch.ErrConflict, none},
-		"another mobile number":  {"ListPayments", set("msisdn", "27829999999"), batch.ErrConflict, none},
-		"a mobile number with +": {"ListPayments", func(p map[string]any) { p["msisdn"] = "+" + p["msisdn"].(string) }, none, none},
-		"with 00 and spaces":     {"ListPayments", func(p map[string]any) { p["msisdn"] = "00 27 " + p["msisdn"].(string)[2:] }, none, none},
-		"another reference":      {"ListPayments", func(p map[string]any) { p["externalId"] = p["id"] }, batch.ErrConflict, none},
-		"payments of another":    {"ListPayments", set("batchId", "another"), none, none},
-		"unreadable payments":    {"ListPayments", set("statusCode", nil), none, none},
+		"another external id": {"GetBatch", set("externalId", "another"), batch.ErrConflict, batch.ErrConflict},
+		"no external id":      {"GetBatch", set("externalId", nil), batch.ErrProtocol, batch.ErrProtocol},
+		"another count":       {"GetBatch", within("summary", set("paymentsCount", 1)), batch.ErrConflict, none},
+		"another total": {"GetBatch", within("summary", set("paymentsAmount", 201.52)),
+			batch.ErrConflict, none},
+		"no summary":            {"GetBatch", set("summary", nil), none, none},
+		"another amount":        {"ListPayments", set("amount", 1.5), batch.ErrConflict, none},
+		"another mobile number": {"ListPayments", set("msisdn", "27829999999"), batch.ErrConflict, none},
+		"a mobile number with +": {"ListPayments", func(p map[string]any) { p["msisdn"] = "+" + p["msisdn"].(string) },
+			none, none},
+		"with 00 and spaces": {"ListPayments", func(p map[string]any) {
+			p["msisdn"] = "00 27 " + p["msisdn"].(string)[2:]
+		}, none, none},
+		"another reference": {"ListPayments", func(p map[string]any) { p["externalId"] = p["id"] },
+			batch.ErrConflict, none},
+		"payments of another": {"ListPayments", set("batchId", "another"), none, none},
+		"unreadable payments": {"ListPayments", set("statusCode", nil), none, none},
 	} {
 		bubble(t, sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, func(t *testing.T, r *run) {
 			ctx := t.Context()
@@ -1459,8 +1540,10 @@ func TestLaw13Contradictions(t *testing.T) {
 	lying(done, "ListPayments", set("amount", 1.5))
 	_, err = q.Poll(t.Context(), over)
 	require.ErrorIs(t, err, batch.ErrConflict)
-	require.Equal(t, []string{`item 0 ("` + over.Draft.Items[0].Reference + `"): amount: is 1.50 at the service, and 100.75 here`,
-		`item 1 ("` + over.Draft.Items[1].Reference + `"): amount: is 1.50 at the service, and 100.76 here`}, faultsOf(t, err))
+	require.Equal(t, []string{`item 0 ("` + over.Draft.Items[0].Reference +
+		`"): amount: is 1.50 at the service, and 100.75 here`,
+		`item 1 ("` + over.Draft.Items[1].Reference + `"): amount: is 1.50 at the service, and 100.76 here`},
+		faultsOf(t, err))
 
 	done.Heal()
 	lying(done, "GetBatch", set("summary", nil))
@@ -1471,7 +1554,9 @@ func TestLaw13Contradictions(t *testing.T) {
 
 	// A row that cannot be read is not known to be ours, even if the sums agree.
 	b := create(t, q, newDraft(1))
-	done.Inject(listed(func(list []map[string]any) []map[string]any { return append(list, map[string]any{"id": "more"}) }))
+	done.Inject(listed(func(list []map[string]any) []map[string]any {
+		return append(list, map[string]any{"id": "more"})
+	}))
 	before := done.Log.Count("SubmitBatch")
 	_, err = q.Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrProtocol)
@@ -1490,10 +1575,12 @@ func TestLaw13Contradictions(t *testing.T) {
 	server.FinishAll()
 	many, err := p.PollAll(t.Context(), []batch.Batch{stranger, bs[1], bs[2]})
 	require.ErrorIs(t, err, batch.ErrConflict)
-	require.Equal(t, []batch.State{batch.StatePending, batch.StateDone, batch.StateDone}, []batch.State{many[0].State, many[1].State, many[2].State})
+	require.Equal(t, []batch.State{batch.StatePending, batch.StateDone, batch.StateDone},
+		[]batch.State{many[0].State, many[1].State, many[2].State})
 	_, err = p.Report(t.Context(), stranger)
 	require.ErrorIs(t, err, batch.ErrConflict)
-	server.Inject(batchsim.Fault{Op: "SubmitBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("externalId", "another")})
+	server.Inject(batchsim.Fault{Op: "SubmitBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: distort("externalId", "another")})
 	_, err = p.Submit(t.Context(), create(t, p, newDraft(1)))
 	require.ErrorIs(t, err, batch.ErrAmbiguous, "the reply is about another batch")
 }
@@ -1503,7 +1590,8 @@ func TestLaw13Contradictions(t *testing.T) {
 func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 	add := func(p sixdotfifty.NewPayment) func(*sixdotfifty.Client, *batch.Batch) error {
 		return func(c *sixdotfifty.Client, b *batch.Batch) error {
-			_, err := c.AddPayments(context.Background(), b.ID, sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{p}})
+			_, err := c.AddPayments(context.Background(), b.ID,
+				sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{p}})
 			return err
 		}
 	}
@@ -1512,16 +1600,28 @@ func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 		want   batch.Kind
 		state  batch.State
 	}{
-		"as it was made":               {func(*sixdotfifty.Client, *batch.Batch) error { return nil }, "", batch.StateCancelled},
-		"a foreign payment":            {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1, ExternalID: "theirs"}), batch.ErrConflict, batch.StateDraft},
-		"a payment without a name":     {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1}), batch.ErrConflict, batch.StateDraft},
-		"of a batch without its items": {func(_ *sixdotfifty.Client, b *batch.Batch) error { b.Draft.Items = nil; return nil }, "", batch.StateCancelled},
+		"as it was made": {func(*sixdotfifty.Client, *batch.Batch) error { return nil }, "",
+			batch.StateCancelled},
+		"a foreign payment": {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1,
+			ExternalID: "theirs"}), batch.ErrConflict, batch.StateDraft},
+		"a payment without a name": {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1}),
+			batch.ErrConflict, batch.StateDraft},
+		"of a batch without its items": {func(_ *sixdotfifty.Client, b *batch.Batch) error {
+			b.Draft.Items = nil
+			return nil
+		}, "", batch.StateCancelled},
 		"fewer payments than items": {func(c *sixdotfifty.Client, b *batch.Batch) error {
 			b.Draft.Items = append(b.Draft.Items, newDraft(1).Items...)
 			return nil
 		}, "", batch.StateCancelled},
-		"another amount":    {func(_ *sixdotfifty.Client, b *batch.Batch) error { b.Draft.Items[0].Amount.Minor++; return nil }, batch.ErrConflict, batch.StateDraft},
-		"another reference": {func(_ *sixdotfifty.Client, b *batch.Batch) error { b.Draft.Reference += "x"; return nil }, batch.ErrConflict, batch.StateDraft},
+		"another amount": {func(_ *sixdotfifty.Client, b *batch.Batch) error {
+			b.Draft.Items[0].Amount.Minor++
+			return nil
+		}, batch.ErrConflict, batch.StateDraft},
+		"another reference": {func(_ *sixdotfifty.Client, b *batch.Batch) error {
+			b.Draft.Reference += "x"
+			return nil
+		}, batch.ErrConflict, batch.StateDraft},
 		"cancelled elsewhere": {func(c *sixdotfifty.Client, b *batch.Batch) error {
 			_, err := c.CancelBatch(context.Background(), b.ID)
 			return err
@@ -1565,7 +1665,8 @@ func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 var ghosts = listed(func(list []map[string]any) []map[string]any {
 	for n, reference := range []any{list[0]["externalId"], "never-in-the-batch", nil} {
 		ghost := maps.Clone(list[0])
-		ghost["id"], ghost["externalId"], ghost["statusCode"], ghost["amount"] = fmt.Sprint("ghost-", n), reference, "DELETED", 5
+		ghost["id"], ghost["externalId"], ghost["statusCode"], ghost["amount"] = fmt.Sprint("ghost-", n),
+			reference, "DELETED", 5
 		list = append(list, ghost)
 	}
 	return list
@@ -1591,7 +1692,10 @@ func TestDeletedPaymentsAreIgnored(t *testing.T) {
 	require.NoError(t, err)
 	server.Heal()
 
-	server.Inject(listed(func(list []map[string]any) []map[string]any { list[0]["statusCode"] = "DELETED"; return list }))
+	server.Inject(listed(func(list []map[string]any) []map[string]any {
+		list[0]["statusCode"] = "DELETED"
+		return list
+	}))
 	report, err = p.Report(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.ErrorContains(t, err, "settledCount: is 2 in the batch, and the payments have 1")
@@ -1620,8 +1724,9 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 	server, client, p := start(t, nil)
 	b, err := p.Submit(t.Context(), create(t, p, newDraft(3)))
 	require.NoError(t, err)
-	for field, missing := range map[string]string{"amount": "amount is missing", "id": "id is missing", "statusCode": "statusCode is missing",
-		"msisdn": "msisdn is missing", "batchId": "it is of another batch"} {
+	for field, missing := range map[string]string{"amount": "amount is missing", "id": "id is missing",
+		"statusCode": "statusCode is missing",
+		"msisdn":     "msisdn is missing", "batchId": "it is of another batch"} {
 		server.Inject(listed(func(list []map[string]any) []map[string]any {
 			if list[1][field] = nil; field == "batchId" {
 				list[1][field] = "another"
@@ -1664,17 +1769,20 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 		if op == "ListAccounts" {
 			body = strings.ReplaceAll(body, "id", "no")
 		}
-		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Answer,
+			Reply: batchsim.JSON(200, body)})
 		require.Len(t, faultsOf(t, call()), 1000, op)
 		server.Heal()
 	}
 
 	// The same in lists of batches: the others follow, and are found.
 	c := create(t, p, newDraft(1))
-	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-		r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[null,{"id":"x","externalId":"unrelated"},{"id":"y"},{`, 1))
-		return r
-	}})
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: func(r batchsim.Reply) batchsim.Reply {
+			r.Body = []byte(strings.Replace(string(r.Body), `[{`,
+				`[null,{"id":"x","externalId":"unrelated"},{"id":"y"},{`, 1))
+			return r
+		}})
 	var listed []string
 	for b, err := range p.List(t.Context()) {
 		listed = append(listed, fmt.Sprint(b.ID, " ", batch.KindOf(err)))
@@ -1691,10 +1799,11 @@ func TestARowThatIsWrongFailsAlone(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.ErrorContains(t, err, "does not show the external id")
 	server.Heal()
-	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-		r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[{"id":"x","externalId":"unrelated"},{`, 1))
-		return r
-	}})
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: func(r batchsim.Reply) batchsim.Reply {
+			r.Body = []byte(strings.Replace(string(r.Body), `[{`, `[{"id":"x","externalId":"unrelated"},{`, 1))
+			return r
+		}})
 	found, err := p.Find(t.Context(), c.Draft.Reference)
 	require.NoError(t, err)
 	require.Equal(t, c.ID, found.ID)
@@ -1705,7 +1814,8 @@ func TestSumsThatDisagree(t *testing.T) {
 	server, _, p := start(t, nil)
 	b, err := p.Submit(t.Context(), create(t, p, newDraft(2)))
 	require.NoError(t, err)
-	for field, value := range map[string]any{"paymentsCount": 3, "paymentsAmount": 1, "settledCount": 1, "settledAmount": 100.75, "cancelledCount": 2, "cancelledAmount": "0.01"} {
+	for field, value := range map[string]any{"paymentsCount": 3, "paymentsAmount": 1, "settledCount": 1,
+		"settledAmount": 100.75, "cancelledCount": 2, "cancelledAmount": "0.01"} {
 		lying(server, "GetBatch", within("summary", set(field, value)))
 		report, err := p.Report(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrProtocol, field)
@@ -1718,13 +1828,15 @@ func TestSumsThatDisagree(t *testing.T) {
 // An id that a reply has is never thrown away, whatever else is wrong with it.
 func TestIDsAreKept(t *testing.T) {
 	server, client, p := start(t, nil)
-	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("statusCode", nil)})
+	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: distort("statusCode", nil)})
 	made, err := client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "x"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.NotEmpty(t, made.ID)
 
 	// Also where the list shows nothing.
-	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `[]`)})
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, `[]`)})
 	b, err := p.Create(t.Context(), newDraft(1))
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.NotEmpty(t, b.ID)
@@ -1734,8 +1846,10 @@ func TestIDsAreKept(t *testing.T) {
 	require.NoError(t, err)
 
 	// But not the id of a batch that says that it is another's.
-	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("externalId", "another")})
-	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `[]`)})
+	server.Inject(batchsim.Fault{Op: "CreateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: distort("externalId", "another")})
+	server.Inject(batchsim.Fault{Op: "ListBatches", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, `[]`)})
 	b, err = p.Create(t.Context(), newDraft(1))
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.Empty(t, b.ID)
@@ -1744,9 +1858,11 @@ func TestIDsAreKept(t *testing.T) {
 	redemptions, err := sixdotfifty.NewRedemptions(server.RedemptionsConfig())
 	require.NoError(t, err)
 	t.Cleanup(redemptions.CloseIdleConnections)
-	server.Inject(batchsim.Fault{Op: "RedemptionsInitiatePayment", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort("statusCode", nil)})
-	payment, err := redemptions.InitiatePayment(t.Context(), sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR",
-		AccountID: "00000000-0000-0000-0000-000000000000", Reference: "r", CountryCode: "ZA"})
+	server.Inject(batchsim.Fault{Op: "RedemptionsInitiatePayment", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: distort("statusCode", nil)})
+	payment, err := redemptions.InitiatePayment(t.Context(), sixdotfifty.InitiatePaymentRequest{Amount: 1,
+		CurrencyCode: "DZAR",
+		AccountID:    "00000000-0000-0000-0000-000000000000", Reference: "r", CountryCode: "ZA"})
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
 	require.NotEmpty(t, payment.ID)
 }
@@ -1758,7 +1874,8 @@ func TestAnEmptyDraftAfterARefusalIsNotAdopted(t *testing.T) {
 		server, client, _ := start(t, &sixdotfiftytest.Options{Errors: form})
 		d := newDraft(1)
 		p := before(t, server, "/batches", 1, func() {
-			_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs", ExternalID: d.Reference})
+			_, err := client.CreateBatch(context.Background(), sixdotfifty.BatchRequest{Name: "theirs",
+				ExternalID: d.Reference})
 			require.NoError(t, err)
 		})
 		_, err := p.Create(t.Context(), d)
@@ -1772,10 +1889,12 @@ func TestAnEmptyDraftAfterARefusalIsNotAdopted(t *testing.T) {
 // A 401 closes an attempt only in documented words, and a token is renewed
 // before the next one. Any other 401 is decided by a read.
 func TestA401IsRepeatedWithARenewedToken(t *testing.T) {
-	for name, reply := range map[string]batchsim.Reply{"documented": batchsim.JSON(401, no(401)), "empty": {Status: 401},
+	for name, reply := range map[string]batchsim.Reply{"documented": batchsim.JSON(401, no(401)),
+		"empty":  {Status: 401},
 		"a page": {Status: 401, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>")}} {
 		bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-			r.server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: reply})
+			r.server.Inject(batchsim.Fault{Op: "SubmitBatch", Nth: 1, Phase: batchsim.AfterApply,
+				Act: batchsim.Answer, Reply: reply})
 			if name == "documented" {
 				r.server.Heal() // Such a 401 was not processed.
 				r.server.Break(batchsim.Unauthorized)

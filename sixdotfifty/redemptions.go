@@ -33,11 +33,14 @@ type RedemptionsConfig struct {
 	Key    string // of a merchant account
 	Secret string // the secret that goes with it
 
-	BaseURL    string                                    // empty means RedemptionsStaging
-	PageURL    string                                    // of the hosted payment page; empty means the one that goes with 6DOT50's own hosts
-	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	BaseURL string // empty means RedemptionsStaging
+	// of the hosted payment page; empty means the one that goes with 6DOT50's own hosts
+	PageURL string
+	// optional: the proxy, dialer and certificates of its *http.Transport
+	HTTPClient *http.Client
 	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
-	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
+	// optional: op, status, duration and attempt; never bodies or headers
+	Logger *slog.Logger
 }
 
 // Format writes the configuration without the key and the secret.
@@ -66,7 +69,8 @@ func NewRedemptions(c RedemptionsConfig) (*RedemptionsClient, error) {
 	if c.BaseURL == "" {
 		c.BaseURL = RedemptionsStaging
 	}
-	client, tokens, err := connect(Config{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, HTTPClient: c.HTTPClient, Middleware: c.Middleware, Logger: c.Logger})
+	client, tokens, err := connect(Config{Key: c.Key, Secret: c.Secret, BaseURL: c.BaseURL, HTTPClient: c.HTTPClient,
+		Middleware: c.Middleware, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +81,9 @@ func NewRedemptions(c RedemptionsConfig) (*RedemptionsClient, error) {
 		case "api.6dot50.com":
 			c.PageURL = productionPage
 		default:
-			return nil, batch.Invalid(name, "NewRedemptions", []batch.FieldError{{Item: -1, Field: "PageURL", Message: "is required with a BaseURL that is not 6DOT50's own"}})
+			return nil, batch.Invalid(name, "NewRedemptions",
+				[]batch.FieldError{{Item: -1, Field: "PageURL",
+					Message: "is required with a BaseURL that is not 6DOT50's own"}})
 		}
 	}
 	return &RedemptionsClient{client, tokens, c.PageURL}, nil
@@ -104,13 +110,15 @@ func (c *RedemptionsClient) Accounts(ctx context.Context) ([]RedemptionsAccount,
 // Transactions reads the transactions of an account, page by page.
 //
 //	GET /accounts/{id}/transactions
-func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, o TransactionsOptions) iter.Seq2[RedemptionsTransaction, error] {
-	return each(c.http, opRedemptionsListTransactions, pages(opRedemptionsListTransactions, func(skip, take int) ([]row[RedemptionsTransaction], error) {
-		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
-		setTime(query, "createdAtFrom", o.CreatedFrom)
-		setTime(query, "createdAtTo", o.CreatedTo)
-		return rows[RedemptionsTransaction](ctx, c.http, opRedemptionsListTransactions, []string{accountID}, query)
-	}, func(t RedemptionsTransaction) string { return strconv.FormatInt(t.ID, 10) }))
+func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string,
+	o TransactionsOptions) iter.Seq2[RedemptionsTransaction, error] {
+	return each(c.http, opRedemptionsListTransactions,
+		pages(opRedemptionsListTransactions, func(skip, take int) ([]row[RedemptionsTransaction], error) {
+			query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
+			setTime(query, "createdAtFrom", o.CreatedFrom)
+			setTime(query, "createdAtTo", o.CreatedTo)
+			return rows[RedemptionsTransaction](ctx, c.http, opRedemptionsListTransactions, []string{accountID}, query)
+		}, func(t RedemptionsTransaction) string { return strconv.FormatInt(t.ID, 10) }))
 }
 
 // InitiatePayment starts a payment. No money moves until the member confirms
@@ -119,13 +127,16 @@ func (c *RedemptionsClient) Transactions(ctx context.Context, accountID string, 
 // said, and is nil if that was nothing.
 //
 //	POST /payments
-func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePaymentRequest) (*RedemptionsPayment, error) {
+func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePaymentRequest) (*RedemptionsPayment,
+	error) {
 	var faults []batch.FieldError
 	for _, f := range []struct {
 		field, message string
 		bad            bool
-	}{{"amount", "must be positive", r.Amount <= 0}, {"currencyCode", "is empty", r.CurrencyCode == ""}, {"accountId", "is empty", r.AccountID == ""},
-		{"reference", "is empty", r.Reference == ""}, {"countryCode", "must be two capital letters", !countryCode.MatchString(r.CountryCode)}} {
+	}{{"amount", "must be positive", r.Amount <= 0}, {"currencyCode", "is empty", r.CurrencyCode == ""},
+		{"accountId", "is empty", r.AccountID == ""},
+		{"reference", "is empty", r.Reference == ""}, {"countryCode", "must be two capital letters",
+			!countryCode.MatchString(r.CountryCode)}} {
 		if f.bad {
 			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: f.message})
 		}
@@ -134,7 +145,8 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 		return nil, err
 	}
 	return write(ctx, c.http, opRedemptionsInitiatePayment, nil, r, func(p *RedemptionsPayment) error {
-		if p.Reference != r.Reference || p.Amount != r.Amount || string(p.AccountID) != r.AccountID || string(p.CurrencyCode) != r.CurrencyCode {
+		if p.Reference != r.Reference || p.Amount != r.Amount || string(p.AccountID) != r.AccountID ||
+			string(p.CurrencyCode) != r.CurrencyCode {
 			return errors.New("the reply is about another payment than was asked for")
 		}
 		return nil
@@ -153,23 +165,24 @@ func (c *RedemptionsClient) Payment(ctx context.Context, id string) (*Redemption
 //
 //	GET /payments
 func (c *RedemptionsClient) Payments(ctx context.Context, o PaymentsOptions) iter.Seq2[RedemptionsPayment, error] {
-	return each(c.http, opRedemptionsListPayments, pages(opRedemptionsListPayments, func(skip, take int) ([]row[RedemptionsPayment], error) {
-		query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
-		if o.Reference != "" {
-			query.Set("reference", o.Reference)
-		}
-		if o.StatusCode != nil {
-			query.Set("statusCode", strconv.Itoa(int(*o.StatusCode)))
-		}
-		if o.ErrorCode != "" {
-			query.Set("errorCode", string(o.ErrorCode))
-		}
-		setTime(query, "createdAtFrom", o.CreatedFrom)
-		setTime(query, "createdAtTo", o.CreatedTo)
-		setTime(query, "completedAtFrom", o.CompletedFrom)
-		setTime(query, "completedAtTo", o.CompletedTo)
-		return rows[RedemptionsPayment](ctx, c.http, opRedemptionsListPayments, nil, query)
-	}, func(p RedemptionsPayment) string { return p.ID }))
+	return each(c.http, opRedemptionsListPayments,
+		pages(opRedemptionsListPayments, func(skip, take int) ([]row[RedemptionsPayment], error) {
+			query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
+			if o.Reference != "" {
+				query.Set("reference", o.Reference)
+			}
+			if o.StatusCode != nil {
+				query.Set("statusCode", strconv.Itoa(int(*o.StatusCode)))
+			}
+			if o.ErrorCode != "" {
+				query.Set("errorCode", string(o.ErrorCode))
+			}
+			setTime(query, "createdAtFrom", o.CreatedFrom)
+			setTime(query, "createdAtTo", o.CreatedTo)
+			setTime(query, "completedAtFrom", o.CompletedFrom)
+			setTime(query, "completedAtTo", o.CompletedTo)
+			return rows[RedemptionsPayment](ctx, c.http, opRedemptionsListPayments, nil, query)
+		}, func(p RedemptionsPayment) string { return p.ID }))
 }
 
 // PageURL is where to send the member's browser to confirm a payment.
@@ -236,7 +249,8 @@ func (a *RedemptionsAccount) UnmarshalJSON(text []byte) error {
 	}{plain: (*plain)(a)}
 	err := batchhttp.Parse(text, &wire)
 	a.ID, a.Balance, a.AvailableBalance = string(wire.ID), wire.Balance.Value, wire.AvailableBalance.Value
-	return cmp.Or(err, decides("id", a.ID != ""), decides("balance", wire.Balance.OK), decides("availableBalance", wire.AvailableBalance.OK))
+	return cmp.Or(err, decides("id", a.ID != ""), decides("balance", wire.Balance.OK),
+		decides("availableBalance", wire.AvailableBalance.OK))
 }
 
 // TransactionsOptions filters Transactions. Whether the bounds are inclusive
@@ -265,7 +279,8 @@ func (t *RedemptionsTransaction) UnmarshalJSON(text []byte) error {
 	}{plain: (*plain)(t)}
 	err := batchhttp.Parse(text, &wire)
 	t.ID, t.AmountDebit, t.AmountCredit = wire.ID.Value, wire.AmountDebit.Value, wire.AmountCredit.Value
-	return cmp.Or(err, decides("id", wire.ID.OK), decides("amountDebit", wire.AmountDebit.OK), decides("amountCredit", wire.AmountCredit.OK))
+	return cmp.Or(err, decides("id", wire.ID.OK), decides("amountDebit", wire.AmountDebit.OK),
+		decides("amountCredit", wire.AmountCredit.OK))
 }
 
 // InitiatePaymentRequest starts a payment. All but ReturnURL is required.
@@ -340,8 +355,10 @@ func (p *RedemptionsPayment) UnmarshalJSON(text []byte) error {
 		StatusCode batchhttp.Maybe[RedemptionsStatus] `json:"statusCode"`
 	}{plain: (*plain)(p)}
 	err := batchhttp.Parse(text, &wire)
-	p.ID, p.Reference, p.Amount, p.StatusCode = string(wire.ID), string(wire.Reference), wire.Amount.Value, wire.StatusCode.Value
-	return cmp.Or(err, decides("id", p.ID != ""), decides("reference", p.Reference != ""), decides("amount", wire.Amount.OK),
+	p.ID, p.Reference, p.Amount, p.StatusCode = string(wire.ID), string(wire.Reference), wire.Amount.Value,
+		wire.StatusCode.Value
+	return cmp.Or(err, decides("id", p.ID != ""), decides("reference", p.Reference != ""),
+		decides("amount", wire.Amount.OK),
 		decides("statusCode", wire.StatusCode.OK))
 }
 
@@ -367,7 +384,8 @@ type redemptionsError struct {
 
 // valid reports whether this is the whole model, under this HTTP status.
 func (e redemptionsError) valid(status int) bool {
-	return e.StatusCode == status && e.Message != "" && (e.ErrorCode == generalError || e.ErrorCode == "1" || e.ErrorCode == "2")
+	return e.StatusCode == status && e.Message != "" && (e.ErrorCode == generalError || e.ErrorCode == "1" ||
+		e.ErrorCode == "2")
 }
 
 type validationError struct {

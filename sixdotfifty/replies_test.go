@@ -62,10 +62,13 @@ var deciding = map[string][]string{
 	"ListBatches": nil,    // There is none yet.
 	// A draft with another sum of referrals is not submitted; what is settled and
 	// cancelled is compared with the payments in the last report.
-	"GetBatch": {"cancelledAmount", "cancelledCount", "externalId", "id", "paymentsAmount", "paymentsCount", "referralsAmount",
+	"GetBatch": {"cancelledAmount", "cancelledCount", "externalId", "id", "paymentsAmount", "paymentsCount",
+		"referralsAmount",
 		"settledAmount", "settledCount", "statusCode", "summary"},
-	"AddPayments":  nil,                                                               // What it answers is not documented.
-	"ListPayments": {"amount", "batchId", "externalId", "id", "msisdn", "statusCode"}, // Another batchId is another's payment.
+	// What it answers is not documented.
+	"AddPayments": nil,
+	// Another batchId is another's payment.
+	"ListPayments": {"amount", "batchId", "externalId", "id", "msisdn", "statusCode"},
 	"SubmitBatch":  {"externalId", "id", "statusCode"},
 }
 
@@ -80,7 +83,8 @@ func TestEveryFieldDistorted(t *testing.T) {
 			smooth := true
 			for _, value := range odd {
 				bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-					r.server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(field, value)})
+					r.server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+						Alter: distort(field, value)})
 					err := survives(t, r, fmt.Sprintf("%s: %s is %v", op, field, value))
 					smooth = smooth && err == nil
 				})
@@ -108,7 +112,8 @@ func TestEveryFieldDistortedAfterTheSubmit(t *testing.T) {
 		{"GetBatch", "Poll", func(ctx context.Context, p *sixdotfifty.Provider, b batch.Batch) (batch.Batch, error) {
 			return p.Poll(ctx, b)
 		}, []string{"externalId", "id", "statusCode"}},
-		{"ListBatches", "PollAll", func(ctx context.Context, p *sixdotfifty.Provider, b batch.Batch) (batch.Batch, error) {
+		{"ListBatches", "PollAll", func(ctx context.Context, p *sixdotfifty.Provider, b batch.Batch) (batch.Batch,
+			error) {
 			many, err := p.PollAll(ctx, []batch.Batch{b, b})
 			return many[1], err
 		}, []string{"externalId"}}, // What the list does not show is read by itself.
@@ -122,10 +127,12 @@ func TestEveryFieldDistortedAfterTheSubmit(t *testing.T) {
 		{"GetBatch", "Report", reported, []string{"externalId", "id", "paymentsAmount", "paymentsCount", "statusCode"}},
 		{"ListPayments", "Report", reported, []string{"amount", "batchId", "externalId", "id", "msisdn", "statusCode"}},
 		{"ListPayments", "Reconcile", reconciled, []string{"amount", "externalId", "msisdn"}},
-		{"GetBatch", "Reconcile", reconciled, []string{"externalId", "id", "paymentsAmount", "paymentsCount", "statusCode"}},
+		{"GetBatch", "Reconcile", reconciled, []string{"externalId", "id", "paymentsAmount", "paymentsCount",
+			"statusCode"}},
 	} {
 		matter := make(map[string]bool)
-		for _, field := range replyFields(t, strings.Replace(c.op, "ListBatches", "GetBatch", 1)) { // Whose fields it has.
+		// Whose fields it has.
+		for _, field := range replyFields(t, strings.Replace(c.op, "ListBatches", "GetBatch", 1)) {
 			for _, value := range odd {
 				what := fmt.Sprintf("%s, where %s of %s is %v", c.method, field, c.op, value)
 				bubble(t, sixdotfiftytest.Options{NonMembers: []string{outsider}}, func(t *testing.T, r *run) {
@@ -134,10 +141,12 @@ func TestEveryFieldDistortedAfterTheSubmit(t *testing.T) {
 					require.NoError(t, err)
 					b, err = r.p.Submit(t.Context(), b)
 					require.NoError(t, err)
-					r.server.Inject(batchsim.Fault{Op: c.op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(field, value)})
+					r.server.Inject(batchsim.Fault{Op: c.op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+						Alter: distort(field, value)})
 					after, err := c.read(t.Context(), r.p, b)
 					matter[field] = matter[field] || err != nil || after.State != batch.StatePending
-					require.Contains(t, []batch.State{batch.StatePending, batch.StateUnknown}, after.State, "%s: %v", what, err)
+					require.Contains(t, []batch.State{batch.StatePending, batch.StateUnknown}, after.State,
+						"%s: %v", what, err)
 					r.server.Heal()
 					r.server.FinishAll()
 					after.ID, after.Draft = b.ID, b.Draft // Find has no items.
@@ -202,7 +211,8 @@ func survives(t *testing.T, r *run, what string) error {
 		require.Len(t, report.Results, 2, "%s: an ErrProtocol is beside the report: %v", what, err)
 	}
 	for _, result := range report.Results {
-		require.NotContains(t, []batch.Outcome{batch.OutcomeFailed, batch.OutcomeReturned, batch.OutcomeSkipped}, result.Outcome, "%s", what)
+		require.NotContains(t, []batch.Outcome{batch.OutcomeFailed, batch.OutcomeReturned, batch.OutcomeSkipped},
+			result.Outcome, "%s", what)
 	}
 	if first == nil {
 		first = err
@@ -238,13 +248,14 @@ func replyFields(t *testing.T, op string) []string {
 		}
 	}
 	bubble(t, sixdotfiftytest.Options{}, func(t *testing.T, r *run) {
-		r.server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(reply batchsim.Reply) batchsim.Reply {
-			var v any
-			if json.Unmarshal(reply.Body, &v) == nil {
-				walk(v)
-			}
-			return reply
-		}})
+		r.server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: func(reply batchsim.Reply) batchsim.Reply {
+				var v any
+				if json.Unmarshal(reply.Body, &v) == nil {
+					walk(v)
+				}
+				return reply
+			}})
 		d := newDraft(1)
 		d.Items[0].Extra = map[string]string{"firstname": "Ada", "lastname": "L"}
 		_, err := batch.Run(t.Context(), r.p, d, r.o)
@@ -286,14 +297,16 @@ func TestNothingIsTakenForSomething(t *testing.T) {
 // A service that repeats a credential, or writes lines of its own, in any field
 // that reaches an error, a report or a batch.
 func TestNoFieldCarriesASecret(t *testing.T) {
-	for _, op := range []string{"CreateBatch", "ListBatches", "GetBatch", "ListPayments", "SubmitBatch", "CancelBatch"} {
+	for _, op := range []string{"CreateBatch", "ListBatches", "GetBatch", "ListPayments", "SubmitBatch",
+		"CancelBatch"} {
 		for _, field := range append(replyFields(t, "GetBatch"), replyFields(t, "ListPayments")...) {
 			bubble(t, sixdotfiftytest.Options{NonMembers: []string{"27820000001"}}, func(t *testing.T, r *run) {
 				secret := r.server.Config().Secret
 				var said []string
 				say := func(v ...any) { said = append(said, fmt.Sprintf("%v %+v", v, v)) }
 				ctx, d := t.Context(), newDraft(2)
-				lie := batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(field, secret+"\nlevel=error")}
+				lie := batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+					Alter: distort(field, secret+"\nlevel=error")}
 				other, err := r.p.Create(ctx, newDraft(1))
 				require.NoError(t, err)
 				r.server.Inject(lie)
@@ -358,7 +371,8 @@ func TestNoFaultCarriesASecret(t *testing.T) {
 		}
 		b, err := r.p.Create(ctx, newDraft(1))
 		require.NoError(t, err)
-		answer("ListPayments", `[{"id":"SECRET-1","externalId":"SECRET"},{"id":"2","externalId":"SECRET","msisdn":"SECRET","amount":1,"statusCode":"DRAFT"}]`)
+		answer("ListPayments",
+			`[{"id":"SECRET-1","externalId":"SECRET"},{"id":"2","externalId":"SECRET","msisdn":"SECRET","amount":1,"statusCode":"DRAFT"}]`)
 		answer("ListBatches", `[{"id":"SECRET","externalId":"SECRET"}]`)
 		_, listed := client.ListPayments(ctx, b.ID)
 		report, reported := r.p.Report(ctx, b)

@@ -126,13 +126,14 @@ const (
 // Batch is a batch of payments. ID and StatusCode decide, and ExternalID where
 // it is compared.
 type Batch struct {
-	ID         string          `json:"id"`
-	Name       Text            `json:"name"`
-	ExternalID string          `json:"externalId,omitempty"`
-	StatusCode BatchStatus     `json:"statusCode"`
-	CreatedAt  Text            `json:"createdAt"`
-	Summary    *BatchSummary   `json:"summary,omitempty"`  // nil without a count and a total; absent after create and update
-	Payments   json.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
+	ID         string      `json:"id"`
+	Name       Text        `json:"name"`
+	ExternalID string      `json:"externalId,omitempty"`
+	StatusCode BatchStatus `json:"statusCode"`
+	CreatedAt  Text        `json:"createdAt"`
+	// nil without a count and a total; absent after create and update
+	Summary  *BatchSummary   `json:"summary,omitempty"`
+	Payments json.RawMessage `json:"payments,omitempty"` // after a submit, as they came: use ListPayments
 }
 
 // UnmarshalJSON returns an error if a field that decides is missing. The others
@@ -148,8 +149,9 @@ func (b *Batch) UnmarshalJSON(text []byte) error {
 		Payments   json.RawMessage               `json:"payments"`
 	}
 	err := batchhttp.Parse(text, &wire)
-	*b = Batch{ID: string(wire.ID), Name: wire.Name, ExternalID: string(wire.ExternalID), StatusCode: BatchStatus(wire.StatusCode),
-		CreatedAt: wire.CreatedAt, Payments: wire.Payments}
+	*b = Batch{ID: string(wire.ID), Name: wire.Name, ExternalID: string(wire.ExternalID),
+		StatusCode: BatchStatus(wire.StatusCode),
+		CreatedAt:  wire.CreatedAt, Payments: wire.Payments}
 	if wire.Summary.OK {
 		b.Summary = &wire.Summary.Value
 	}
@@ -189,7 +191,8 @@ func (s *BatchSummary) UnmarshalJSON(text []byte) error {
 	}{plain: (*plain)(s)}
 	err := batchhttp.Parse(text, &wire)
 	s.PaymentsAmount, s.PaymentsCount = wire.PaymentsAmount.Value, wire.PaymentsCount.Value
-	return cmp.Or(err, decides("paymentsAmount", wire.PaymentsAmount.OK), decides("paymentsCount", wire.PaymentsCount.OK))
+	return cmp.Or(err, decides("paymentsAmount", wire.PaymentsAmount.OK),
+		decides("paymentsCount", wire.PaymentsCount.OK))
 }
 
 // PendingAmount is what is neither settled nor cancelled. The service's own
@@ -230,10 +233,12 @@ func (r AddPaymentsRequest) faults() []batch.FieldError {
 			{"externalId", "must be unique", p.ExternalID != "" && seen[p.ExternalID]},
 			{"referralAmount", "must be positive, and goes with referralMsisdn",
 				p.ReferralAmount < 0 || p.ReferralAmount == 0 && p.ReferralMSISDN != ""},
-			{"referralMsisdn", number, (p.ReferralAmount != 0 || p.ReferralMSISDN != "") && !msisdn.MatchString(p.ReferralMSISDN)},
+			{"referralMsisdn", number, (p.ReferralAmount != 0 || p.ReferralMSISDN != "") &&
+				!msisdn.MatchString(p.ReferralMSISDN)},
 		} {
 			if f.bad && len(faults) < maxFaults {
-				faults = append(faults, batch.FieldError{Item: n, Reference: p.ExternalID, Field: f.field, Message: f.message})
+				faults = append(faults, batch.FieldError{Item: n, Reference: p.ExternalID, Field: f.field,
+					Message: f.message})
 			}
 		}
 		seen[p.ExternalID] = true

@@ -51,29 +51,31 @@ func meaning(t *testing.T, text []byte) any {
 func TestSamples(t *testing.T) {
 	all := samples(t)
 	types := map[string]func() any{
-		"pay_add_batch_payments.request":                 func() any { return new(sixdotfifty.AddPaymentsRequest) },
-		"pay_batch_status_codes.response":                func() any { return new([]sixdotfifty.StatusCode) },
-		"pay_payment_status_codes.response":              func() any { return new([]sixdotfifty.StatusCode) },
-		"pay_create_batch.request":                       func() any { return new(sixdotfifty.BatchRequest) },
-		"pay_update_batch.request":                       func() any { return new(sixdotfifty.BatchRequest) },
-		"pay_create_batch.response":                      func() any { return new(sixdotfifty.Batch) },
-		"pay_update_batch.response":                      func() any { return new(sixdotfifty.Batch) },
-		"pay_get_batch.response":                         func() any { return new(sixdotfifty.Batch) },
-		"pay_cancel_batch.response":                      func() any { return new(sixdotfifty.Batch) },
-		"pay_submit_batch.response":                      func() any { return new(sixdotfifty.Batch) },
-		"pay_submit_batch.response_closed":               func() any { return new(sixdotfifty.Batch) },
-		"pay_list_batches.response":                      func() any { return new([]sixdotfifty.Batch) },
-		"pay_list_batches.response_empty":                func() any { return new([]sixdotfifty.Batch) },
-		"pay_list_batch_payments.response":               func() any { return new([]sixdotfifty.Payment) },
-		"pay_get_payment.response":                       func() any { return new(sixdotfifty.Payment) },
-		"pay_delete_payment.response":                    func() any { return new(sixdotfifty.Payment) },
-		"pay_list_accounts.response":                     func() any { return new([]sixdotfifty.Account) },
-		"pay_list_accounts.response_string_balances":     func() any { return new([]sixdotfifty.Account) },
-		"pay_error_400.response_redemptions_model":       func() any { return new(sixdotfifty.RedemptionsError) },
-		"redemptions_list_accounts.response":             func() any { return new([]sixdotfifty.RedemptionsAccount) },
-		"redemptions_initiate_payment.request":           func() any { return new(sixdotfifty.InitiatePaymentRequest) },
-		"redemptions_list_payments.response":             func() any { return new([]sixdotfifty.RedemptionsPayment) },
-		"redemptions_list_account_transactions.response": func() any { return new([]sixdotfifty.RedemptionsTransaction) },
+		"pay_add_batch_payments.request":             func() any { return new(sixdotfifty.AddPaymentsRequest) },
+		"pay_batch_status_codes.response":            func() any { return new([]sixdotfifty.StatusCode) },
+		"pay_payment_status_codes.response":          func() any { return new([]sixdotfifty.StatusCode) },
+		"pay_create_batch.request":                   func() any { return new(sixdotfifty.BatchRequest) },
+		"pay_update_batch.request":                   func() any { return new(sixdotfifty.BatchRequest) },
+		"pay_create_batch.response":                  func() any { return new(sixdotfifty.Batch) },
+		"pay_update_batch.response":                  func() any { return new(sixdotfifty.Batch) },
+		"pay_get_batch.response":                     func() any { return new(sixdotfifty.Batch) },
+		"pay_cancel_batch.response":                  func() any { return new(sixdotfifty.Batch) },
+		"pay_submit_batch.response":                  func() any { return new(sixdotfifty.Batch) },
+		"pay_submit_batch.response_closed":           func() any { return new(sixdotfifty.Batch) },
+		"pay_list_batches.response":                  func() any { return new([]sixdotfifty.Batch) },
+		"pay_list_batches.response_empty":            func() any { return new([]sixdotfifty.Batch) },
+		"pay_list_batch_payments.response":           func() any { return new([]sixdotfifty.Payment) },
+		"pay_get_payment.response":                   func() any { return new(sixdotfifty.Payment) },
+		"pay_delete_payment.response":                func() any { return new(sixdotfifty.Payment) },
+		"pay_list_accounts.response":                 func() any { return new([]sixdotfifty.Account) },
+		"pay_list_accounts.response_string_balances": func() any { return new([]sixdotfifty.Account) },
+		"pay_error_400.response_redemptions_model":   func() any { return new(sixdotfifty.RedemptionsError) },
+		"redemptions_list_accounts.response":         func() any { return new([]sixdotfifty.RedemptionsAccount) },
+		"redemptions_initiate_payment.request":       func() any { return new(sixdotfifty.InitiatePaymentRequest) },
+		"redemptions_list_payments.response":         func() any { return new([]sixdotfifty.RedemptionsPayment) },
+		"redemptions_list_account_transactions.response": func() any {
+			return new([]sixdotfifty.RedemptionsTransaction)
+		},
 	}
 	bodies := 0
 	for name, s := range all {
@@ -82,7 +84,8 @@ func TestSamples(t *testing.T) {
 			continue // Nothing to decode, or decoded by the client itself (TestGetToken).
 		case strings.HasPrefix(name, "redemptions_error_"):
 			types[name] = func() any { return new(sixdotfifty.RedemptionsError) }
-		case strings.HasPrefix(name, "redemptions_get_payment.response"), name == "redemptions_initiate_payment.response":
+		case strings.HasPrefix(name, "redemptions_get_payment.response"),
+			name == "redemptions_initiate_payment.response":
 			types[name] = func() any { return new(sixdotfifty.RedemptionsPayment) }
 		}
 		bodies++
@@ -106,10 +109,12 @@ func TestSamples(t *testing.T) {
 
 func TestTimes(t *testing.T) {
 	for text, want := range map[string]string{
-		"2022-12-13T12:29:39.6332995Z": "2022-12-13T12:29:39.6332995Z", "2022-09-24T13:31:00.557Z": "2022-09-24T13:31:00.557Z",
-		"2022-06-14T06:26:43.473": "2022-06-14T06:26:43.473Z", "2022-09-26T11:40:47.33": "2022-09-26T11:40:47.33Z",
-		"2022-09-26T11:40:47": "2022-09-26T11:40:47Z", "2022-09-26T11:40:47.123456789": "2022-09-26T11:40:47.123456789Z",
-		"2022-09-26T13:40:47+02:00": "2022-09-26T11:40:47Z",
+		"2022-12-13T12:29:39.6332995Z": "2022-12-13T12:29:39.6332995Z",
+		"2022-09-24T13:31:00.557Z":     "2022-09-24T13:31:00.557Z",
+		"2022-06-14T06:26:43.473":      "2022-06-14T06:26:43.473Z", "2022-09-26T11:40:47.33": "2022-09-26T11:40:47.33Z",
+		"2022-09-26T11:40:47":           "2022-09-26T11:40:47Z",
+		"2022-09-26T11:40:47.123456789": "2022-09-26T11:40:47.123456789Z",
+		"2022-09-26T13:40:47+02:00":     "2022-09-26T11:40:47Z",
 	} {
 		at, err := sixdotfifty.ParseTime(sixdotfifty.Text(text))
 		require.NoError(t, err, text)
@@ -123,17 +128,20 @@ func TestTimes(t *testing.T) {
 
 // Rows 62 and 63: amounts are exact, and never rounded.
 func TestAmounts(t *testing.T) {
-	for text, want := range map[string]int64{"250": 25000, "100.75": 10075, "10.1": 1010, "10.10": 1010, "10.100": 1010, "0.01": 1, "0": 0,
+	for text, want := range map[string]int64{"250": 25000, "100.75": 10075, "10.1": 1010, "10.10": 1010, "10.100": 1010,
+		"0.01": 1, "0": 0,
 		"1e2": 10000, "90071992547409.93": 9007199254740993} {
 		var a sixdotfifty.Amount
 		require.NoError(t, json.Unmarshal([]byte(text), &a), text)
 		require.Equal(t, sixdotfifty.Amount(want), a, text)
 	}
-	for _, text := range []string{"10.005", `"250"`, "1e999999999", "99999999999999999999", "NaN", "null", "true", "", "0x10", "1_000"} {
+	for _, text := range []string{"10.005", `"250"`, "1e999999999", "99999999999999999999", "NaN", "null", "true", "",
+		"0x10", "1_000"} {
 		var a sixdotfifty.Amount
 		require.Error(t, a.UnmarshalJSON([]byte(text)), "row 62: %s", text)
 	}
-	for amount, want := range map[sixdotfifty.Amount]string{25000: "250", 550: "5.5", 10075: "100.75", 1: "0.01", 0: "0", 100000: "1000"} {
+	for amount, want := range map[sixdotfifty.Amount]string{25000: "250", 550: "5.5", 10075: "100.75", 1: "0.01",
+		0: "0", 100000: "1000"} {
 		text, err := json.Marshal(amount)
 		require.NoError(t, err)
 		require.Equal(t, want, string(text))
@@ -150,16 +158,22 @@ func TestFieldsThatDecide(t *testing.T) {
 		decide []string
 	}{
 		"Account": {func() any { return new(sixdotfifty.Account) }, "pay_list_accounts.response", []string{"id"}},
-		"Batch":   {func() any { return new(sixdotfifty.Batch) }, "pay_get_batch.response", []string{"id", "statusCode"}},
+		"Batch": {func() any { return new(sixdotfifty.Batch) }, "pay_get_batch.response",
+			[]string{"id", "statusCode"}},
 		"BatchSummary": {func() any { return new(sixdotfifty.BatchSummary) }, "pay_get_batch.response",
 			[]string{"paymentsAmount", "paymentsCount"}},
 		"Payment": {func() any { return new(sixdotfifty.Payment) }, "pay_get_payment.response",
 			[]string{"amount", "id", "msisdn", "statusCode"}},
-		"RedemptionsAccount": {func() any { return new(sixdotfifty.RedemptionsAccount) }, "redemptions_list_accounts.response",
+		"RedemptionsAccount": {func() any {
+			return new(sixdotfifty.RedemptionsAccount)
+		}, "redemptions_list_accounts.response",
 			[]string{"availableBalance", "balance", "id"}},
-		"RedemptionsTransaction": {func() any { return new(sixdotfifty.RedemptionsTransaction) }, "redemptions_list_account_transactions.response",
+		"RedemptionsTransaction": {func() any { return new(sixdotfifty.RedemptionsTransaction) },
+			"redemptions_list_account_transactions.response",
 			[]string{"amountCredit", "amountDebit", "id"}},
-		"RedemptionsPayment": {func() any { return new(sixdotfifty.RedemptionsPayment) }, "redemptions_get_payment.response_failed",
+		"RedemptionsPayment": {func() any {
+			return new(sixdotfifty.RedemptionsPayment)
+		}, "redemptions_get_payment.response_failed",
 			[]string{"amount", "id", "reference", "statusCode"}},
 		"StatusCode": {func() any { return new(sixdotfifty.StatusCode) }, "pay_batch_status_codes.response", nil},
 	} {
@@ -185,7 +199,9 @@ func TestFieldsThatDecide(t *testing.T) {
 // An ID of zeros is what a service sends that has none.
 func TestAnIDOfZeros(t *testing.T) {
 	var b sixdotfifty.Batch
-	require.ErrorContains(t, json.Unmarshal([]byte(`{"id":"00000000-0000-0000-0000-000000000000","statusCode":"DRAFT"}`), &b), "id is missing")
+	require.ErrorContains(t,
+		json.Unmarshal([]byte(`{"id":"00000000-0000-0000-0000-000000000000","statusCode":"DRAFT"}`), &b),
+		"id is missing")
 	require.NoError(t, json.Unmarshal([]byte(`{"id":"00000000-0000-0000-0000-000000000001","statusCode":"DRAFT"}`), &b))
 }
 
@@ -261,27 +277,32 @@ func TestErrorBodies(t *testing.T) {
 		body   []byte
 		want   *batch.Error
 	}{
-		"general":              {400, kind, general, &batch.Error{Code: "0", Message: "A general error occurred"}},
-		"with a character set": {400, "application/json; charset=utf-8", general, &batch.Error{Code: "0", Message: "A general error occurred"}},
-		"validation": {400, kind, all["redemptions_error_400_validation.response"].Body, &batch.Error{Code: "1", Message: "Validation error",
-			Fields: []batch.FieldError{{Item: -1, Field: "amount", Message: "Required parameter missing"}}}},
-		"not parsed":          {400, kind, all["redemptions_error_400_invalid_request.response"].Body, &batch.Error{Code: "2", Message: "Invalid request"}},
+		"general": {400, kind, general, &batch.Error{Code: "0", Message: "A general error occurred"}},
+		"with a character set": {400, "application/json; charset=utf-8", general,
+			&batch.Error{Code: "0", Message: "A general error occurred"}},
+		"validation": {400, kind, all["redemptions_error_400_validation.response"].Body,
+			&batch.Error{Code: "1", Message: "Validation error",
+				Fields: []batch.FieldError{{Item: -1, Field: "amount", Message: "Required parameter missing"}}}},
+		"not parsed": {400, kind, all["redemptions_error_400_invalid_request.response"].Body,
+			&batch.Error{Code: "2", Message: "Invalid request"}},
 		"401":                 {401, kind, model(401, `"0"`), &batch.Error{Code: "0", Message: "no"}},
 		"404":                 {404, kind, model(404, `"0"`), &batch.Error{Code: "0", Message: "no"}},
 		"another status":      {400, kind, model(404, `"0"`), words(string(model(404, `"0"`)))},
 		"another code":        {400, kind, model(400, `"3"`), words(string(model(400, `"3"`)))},
 		"a code of a payment": {400, kind, model(400, `0`), words(string(model(400, `0`)))},
-		"no message":          {400, kind, []byte(`{"statusCode":400,"errorCode":"0"}`), words(`{"statusCode":400,"errorCode":"0"}`)},
-		"the model as text":   {400, plain, general, words(string(general))},
-		"a JSON string":       {400, kind, all["pay_error_400.response_json_string"].Body, words("externalId must be unique")},
-		"plain text":          {400, plain, []byte("Insufficient funds"), words("Insufficient funds")},
-		"empty":               {400, plain, nil, words("")},
-		"empty, of no type":   {400, "", nil, nil},
-		"success:false":       {400, kind, []byte(`{"success":false}`), words(`{"success":false}`)},
-		"a page":              {400, "text/html", []byte("<html>"), nil},
-		"XML":                 {400, "application/xml", []byte("x"), nil},
-		"a plain 401":         {401, plain, []byte("Unauthorized"), nil},
-		"an empty 404":        {404, "", nil, nil},
+		"no message": {400, kind, []byte(`{"statusCode":400,"errorCode":"0"}`),
+			words(`{"statusCode":400,"errorCode":"0"}`)},
+		"the model as text": {400, plain, general, words(string(general))},
+		"a JSON string": {400, kind, all["pay_error_400.response_json_string"].Body,
+			words("externalId must be unique")},
+		"plain text":        {400, plain, []byte("Insufficient funds"), words("Insufficient funds")},
+		"empty":             {400, plain, nil, words("")},
+		"empty, of no type": {400, "", nil, nil},
+		"success:false":     {400, kind, []byte(`{"success":false}`), words(`{"success":false}`)},
+		"a page":            {400, "text/html", []byte("<html>"), nil},
+		"XML":               {400, "application/xml", []byte("x"), nil},
+		"a plain 401":       {401, plain, []byte("Unauthorized"), nil},
+		"an empty 404":      {404, "", nil, nil},
 	} {
 		if diff := cmp.Diff(c.want, sixdotfifty.Refusal(c.status, c.kind, c.body)); diff != "" {
 			t.Errorf("%s is not read as wanted (-want +got):\n%s", name, diff)
@@ -297,7 +318,8 @@ func TestErrorBodies(t *testing.T) {
 		require.Nil(t, sixdotfifty.Refusal(status, plain, []byte("NullReferenceException at Ada Lovelace")))
 	}
 	for _, status := range []int{400, 401, 500} {
-		require.Equal(t, batch.ErrAuth, sixdotfifty.TokenRefusal(status, all["pay_get_token.response_failed"].Body).Kind)
+		require.Equal(t, batch.ErrAuth, sixdotfifty.TokenRefusal(status, all["pay_get_token.response_failed"].Body).
+			Kind)
 	}
 	require.Nil(t, sixdotfifty.TokenRefusal(401, []byte(`{"success":true}`)))
 }

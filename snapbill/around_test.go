@@ -44,7 +44,8 @@ func TestAroundSamples(t *testing.T) {
 	expect(t, all["client_set_payment"])
 	read(func(c map[string]any) { c["payment_method"] = map[string]any{"code": "netcash"} })
 	_, err = client.SetPayment(t.Context(), "158975", snapbill.SetPayment{PaymentMethodCode: "other"})
-	require.Equal(t, []string{`payment_method_code: is "netcash" at the service, and "other" was asked for`}, faultsOf(t, err))
+	require.Equal(t, []string{`payment_method_code: is "netcash" at the service, and "other" was asked for`},
+		faultsOf(t, err))
 
 	expect(t, all["client_delete"])
 	read(func(c map[string]any) { c["state"] = "dead" })
@@ -82,35 +83,60 @@ func TestBadAround(t *testing.T) {
 		err  error
 		want []string
 	}{
-		"set payment": {setPayment("158958", snapbill.SetPayment{Fields: secrets{"Number": snapbill.NewSecret("canary"), "bank": {}, "payment_method_code": snapbill.NewSecret("other")}}),
-			[]string{"bank: is empty", `fields: "Number" is not the name of a field`, `fields: "payment_method_code" is not the name of a field`, "payment_method_code: is empty"}},
-		"an address": {setPayment("x/y", snapbill.SetPayment{PaymentMethodCode: "other"}), []string{`id: must be a number, or an xid such as "Clw:Xc"`}},
-		"recurring": {recurring(snapbill.AddRecurringInvoice{Last: "x", Weekday: &sunday, Number: 1, Interval: -1}), []string{
-			`mode: "" is not ONCEOFF, DAYWEEK, DAYMONTH or WEEKDAYMONTH`, `first: "" is not a day like 2014-08-21`, `last: "x" is not a day after the first`,
-			"weekday: is not used by this mode", "number: is not used by this mode", "interval: must be 1 or more, or 0 for 1", "lines: there are none"}},
-		"recurring by week": {recurring(snapbill.AddRecurringInvoice{First: "2030-01-01", Last: "2029-12-31", Mode: snapbill.WeekdayMonth, Weekday: &eighth,
+		"set payment": {setPayment("158958",
+			snapbill.SetPayment{Fields: secrets{"Number": snapbill.NewSecret("canary"), "bank": {},
+				"payment_method_code": snapbill.NewSecret("other")}}),
+			[]string{"bank: is empty", `fields: "Number" is not the name of a field`,
+				`fields: "payment_method_code" is not the name of a field`, "payment_method_code: is empty"}},
+		"an address": {setPayment("x/y", snapbill.SetPayment{PaymentMethodCode: "other"}),
+			[]string{`id: must be a number, or an xid such as "Clw:Xc"`}},
+		"recurring": {recurring(snapbill.AddRecurringInvoice{Last: "x", Weekday: &sunday, Number: 1, Interval: -1}),
+			[]string{
+				`mode: "" is not ONCEOFF, DAYWEEK, DAYMONTH or WEEKDAYMONTH`, `first: "" is not a day like 2014-08-21`,
+				`last: "x" is not a day after the first`,
+				"weekday: is not used by this mode", "number: is not used by this mode",
+				"interval: must be 1 or more, or 0 for 1", "lines: there are none"}},
+		"recurring by week": {recurring(snapbill.AddRecurringInvoice{First: "2030-01-01", Last: "2029-12-31",
+			Mode: snapbill.WeekdayMonth, Weekday: &eighth,
 			Lines: []snapbill.AddLine{{UnitCost: "1.125", Quantity: "x"}}}), []string{
-			`last: "2029-12-31" is not a day after the first`, "weekday: is required: Sunday (0) to Saturday (6)", "number: is required: the day or the week of the month",
-			`item 0 : unit_cost: "1.125" is not a decimal with up to two places`, `item 0 : quantity: "x" is not a decimal with up to two places`}},
-		"recurring on a day": {recurring(snapbill.AddRecurringInvoice{First: "2030-01-01", Mode: snapbill.DayWeek, Lines: lines}), []string{"weekday: is required: Sunday (0) to Saturday (6)"}},
-		"a service": {func() error { _, err := c.AddService(t.Context(), "158958", snapbill.AddService{}); return err }(),
+			`last: "2029-12-31" is not a day after the first`, "weekday: is required: Sunday (0) to Saturday (6)",
+			"number: is required: the day or the week of the month",
+			`item 0 : unit_cost: "1.125" is not a decimal with up to two places`,
+			`item 0 : quantity: "x" is not a decimal with up to two places`}},
+		"recurring on a day": {recurring(snapbill.AddRecurringInvoice{First: "2030-01-01", Mode: snapbill.DayWeek,
+			Lines: lines}), []string{"weekday: is required: Sunday (0) to Saturday (6)"}},
+		"a service": {func() error {
+			_, err := c.AddService(t.Context(), "158958", snapbill.AddService{})
+			return err
+		}(),
 			[]string{"service_type_id: is required", "package: is required", "term: is required"}},
-		"an expiry": {func() error { _, err := c.UpdatePaymentDetails(t.Context(), "1", "06/2025"); return err }(), []string{`expiry: "06/2025" is not a month like 2027-06`}},
-		"a client": {second(c.AddClient(t.Context(), snapbill.CustomerFields{CountryCode: "za", CurrencyCode: "R", Discount: "5%", Credit: "1"})), []string{
-			`country_code: "za" is not a code of ISO 3166 like ZA`, `currency_code: "R" is not a code of ISO 4217 like ZAR`,
-			`discount: "5%" is not a decimal from 0 with up to two places`, "firstname: or surname or company is required", "credit: is for UpdateClient"}},
-		"a credit":  {second(c.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{Credit: "1.005"})), []string{`credit: "1.005" is not a decimal from 0 with up to two places`}},
-		"a debit":   {second(c.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{Credit: "-1"})), []string{`credit: "-1" is not a decimal from 0 with up to two places`}},
-		"no change": {second(c.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{})), []string{"fields: are all empty: nothing would change"}},
-		"an invoice": {second(c.AddInvoice(t.Context(), "158958", snapbill.AddInvoice{Date: "1/1/2030", Type: "bill", State: "paid", Discount: "x"})), []string{
-			`date: "1/1/2030" is not a day like 2014-08-21`, `type: "bill" is not invoice, quote or credit`, `state: "paid" is not unpaid, draft, quote or credit`,
+		"an expiry": {func() error { _, err := c.UpdatePaymentDetails(t.Context(), "1", "06/2025"); return err }(),
+			[]string{`expiry: "06/2025" is not a month like 2027-06`}},
+		"a client": {second(c.AddClient(t.Context(), snapbill.CustomerFields{CountryCode: "za", CurrencyCode: "R",
+			Discount: "5%", Credit: "1"})), []string{
+			`country_code: "za" is not a code of ISO 3166 like ZA`,
+			`currency_code: "R" is not a code of ISO 4217 like ZAR`,
+			`discount: "5%" is not a decimal from 0 with up to two places`,
+			"firstname: or surname or company is required", "credit: is for UpdateClient"}},
+		"a credit": {second(c.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{Credit: "1.005"})),
+			[]string{`credit: "1.005" is not a decimal from 0 with up to two places`}},
+		"a debit": {second(c.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{Credit: "-1"})),
+			[]string{`credit: "-1" is not a decimal from 0 with up to two places`}},
+		"no change": {second(c.UpdateClient(t.Context(), "158958", snapbill.CustomerFields{})),
+			[]string{"fields: are all empty: nothing would change"}},
+		"an invoice": {second(c.AddInvoice(t.Context(), "158958", snapbill.AddInvoice{Date: "1/1/2030", Type: "bill",
+			State: "paid", Discount: "x"})), []string{
+			`date: "1/1/2030" is not a day like 2014-08-21`, `type: "bill" is not invoice, quote or credit`,
+			`state: "paid" is not unpaid, draft, quote or credit`,
 			`discount: "x" is not a decimal from 0 with up to two places`, "lines: there are none"}},
 		"a command": {func() error {
 			_, err := c.Send(t.Context(), snapbill.Command{Class: "Client", ID: "../1", Name: "add-to"})
 			return err
-		}(), []string{`id: must be a number, or an xid such as "Clw:Xc"`, `class: "Client" is not the name of a class`, `name: "add-to" is not the name of a command`}},
+		}(), []string{`id: must be a number, or an xid such as "Clw:Xc"`, `class: "Client" is not the name of a class`,
+			`name: "add-to" is not the name of a command`}},
 		"a command with a method": {func() error {
-			_, err := c.Send(t.Context(), snapbill.Command{Class: "batch", ID: "1500", Name: "update", Form: url.Values{"state": {"submit"}}, Repeatable: true})
+			_, err := c.Send(t.Context(), snapbill.Command{Class: "batch", ID: "1500", Name: "update",
+				Form: url.Values{"state": {"submit"}}, Repeatable: true})
 			return err
 		}(), []string{"name: batch/update has a method of its own: Client.UpdateBatch"}},
 		"a command with a method by code": {func() error {
@@ -158,7 +184,8 @@ func TestOnceAround(t *testing.T) {
 	}{
 		"SetPayment": {func(ctx context.Context, c *snapbill.Client) error {
 			_, err := c.SetPayment(ctx, "158958", snapbill.SetPayment{PaymentMethodCode: "netcash",
-				Fields: map[string]snapbill.Secret{"bank": snapbill.NewSecret("FNB"), "account_number": snapbill.NewSecret("6200558812")}})
+				Fields: map[string]snapbill.Secret{"bank": snapbill.NewSecret("FNB"),
+					"account_number": snapbill.NewSecret("6200558812")}})
 			return err
 		}, count(func(c *snapbill.Client) (int, error) {
 			all, err := rows(c.ListPaymentDetails(ctx, 158958), 0)
@@ -180,7 +207,8 @@ func TestOnceAround(t *testing.T) {
 				return strings.Count(string(found.State), "dead"), err
 			})},
 		"AddRecurringInvoice": {func(ctx context.Context, c *snapbill.Client) error {
-			_, err := c.AddRecurringInvoice(ctx, "158958", snapbill.AddRecurringInvoice{First: "2030-01-01", Mode: snapbill.DayMonth, Number: -1, Interval: 12, Last: "2031-01-01",
+			_, err := c.AddRecurringInvoice(ctx, "158958", snapbill.AddRecurringInvoice{First: "2030-01-01",
+				Mode: snapbill.DayMonth, Number: -1, Interval: 12, Last: "2031-01-01",
 				Lines: []snapbill.AddLine{{Description: "x", UnitCost: "1.50", Quantity: "2"}}})
 			return err
 		}, count(func(c *snapbill.Client) (int, error) {
@@ -188,14 +216,16 @@ func TestOnceAround(t *testing.T) {
 			return len(all), err
 		})},
 		"AddService": {func(ctx context.Context, c *snapbill.Client) error {
-			_, err := c.AddService(ctx, "158958", snapbill.AddService{ServiceTypeID: 596, Package: "Delicious Pancakes", Term: 1})
+			_, err := c.AddService(ctx, "158958", snapbill.AddService{ServiceTypeID: 596, Package: "Delicious Pancakes",
+				Term: 1})
 			return err
 		}, count(func(c *snapbill.Client) (int, error) {
 			all, err := rows(c.ListServices(ctx, snapbill.ListServicesOptions{}), 0)
 			return len(all), err
 		})},
 		"AddUser": {func(ctx context.Context, c *snapbill.Client) error {
-			_, err := c.AddUser(ctx, "158958", snapbill.AddUser{Name: "George", Username: "george", Password: snapbill.NewSecret("canary-pw-5512")})
+			_, err := c.AddUser(ctx, "158958", snapbill.AddUser{Name: "George", Username: "george",
+				Password: snapbill.NewSecret("canary-pw-5512")})
 			return err
 		}, count(func(c *snapbill.Client) (int, error) {
 			all, err := rows(c.ListUsers(ctx, snapbill.ListUsersOptions{ClientID: 158958}), 0)
@@ -237,12 +267,15 @@ func TestOnceAround(t *testing.T) {
 			return int(found.CreditCents.Value) / 2500
 		}},
 		"AddInvoice": {func(ctx context.Context, c *snapbill.Client) error {
-			return second(c.AddInvoice(ctx, "158958", snapbill.AddInvoice{Lines: []snapbill.AddLine{{UnitCost: "1.50", Quantity: "2"}}}))
+			return second(c.AddInvoice(ctx, "158958",
+				snapbill.AddInvoice{Lines: []snapbill.AddLine{{UnitCost: "1.50", Quantity: "2"}}}))
 		}, count(func(c *snapbill.Client) (int, error) {
 			all, err := rows(c.ListInvoices(ctx, 158958), 0)
 			return len(all) - 1, err
 		})},
-		"GenerateInvoice": {func(ctx context.Context, c *snapbill.Client) error { return second(c.GenerateInvoice(ctx, "158958")) },
+		"GenerateInvoice": {func(ctx context.Context, c *snapbill.Client) error {
+			return second(c.GenerateInvoice(ctx, "158958"))
+		},
 			count(func(c *snapbill.Client) (int, error) {
 				all, err := rows(c.ListInvoices(ctx, 158958), 0)
 				return len(all) - 1, err
@@ -252,21 +285,29 @@ func TestOnceAround(t *testing.T) {
 				found, err := c.GetClient(ctx, "158958")
 				return strings.Count(string(found.Services), "[]"), err
 			})},
-		"AddSession": {func(ctx context.Context, c *snapbill.Client) error { return second(c.AddSession(ctx, "2480")) }, nil},
+		"AddSession": {func(ctx context.Context, c *snapbill.Client) error { return second(c.AddSession(ctx, "2480")) },
+			nil},
 		"Command": {func(ctx context.Context, c *snapbill.Client) error {
 			return second(c.Send(ctx, snapbill.Command{Class: "client", Name: "add_to_batch"}))
 		}, nil},
 		"ObjectCommand": {func(ctx context.Context, c *snapbill.Client) error {
-			_, err := c.Send(ctx, snapbill.Command{Class: "client", ID: "158958", Name: "add_to_batch", Form: url.Values{"batch_id": {"1500"}}})
+			_, err := c.Send(ctx, snapbill.Command{Class: "client", ID: "158958", Name: "add_to_batch",
+				Form: url.Values{"batch_id": {"1500"}}})
 			return err
 		}, nil},
 	}
-	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
-		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.SilentAfter, batchsim.Redirected, batchsim.Unavailable}
+	faults := []batchsim.Scenario{"", batchsim.Refused, batchsim.Unauthorized, batchsim.LostBefore, batchsim.LostAfter,
+		batchsim.ErrorBefore, batchsim.ErrorAfter,
+		batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.SilentAfter, batchsim.Redirected,
+		batchsim.Unavailable}
 	prepare := map[string]func(context.Context, *snapbill.Client) error{
-		"RemoveService":   func(ctx context.Context, c *snapbill.Client) error { return calls["AddService"].call(ctx, c) },
-		"GenerateInvoice": func(ctx context.Context, c *snapbill.Client) error { return calls["AddService"].call(ctx, c) },
-		"AddSession":      func(ctx context.Context, c *snapbill.Client) error { return calls["AddUser"].call(ctx, c) },
+		"RemoveService": func(ctx context.Context, c *snapbill.Client) error {
+			return calls["AddService"].call(ctx, c)
+		},
+		"GenerateInvoice": func(ctx context.Context, c *snapbill.Client) error {
+			return calls["AddService"].call(ctx, c)
+		},
+		"AddSession": func(ctx context.Context, c *snapbill.Client) error { return calls["AddUser"].call(ctx, c) },
 	}
 	for op, x := range calls {
 		for _, fault := range faults {
@@ -282,13 +323,15 @@ func TestOnceAround(t *testing.T) {
 					}
 					if fault != "" {
 						server.Kit.Break(op, fault,
-							batchsim.JSON(400, `{"code":400,"type":"result","status":"error","message":"no","errors":{"payment_method_code":"no"}}`),
+							batchsim.JSON(400,
+								`{"code":400,"type":"result","status":"error","message":"no","errors":{"payment_method_code":"no"}}`),
 							batchsim.JSON(401, `{"code":401,"type":"result","status":"error","message":"No login"}`))
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 					defer cancel()
 					err := x.call(ctx, client)
-					want := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid, batchsim.Unauthorized: batch.ErrAuth}
+					want := map[batchsim.Scenario]batch.Kind{"": "", batchsim.Refused: batch.ErrInvalid,
+						batchsim.Unauthorized: batch.ErrAuth}
 					kind, sure := want[fault]
 					if !sure {
 						kind = batch.ErrAmbiguous
@@ -356,39 +399,47 @@ func TestBankDetailsAreSecrets(t *testing.T) {
 	config.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c := newClient(t, config)
 	server.Bill("001", "2030-01-01", 100)
-	s := snapbill.SetPayment{PaymentMethodCode: "netcash", Fields: map[string]snapbill.Secret{"account_number": snapbill.NewSecret("canary-5512")}}
+	s := snapbill.SetPayment{PaymentMethodCode: "netcash",
+		Fields: map[string]snapbill.Secret{"account_number": snapbill.NewSecret("canary-5512")}}
 	server.Inject(batchsim.Fault{Op: "SetPayment", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
-		Reply: batchsim.JSON(400, `{"code":400,"type":"result","status":"error","message":"canary-5512 is wrong","errors":{"account_number":"canary-5512 is wrong"}}`)})
+		Reply: batchsim.JSON(400,
+			`{"code":400,"type":"result","status":"error","message":"canary-5512 is wrong","errors":{"account_number":"canary-5512 is wrong"}}`)})
 	_, err := c.SetPayment(t.Context(), "158958", s)
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	server.Inject(batchsim.Fault{Op: "AddUser", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
-		Reply: batchsim.JSON(400, `{"code":400,"type":"result","status":"error","message":"canary-7788 is weak","errors":[]}`)})
+		Reply: batchsim.JSON(400,
+			`{"code":400,"type":"result","status":"error","message":"canary-7788 is weak","errors":[]}`)})
 	_, weak := c.AddUser(t.Context(), "158958", snapbill.AddUser{Password: snapbill.NewSecret("canary-7788")})
 	require.ErrorIs(t, weak, batch.ErrInvalid)
-	user, userErr := c.AddUser(t.Context(), "158958", snapbill.AddUser{Username: "george", Password: snapbill.NewSecret("canary-7788")})
+	user, userErr := c.AddUser(t.Context(), "158958",
+		snapbill.AddUser{Username: "george", Password: snapbill.NewSecret("canary-7788")})
 	require.NoError(t, userErr)
 	require.Equal(t, "canary-7788", user.Password.Reveal())
 	text, encodeErr := json.Marshal([]any{s, user})
 	require.NoError(t, encodeErr)
 	var faults []string
 	faults = append(faults, faultsOf(t, err)...)
-	for _, shown := range []string{err.Error(), weak.Error(), log.String(), fmt.Sprintf("%v %+v %#v", s, s, s), fmt.Sprintf("%+v", *user), string(text), fmt.Sprint(faults)} {
+	for _, shown := range []string{err.Error(), weak.Error(), log.String(), fmt.Sprintf("%v %+v %#v", s, s, s),
+		fmt.Sprintf("%+v", *user), string(text), fmt.Sprint(faults)} {
 		require.NotContains(t, shown, "canary")
 		require.NotContains(t, shown, fmt.Sprintf("%x", "canary"))
 	}
-	require.NotContains(t, fmt.Sprintf("%v %+v", snapbill.Session{URL: "https://canary"}, snapbill.Session{URL: "https://canary"}), "canary")
+	require.NotContains(t, fmt.Sprintf("%v %+v", snapbill.Session{URL: "https://canary"},
+		snapbill.Session{URL: "https://canary"}), "canary")
 }
 
 // Around a batch: what the simulator plays is what the client sees.
 func TestAroundOfTheSimulator(t *testing.T) {
 	done := make(map[string]string)
-	server := snapbilltest.New(&snapbilltest.Options{ShowsDetailsState: true, Commands: map[string]func(string, url.Values){
-		"client/add_to_batch": func(id string, form url.Values) { done[id] = form.Encode() }}})
+	server := snapbilltest.New(&snapbilltest.Options{ShowsDetailsState: true,
+		Commands: map[string]func(string, url.Values){
+			"client/add_to_batch": func(id string, form url.Values) { done[id] = form.Encode() }}})
 	t.Cleanup(server.Close)
 	c := newClient(t, server.Config())
 	ctx := t.Context()
 	server.Bill("001", "2030-01-01", 100)
-	service, err := c.AddService(ctx, "158958", snapbill.AddService{ServiceTypeID: 596, Package: "Delicious Pancakes", Term: 1})
+	service, err := c.AddService(ctx, "158958", snapbill.AddService{ServiceTypeID: 596, Package: "Delicious Pancakes",
+		Term: 1})
 	require.NoError(t, err)
 	client, err := c.GetClient(ctx, "158958")
 	require.NoError(t, err)
@@ -435,7 +486,8 @@ func TestAroundOfTheSimulator(t *testing.T) {
 	_, err = c.InvoicePDF(ctx, invoice.ID.String())
 	require.ErrorIs(t, err, batch.ErrNotFound)
 
-	reply, err := c.Send(ctx, snapbill.Command{Class: "client", ID: string(client.XID), Name: "add_to_batch", Form: url.Values{"batch_id[]": {"1", "2"}}})
+	reply, err := c.Send(ctx, snapbill.Command{Class: "client", ID: string(client.XID), Name: "add_to_batch",
+		Form: url.Values{"batch_id[]": {"1", "2"}}})
 	require.NoError(t, err)
 	require.Equal(t, snapbill.Text("result"), reply.Type)
 	require.Equal(t, map[string]string{string(client.XID): "batch_id%5B%5D=1&batch_id%5B%5D=2"}, done)
@@ -445,12 +497,16 @@ func TestAroundOfTheSimulator(t *testing.T) {
 
 // A command that the caller says only reads is sent again when it fails.
 func TestARepeatableCommand(t *testing.T) {
-	bubble(t, snapbilltest.Options{Commands: map[string]func(string, url.Values){"timezone/list": func(string, url.Values) {}}},
+	bubble(t,
+		snapbilltest.Options{Commands: map[string]func(string, url.Values){"timezone/list": func(string,
+			url.Values) {
+		}}},
 		func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 			for repeatable, want := range map[bool]int{false: 1, true: 2} {
 				server.Inject(batchsim.Fault{Op: "Command", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 				before := server.Log.Count("Command")
-				_, err := client.Send(t.Context(), snapbill.Command{Class: "timezone", Name: "list", Repeatable: repeatable})
+				_, err := client.Send(t.Context(), snapbill.Command{Class: "timezone", Name: "list",
+					Repeatable: repeatable})
 				require.Equal(t, repeatable, err == nil, "%v", err)
 				require.Equal(t, want, server.Log.Count("Command")-before)
 			}
@@ -460,7 +516,8 @@ func TestARepeatableCommand(t *testing.T) {
 // SnapBill's own Python client keeps objects by number: no two clients share
 // one set of payment details, whatever happens to them.
 func TestPaymentDetailsAreOfOneClient(t *testing.T) {
-	server := snapbilltest.New(&snapbilltest.Options{Bounces: []string{"002"}, Refutes: []string{"003"}, ShowsDetailsState: true})
+	server := snapbilltest.New(&snapbilltest.Options{Bounces: []string{"002"}, Refutes: []string{"003"},
+		ShowsDetailsState: true})
 	t.Cleanup(server.Close)
 	c := newClient(t, server.Config())
 	owner := make(map[snapbill.ID]snapbill.ID)
@@ -499,9 +556,11 @@ func TestPaymentDetailsAreOfOneClient(t *testing.T) {
 		return int(b.Totals["total"])
 	}
 	require.Equal(t, 3, collect("001", "002", "003"))
-	require.Equal(t, map[string]string{"001 143475": "active", "002 143476": "active", "003 143477": "disabled"}, look(), "one dispute")
+	require.Equal(t, map[string]string{"001 143475": "active", "002 143476": "active", "003 143477": "disabled"},
+		look(), "one dispute")
 	require.Equal(t, 2, collect("001", "002", "003"), "disabled details are on no batch")
-	require.Equal(t, map[string]string{"001 143475": "active", "002 143476": "disabled", "003 143477": "disabled"}, look(), "two debits in a row")
+	require.Equal(t, map[string]string{"001 143475": "active", "002 143476": "disabled", "003 143477": "disabled"},
+		look(), "two debits in a row")
 	_, err := c.SetPayment(t.Context(), "158959", snapbill.SetPayment{PaymentMethodCode: "netcash",
 		Fields: map[string]snapbill.Secret{"account_number": snapbill.NewSecret("6200558812")}})
 	require.NoError(t, err)

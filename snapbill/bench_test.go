@@ -21,18 +21,20 @@ import (
 func benchService(b *testing.B, payments int) (string, *snapbill.Client) {
 	rows := make([]json.RawMessage, payments)
 	for n := range rows {
-		rows[n] = json.RawMessage(fmt.Sprintf(`{"id":%d,"client":{"depth":0,"id":%d,"state":"active","number":"c%d","name":"test","cell":"",`+
-			`"company":"","country":{"code":"ZA","iso2":"ZA","iso3":"ZAF","name":"South Africa"},"credit":"0.00","credit_cents":0,`+
-			`"currency":{"code":"ZAR","format":"R%%.2f","enabled":true},"email":"","firstname":"test","payment":"netcash",`+
-			`"payment_method":{"depth":1,"code":"netcash","name":"Netcash Collect","enabled":true},"surname":"","data":{"public_city":null},"services":[]},`+
-			`"batch":{"depth":1,"id":1500,"xid":"Clw:Xc","state":"ok","action_date":"2014-08-21","submit_date":"2014-08-19"},`+
-			`"currency":{"code":"ZAR","format":"R%%.2f","enabled":true},"amount":"50.00","amount_cents":5000,"reference":"r","state":"paid"}`,
-			900000+n, 100000+n, n))
+		rows[n] = json.RawMessage(
+			fmt.Sprintf(`{"id":%d,"client":{"depth":0,"id":%d,"state":"active","number":"c%d","name":"test","cell":"",`+
+				`"company":"","country":{"code":"ZA","iso2":"ZA","iso3":"ZAF","name":"South Africa"},"credit":"0.00","credit_cents":0,`+
+				`"currency":{"code":"ZAR","format":"R%%.2f","enabled":true},"email":"","firstname":"test","payment":"netcash",`+
+				`"payment_method":{"depth":1,"code":"netcash","name":"Netcash Collect","enabled":true},"surname":"","data":{"public_city":null},"services":[]},`+
+				`"batch":{"depth":1,"id":1500,"xid":"Clw:Xc","state":"ok","action_date":"2014-08-21","submit_date":"2014-08-19"},`+
+				`"currency":{"code":"ZAR","format":"R%%.2f","enabled":true},"amount":"50.00","amount_cents":5000,"reference":"r","state":"paid"}`,
+				900000+n, 100000+n, n))
 	}
 	pages := make(map[string][]byte)
 	for page := range slices.Chunk(rows, 100) {
 		n := len(pages) + 1
-		pages[strconv.Itoa(n)] = floor.JSON(b, map[string]any{"code": 200, "type": "list", "class": "payment", "page": n,
+		pages[strconv.Itoa(n)] = floor.JSON(b, map[string]any{"code": 200, "type": "list",
+			"class": "payment", "page": n,
 			"numpages": (payments + 99) / 100, "list": page})
 	}
 	url := floor.Serve(b, func(r *http.Request, body []byte) []byte {
@@ -40,7 +42,8 @@ func benchService(b *testing.B, payments int) (string, *snapbill.Client) {
 			form, _ := url.ParseQuery(string(body))
 			return pages[form.Get("page")]
 		}
-		return []byte(`{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"Clw:Xc","state":"ok","action_date":"2014-08-21"}}`)
+		return []byte(
+			`{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"Clw:Xc","state":"ok","action_date":"2014-08-21"}}`)
 	})
 	client, err := snapbill.New(snapbill.Config{Username: "user", Password: "example-password", BaseURL: url})
 	require.NoError(b, err)
@@ -108,7 +111,8 @@ func BenchmarkListPayments(b *testing.B) {
 						NumPages int            `json:"numpages"`
 						List     []plainPayment `json:"list"`
 					}
-					floor.Call(b, client, http.MethodPost, url+"/payment/list.json", "application/x-www-form-urlencoded",
+					floor.Call(b, client, http.MethodPost, url+"/payment/list.json",
+						"application/x-www-form-urlencoded",
 						fmt.Appendf(nil, "batch_id=1500&page=%d&perpage=100", page), &out)
 					read, pages = read+len(out.List), out.NumPages
 				}
@@ -130,10 +134,12 @@ func BenchmarkListPayments(b *testing.B) {
 		b.Run(fmt.Sprintf("%d/provider", rows), func(b *testing.B) {
 			p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", Currency: "ZAR"})
 			require.NoError(b, err)
-			handle := batch.Batch{Provider: "snapbill", ID: "1500", State: batch.StateDone, Draft: batch.Draft{Reference: "2014-08", Direction: batch.Collect}}
+			handle := batch.Batch{Provider: "snapbill", ID: "1500", State: batch.StateDone,
+				Draft: batch.Draft{Reference: "2014-08", Direction: batch.Collect}}
 			for n := range rows {
-				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: fmt.Sprintf("c%d", n), Account: fmt.Sprintf("c%d", n),
-					Amount: batch.Money{Minor: 5000, Currency: "ZAR"}})
+				handle.Draft.Items = append(handle.Draft.Items, batch.Item{Reference: fmt.Sprintf("c%d", n),
+					Account: fmt.Sprintf("c%d", n),
+					Amount:  batch.Money{Minor: 5000, Currency: "ZAR"}})
 			}
 			floor.Loop(b, func() error {
 				_, err := p.Report(b.Context(), handle)
@@ -157,7 +163,8 @@ func BenchmarkStatus(b *testing.B) {
 					ActionDate string `json:"action_date"`
 				} `json:"batch"`
 			}
-			floor.Call(b, client, http.MethodPost, url+"/batch/1500/get.json", "application/x-www-form-urlencoded", nil, &out)
+			floor.Call(b, client, http.MethodPost, url+"/batch/1500/get.json", "application/x-www-form-urlencoded", nil,
+				&out)
 		}
 	})
 	b.Run("client", func(b *testing.B) {

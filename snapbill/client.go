@@ -26,10 +26,12 @@ type Config struct {
 	Username string // of a staff login
 	Password string
 
-	BaseURL    string                                    // required: Production, or a simulator
-	HTTPClient *http.Client                              // optional: the proxy, dialer and certificates of its *http.Transport
+	BaseURL string // required: Production, or a simulator
+	// optional: the proxy, dialer and certificates of its *http.Transport
+	HTTPClient *http.Client
 	Middleware func(http.RoundTripper) http.RoundTripper // optional: wraps our transport, for tracing and mocks
-	Logger     *slog.Logger                              // optional: op, status, duration and attempt; never bodies or headers
+	// optional: op, status, duration and attempt; never bodies or headers
+	Logger *slog.Logger
 }
 
 // Format writes the configuration without the password.
@@ -63,7 +65,8 @@ func New(c Config) (*Client, error) {
 		faults = append(faults, fault("Username", "must not hold a colon"))
 	}
 	if c.BaseURL == "" {
-		faults = append(faults, fault("BaseURL", "is required: no sandbox is known, so name snapbill.Production or a simulator"))
+		faults = append(faults,
+			fault("BaseURL", "is required: no sandbox is known, so name snapbill.Production or a simulator"))
 	}
 	if err := batch.Invalid(name, "New", faults); err != nil {
 		return nil, err
@@ -212,7 +215,8 @@ func (c *Client) changeBatch(ctx context.Context, op batchhttp.Op, id string, u 
 		return nil, invalid(op, "state", "is %q, which only the system sets: it can be submit or dead", u.State)
 	}
 	if u.State != "" && u.ActionDate != "" {
-		return nil, invalid(op, "action_date", "is changed together with the state: change it before, and read the batch")
+		return nil, invalid(op, "action_date",
+			"is changed together with the state: change it before, and read the batch")
 	}
 	if u.State == "" && u.ActionDate == "" {
 		return nil, invalid(op, "state", "is empty: nothing would change")
@@ -240,9 +244,10 @@ func (c *Client) changeBatch(ctx context.Context, op batchhttp.Op, id string, u 
 	case b.State == u.State || u.State == BatchSubmit && b.State.atTheBank():
 		return b, nil
 	case u.State == BatchDead && replied != nil && replied.State == b.State:
-		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name, Message: c.http.Clean(fmt.Sprintf(
-			"the service accepted the call and ignored the state: the batch is still %s; another call can change it "+
-				"(ProviderConfig.SetState)", b.State))}
+		return b, &batch.Error{Kind: batch.ErrUnsupported, Provider: name, Op: op.Name,
+			Message: c.http.Clean(fmt.Sprintf(
+				"the service accepted the call and ignored the state: the batch is still %s; another call can change it "+
+					"(ProviderConfig.SetState)", b.State))}
 	case b.State == BatchReady:
 		return b, &batch.Error{Kind: batch.ErrAmbiguous, Provider: name, Op: op.Name,
 			Message: "the call was accepted, and the batch is still ready: it may be submitted later, " +
@@ -358,7 +363,8 @@ func (c *Client) UpdateClient(ctx context.Context, id string, f CustomerFields) 
 func (f CustomerFields) form() url.Values {
 	form := url.Values{}
 	for field, value := range map[string]string{"number": f.Number, "firstname": f.FirstName, "surname": f.Surname,
-		"company": f.Company, "email": f.Email, "cell": f.Cell, "country_code": f.CountryCode, "currency_code": f.CurrencyCode,
+		"company": f.Company, "email": f.Email, "cell": f.Cell, "country_code": f.CountryCode,
+		"currency_code":       f.CurrencyCode,
 		"payment_method_code": f.PaymentMethodCode, "discount": f.Discount, "credit": f.Credit, "state": f.State} {
 		set(form, field, value)
 	}
@@ -384,7 +390,8 @@ func (f CustomerFields) faults() []batch.FieldError {
 	}
 	for _, field := range []struct{ name, value string }{{"discount", f.Discount}, {"credit", f.Credit}} {
 		if n, err := batch.ParseDecimal(field.value, 2); field.value != "" && (err != nil || n < 0) {
-			faults = append(faults, fault(field.name, "%.40q is not a decimal from 0 with up to two places", field.value))
+			faults = append(faults, fault(field.name, "%.40q is not a decimal from 0 with up to two places",
+				field.value))
 		}
 	}
 	return faults
@@ -641,5 +648,6 @@ func (w wishes) err(c *Client, op string) error {
 func anything[T any](*T) error { return nil }
 
 func ignored(field, value string) error {
-	return fmt.Errorf("a row came back that the filter %s excludes (%.60s): the service may have ignored it", field, value)
+	return fmt.Errorf("a row came back that the filter %s excludes (%.60s): the service may have ignored it", field,
+		value)
 }

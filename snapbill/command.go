@@ -66,7 +66,8 @@ func (c *Client) Send(ctx context.Context, command Command) (*CommandReply, erro
 		faults = append(faults, fault("name", "%.40q is not the name of a command", command.Name))
 	}
 	if method := methodOf(path); method != "" {
-		faults = append(faults, fault("name", "%s/%s has a method of its own: Client.%s", command.Class, command.Name, method))
+		faults = append(faults, fault("name", "%s/%s has a method of its own: Client.%s", command.Class,
+			command.Name, method))
 	}
 	if err := batch.Invalid(name, send.Op.Name, faults); err != nil {
 		return nil, err

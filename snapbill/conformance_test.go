@@ -61,7 +61,8 @@ func numbered(n int64, items int) batch.Draft {
 	d := batch.Draft{Reference: fmt.Sprintf("run-%d", n), Direction: batch.Collect, Date: day}
 	for i := range items {
 		number := fmt.Sprintf("%04d/%d", n, i)
-		d.Items = append(d.Items, batch.Item{Reference: number, Account: number, Amount: batch.Money{Minor: int64(5000 + i), Currency: "ZAR"}})
+		d.Items = append(d.Items, batch.Item{Reference: number, Account: number,
+			Amount: batch.Money{Minor: int64(5000 + i), Currency: "ZAR"}})
 	}
 	return d
 }
@@ -168,9 +169,10 @@ func TestConformance(t *testing.T) {
 	type options = snapbilltest.Options
 	bySetState := snapbill.ProviderConfig{SetState: true}
 	for name, v := range map[string]variant{
-		"the likely answers":               {},
-		"only update submits":              {service: options{Honours: snapbilltest.HonoursUpdate}},
-		"only set_state submits":           {service: options{Honours: snapbilltest.HonoursSetState}, provider: bySetState},
+		"the likely answers":  {},
+		"only update submits": {service: options{Honours: snapbilltest.HonoursUpdate}},
+		"only set_state submits": {service: options{Honours: snapbilltest.HonoursSetState},
+			provider: bySetState},
 		"both submit, by set_state":        {provider: bySetState},
 		"a second submit is ignored":       {service: options{Resubmit: snapbilltest.ResubmitIgnored}},
 		"a second submit debits again":     {service: options{Resubmit: snapbilltest.ResubmitQueued}},
@@ -219,7 +221,8 @@ func TestConformance(t *testing.T) {
 // TestLive reads what a login can see: there is no sandbox, so nothing is
 // changed.
 func TestLive(t *testing.T) {
-	config := snapbill.Config{Username: os.Getenv("SNAPBILL_USERNAME"), Password: os.Getenv("SNAPBILL_PASSWORD"), BaseURL: snapbill.Production}
+	config := snapbill.Config{Username: os.Getenv("SNAPBILL_USERNAME"), Password: os.Getenv("SNAPBILL_PASSWORD"),
+		BaseURL: snapbill.Production}
 	if os.Getenv("BATCHWAY_LIVE") != "1" || config.Username == "" || config.Password == "" {
 		t.Skip("set BATCHWAY_LIVE=1, SNAPBILL_USERNAME and SNAPBILL_PASSWORD to look at an account")
 	}

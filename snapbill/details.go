@@ -58,7 +58,8 @@ func (c *Client) UpdatePaymentDetails(ctx context.Context, id, expiry string) (*
 	if _, err := time.Parse("2006-01", expiry); err != nil {
 		return nil, invalid(op, "expiry", "%.40q is not a month like 2027-06", expiry)
 	}
-	updated, err := call[PaymentDetails](ctx, c, op, "payment_details", []string{id}, url.Values{"expiry": {expiry}}, false)
+	updated, err := call[PaymentDetails](ctx, c, op, "payment_details", []string{id}, url.Values{"expiry": {expiry}},
+		false)
 	if err != nil {
 		return nil, err
 	}

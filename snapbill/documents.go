@@ -17,23 +17,24 @@ import (
 //	POST /invoice/{id}/pdf
 func (c *Client) InvoicePDF(ctx context.Context, id string) ([]byte, error) {
 	var file []byte
-	err := c.send(ctx, batchhttp.Call{Op: opInvoicePDF, Accept: "application/pdf", Params: []string{id}, Decode: func(body io.Reader) error {
-		text, err := io.ReadAll(body)
-		if err != nil {
-			return err
-		}
-		if bytes.HasPrefix(text, []byte("%PDF")) {
-			file = text
-			return nil
-		}
-		var e *envelope
-		if batchhttp.JSON(&e)(bytes.NewReader(text)) == nil && e != nil {
-			if err := e.verdict(); err != nil {
+	err := c.send(ctx, batchhttp.Call{Op: opInvoicePDF, Accept: "application/pdf", Params: []string{id},
+		Decode: func(body io.Reader) error {
+			text, err := io.ReadAll(body)
+			if err != nil {
 				return err
 			}
-		}
-		return errors.New("the reply is not a PDF file")
-	}}, url.Values{})
+			if bytes.HasPrefix(text, []byte("%PDF")) {
+				file = text
+				return nil
+			}
+			var e *envelope
+			if batchhttp.JSON(&e)(bytes.NewReader(text)) == nil && e != nil {
+				if err := e.verdict(); err != nil {
+					return err
+				}
+			}
+			return errors.New("the reply is not a PDF file")
+		}}, url.Values{})
 	return file, err
 }
 

@@ -54,11 +54,13 @@ func (c *Client) send(ctx context.Context, call batchhttp.Call, form url.Values)
 // conflict and nonsense are errors of what the service says, in words that are
 // fit for an error.
 func (c *Client) conflict(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: c.http.Clean(message), Fields: c.clean(fields)}
+	return &batch.Error{Kind: batch.ErrConflict, Provider: name, Op: op, Message: c.http.Clean(message),
+		Fields: c.clean(fields)}
 }
 
 func (c *Client) nonsense(op, message string, fields []batch.FieldError) error {
-	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: c.http.Clean(message), Fields: c.clean(fields)}
+	return &batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: op, Message: c.http.Clean(message),
+		Fields: c.clean(fields)}
 }
 
 func (c *Client) clean(fields []batch.FieldError) []batch.FieldError {
@@ -100,7 +102,8 @@ func numbered(id ID, xid XID) names { return names{id.String(), xid} }
 // call makes a call that may answer with an object. Where it must, a success
 // without one leaves open what there is now. An object that the reply names is
 // returned beside any error, because the service has it.
-func call[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, class string, params []string, form url.Values,
+func call[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, class string, params []string,
+	form url.Values,
 	must bool) (*T, error) {
 	return callWith[T, P](ctx, c, batchhttp.Call{Op: op, Params: params}, class, form, must)
 }
@@ -213,7 +216,9 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, c
 			for n, text := range rows {
 				var row T
 				err := batchhttp.Parse(text, &row)
-				for _, check := range []func() error{P(&row).identify, P(&row).check, func() error { return filter(&row) }} {
+				for _, check := range []func() error{P(&row).identify, P(&row).check, func() error {
+					return filter(&row)
+				}} {
 					if err == nil {
 						err = check()
 					}
@@ -240,7 +245,8 @@ func list[T any, P object[T]](ctx context.Context, c *Client, op batchhttp.Op, c
 				return
 			}
 			if !fresh {
-				fail(c.nonsense(op.Name, fmt.Sprintf("page %d of %d holds nothing new: the list may be cut short", page, int64(pages)), nil))
+				fail(c.nonsense(op.Name, fmt.Sprintf("page %d of %d holds nothing new: the list may be cut short", page,
+					int64(pages)), nil))
 				return
 			}
 		}
@@ -264,7 +270,8 @@ func (c *Client) page(ctx context.Context, op batchhttp.Op, class string, form u
 			return err
 		}
 		if e.Type != "list" || e.Class != "" && string(e.Class) != class {
-			return fmt.Errorf("a %.40q of %.40q came back instead of a list of %s", string(e.Type), string(e.Class), class)
+			return fmt.Errorf("a %.40q of %.40q came back instead of a list of %s", string(e.Type),
+				string(e.Class), class)
 		}
 		if !e.Page.OK || !e.NumPages.OK || e.Page.Value != Int(page) {
 			return fmt.Errorf("the list does not say that it is page %d", page)

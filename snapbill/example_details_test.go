@@ -21,7 +21,8 @@ func ExampleClient_SetPayment() {
 	server.Disable("002")
 	client := must(snapbill.New(server.Config()))
 	provider := must(snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"}))
-	draft := batch.Draft{Reference: "fees", Direction: batch.Collect, Date: time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC),
+	draft := batch.Draft{Reference: "fees", Direction: batch.Collect,
+		Date: time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC),
 		Items: []batch.Item{{Reference: "ada", Account: "001", Amount: batch.Money{Minor: 5000, Currency: "ZAR"}},
 			{Reference: "ben", Account: "002", Amount: batch.Money{Minor: 12050, Currency: "ZAR"}}}}
 	refused, err := provider.Create(ctx, draft)
@@ -34,7 +35,8 @@ func ExampleClient_SetPayment() {
 		_ = must(client.SetPayment(ctx, id, snapbill.SetPayment{PaymentMethodCode: "netcash",
 			Fields: map[string]snapbill.Secret{"account_number": snapbill.NewSecret("6200558812")}}))
 	}
-	report := must(batch.Run(ctx, provider, draft, &batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}}))
+	report := must(batch.Run(ctx, provider, draft,
+		&batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}}))
 	fmt.Println(report.Totals[batch.OutcomePaid].Count, "paid")
 	// Output:
 	// snapbill: Create: conflict: the batch at the service is not the draft: item 1 ("ben"): payment: client "002" is not in the batch at the service

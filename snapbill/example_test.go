@@ -11,7 +11,8 @@ import (
 )
 
 func Example() {
-	server := snapbilltest.New(&snapbilltest.Options{Autoplay: 1, Bounces: []string{"002"}}) // or your own snapbill.Config
+	// or your own snapbill.Config
+	server := snapbilltest.New(&snapbilltest.Options{Autoplay: 1, Bounces: []string{"002"}})
 	defer server.Close()
 	server.Bill("001", "2026-11-01", 5000) // invoices that are due
 	server.Bill("002", "2026-11-01", 12050)

@@ -17,7 +17,8 @@ func FuzzRefusal(f *testing.F) {
 	}
 	for _, body := range []string{`{"code":400,"type":"error","status":"error","message":"x","errors":{"a":["b",1],"c":"d"}}`,
 		`{"code":"404","type":"error","message":"x","errors":["a"]}`, `{"code":409,"type":"error","message":"x"}`,
-		`{"code":200,"type":"result","status":"error","message":"x"}`, `{"type":"error","status":"error","message":"x","errors":{"":[[]]}}`,
+		`{"code":200,"type":"result","status":"error","message":"x"}`,
+		`{"type":"error","status":"error","message":"x","errors":{"":[[]]}}`,
 		`{"code":400,"code":401,"type":"error","message":"x"}`, `null`, `[]`} {
 		for _, status := range []int{400, 401, 404, 409, 500} {
 			f.Add(status, "application/json", []byte(body))
@@ -37,7 +38,8 @@ func FuzzRefusal(f *testing.F) {
 
 // FuzzXID: an xid that can be read is written as it was, but for zeros in front.
 func FuzzXID(f *testing.F) {
-	for _, s := range []string{"Clw:Xc", "A:A", "BAAAAA:_____w", "D_____:D_____", "AAAAAAAA:AAAAAAAB", ":", "Clw", "Clw:Xc:", "=:=", "Cl w:Xc", "\xff:A", "\n:Xc", "Clw:\r\n"} {
+	for _, s := range []string{"Clw:Xc", "A:A", "BAAAAA:_____w", "D_____:D_____", "AAAAAAAA:AAAAAAAB", ":", "Clw",
+		"Clw:Xc:", "=:=", "Cl w:Xc", "\xff:A", "\n:Xc", "Clw:\r\n"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -197,8 +197,10 @@ func (p *Provider) add(ctx context.Context, op string, d batch.Draft) (*Batch, e
 			return nil, err // Any row that cannot be read could be ours.
 		}
 		if b.ActionDate == date && string(b.PaymentMethod.Value.Code) == p.config.PaymentMethod {
-			return nil, p.client.conflict(op, fmt.Sprintf("batch %s of that date is %s already, and may be that of an earlier Create: "+
-				"let Resolve adopt it, name it in Extra[\"batch_id\"] under a new reference, or delete it at SnapBill", b.ID, b.State), nil)
+			return nil, p.client.conflict(op,
+				fmt.Sprintf("batch %s of that date is %s already, and may be that of an earlier Create: "+
+					"let Resolve adopt it, name it in Extra[\"batch_id\"] under a new reference, or delete it at SnapBill",
+					b.ID, b.State), nil)
 		}
 	}
 	return p.client.AddBatch(ctx, AddBatch{PaymentMethodCode: p.config.PaymentMethod, ActionDate: date})
@@ -249,7 +251,8 @@ func (p *Provider) built(ctx context.Context, op, id string) (*Batch, error) {
 }
 
 func (p *Provider) notReady(op string, b *Batch) error {
-	return p.client.conflict(op, fmt.Sprintf("the batch is %s at the service, and only a ready one can be submitted", b.State), nil)
+	return p.client.conflict(op, fmt.Sprintf("the batch is %s at the service, and only a ready one can be submitted",
+		b.State), nil)
 }
 
 // A paymentList is what the service says of the payments of a batch.
@@ -499,7 +502,8 @@ func (p *Provider) seal(ctx context.Context, op string, b batch.Batch) (batch.Ba
 		return b, err
 	}
 	if b = p.as(b, again); again.State != BatchReady || !sameTotals(again, at) {
-		return b, p.client.conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s", again.State), nil)
+		return b, p.client.conflict(op, fmt.Sprintf("the batch has changed while it was compared, and is %s",
+			again.State), nil)
 	}
 	return b, p.compare(op, b, again, all.rows)
 }
@@ -556,7 +560,8 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (b
 	}
 	after := p.as(b, at)
 	if b.State == batch.StatePending && (after.State == batch.StateDraft || after.State == batch.StateCancelled) {
-		return b, p.client.nonsense(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s", at.State), nil)
+		return b, p.client.nonsense(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s",
+			at.State), nil)
 	}
 	if b.State == batch.StateUnknown {
 		if b.Draft.Date.IsZero() {
@@ -564,7 +569,8 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (b
 				fault("date", "is required: it tells this batch from that of another month")})
 		}
 		if len(unsaid) > 0 {
-			return b, p.client.nonsense(op, "the service does not say enough of the batch to prove that it is this one", unsaid)
+			return b, p.client.nonsense(op, "the service does not say enough of the batch to prove that it is this one",
+				unsaid)
 		}
 		if err := p.witness(op, &after, payments); err != nil {
 			return b, err
@@ -577,7 +583,8 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (b
 		case err != nil:
 			return after, err
 		case len(all.rows) == 0:
-			return after, p.client.nonsense(op, "the batch is ok, and neither its totals nor its payments can be read", all.faults)
+			return after, p.client.nonsense(op, "the batch is ok, and neither its totals nor its payments can be read",
+				all.faults)
 		case !slices.ContainsFunc(all.rows, func(p Payment) bool { return p.State == PaymentPending }):
 			after.State = batch.StateDone
 		}
@@ -620,7 +627,8 @@ func (p *Provider) witness(op string, b *batch.Batch, payments reader) error {
 
 // as returns b with the name and the state that SnapBill has for it.
 func (p *Provider) as(b batch.Batch, at *Batch) batch.Batch {
-	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), p.client.http.Clean(string(at.State)), time.Now()
+	b.ID, b.State, b.Native, b.UpdatedAt = at.names().number, state(at), p.client.http.Clean(string(at.State)),
+		time.Now()
 	total, pending := at.Totals["total"], at.Totals["pending"]
 	if (b.State == batch.StatePending || b.State == batch.StateDone) && at.counted() && pending <= total {
 		b.Counts = batch.Counts{Final: int(total - pending), Items: int(total)}
@@ -692,7 +700,8 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 
 // results joins the payments to the items of b by the client's number. A stranger
 // is a payment of a client whom no item names.
-func (p *Provider) results(b batch.Batch, at *Batch, all *paymentList) (rows, strangers []batch.Result, odd []batch.FieldError) {
+func (p *Provider) results(b batch.Batch, at *Batch, all *paymentList) (rows, strangers []batch.Result,
+	odd []batch.FieldError) {
 	place := make(map[string]int, len(b.Draft.Items))
 	for n, item := range b.Draft.Items {
 		place[item.Account] = n
@@ -715,7 +724,8 @@ func (p *Provider) results(b batch.Batch, at *Batch, all *paymentList) (rows, st
 		switch {
 		case row.Outcome == batch.OutcomeUnknown && b.State.Final():
 			contradiction("a word that this version does not know")
-		case b.State == batch.StateCancelled && (row.Outcome == batch.OutcomePaid || row.Outcome == batch.OutcomeReturned):
+		case b.State == batch.StateCancelled &&
+			(row.Outcome == batch.OutcomePaid || row.Outcome == batch.OutcomeReturned):
 			contradiction("but the batch is %s, and was never to be debited", at.State)
 		}
 	}
@@ -760,7 +770,8 @@ func (p *Provider) contradictions(ctx context.Context, at *Batch, all *paymentLi
 		}
 		// Whether the total counts payments in other states is not documented.
 		if said, sent := of.said["total"]; sent && said != of.all && said != bucketed {
-			faults = append(faults, fault(of.field, "the batch says %d in total, and its payments %d", int64(said), int64(of.all)))
+			faults = append(faults, fault(of.field, "the batch says %d in total, and its payments %d", int64(said),
+				int64(of.all)))
 		}
 	}
 	if len(faults) > 0 {
@@ -780,7 +791,8 @@ func (p *Provider) beside(err error, faults []batch.FieldError) error {
 	if len(faults) == 0 {
 		return err
 	}
-	e := batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Report", Message: "the report does not match the batch"}
+	e := batch.Error{Kind: batch.ErrProtocol, Provider: name, Op: "Report",
+		Message: "the report does not match the batch"}
 	var known *batch.Error
 	if errors.As(err, &known) {
 		e = *known
@@ -840,7 +852,8 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 		return b, p.client.nonsense(op, "the batch was submitted, and the service now says that it is dead", nil)
 	}
 	if b = p.as(b, at); b.State != batch.StateCancelled {
-		return b, p.client.conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State), nil)
+		return b, p.client.conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State),
+			nil)
 	}
 	return b, nil
 }

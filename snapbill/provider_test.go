@@ -56,7 +56,9 @@ func TestBadDrafts(t *testing.T) {
 		change func(*batch.Draft)
 		want   []string
 	}{
-		"no date": {func(d *batch.Draft) { d.Date = time.Time{} }, []string{"date: is required: the day when the debits run"}},
+		"no date": {func(d *batch.Draft) {
+			d.Date = time.Time{}
+		}, []string{"date: is required: the day when the debits run"}},
 		"one client twice": {func(d *batch.Draft) {
 			again := good
 			again.Reference = "b"
@@ -68,10 +70,12 @@ func TestBadDrafts(t *testing.T) {
 			d.Items = append(d.Items, again)
 		}, []string{`item 1 ("a"): reference: is also that of item 0`}},
 		"amounts and currency": {func(d *batch.Draft) { d.Items[0].Amount = batch.Money{Minor: 0, Currency: "USD"} },
-			[]string{`item 0 ("a"): amount: must be more than zero`, `item 0 ("a"): currency: is "USD", and snapbill takes only ZAR here`}},
+			[]string{`item 0 ("a"): amount: must be more than zero`,
+				`item 0 ("a"): currency: is "USD", and snapbill takes only ZAR here`}},
 		"a batch that cannot be": {func(d *batch.Draft) { d.Extra = map[string]string{"batch_id": "../1"} },
 			[]string{`batch_id: must be a number, or an xid such as "Clw:Xc"`}},
-		"an unknown key": {func(d *batch.Draft) { d.Extra = map[string]string{"type": "NAEDO"} }, []string{`extra: snapbill does not know the key "type"`}},
+		"an unknown key": {func(d *batch.Draft) { d.Extra = map[string]string{"type": "NAEDO"} },
+			[]string{`extra: snapbill does not know the key "type"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := batch.Draft{Reference: "run", Direction: batch.Collect, Date: time.Now(), Items: []batch.Item{good}}
@@ -85,7 +89,9 @@ func TestBadDrafts(t *testing.T) {
 	}
 	require.Zero(t, server.Log.Count(""), "nothing is sent")
 	_, err := snapbill.NewProvider(newClient(t, server.Config()), snapbill.ProviderConfig{Currency: "JPY"})
-	require.Equal(t, []string{"PaymentMethod: is required", `Currency: is "JPY", and must be an ISO 4217 code with two decimals`}, faultsOf(t, err))
+	require.Equal(t,
+		[]string{"PaymentMethod: is required", `Currency: is "JPY", and must be an ISO 4217 code with two decimals`},
+		faultsOf(t, err))
 }
 
 // The whole way, with a batch of the service's own choice.
@@ -94,7 +100,8 @@ func TestFromEndToEnd(t *testing.T) {
 	d := dueDraft(server, 3)
 	b := create(t, p, d)
 	require.Equal(t, "ready", b.Native)
-	require.Equal(t, "action_date="+string(snapbill.DateOf(d.Date))+"&payment_method_code=netcash", string(server.Log.Requests("AddBatch")[0].Body))
+	require.Equal(t, "action_date="+string(snapbill.DateOf(d.Date))+"&payment_method_code=netcash",
+		string(server.Log.Requests("AddBatch")[0].Body))
 	b, err := p.Submit(t.Context(), b)
 	require.NoError(t, err)
 	require.Equal(t, batch.StatePending, b.State)
@@ -118,7 +125,8 @@ func TestWithoutItems(t *testing.T) {
 	b := create(t, p, d)
 	require.Equal(t, want, b.Draft.Items)
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
-	due := batch.Draft{Reference: "run", Direction: batch.Collect, Date: d.Date, Extra: map[string]string{"batch_id": b.ID}}
+	due := batch.Draft{Reference: "run", Direction: batch.Collect, Date: d.Date,
+		Extra: map[string]string{"batch_id": b.ID}}
 	_, err := batch.Run(t.Context(), p, due, o)
 	require.ErrorContains(t, err, "the batch needs 1 more approvals", "a person must see what was selected")
 	desk := batch.NewDesk(p, o.Journal)
@@ -151,7 +159,9 @@ func TestTheControlList(t *testing.T) {
 			[]string{`payment: the service has client "1" with 50.01 ZAR, who is not in the draft`}},
 		"an amount is one cent off": {func(_ *snapbilltest.Server, d *batch.Draft) { d.Items[1].Amount.Minor++ },
 			[]string{`item 1 ("1"): amount: is 50.01 ZAR at the service, and 50.02 ZAR here`}},
-		"an older invoice was due too": {func(s *snapbilltest.Server, d *batch.Draft) { s.Bill(d.Items[0].Account, "2001-01-01", 1000) },
+		"an older invoice was due too": {func(s *snapbilltest.Server, d *batch.Draft) {
+			s.Bill(d.Items[0].Account, "2001-01-01", 1000)
+		},
 			[]string{`item 0 ("0"): amount: is 60.00 ZAR at the service, and 50.00 ZAR here`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +216,8 @@ func TestCreateWaitsUntilTheBatchIsBuilt(t *testing.T) {
 		require.Greater(t, time.Since(before), 5*time.Second)
 		require.Equal(t, 6, server.Log.Count("GetBatch"))
 
-		impatient, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", BuildFor: 2 * time.Second})
+		impatient, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash",
+			BuildFor: 2 * time.Second})
 		require.NoError(t, err)
 		b, err := impatient.Create(t.Context(), dueDraft(server, 2))
 		require.ErrorIs(t, err, batch.ErrUnavailable)
@@ -221,8 +232,12 @@ func TestRow103SubmittedByAnother(t *testing.T) {
 		o      snapbilltest.Options
 		submit func(*snapbilltest.Server, batch.Batch)
 	}{
-		"in the web interface": {snapbilltest.Options{}, func(s *snapbilltest.Server, b batch.Batch) { s.Submit(number(t, b)) }},
-		"by the system":        {snapbilltest.Options{SubmitsAlone: time.Hour}, func(s *snapbilltest.Server, _ batch.Batch) { s.Clock.Advance(2 * time.Hour) }},
+		"in the web interface": {snapbilltest.Options{}, func(s *snapbilltest.Server, b batch.Batch) {
+			s.Submit(number(t, b))
+		}},
+		"by the system": {snapbilltest.Options{SubmitsAlone: time.Hour}, func(s *snapbilltest.Server, _ batch.Batch) {
+			s.Clock.Advance(2 * time.Hour)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, c.o, snapbill.ProviderConfig{})
@@ -244,7 +259,8 @@ func TestRow103SubmittedByAnother(t *testing.T) {
 // the batch. Only a batch that is still a draft was not submitted.
 func TestRefusedBecauseItIsSubmitted(t *testing.T) {
 	down := func(s *snapbilltest.Server) {
-		s.Inject(batchsim.Fault{Op: "GetBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(404, `{"code":404,"type":"error","message":"x"}`)})
+		s.Inject(batchsim.Fault{Op: "GetBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+			Reply: batchsim.JSON(404, `{"code":404,"type":"error","message":"x"}`)})
 	}
 	for name, c := range map[string]struct {
 		o      snapbilltest.Options
@@ -253,26 +269,41 @@ func TestRefusedBecauseItIsSubmitted(t *testing.T) {
 		native string
 		text   string
 	}{
-		"it is submitted":                      {act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrAmbiguous, native: "submit"},
-		"it is submitted, refused in the body": {o: snapbilltest.Options{RefusesInBody: true}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrAmbiguous, native: "submit"},
-		"it is at the bank":                    {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.Advance(id) }, kind: batch.ErrAmbiguous, native: "submitted"},
-		"it has failed":                        {act: func(s *snapbilltest.Server, id int64) { s.Fail(id) }, kind: batch.ErrAmbiguous, native: "error"},
-		"a word that is not known":             {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); s.SayState("queued") }, kind: batch.ErrAmbiguous, native: "queued"},
-		"it cannot be read":                    {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); down(s) }, kind: batch.ErrAmbiguous, native: "ready"},
-		"it is refused for another reason":     {act: func(s *snapbilltest.Server, _ int64) { s.Break(batchsim.Refused) }, kind: batch.ErrInvalid, native: "ready", text: "Batch is still being built"},
-		"the service ignores a second submit":  {o: snapbilltest.Options{Resubmit: snapbilltest.ResubmitIgnored}, act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, native: "submit"},
+		"it is submitted": {act: func(s *snapbilltest.Server, id int64) { s.Submit(id) },
+			kind: batch.ErrAmbiguous, native: "submit"},
+		"it is submitted, refused in the body": {o: snapbilltest.Options{RefusesInBody: true},
+			act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, kind: batch.ErrAmbiguous, native: "submit"},
+		"it is at the bank": {act: func(s *snapbilltest.Server, id int64) {
+			s.Submit(id)
+			s.Advance(id)
+		}, kind: batch.ErrAmbiguous, native: "submitted"},
+		"it has failed": {act: func(s *snapbilltest.Server, id int64) { s.Fail(id) },
+			kind: batch.ErrAmbiguous, native: "error"},
+		"a word that is not known": {act: func(s *snapbilltest.Server, id int64) {
+			s.Submit(id)
+			s.SayState("queued")
+		}, kind: batch.ErrAmbiguous, native: "queued"},
+		"it cannot be read": {act: func(s *snapbilltest.Server, id int64) { s.Submit(id); down(s) },
+			kind: batch.ErrAmbiguous, native: "ready"},
+		"it is refused for another reason": {act: func(s *snapbilltest.Server, _ int64) {
+			s.Break(batchsim.Refused)
+		}, kind: batch.ErrInvalid, native: "ready", text: "Batch is still being built"},
+		"the service ignores a second submit": {o: snapbilltest.Options{Resubmit: snapbilltest.ResubmitIgnored},
+			act: func(s *snapbilltest.Server, id int64) { s.Submit(id) }, native: "submit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, c.o, snapbill.ProviderConfig{})
 			d := dueDraft(server, 2)
 			b := create(t, p, d)
-			server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-				c.act(server, number(t, b))
-				return r
-			}})
+			server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+				Alter: func(r batchsim.Reply) batchsim.Reply {
+					c.act(server, number(t, b))
+					return r
+				}})
 			after, err := p.Submit(t.Context(), b)
 			require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
-			require.Equal(t, map[batch.Kind]batch.State{"": batch.StatePending, batch.ErrAmbiguous: batch.StateUnknown, batch.ErrInvalid: batch.StateDraft}[c.kind], after.State)
+			require.Equal(t, map[batch.Kind]batch.State{"": batch.StatePending, batch.ErrAmbiguous: batch.StateUnknown,
+				batch.ErrInvalid: batch.StateDraft}[c.kind], after.State)
 			require.Equal(t, c.native, after.Native)
 			require.Equal(t, 1, server.Log.Count("UpdateBatch"))
 			if c.kind == batch.ErrAmbiguous {
@@ -285,11 +316,13 @@ func TestRefusedBecauseItIsSubmitted(t *testing.T) {
 	t.Run("a run finds it", func(t *testing.T) {
 		server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
 		d := dueDraft(server, 2)
-		server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 3, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-			server.Submit(1500) // As a request does that a proxy delivers twice.
-			return r
-		}})
-		report, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}})
+		server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 3, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: func(r batchsim.Reply) batchsim.Reply {
+				server.Submit(1500) // As a request does that a proxy delivers twice.
+				return r
+			}})
+		report, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+			Watch: batch.WatchOptions{Interval: time.Millisecond}})
 		require.NoError(t, err)
 		require.Equal(t, 2, report.Totals[batch.OutcomePaid].Count)
 		require.Equal(t, 1, server.Log.Count("UpdateBatch"))
@@ -302,19 +335,22 @@ func TestNoReplyToASubmitInvitesAnother(t *testing.T) {
 	words := func(code int) string {
 		return fmt.Sprintf(`{"code":%d,"type":"error","status":"error","message":"No"}`, code)
 	}
-	for _, status := range []int{200, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 422, 423, 425, 429, 500, 501, 502, 503, 504, 505} {
+	for _, status := range []int{200, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 422, 423, 425, 429, 500, 501,
+		502, 503, 504, 505} {
 		for _, body := range []string{words(status), words(401), words(503), `<html>`, ``} {
-			bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-				p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
-				require.NoError(t, err)
-				require.True(t, p.Info().NoRepeat)
-				require.Equal(t, batch.GuardNone, p.Info().Guard)
-				server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
-					Reply: batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {"1"}}, Body: []byte(body)}})
-				_, err = batch.Run(t.Context(), p, dueDraft(server, 1), nil)
-				require.Error(t, err)
-				require.Equal(t, 1, server.Log.Count("UpdateBatch"), "%d %s: %v", status, body, err)
-			})
+			bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued},
+				func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+					p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+					require.NoError(t, err)
+					require.True(t, p.Info().NoRepeat)
+					require.Equal(t, batch.GuardNone, p.Info().Guard)
+					server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+						Reply: batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"},
+							"Retry-After": {"1"}}, Body: []byte(body)}})
+					_, err = batch.Run(t.Context(), p, dueDraft(server, 1), nil)
+					require.Error(t, err)
+					require.Equal(t, 1, server.Log.Count("UpdateBatch"), "%d %s: %v", status, body, err)
+				})
 		}
 	}
 }
@@ -326,12 +362,14 @@ func TestRow84ChangedBeforeTheSubmit(t *testing.T) {
 	server.AddToBatch(number(t, b), "stranger", 9900)
 	_, err := p.Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrConflict)
-	require.Equal(t, []string{`payment: the service has client "stranger" with 99.00 ZAR, who is not in the draft`}, faultsOf(t, err))
+	require.Equal(t, []string{`payment: the service has client "stranger" with 99.00 ZAR, who is not in the draft`},
+		faultsOf(t, err))
 
 	// It is being built again while the payments are compared.
 	b = create(t, p, dueDraft(server, 2))
-	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200,
-		`{"code":200,"type":"item","class":"batch","batch":{"id":`+b.ID+`,"state":"build"}}`)})
+	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200,
+			`{"code":200,"type":"item","class":"batch","batch":{"id":`+b.ID+`,"state":"build"}}`)})
 	_, err = p.Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrConflict)
 	require.ErrorContains(t, err, "the batch has changed while it was compared, and is build")
@@ -347,9 +385,11 @@ func TestAClientIsAddedInTheLastMoment(t *testing.T) {
 	require.NoError(t, err)
 	server.FinishAll()
 	body := func(n int64) string {
-		return fmt.Sprintf(`{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[{"id":%d,"state":"paid","amount_cents":1,"client":{"number":"stranger"},"batch":{"id":%s}}]}`, n, b.ID)
+		return fmt.Sprintf(
+			`{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[{"id":%d,"state":"paid","amount_cents":1,"client":{"number":"stranger"},"batch":{"id":%s}}]}`, n, b.ID)
 	}
-	server.Inject(batchsim.Fault{Op: "ListPayments", Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body(1))})
+	server.Inject(batchsim.Fault{Op: "ListPayments", Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, body(1))})
 	report, err := p.Report(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.Len(t, report.Unmatched, 1)
@@ -364,11 +404,16 @@ func TestWhichCallSubmits(t *testing.T) {
 		want  batch.Kind
 		moved int
 	}{
-		"update is honoured":                            {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate}, snapbill.ProviderConfig{}, "", 1},
-		"set_state is honoured":                         {snapbilltest.Options{Honours: snapbilltest.HonoursSetState}, snapbill.ProviderConfig{SetState: true}, "", 1},
-		"update is ignored, and says so":                {snapbilltest.Options{Honours: snapbilltest.HonoursSetState}, snapbill.ProviderConfig{}, batch.ErrAmbiguous, 0},
-		"update is ignored, and answers without object": {snapbilltest.Options{Honours: snapbilltest.HonoursSetState, WithoutObject: true}, snapbill.ProviderConfig{}, batch.ErrAmbiguous, 0},
-		"set_state is ignored":                          {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate}, snapbill.ProviderConfig{SetState: true}, batch.ErrAmbiguous, 0},
+		"update is honoured": {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate},
+			snapbill.ProviderConfig{}, "", 1},
+		"set_state is honoured": {snapbilltest.Options{Honours: snapbilltest.HonoursSetState},
+			snapbill.ProviderConfig{SetState: true}, "", 1},
+		"update is ignored, and says so": {snapbilltest.Options{Honours: snapbilltest.HonoursSetState},
+			snapbill.ProviderConfig{}, batch.ErrAmbiguous, 0},
+		"update is ignored, and answers without object": {snapbilltest.Options{Honours: snapbilltest.HonoursSetState,
+			WithoutObject: true}, snapbill.ProviderConfig{}, batch.ErrAmbiguous, 0},
+		"set_state is ignored": {snapbilltest.Options{Honours: snapbilltest.HonoursUpdate},
+			snapbill.ProviderConfig{SetState: true}, batch.ErrAmbiguous, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, c.o, c.c)
@@ -376,7 +421,8 @@ func TestWhichCallSubmits(t *testing.T) {
 			b, err := p.Submit(t.Context(), create(t, p, d))
 			require.Equal(t, c.want, batch.KindOf(err))
 			require.Equal(t, c.moved, server.Accepted()[d.Items[0].Account])
-			require.Equal(t, 1, server.Log.Count("UpdateBatch")+server.Log.Count("SetBatchState"), "one call, and never the other after it")
+			require.Equal(t, 1, server.Log.Count("UpdateBatch")+server.Log.Count("SetBatchState"),
+				"one call, and never the other after it")
 			if c.want == batch.ErrAmbiguous {
 				require.Equal(t, batch.StateUnknown, b.State)
 				require.ErrorContains(t, err, "ProviderConfig.SetState")
@@ -392,11 +438,12 @@ func TestASubmitThatEndsInAnotherWord(t *testing.T) {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 		d := dueDraft(server, 1)
 		b := create(t, p, d)
-		server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-			server.SayState(word)
-			r.Body = bytes.Replace(r.Body, []byte(`"submit"`), []byte(`"`+word+`"`), 1)
-			return r
-		}})
+		server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: func(r batchsim.Reply) batchsim.Reply {
+				server.SayState(word)
+				r.Body = bytes.Replace(r.Body, []byte(`"submit"`), []byte(`"`+word+`"`), 1)
+				return r
+			}})
 		b, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrAmbiguous, word)
 		require.Equal(t, batch.StateUnknown, b.State)
@@ -407,8 +454,10 @@ func TestASubmitThatEndsInAnotherWord(t *testing.T) {
 // What a cancel may still do is not denied.
 func TestACancelInDoubt(t *testing.T) {
 	for name, f := range map[string]batchsim.Fault{
-		"it is late":        {Op: "UpdateBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late, Delay: time.Minute},
-		"reads are down":    {Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.Reply{Status: 404}},
+		"it is late": {Op: "UpdateBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Late,
+			Delay: time.Minute},
+		"reads are down": {Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+			Reply: batchsim.Reply{Status: 404}},
 		"only its reply is": {Op: "UpdateBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset},
 	} {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
@@ -433,10 +482,11 @@ func TestACancelThatComesTooLate(t *testing.T) {
 	for _, word := range []string{"submit", "submitted", "ok"} {
 		server, p := start(t, snapbilltest.Options{KeepsBatches: true}, snapbill.ProviderConfig{})
 		b := create(t, p, dueDraft(server, 1))
-		server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(batchsim.Reply) batchsim.Reply {
-			server.SayState(word)
-			return batchsim.JSON(200, `{"garbled`)
-		}})
+		server.Inject(batchsim.Fault{Op: "UpdateBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: func(batchsim.Reply) batchsim.Reply {
+				server.SayState(word)
+				return batchsim.JSON(200, `{"garbled`)
+			}})
 		after, err := p.Cancel(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrConflict, word)
 		require.ErrorContains(t, err, "the batch is "+word+" at the service, and was not cancelled")
@@ -454,10 +504,11 @@ func TestTheSealFailsClosed(t *testing.T) {
 	} {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 		b := create(t, p, dueDraft(server, 1))
-		server.Inject(batchsim.Fault{Op: "GetBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-			r.Body = bytes.Replace(r.Body, []byte(field), []byte(`"not_`+field[1:]), 1)
-			return r
-		}})
+		server.Inject(batchsim.Fault{Op: "GetBatch", Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: func(r batchsim.Reply) batchsim.Reply {
+				r.Body = bytes.Replace(r.Body, []byte(field), []byte(`"not_`+field[1:]), 1)
+				return r
+			}})
 		_, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrConflict, field)
 		require.ErrorContains(t, err, want)
@@ -487,25 +538,44 @@ func TestTheSealComparesEverything(t *testing.T) {
 		kind   batch.Kind
 		want   string
 	}{
-		"nothing":                       {"GetBatch", 0, func(object) {}, "", ""},
-		"the date":                      {"GetBatch", 0, inBatch(func(b object) { b["action_date"] = "2001-01-01" }), batch.ErrConflict, `date: is "2001-01-01" at the service`},
-		"the payment method":            {"GetBatch", 0, inBatch(of("payment_method", func(m object) { m["code"] = "other" })), batch.ErrConflict, `payment method: is "other" at the service, and "netcash" here`},
-		"the currency":                  {"GetBatch", 0, inBatch(of("currency", func(c object) { c["code"] = "USD" })), batch.ErrConflict, `currency: is "USD" at the service, and "ZAR" here`},
-		"the number of payments":        {"GetBatch", 0, inBatch(of("totals", func(n object) { n["total"] = 3 })), batch.ErrProtocol, "has 3 payments of 10001 cents, and the list 2 of 10001"},
-		"their sum":                     {"GetBatch", 0, cents, batch.ErrProtocol, "has 2 payments of 10000 cents, and the list 2 of 10001"},
-		"no number of payments":         {"GetBatch", 0, inBatch(func(b object) { delete(b, "totals") }), batch.ErrProtocol, "the batch has no totals"},
-		"no sum":                        {"GetBatch", 0, inBatch(func(b object) { delete(b, "amounts_cents") }), batch.ErrProtocol, "the batch has no totals"},
-		"a payment is of no client":     {"ListPayments", 0, row(func(p object) { delete(p, "client") }), batch.ErrProtocol, "has no client with a number"},
-		"a client has no number":        {"ListPayments", 0, row(of("client", func(c object) { c["number"] = "" })), batch.ErrProtocol, "has no client with a number"},
-		"a payment is not pending":      {"ListPayments", 0, row(func(p object) { p["state"] = "paid" }), batch.ErrConflict, `state: is "paid" at the service before it was submitted`},
-		"a payment's own currency":      {"ListPayments", 0, row(of("currency", func(c object) { c["code"] = "USD" })), batch.ErrConflict, "amount: is 50.00 USD at the service, and 50.00 ZAR here"},
-		"the state, meanwhile":          {"GetBatch", 2, inBatch(func(b object) { b["state"] = "build" }), batch.ErrConflict, changed + "build"},
-		"the number, meanwhile":         {"GetBatch", 2, inBatch(of("totals", func(n object) { n["total"] = 3 })), batch.ErrConflict, changed + "ready"},
-		"no number, meanwhile":          {"GetBatch", 2, inBatch(func(b object) { delete(b, "totals") }), batch.ErrConflict, changed + "ready"},
-		"the sum, meanwhile":            {"GetBatch", 2, cents, batch.ErrConflict, changed + "ready"},
-		"no sum, meanwhile":             {"GetBatch", 2, inBatch(func(b object) { delete(b, "amounts_cents") }), batch.ErrConflict, changed + "ready"},
-		"the date, meanwhile":           {"GetBatch", 2, inBatch(func(b object) { b["action_date"] = "2001-01-01" }), batch.ErrConflict, `date: is "2001-01-01" at the service`},
-		"the payment method, meanwhile": {"GetBatch", 2, inBatch(of("payment_method", func(m object) { m["code"] = "other" })), batch.ErrConflict, `payment method: is "other"`},
+		"nothing": {"GetBatch", 0, func(object) {}, "", ""},
+		"the date": {"GetBatch", 0, inBatch(func(b object) { b["action_date"] = "2001-01-01" }),
+			batch.ErrConflict, `date: is "2001-01-01" at the service`},
+		"the payment method": {"GetBatch", 0,
+			inBatch(of("payment_method", func(m object) { m["code"] = "other" })), batch.ErrConflict,
+			`payment method: is "other" at the service, and "netcash" here`},
+		"the currency": {"GetBatch", 0, inBatch(of("currency", func(c object) { c["code"] = "USD" })),
+			batch.ErrConflict, `currency: is "USD" at the service, and "ZAR" here`},
+		"the number of payments": {"GetBatch", 0, inBatch(of("totals", func(n object) { n["total"] = 3 })),
+			batch.ErrProtocol, "has 3 payments of 10001 cents, and the list 2 of 10001"},
+		"their sum": {"GetBatch", 0, cents, batch.ErrProtocol,
+			"has 2 payments of 10000 cents, and the list 2 of 10001"},
+		"no number of payments": {"GetBatch", 0, inBatch(func(b object) { delete(b, "totals") }),
+			batch.ErrProtocol, "the batch has no totals"},
+		"no sum": {"GetBatch", 0, inBatch(func(b object) { delete(b, "amounts_cents") }),
+			batch.ErrProtocol, "the batch has no totals"},
+		"a payment is of no client": {"ListPayments", 0, row(func(p object) { delete(p, "client") }),
+			batch.ErrProtocol, "has no client with a number"},
+		"a client has no number": {"ListPayments", 0, row(of("client", func(c object) { c["number"] = "" })),
+			batch.ErrProtocol, "has no client with a number"},
+		"a payment is not pending": {"ListPayments", 0, row(func(p object) { p["state"] = "paid" }),
+			batch.ErrConflict, `state: is "paid" at the service before it was submitted`},
+		"a payment's own currency": {"ListPayments", 0, row(of("currency", func(c object) { c["code"] = "USD" })),
+			batch.ErrConflict, "amount: is 50.00 USD at the service, and 50.00 ZAR here"},
+		"the state, meanwhile": {"GetBatch", 2, inBatch(func(b object) { b["state"] = "build" }),
+			batch.ErrConflict, changed + "build"},
+		"the number, meanwhile": {"GetBatch", 2, inBatch(of("totals", func(n object) { n["total"] = 3 })),
+			batch.ErrConflict, changed + "ready"},
+		"no number, meanwhile": {"GetBatch", 2, inBatch(func(b object) { delete(b, "totals") }),
+			batch.ErrConflict, changed + "ready"},
+		"the sum, meanwhile": {"GetBatch", 2, cents, batch.ErrConflict, changed + "ready"},
+		"no sum, meanwhile": {"GetBatch", 2, inBatch(func(b object) { delete(b, "amounts_cents") }),
+			batch.ErrConflict, changed + "ready"},
+		"the date, meanwhile": {"GetBatch", 2, inBatch(func(b object) { b["action_date"] = "2001-01-01" }),
+			batch.ErrConflict, `date: is "2001-01-01" at the service`},
+		"the payment method, meanwhile": {"GetBatch", 2,
+			inBatch(of("payment_method", func(m object) { m["code"] = "other" })), batch.ErrConflict,
+			`payment method: is "other"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
@@ -532,7 +602,8 @@ func TestTheSealComparesEverything(t *testing.T) {
 		server.AddToBatch(number(t, b), d.Items[1].Account, d.Items[1].Amount.Minor)
 		_, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrConflict)
-		require.Equal(t, []string{fmt.Sprintf("payment: the service has client %q more than once", d.Items[1].Account)}, faultsOf(t, err))
+		require.Equal(t, []string{fmt.Sprintf("payment: the service has client %q more than once", d.Items[1].Account)},
+			faultsOf(t, err))
 		require.Empty(t, server.Accepted())
 	})
 	t.Run("the draft itself", func(t *testing.T) {
@@ -542,7 +613,8 @@ func TestTheSealComparesEverything(t *testing.T) {
 		before := server.Log.Count("")
 		_, err := p.Submit(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrInvalid)
-		require.Equal(t, []string{`item 1 ("` + b.Draft.Items[1].Reference + `"): account: is also that of item 0: a batch has one payment of each client`}, faultsOf(t, err))
+		require.Equal(t, []string{`item 1 ("` + b.Draft.Items[1].Reference +
+			`"): account: is also that of item 0: a batch has one payment of each client`}, faultsOf(t, err))
 		require.Equal(t, before, server.Log.Count(""), "nothing is sent")
 	})
 }
@@ -550,14 +622,15 @@ func TestTheSealComparesEverything(t *testing.T) {
 // alter makes the nth reply of op from now, or every one for 0, say something
 // else than what has happened.
 func alter(server *snapbilltest.Server, op string, nth int, change func(body map[string]any)) {
-	server.Inject(batchsim.Fault{Op: op, Nth: nth, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-		var body map[string]any
-		if json.Unmarshal(r.Body, &body) == nil {
-			change(body)
-		}
-		r.Body, _ = json.Marshal(body)
-		return r
-	}})
+	server.Inject(batchsim.Fault{Op: op, Nth: nth, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: func(r batchsim.Reply) batchsim.Reply {
+			var body map[string]any
+			if json.Unmarshal(r.Body, &body) == nil {
+				change(body)
+			}
+			r.Body, _ = json.Marshal(body)
+			return r
+		}})
 }
 
 // A batch of the same date is in the way if it could be ours: of the same
@@ -579,7 +652,8 @@ func TestWhatIsInTheWayOfABatch(t *testing.T) {
 				p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
 				require.NoError(t, err)
 				d := dueDraft(server, 1)
-				_, err = client.AddBatch(t.Context(), snapbill.AddBatch{PaymentMethodCode: c.method, ActionDate: snapbill.DateOf(d.Date.AddDate(0, 0, c.days))})
+				_, err = client.AddBatch(t.Context(), snapbill.AddBatch{PaymentMethodCode: c.method,
+					ActionDate: snapbill.DateOf(d.Date.AddDate(0, 0, c.days))})
 				require.NoError(t, err)
 				_, err = p.Create(t.Context(), d)
 				if c.want == "" {
@@ -598,8 +672,10 @@ func TestWhatIsInTheWayOfABatch(t *testing.T) {
 func TestARowThatCannotBeReadIsInTheWay(t *testing.T) {
 	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 	d := dueDraft(server, 1)
-	for _, row := range []string{`{"id":1500}`, `{"state":"ready"}`, `null`, `"1500"`, `{"id":1500,"xid":"Clw:Xd","state":"ready"}`} {
-		always(server, "ListBatches", `{"code":200,"type":"list","class":"batch","page":1,"numpages":1,"list":[`+row+`]}`)
+	for _, row := range []string{`{"id":1500}`, `{"state":"ready"}`, `null`, `"1500"`,
+		`{"id":1500,"xid":"Clw:Xd","state":"ready"}`} {
+		always(server, "ListBatches", `{"code":200,"type":"list","class":"batch","page":1,"numpages":1,"list":[`+row+
+			`]}`)
 		b, err := p.Create(t.Context(), d)
 		require.ErrorIs(t, err, batch.ErrProtocol, row)
 		require.Empty(t, b.ID)
@@ -616,9 +692,12 @@ func TestAStrangerOfTheSameName(t *testing.T) {
 	b, err := p.Submit(t.Context(), create(t, p, d))
 	require.NoError(t, err)
 	row := func(id int, number, state string) string {
-		return fmt.Sprintf(`{"id":%d,"state":%q,"amount_cents":5000,"client":{"id":%d,"number":%q},"batch":{"id":%s,"state":"ok"}}`, id, state, id, number, b.ID)
+		return fmt.Sprintf(
+			`{"id":%d,"state":%q,"amount_cents":5000,"client":{"id":%d,"number":%q},"batch":{"id":%s,"state":"ok"}}`,
+			id, state, id, number, b.ID)
 	}
-	always(server, "ListPayments", `{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[`+row(1, "stranger", "paid")+`,`+row(2, d.Items[0].Account, "bounce")+`]}`)
+	always(server, "ListPayments", `{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[`+
+		row(1, "stranger", "paid")+`,`+row(2, d.Items[0].Account, "bounce")+`]}`)
 	report, err := p.Report(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.Equal(t, batch.OutcomeReturned, report.Results[0].Outcome)
@@ -651,9 +730,10 @@ func TestAPaidPaymentInADeadBatchIsSaid(t *testing.T) {
 		"paid":   `state: is "paid" at the service, but the batch is dead, and was never to be debited`,
 		"bounce": `state: is "bounce" at the service, but the batch is dead, and was never to be debited`,
 	} {
-		always(server, "ListPayments", fmt.Sprintf(`{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[`+
-			`{"id":1,"state":%q,"amount_cents":%d,"client":{"id":1,"number":%q},"batch":{"id":%s,"state":"dead"}}]}`,
-			state, b.Draft.Items[0].Amount.Minor, b.Draft.Items[0].Account, b.ID))
+		always(server, "ListPayments",
+			fmt.Sprintf(`{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[`+
+				`{"id":1,"state":%q,"amount_cents":%d,"client":{"id":1,"number":%q},"batch":{"id":%s,"state":"dead"}}]}`,
+				state, b.Draft.Items[0].Amount.Minor, b.Draft.Items[0].Account, b.ID))
 		_, err := p.Report(t.Context(), b)
 		if says == "" {
 			require.NotContains(t, fmt.Sprint(err), "is dead")
@@ -672,7 +752,8 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 	_, err := batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrConflict)
-	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"})
+	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
+		batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"})
 	require.NoError(t, err)
 	require.Equal(t, batch.StateCancelled, abandoned.State, "it is deleted at the service")
 
@@ -680,8 +761,10 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	server.Inject(batchsim.Fault{Op: "AddBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
-	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"})
-	require.ErrorIs(t, err, batch.ErrUnsupported, "the decision is recorded, and a draft that cannot be looked up may be left")
+	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
+		batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "there is none in the web interface"})
+	require.ErrorIs(t, err, batch.ErrUnsupported,
+		"the decision is recorded, and a draft that cannot be looked up may be left")
 }
 
 // A draft that Create has left is not forgotten by another Run: it is deleted first.
@@ -733,7 +816,8 @@ func TestABatchOfAColleagueIsLeftAlone(t *testing.T) {
 		require.ErrorIs(t, err, batch.ErrConflict)
 		require.ErrorContains(t, err, "the batch at the service is not the draft")
 	}
-	_, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"})
+	_, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
+		batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"})
 	require.NoError(t, err)
 	require.Zero(t, server.Log.Count("UpdateBatch"))
 	b, err := newClient(t, server.Config()).GetBatch(t.Context(), d.Extra["batch_id"])
@@ -743,7 +827,8 @@ func TestABatchOfAColleagueIsLeftAlone(t *testing.T) {
 
 // Two references that name one batch: the journal gives it to one of them.
 func TestTwoReferencesOfOneBatch(t *testing.T) {
-	server, p := start(t, snapbilltest.Options{Autoplay: 1, Resubmit: snapbilltest.ResubmitQueued}, snapbill.ProviderConfig{})
+	server, p := start(t, snapbilltest.Options{Autoplay: 1, Resubmit: snapbilltest.ResubmitQueued},
+		snapbill.ProviderConfig{})
 	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
 	d := newDraft(server)(2)
 	other := d.Clone()
@@ -767,7 +852,8 @@ func TestACorrectionLeavesTheBatchOfTheService(t *testing.T) {
 	for _, reference := range []string{"same", "another"} {
 		t.Run(reference, func(t *testing.T) {
 			server, p := start(t, snapbilltest.Options{Autoplay: 1}, snapbill.ProviderConfig{})
-			o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond}}
+			o := &batch.RunOptions{Journal: batch.NewMemoryJournal(),
+				Watch: batch.WatchOptions{Interval: time.Millisecond}}
 			d := newDraft(server)(2)
 			d.Reference, d.Author, d.Approvals = "same", "ada", 1
 			_, err := batch.Run(t.Context(), p, d, o)
@@ -811,7 +897,8 @@ func TestRow82OKWithPendingPayments(t *testing.T) {
 		require.NoError(t, err)
 		states = append(states, b.Native+" "+string(b.State))
 	}
-	require.Equal(t, []string{"submitted pending", "ok pending", "ok pending", "ok pending", "ok done", "ok done"}, states)
+	require.Equal(t, []string{"submitted pending", "ok pending", "ok pending", "ok pending", "ok done", "ok done"},
+		states)
 	report, err := p.Report(t.Context(), b)
 	require.NoError(t, err)
 	require.Equal(t, 3, report.Totals[batch.OutcomePaid].Count)
@@ -828,9 +915,11 @@ func TestTheEndOfABatch(t *testing.T) {
 	bubble(t, snapbilltest.Options{}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
 		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
 		require.NoError(t, err)
-		b := batch.Batch{Provider: "snapbill", ID: "5", State: batch.StatePending, Draft: batch.Draft{Direction: batch.Collect}}
+		b := batch.Batch{Provider: "snapbill", ID: "5", State: batch.StatePending,
+			Draft: batch.Draft{Direction: batch.Collect}}
 		row := func(id int, state string) string {
-			return fmt.Sprintf(`{"id":%d,"state":%q,"amount_cents":1,"currency":{"code":"ZAR"},"client":{"number":"%d"},"batch":{"id":5}}`, id, state, id)
+			return fmt.Sprintf(
+				`{"id":%d,"state":%q,"amount_cents":1,"currency":{"code":"ZAR"},"client":{"number":"%d"},"batch":{"id":5}}`, id, state, id)
 		}
 		settled, waiting := row(1, "paid")+","+row(2, "queued"), row(1, "paid")+","+row(2, "pending")
 		for _, c := range []struct {
@@ -840,7 +929,8 @@ func TestTheEndOfABatch(t *testing.T) {
 		}{
 			{`{"total":3,"paid":3,"pending":0}`, waiting, batch.StateDone, ""}, // The report says that they contradict.
 			{`{"total":3,"paid":2,"pending":"1"}`, settled, batch.StatePending, ""},
-			{`{"total":3,"paid":2,"pending":0,"bounce":0,"refuted":0}`, waiting, batch.StateDone, ""}, // One is in a state that the totals do not count.
+			// One is in a state that the totals do not count.
+			{`{"total":3,"paid":2,"pending":0,"bounce":0,"refuted":0}`, waiting, batch.StateDone, ""},
 			{`{"total":3,"paid":"2","pending":0,"bounce":null,"refuted":{}}`, waiting, batch.StateDone, ""},
 			{`null`, waiting, batch.StatePending, ""},
 			{`null`, settled, batch.StateDone, ""},
@@ -854,10 +944,13 @@ func TestTheEndOfABatch(t *testing.T) {
 		} {
 			server.Heal()
 			for op, body := range map[string]string{
-				"GetBatch":     `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok","totals":` + c.totals + `}}`,
-				"ListPayments": `{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[` + c.rows + `]}`,
+				"GetBatch": `{"code":200,"type":"item","class":"batch","batch":{"id":5,"state":"ok","totals":` +
+					c.totals + `}}`,
+				"ListPayments": `{"code":200,"type":"list","class":"payment","page":1,"numpages":1,"list":[` + c.rows +
+					`]}`,
 			} {
-				server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
+				server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+					Reply: batchsim.JSON(200, body)})
 			}
 			got, err := p.Poll(t.Context(), b)
 			require.Equal(t, c.kind, batch.KindOf(err), "%s: %v", c.totals, err)
@@ -913,7 +1006,8 @@ func TestBouncesAndRefutes(t *testing.T) {
 	for _, item := range d.Items {
 		server.Bill(item.Account, snapbill.DateOf(d.Date), item.Amount.Minor)
 	}
-	report, err := batch.Run(t.Context(), p, d, &batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
+	report, err := batch.Run(t.Context(), p, d,
+		&batch.RunOptions{Watch: batch.WatchOptions{Interval: time.Millisecond}})
 	require.NoError(t, err)
 	require.Equal(t, []batch.Outcome{batch.OutcomeReturned, batch.OutcomeReturned, batch.OutcomePaid},
 		[]batch.Outcome{report.Results[0].Outcome, report.Results[1].Outcome, report.Results[2].Outcome})
@@ -932,7 +1026,8 @@ func TestCancel(t *testing.T) {
 
 		// Its reply is lost, and a read says what it has done.
 		b = create(t, p, dueDraft(server, 1))
-		server.Inject(batchsim.Fault{Op: map[bool]string{false: "UpdateBatch", true: "SetBatchState"}[bySetState], Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
+		server.Inject(batchsim.Fault{Op: map[bool]string{false: "UpdateBatch", true: "SetBatchState"}[bySetState],
+			Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 		b, err = p.Cancel(t.Context(), b)
 		require.NoError(t, err)
 		require.Equal(t, batch.StateCancelled, b.State)
@@ -942,7 +1037,8 @@ func TestCancel(t *testing.T) {
 		before := server.Log.Count("UpdateBatch") + server.Log.Count("SetBatchState")
 		_, err = p.Cancel(t.Context(), b)
 		require.ErrorIs(t, err, batch.ErrConflict)
-		require.Equal(t, before, server.Log.Count("UpdateBatch")+server.Log.Count("SetBatchState"), "what is submitted is left alone")
+		require.Equal(t, before, server.Log.Count("UpdateBatch")+server.Log.Count("SetBatchState"),
+			"what is submitted is left alone")
 	}
 	server, p := start(t, snapbilltest.Options{KeepsBatches: true}, snapbill.ProviderConfig{})
 	_, err := p.Cancel(t.Context(), create(t, p, dueDraft(server, 1)))
@@ -1018,13 +1114,15 @@ func TestPollCountsOutcomes(t *testing.T) {
 		counts = append(counts, b.Counts)
 	}
 	require.Equal(t, batch.StateDone, b.State)
-	require.Equal(t, []batch.Counts{{Final: 0, Items: 3}, {Final: 1, Items: 3}, {Final: 2, Items: 3}, {Final: 3, Items: 3}}, slices.Compact(counts))
+	require.Equal(t, []batch.Counts{{Final: 0, Items: 3}, {Final: 1, Items: 3}, {Final: 2, Items: 3},
+		{Final: 3, Items: 3}}, slices.Compact(counts))
 }
 
 // A batch without an id is not the one that is listed without an xid.
 func TestPollAllOfABatchWithoutAnID(t *testing.T) {
 	server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
-	always(server, "ListBatches", `{"code":200,"type":"list","class":"batch","page":1,"numpages":1,"list":[{"id":1500,"state":"submit","action_date":"2030-01-01"}]}`)
+	always(server, "ListBatches",
+		`{"code":200,"type":"list","class":"batch","page":1,"numpages":1,"list":[{"id":1500,"state":"submit","action_date":"2030-01-01"}]}`)
 	unmade := batch.Batch{Provider: "snapbill", State: batch.StateUnknown, Draft: batch.Draft{Direction: batch.Collect}}
 	polled, err := p.PollAll(t.Context(), []batch.Batch{unmade, unmade})
 	require.ErrorIs(t, err, batch.ErrInvalid)
@@ -1033,23 +1131,24 @@ func TestPollAllOfABatchWithoutAnID(t *testing.T) {
 
 // Run never sends a second submit: nothing says that the service refuses it.
 func TestRunSubmitsOnce(t *testing.T) {
-	bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
-		require.NoError(t, err)
-		d := dueDraft(server, 2)
-		o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
-		server.Break(batchsim.LateAfter)
-		_, err = batch.Run(t.Context(), p, d, o)
-		require.ErrorIs(t, err, batch.ErrAmbiguous)
-		require.Equal(t, 1, server.Log.Count("UpdateBatch"))
-		server.Clock.Advance(2 * time.Hour) // It lands after all.
-		server.FinishAll()
-		report, err := batch.Resume(t.Context(), p, d.Reference, o)
-		require.NoError(t, err)
-		require.Equal(t, batch.StateDone, report.Batch.State)
-		require.Equal(t, 1, server.Log.Count("UpdateBatch"))
-		require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
-	})
+	bubble(t, snapbilltest.Options{Resubmit: snapbilltest.ResubmitQueued},
+		func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+			p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"})
+			require.NoError(t, err)
+			d := dueDraft(server, 2)
+			o := &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+			server.Break(batchsim.LateAfter)
+			_, err = batch.Run(t.Context(), p, d, o)
+			require.ErrorIs(t, err, batch.ErrAmbiguous)
+			require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+			server.Clock.Advance(2 * time.Hour) // It lands after all.
+			server.FinishAll()
+			report, err := batch.Resume(t.Context(), p, d.Reference, o)
+			require.NoError(t, err)
+			require.Equal(t, batch.StateDone, report.Batch.State)
+			require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+			require.Equal(t, map[string]int{d.Items[0].Account: 1, d.Items[1].Account: 1}, server.Accepted())
+		})
 }
 
 // Row 101: where a person lets it be sent again, and the first has landed, the
@@ -1063,7 +1162,8 @@ func TestRow101TheSecondIsRefusedBecauseTheFirstHasLanded(t *testing.T) {
 		server.Break(batchsim.LateAfter)
 		_, err = batch.Run(t.Context(), p, d, o)
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
-		_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "still ready after an hour"})
+		_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
+			batch.Decision{Verdict: batch.Resend, Operator: "ada", Reason: "still ready after an hour"})
 		require.NoError(t, err)
 		server.Clock.Advance(2 * time.Hour) // It lands after all.
 		server.FinishAll()
@@ -1085,7 +1185,8 @@ func TestACreateThatIsUnclear(t *testing.T) {
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrConflict, "there is one that may be ours: a person decides")
 	require.Equal(t, 1, server.Log.Count("AddBatch"))
-	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: "1500", Operator: "ada", Reason: "seen in the web interface"})
+	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
+		batch.Decision{Verdict: batch.Adopt, BatchID: "1500", Operator: "ada", Reason: "seen in the web interface"})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -1106,7 +1207,8 @@ type wire struct {
 }
 
 func newWire(d batch.Draft, state string) *wire {
-	w := &wire{batch: map[string]any{"id": 1500, "xid": "Clw:Xc", "state": state, "action_date": snapbill.DateOf(d.Date), "payment_method": map[string]any{"code": "netcash"},
+	w := &wire{batch: map[string]any{"id": 1500, "xid": "Clw:Xc", "state": state,
+		"action_date": snapbill.DateOf(d.Date), "payment_method": map[string]any{"code": "netcash"},
 		"currency": map[string]any{"code": "ZAR"}, "account": map[string]any{"id": 10608}}}
 	for n, item := range d.Items {
 		w.payments = append(w.payments, payment(n, item.Account, item.Amount.Minor, "paid"))
@@ -1116,13 +1218,15 @@ func newWire(d batch.Draft, state string) *wire {
 }
 
 func payment(n int, number string, cents int64, state string) map[string]any {
-	return map[string]any{"id": 932850 + n, "state": state, "amount_cents": cents, "client": map[string]any{"id": 158958 + n, "number": number},
-		"batch": map[string]any{"id": 1500}, "currency": map[string]any{"code": "ZAR"}}
+	return map[string]any{"id": 932850 + n, "state": state, "amount_cents": cents,
+		"client": map[string]any{"id": 158958 + n, "number": number},
+		"batch":  map[string]any{"id": 1500}, "currency": map[string]any{"code": "ZAR"}}
 }
 
 // sum fills the totals from the payments.
 func (w *wire) sum() {
-	counts, cents := map[string]any{"total": len(w.payments), "pending": 0, "paid": 0}, map[string]any{"total": int64(0), "pending": int64(0), "paid": int64(0)}
+	counts, cents := map[string]any{"total": len(w.payments), "pending": 0, "paid": 0},
+		map[string]any{"total": int64(0), "pending": int64(0), "paid": int64(0)}
 	for _, p := range w.payments {
 		if state, ok := p["state"].(string); ok && counts[state] != nil {
 			counts[state] = counts[state].(int) + 1
@@ -1142,13 +1246,16 @@ func (w *wire) play(t *testing.T, server *snapbilltest.Server) {
 		list = []map[string]any{}
 	}
 	for op, reply := range map[string]any{
-		"GetBatch":     map[string]any{"code": 200, "type": "item", "class": "batch", "batch": w.batch},
-		"ListBatches":  map[string]any{"code": 200, "type": "list", "class": "batch", "page": 1, "numpages": 1, "list": []any{w.batch}},
-		"ListPayments": map[string]any{"code": 200, "type": "list", "class": "payment", "page": 1, "numpages": 1, "list": list},
+		"GetBatch": map[string]any{"code": 200, "type": "item", "class": "batch", "batch": w.batch},
+		"ListBatches": map[string]any{"code": 200, "type": "list", "class": "batch", "page": 1, "numpages": 1,
+			"list": []any{w.batch}},
+		"ListPayments": map[string]any{"code": 200, "type": "list", "class": "payment", "page": 1,
+			"numpages": 1, "list": list},
 	} {
 		body, err := json.Marshal(reply)
 		require.NoError(t, err)
-		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, string(body))})
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+			Reply: batchsim.JSON(200, string(body))})
 	}
 }
 
@@ -1169,26 +1276,50 @@ func TestABatchThatIsAnotherOne(t *testing.T) {
 		want         string
 		submitted    string // the state in doubt, if it is not "submitted"
 	}{
-		"it is the one":                            {change: func(*wire) {}},
-		"last month's":                             {change: func(w *wire) { w.batch["action_date"] = "2000-01-01" }, known: batch.ErrConflict, doubt: batch.ErrConflict, want: `date: is "2000-01-01" at the service`},
-		"another payment method":                   {change: in("payment_method", "code", "other"), known: batch.ErrConflict, doubt: batch.ErrConflict, want: `payment method: is "other" at the service`},
-		"another currency":                         {change: in("currency", "code", "USD"), known: batch.ErrConflict, doubt: batch.ErrConflict, want: `currency: is "USD" at the service`},
-		"another account":                          {change: in("account", "id", 999), known: batch.ErrConflict, doubt: batch.ErrConflict, want: `account: is "999" at the service, and "10608" here`},
-		"a date that is not a day":                 {change: func(w *wire) { w.batch["action_date"] = "2100-01-01T00:00:00Z" }, known: batch.ErrConflict, doubt: batch.ErrConflict, want: `date: is "2100-01-01T00:00:00Z"`},
-		"it shows no date":                         {change: without("action_date"), doubt: batch.ErrProtocol, want: `date: is "" at the service`},
-		"it shows no method":                       {change: without("payment_method"), doubt: batch.ErrProtocol, want: `payment method: is "" at the service`},
-		"it shows no currency":                     {change: without("currency"), doubt: batch.ErrProtocol, want: `currency: is "" at the service`},
-		"it shows no account":                      {change: without("account"), doubt: batch.ErrProtocol, want: `account: is "" at the service`},
-		"a client is missing":                      {change: func(w *wire) { w.payments = w.payments[1:] }, doubt: batch.ErrConflict, want: `item 0 ("0001/0"): payment: client "0001/0" is not in the batch at the service`},
-		"another amount":                           {change: func(w *wire) { w.payments[1]["amount_cents"] = 1 }, doubt: batch.ErrConflict, want: `item 1 ("0001/1"): amount: is 0.01 ZAR at the service, and 50.01 ZAR here`},
-		"a client is added":                        {change: func(w *wire) { w.payments = append(w.payments, payment(9, "stranger", 1, "pending")) }},
-		"a row cannot be read":                     {change: func(w *wire) { w.payments[1]["amount_cents"] = nil }},
-		"a row is of no client":                    {change: func(w *wire) { delete(w.payments[1], "client") }},
-		"another amount, and a row cannot be read": {change: func(w *wire) { w.payments[1]["amount_cents"] = 1; w.payments[0]["state"] = nil }, doubt: batch.ErrConflict, want: "item 1"},
-		"it has failed, and is last month's":       {change: func(w *wire) { w.batch["action_date"] = "2000-01-01" }, submitted: "error", known: batch.ErrConflict, doubt: batch.ErrConflict, want: "date"},
-		"it has failed, without a client":          {change: func(w *wire) { w.payments = w.payments[1:] }, submitted: "error", doubt: batch.ErrConflict, want: "item 0"},
-		"it is ready, of other clients":            {change: func(w *wire) { w.payments = nil }, submitted: "ready", known: batch.ErrProtocol}, // Submit compares them.
-		"the draft has lost its date":              {change: func(*wire) {}, draft: func(d *batch.Draft) { d.Date = time.Time{} }, doubt: batch.ErrInvalid, want: "date: is required"},
+		"it is the one": {change: func(*wire) {}},
+		"last month's": {change: func(w *wire) { w.batch["action_date"] = "2000-01-01" },
+			known: batch.ErrConflict, doubt: batch.ErrConflict, want: `date: is "2000-01-01" at the service`},
+		"another payment method": {change: in("payment_method", "code", "other"),
+			known: batch.ErrConflict, doubt: batch.ErrConflict, want: `payment method: is "other" at the service`},
+		"another currency": {change: in("currency", "code", "USD"), known: batch.ErrConflict,
+			doubt: batch.ErrConflict, want: `currency: is "USD" at the service`},
+		"another account": {change: in("account", "id", 999), known: batch.ErrConflict,
+			doubt: batch.ErrConflict, want: `account: is "999" at the service, and "10608" here`},
+		"a date that is not a day": {change: func(w *wire) {
+			w.batch["action_date"] = "2100-01-01T00:00:00Z"
+		}, known: batch.ErrConflict, doubt: batch.ErrConflict, want: `date: is "2100-01-01T00:00:00Z"`},
+		"it shows no date": {change: without("action_date"), doubt: batch.ErrProtocol,
+			want: `date: is "" at the service`},
+		"it shows no method": {change: without("payment_method"), doubt: batch.ErrProtocol,
+			want: `payment method: is "" at the service`},
+		"it shows no currency": {change: without("currency"), doubt: batch.ErrProtocol,
+			want: `currency: is "" at the service`},
+		"it shows no account": {change: without("account"), doubt: batch.ErrProtocol,
+			want: `account: is "" at the service`},
+		"a client is missing": {change: func(w *wire) { w.payments = w.payments[1:] },
+			doubt: batch.ErrConflict,
+			want:  `item 0 ("0001/0"): payment: client "0001/0" is not in the batch at the service`},
+		"another amount": {change: func(w *wire) { w.payments[1]["amount_cents"] = 1 },
+			doubt: batch.ErrConflict,
+			want:  `item 1 ("0001/1"): amount: is 0.01 ZAR at the service, and 50.01 ZAR here`},
+		"a client is added": {change: func(w *wire) {
+			w.payments = append(w.payments, payment(9, "stranger", 1, "pending"))
+		}},
+		"a row cannot be read":  {change: func(w *wire) { w.payments[1]["amount_cents"] = nil }},
+		"a row is of no client": {change: func(w *wire) { delete(w.payments[1], "client") }},
+		"another amount, and a row cannot be read": {change: func(w *wire) {
+			w.payments[1]["amount_cents"] = 1
+			w.payments[0]["state"] = nil
+		}, doubt: batch.ErrConflict, want: "item 1"},
+		"it has failed, and is last month's": {change: func(w *wire) { w.batch["action_date"] = "2000-01-01" },
+			submitted: "error", known: batch.ErrConflict, doubt: batch.ErrConflict, want: "date"},
+		"it has failed, without a client": {change: func(w *wire) { w.payments = w.payments[1:] }, submitted: "error",
+			doubt: batch.ErrConflict, want: "item 0"},
+		// Submit compares them.
+		"it is ready, of other clients": {change: func(w *wire) { w.payments = nil }, submitted: "ready",
+			known: batch.ErrProtocol},
+		"the draft has lost its date": {change: func(*wire) {}, draft: func(d *batch.Draft) { d.Date = time.Time{} },
+			doubt: batch.ErrInvalid, want: "date: is required"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{Account: "10608"})
@@ -1202,7 +1333,8 @@ func TestABatchThatIsAnotherOne(t *testing.T) {
 			if c.draft != nil {
 				c.draft(&d)
 			}
-			for state, kind := range map[batch.State]batch.Kind{batch.StatePending: c.known, batch.StateUnknown: c.doubt} {
+			for state, kind := range map[batch.State]batch.Kind{batch.StatePending: c.known,
+				batch.StateUnknown: c.doubt} {
 				b := batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: state, Native: "before"}
 				check := func(after batch.Batch, err error) {
 					t.Helper()
@@ -1223,7 +1355,8 @@ func TestABatchThatIsAnotherOne(t *testing.T) {
 				check(all[0], err)
 			}
 			if c.known == batch.ErrConflict { // Not even in a batch that is over.
-				report, err := p.Report(t.Context(), batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: batch.StateDone})
+				report, err := p.Report(t.Context(), batch.Batch{Provider: "snapbill", ID: "1500", Draft: d,
+					State: batch.StateDone})
 				require.ErrorIs(t, err, batch.ErrConflict)
 				require.ErrorContains(t, err, c.want)
 				for _, result := range report.Results {
@@ -1247,9 +1380,11 @@ func TestAdoptOfLastMonthsBatch(t *testing.T) {
 	server.Inject(batchsim.Fault{Op: "AddBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
 	_, err = batch.Run(t.Context(), p, d, o)
 	require.ErrorIs(t, err, batch.ErrAmbiguous)
-	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "ada", Reason: "the newest in the web interface"})
+	_, err = batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
+		batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "ada", Reason: "the newest in the web interface"})
 	require.ErrorIs(t, err, batch.ErrConflict)
-	require.ErrorContains(t, err, fmt.Sprintf("date: is %q at the service, and %q here", snapbill.DateOf(last.Date), snapbill.DateOf(d.Date)))
+	require.ErrorContains(t, err, fmt.Sprintf("date: is %q at the service, and %q here", snapbill.DateOf(last.Date),
+		snapbill.DateOf(d.Date)))
 }
 
 // A batch that is adopted for a draft without items has those that it holds.
@@ -1292,28 +1427,66 @@ func TestReportsThatContradict(t *testing.T) {
 		outcomes  []batch.Outcome
 		unmatched int
 	}{
-		"nothing":                      {change: func(*wire) {}, outcomes: paid},
-		"a text beside correct cents":  {change: set("amount", "fifty"), outcomes: paid},
-		"no depth, no reference":       {change: func(w *wire) { w.batch["depth"] = nil; w.payments[0]["reference"] = map[string]any{"a": 1} }, outcomes: paid},
-		"no currency of its own":       {change: set("currency", nil), outcomes: paid},
-		"an amount that is null":       {change: set("amount_cents", nil), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: payment 932850 has no amount_cents that is a whole number: ""`}},
-		"a state that is null":         {change: set("state", nil), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: payment 932850 has no state`}},
-		"another batch":                {change: set("batch", map[string]any{"id": 7}), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: a row came back that the filter batch_id excludes`}},
-		"no client":                    {change: set("client", nil), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "" cannot be used: payment 932850 has no client with a number`, `item 0 ("0001/0"): result: is missing`}},
-		"not an object":                {change: func(w *wire) { clear(w.payments[0]) }, outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "" cannot be used: a payment has no id`, `item 0`}},
-		"decimals that do not agree":   {change: set("amount", "50.01"), outcomes: first(batch.OutcomeUnknown), want: []string{`payment: a row of client "0001/0" cannot be used: the amount is 50.01 in decimals, and 5000 cents`}},
-		"another amount":               {change: set("amount_cents", int64(5002)), sum: true, outcomes: nil, want: []string{`item 0 ("0001/0"): amount: is reported as 50.02 ZAR, but was sent as 50.00 ZAR`}},
-		"another currency":             {change: set("currency", map[string]any{"code": "USD"}), outcomes: nil, want: []string{`item 0 ("0001/0"): amount: is reported as 50.00 USD`}},
-		"a word that is not known":     {change: set("state", "queued"), sum: true, outcomes: first(batch.OutcomeUnknown), want: []string{`item 0 ("0001/0"): state: is "queued" at the service, a word that this version does not know`}},
-		"pending in a batch that ends": {change: set("state", "pending"), outcomes: first(batch.OutcomeUnknown), want: []string{"totals: the batch says 0 pending, and its payments 1", "totals: the batch says 3 paid, and its payments 2", "amounts_cents: the batch says 0 pending, and its payments 5000", "amounts_cents: the batch says 15003 paid, and its payments 10003", "item 0"}},
-		"a stranger":                   {change: add(payment(9, "stranger", 9900, "paid")), sum: true, outcomes: paid, unmatched: 1, want: []string{`payment: the service has client "stranger" with 99.00 ZAR, who is not in the draft`}},
-		"a client twice":               {change: add(payment(9, "0001/0", 5000, "bounce")), sum: true, outcomes: nil, unmatched: 1, want: []string{`item 0 ("0001/0"): result: is reported more than once`}},
-		"a client is missing":          {change: func(w *wire) { w.payments = w.payments[1:] }, sum: true, outcomes: first(batch.OutcomeUnknown), want: []string{`item 0 ("0001/0"): result: is missing`}},
-		"another number":               {change: total("totals", "total", 4), outcomes: paid, want: []string{"totals: the batch says 4 in total, and its payments 3"}},
-		"another sum":                  {change: total("amounts_cents", "total", "7"), outcomes: paid, want: []string{"amounts_cents: the batch says 7 in total, and its payments 15003"}},
-		"another number paid":          {change: total("totals", "paid", 2), outcomes: paid, want: []string{"totals: the batch says 2 paid, and its payments 3"}},
-		"totals that are not numbers":  {change: func(w *wire) { total("totals", "total", "x")(w); total("amounts_cents", "paid", nil)(w) }, outcomes: paid},
-		"amounts that do not agree":    {change: func(w *wire) { w.batch["amounts"] = map[string]any{"paid": "1.00", "total": "all"} }, outcomes: paid, want: []string{`amounts: the amount "paid" is 1.00 in decimals, and 15003 cents: they do not agree`}},
+		"nothing":                     {change: func(*wire) {}, outcomes: paid},
+		"a text beside correct cents": {change: set("amount", "fifty"), outcomes: paid},
+		"no depth, no reference": {change: func(w *wire) {
+			w.batch["depth"] = nil
+			w.payments[0]["reference"] = map[string]any{"a": 1}
+		}, outcomes: paid},
+		"no currency of its own": {change: set("currency", nil), outcomes: paid},
+		"an amount that is null": {change: set("amount_cents", nil), outcomes: first(batch.OutcomeUnknown),
+			want: []string{
+				`payment: a row of client "0001/0" cannot be used: payment 932850 has no amount_cents that is a whole number: ""`}},
+		"a state that is null": {change: set("state", nil), outcomes: first(batch.OutcomeUnknown),
+			want: []string{`payment: a row of client "0001/0" cannot be used: payment 932850 has no state`}},
+		"another batch": {change: set("batch", map[string]any{"id": 7}),
+			outcomes: first(batch.OutcomeUnknown),
+			want: []string{
+				`payment: a row of client "0001/0" cannot be used: a row came back that the filter batch_id excludes`}},
+		"no client": {change: set("client", nil), outcomes: first(batch.OutcomeUnknown),
+			want: []string{`payment: a row of client "" cannot be used: payment 932850 has no client with a number`,
+				`item 0 ("0001/0"): result: is missing`}},
+		"not an object": {change: func(w *wire) {
+			clear(w.payments[0])
+		}, outcomes: first(batch.OutcomeUnknown),
+			want: []string{`payment: a row of client "" cannot be used: a payment has no id`, `item 0`}},
+		"decimals that do not agree": {change: set("amount", "50.01"), outcomes: first(batch.OutcomeUnknown),
+			want: []string{
+				`payment: a row of client "0001/0" cannot be used: the amount is 50.01 in decimals, and 5000 cents`}},
+		"another amount": {change: set("amount_cents", int64(5002)), sum: true, outcomes: nil,
+			want: []string{`item 0 ("0001/0"): amount: is reported as 50.02 ZAR, but was sent as 50.00 ZAR`}},
+		"another currency": {change: set("currency", map[string]any{"code": "USD"}), outcomes: nil,
+			want: []string{`item 0 ("0001/0"): amount: is reported as 50.00 USD`}},
+		"a word that is not known": {change: set("state", "queued"), sum: true,
+			outcomes: first(batch.OutcomeUnknown),
+			want: []string{
+				`item 0 ("0001/0"): state: is "queued" at the service, a word that this version does not know`}},
+		"pending in a batch that ends": {change: set("state", "pending"), outcomes: first(batch.OutcomeUnknown),
+			want: []string{"totals: the batch says 0 pending, and its payments 1",
+				"totals: the batch says 3 paid, and its payments 2",
+				"amounts_cents: the batch says 0 pending, and its payments 5000",
+				"amounts_cents: the batch says 15003 paid, and its payments 10003", "item 0"}},
+		"a stranger": {change: add(payment(9, "stranger", 9900, "paid")), sum: true, outcomes: paid,
+			unmatched: 1,
+			want:      []string{`payment: the service has client "stranger" with 99.00 ZAR, who is not in the draft`}},
+		"a client twice": {change: add(payment(9, "0001/0", 5000, "bounce")), sum: true, outcomes: nil,
+			unmatched: 1, want: []string{`item 0 ("0001/0"): result: is reported more than once`}},
+		"a client is missing": {change: func(w *wire) { w.payments = w.payments[1:] }, sum: true,
+			outcomes: first(batch.OutcomeUnknown), want: []string{`item 0 ("0001/0"): result: is missing`}},
+		"another number": {change: total("totals", "total", 4), outcomes: paid,
+			want: []string{"totals: the batch says 4 in total, and its payments 3"}},
+		"another sum": {change: total("amounts_cents", "total", "7"), outcomes: paid,
+			want: []string{"amounts_cents: the batch says 7 in total, and its payments 15003"}},
+		"another number paid": {change: total("totals", "paid", 2), outcomes: paid,
+			want: []string{"totals: the batch says 2 paid, and its payments 3"}},
+		"totals that are not numbers": {change: func(w *wire) {
+			total("totals", "total", "x")(w)
+			total("amounts_cents", "paid", nil)(w)
+		}, outcomes: paid},
+		"amounts that do not agree": {change: func(w *wire) {
+			w.batch["amounts"] = map[string]any{"paid": "1.00", "total": "all"}
+		}, outcomes: paid,
+			want: []string{`amounts: the amount "paid" is 1.00 in decimals, and 15003 cents: they do not agree`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
@@ -1358,10 +1531,11 @@ func TestTotalsThatMove(t *testing.T) {
 	for range 2 {
 		server.Advance(number(t, b))
 	}
-	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-		server.Advance(number(t, b))
-		return r
-	}})
+	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+		Alter: func(r batchsim.Reply) batchsim.Reply {
+			server.Advance(number(t, b))
+			return r
+		}})
 	report, err := p.Report(t.Context(), b)
 	require.NoError(t, err)
 	require.Equal(t, 1, report.Totals[batch.OutcomePaid].Count)
@@ -1373,11 +1547,15 @@ func TestAListThatBreaksOff(t *testing.T) {
 	d := numbered(1, 2)
 	w := newWire(d, "ok")
 	w.play(t, server)
-	body, err := json.Marshal(map[string]any{"code": 200, "type": "list", "class": "payment", "page": 1, "numpages": 3, "list": w.payments[:1]})
+	body, err := json.Marshal(map[string]any{"code": 200, "type": "list", "class": "payment", "page": 1, "numpages": 3,
+		"list": w.payments[:1]})
 	require.NoError(t, err)
-	server.Inject(batchsim.Fault{Op: "ListPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, string(body))})
-	server.Inject(batchsim.Fault{Op: "ListPayments", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, `{"code":200,"type":"list","class":"payment","page":2,"numpages":3,"list":[]}`)})
-	report, err := p.Report(t.Context(), batch.Batch{Provider: "snapbill", ID: "1500", Draft: d, State: batch.StateDone})
+	server.Inject(batchsim.Fault{Op: "ListPayments", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, string(body))})
+	server.Inject(batchsim.Fault{Op: "ListPayments", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
+		Reply: batchsim.JSON(200, `{"code":200,"type":"list","class":"payment","page":2,"numpages":3,"list":[]}`)})
+	report, err := p.Report(t.Context(), batch.Batch{Provider: "snapbill", ID: "1500", Draft: d,
+		State: batch.StateDone})
 	require.ErrorIs(t, err, batch.ErrProtocol)
 	require.ErrorContains(t, err, "holds nothing new")
 	require.Equal(t, batch.OutcomePaid, report.Results[0].Outcome)
@@ -1429,7 +1607,8 @@ func TestAnXIDOfAnotherAccount(t *testing.T) {
 	w.play(t, server)
 	alter(server, "GetBatch", 2, func(map[string]any) {})
 	server.Inject(batchsim.Fault{Op: "GetBatch", Nth: 2, Phase: batchsim.BeforeApply, Act: batchsim.Answer,
-		Reply: batchsim.JSON(200, `{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"`+string(mine)+`","state":"ready"}}`)})
+		Reply: batchsim.JSON(200, `{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"`+string(mine)+
+			`","state":"ready"}}`)})
 	_, err := p.Create(t.Context(), d)
 	require.ErrorIs(t, err, batch.ErrConflict)
 	require.ErrorContains(t, err, "use a login of one account")
@@ -1438,7 +1617,8 @@ func TestAnXIDOfAnotherAccount(t *testing.T) {
 // Whatever else a reply says, the batch that it names was made.
 func TestTheIDOfAReplyIsKept(t *testing.T) {
 	for body, kind := range map[string]batch.Kind{
-		`{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"Clw:Xc"}}`:                                batch.ErrConflict, // It is compared once it is read.
+		// It is compared once it is read.
+		`{"code":200,"type":"item","class":"batch","batch":{"id":1500,"xid":"Clw:Xc"}}`:                                batch.ErrConflict,
 		`{"code":200,"type":"item","class":"batch","batch":{"id":"1500","state":null,"action_date":{},"totals":"x"}}`:  batch.ErrProtocol,
 		`{"code":200,"type":"item","class":"batch","batch":{"xid":"Clw:Xc"}}`:                                          batch.ErrConflict,
 		`{"code":200,"type":"item","class":"batch","batch":{"id":null,"xid":"Clw:Xc"}}`:                                batch.ErrConflict,
@@ -1452,7 +1632,8 @@ func TestTheIDOfAReplyIsKept(t *testing.T) {
 	} {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{})
 		d := dueDraft(server, 1)
-		server.Inject(batchsim.Fault{Op: "AddBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer, Reply: batchsim.JSON(200, body)})
+		server.Inject(batchsim.Fault{Op: "AddBatch", Phase: batchsim.AfterApply, Act: batchsim.Answer,
+			Reply: batchsim.JSON(200, body)})
 		server.Bill(d.Items[0].Account, snapbill.DateOf(d.Date), 1) // So that it is not the draft.
 		b, err := p.Create(t.Context(), d)
 		require.Equal(t, kind, batch.KindOf(err), "%s: %v", body, err)
@@ -1464,9 +1645,11 @@ func TestTheIDOfAReplyIsKept(t *testing.T) {
 // an operator's name outlives both.
 func TestAccounts(t *testing.T) {
 	account := func(login, url, name string) string {
-		return newProvider(t, snapbill.Config{Username: login, Password: "p", BaseURL: url}, snapbill.ProviderConfig{Account: name}).Info().Account
+		return newProvider(t, snapbill.Config{Username: login, Password: "p", BaseURL: url},
+			snapbill.ProviderConfig{Account: name}).Info().Account
 	}
-	for _, url := range []string{snapbill.Production, "https://api.snapbill.com:443/v1", "https://API.SnapBill.com/v1/", "HTTPS://api.snapbill.com./v1"} {
+	for _, url := range []string{snapbill.Production, "https://api.snapbill.com:443/v1", "https://API.SnapBill.com/v1/",
+		"HTTPS://api.snapbill.com./v1"} {
 		require.Equal(t, "production", account("ada", url, ""))
 		require.Equal(t, "production", account("ben", url, ""), "a login that is renewed is not another payer")
 		require.Equal(t, "10608", account("ada", url, "10608"))
@@ -1488,7 +1671,8 @@ func TestALoginOfAnotherAccount(t *testing.T) {
 		c.Username, c.Password = login, password
 		return newProvider(t, c, snapbill.ProviderConfig{Account: account})
 	}
-	mine, renewed, theirs := as("demo", server.Config().Password, "10608"), as("renewed", "another-password", "10608"), as("franchise", "a-third-password", "10608")
+	mine, renewed, theirs := as("demo", server.Config().Password, "10608"), as("renewed", "another-password", "10608"),
+		as("franchise", "a-third-password", "10608")
 	d := dueDraft(server, 2)
 	for _, item := range d.Items { // Their clients have the same numbers, and owe the same.
 		franchise.Bill(item.Account, snapbill.DateOf(d.Date), item.Amount.Minor)
@@ -1531,11 +1715,14 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"SetState":   "which call submits, not what is submitted; it must be possible to correct it under the same reference",
 		"BuildFor":   "how long Create waits",
 	}
-	values := map[string]any{"Username": "other", "Password": "other", "BaseURL": "https://other.test", "HTTPClient": &http.Client{},
+	values := map[string]any{"Username": "other", "Password": "other", "BaseURL": "https://other.test",
+		"HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
-		"PaymentMethod": "other", "Currency": "USD", "BatchType": "NAEDO", "Account": "other", "SetState": true, "BuildFor": time.Hour}
+		"PaymentMethod": "other", "Currency": "USD", "BatchType": "NAEDO", "Account": "other", "SetState": true,
+		"BuildFor": time.Hour}
 	info := func(field string) batch.Info {
-		c, o := snapbill.Config{Username: "user", Password: "pass", BaseURL: host}, snapbill.ProviderConfig{PaymentMethod: "netcash"}
+		c, o := snapbill.Config{Username: "user", Password: "pass", BaseURL: host},
+			snapbill.ProviderConfig{PaymentMethod: "netcash"}
 		for _, v := range []reflect.Value{reflect.ValueOf(&c).Elem(), reflect.ValueOf(&o).Elem()} {
 			if f := v.FieldByName(field); f.IsValid() {
 				f.Set(reflect.ValueOf(values[field]))

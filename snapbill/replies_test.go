@@ -72,14 +72,17 @@ func distort(path string, value any) func(batchsim.Reply) batchsim.Reply {
 // replies are those of a smooth run to one operation, as JSON.
 func replies(t *testing.T, op string) (found []any) {
 	t.Helper()
-	bubble(t, snapbilltest.Options{Autoplay: 1}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-			var v any
-			require.NoError(t, json.Unmarshal(r.Body, &v))
-			found = append(found, v)
-			return r
-		}})
-		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", Account: "10608", BatchType: "two-day"})
+	bubble(t, snapbilltest.Options{Autoplay: 1}, func(t *testing.T, server *snapbilltest.Server,
+		client *snapbill.Client) {
+		server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: func(r batchsim.Reply) batchsim.Reply {
+				var v any
+				require.NoError(t, json.Unmarshal(r.Body, &v))
+				found = append(found, v)
+				return r
+			}})
+		p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", Account: "10608",
+			BatchType: "two-day"})
 		require.NoError(t, err)
 		d := dueDraft(server, 2)
 		_, err = batch.Run(t.Context(), p, d, nil)
@@ -95,11 +98,17 @@ var deciding = map[string][]string{
 	// A batch that is made otherwise than asked is a draft that a person looks at.
 	"AddBatch": {"batch", "batch.action_date", "batch.id", "batch.payment_method.code", "class", "code", "type"},
 	"GetBatch": {"batch", "batch.account", "batch.account.id", "batch.action_date",
-		"batch.amounts.bounce", "batch.amounts.paid", "batch.amounts.pending", "batch.amounts.refuted", "batch.amounts.total", // if they are decimals
-		"batch.amounts_cents", "batch.amounts_cents.bounce", "batch.amounts_cents.paid", "batch.amounts_cents.pending", "batch.amounts_cents.refuted", "batch.amounts_cents.total",
-		"batch.currency", "batch.currency.code", "batch.id", "batch.options", "batch.options.type", "batch.payment_method", "batch.payment_method.code", "batch.state",
-		"batch.totals", "batch.totals.bounce", "batch.totals.paid", "batch.totals.pending", "batch.totals.refuted", "batch.totals.total", "class", "code", "type"},
-	"ListPayments": {"class", "code", "list", "list.amount", "list.amount_cents", "list.batch", "list.batch.id", "list.client", "list.client.number",
+		// if they are decimals
+		"batch.amounts.bounce", "batch.amounts.paid", "batch.amounts.pending", "batch.amounts.refuted",
+		"batch.amounts.total",
+		"batch.amounts_cents", "batch.amounts_cents.bounce", "batch.amounts_cents.paid", "batch.amounts_cents.pending",
+		"batch.amounts_cents.refuted", "batch.amounts_cents.total",
+		"batch.currency", "batch.currency.code", "batch.id", "batch.options", "batch.options.type",
+		"batch.payment_method", "batch.payment_method.code", "batch.state",
+		"batch.totals", "batch.totals.bounce", "batch.totals.paid", "batch.totals.pending", "batch.totals.refuted",
+		"batch.totals.total", "class", "code", "type"},
+	"ListPayments": {"class", "code", "list", "list.amount", "list.amount_cents", "list.batch", "list.batch.id",
+		"list.client", "list.client.number",
 		"list.currency.code", "list.id", "list.state", "numpages", "page", "type"},
 	"UpdateBatch": nil, // A read decides.
 }
@@ -123,8 +132,10 @@ func TestEveryFieldDistorted(t *testing.T) {
 				values = []any{nil, 7, map[string]any{"a": nil}}
 			}
 			for _, value := range values {
-				bubble(t, snapbilltest.Options{Autoplay: 1}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: distort(path, value)})
+				bubble(t, snapbilltest.Options{Autoplay: 1}, func(t *testing.T, server *snapbilltest.Server,
+					client *snapbill.Client) {
+					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+						Alter: distort(path, value)})
 					err := survives(t, server, client, fmt.Sprintf("%s: %s is %v", op, path, value))
 					smooth = smooth && err == nil
 				})
@@ -146,19 +157,22 @@ func TestEveryFieldDistortedInDoubt(t *testing.T) {
 	for _, op := range []string{"GetBatch", "ListPayments"} {
 		for _, path := range paths(replies(t, op)[0], "") {
 			for _, value := range []any{nil, "odd", 7, dropped} {
-				bubble(t, snapbilltest.Options{Autoplay: 1, Resubmit: snapbilltest.ResubmitQueued}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-					alter := distort(path, value)
-					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-						if len(server.Accepted()) == 0 {
-							return r
-						}
-						return alter(r)
-					}})
-					server.Inject(batchsim.Fault{Op: "UpdateBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
-					_ = survives(t, server, client, fmt.Sprintf("%s: %s is %v, in doubt", op, path, value))
-					require.Len(t, server.Accepted(), 2)
-					require.Equal(t, 1, server.Log.Count("UpdateBatch"))
-				})
+				bubble(t, snapbilltest.Options{Autoplay: 1, Resubmit: snapbilltest.ResubmitQueued},
+					func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+						alter := distort(path, value)
+						server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+							Alter: func(r batchsim.Reply) batchsim.Reply {
+								if len(server.Accepted()) == 0 {
+									return r
+								}
+								return alter(r)
+							}})
+						server.Inject(batchsim.Fault{Op: "UpdateBatch", Nth: 1, Phase: batchsim.AfterApply,
+							Act: batchsim.Reset})
+						_ = survives(t, server, client, fmt.Sprintf("%s: %s is %v, in doubt", op, path, value))
+						require.Len(t, server.Accepted(), 2)
+						require.Equal(t, 1, server.Log.Count("UpdateBatch"))
+					})
 			}
 		}
 	}
@@ -171,32 +185,35 @@ func TestNoFieldShowsTheLogin(t *testing.T) {
 			if strings.Count(path, ".") > 2 {
 				continue
 			}
-			bubble(t, snapbilltest.Options{Autoplay: 1, Password: "canary-5512-password"}, func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
-				alter := distort(path, "canary-5512-password\n")
-				armed := false
-				server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: func(r batchsim.Reply) batchsim.Reply {
-					if !armed {
-						return r
-					}
-					return alter(r)
-				}})
-				p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", Account: "10608", BatchType: "two-day"})
-				require.NoError(t, err)
-				for _, arm := range []string{"Create", "Submit", "Poll"} {
-					armed = arm == "Create"
-					b, createErr := p.Create(t.Context(), dueDraft(server, 1))
-					armed = arm != "Poll"
-					submitted, submitErr := p.Submit(t.Context(), b)
-					armed = true
-					polled, pollErr := p.Poll(t.Context(), submitted)
-					report, reportErr := p.Report(t.Context(), polled)
-					cancelled, cancelErr := p.Cancel(t.Context(), b)
-					text, err := json.Marshal([]any{b, submitted, polled, report, cancelled})
+			bubble(t, snapbilltest.Options{Autoplay: 1, Password: "canary-5512-password"},
+				func(t *testing.T, server *snapbilltest.Server, client *snapbill.Client) {
+					alter := distort(path, "canary-5512-password\n")
+					armed := false
+					server.Inject(batchsim.Fault{Op: op, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+						Alter: func(r batchsim.Reply) batchsim.Reply {
+							if !armed {
+								return r
+							}
+							return alter(r)
+						}})
+					p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash",
+						Account: "10608", BatchType: "two-day"})
 					require.NoError(t, err)
-					shown := fmt.Sprint(string(text), createErr, submitErr, pollErr, reportErr, cancelErr)
-					require.NotContains(t, shown, "canary", "%s: %s", op, path)
-				}
-			})
+					for _, arm := range []string{"Create", "Submit", "Poll"} {
+						armed = arm == "Create"
+						b, createErr := p.Create(t.Context(), dueDraft(server, 1))
+						armed = arm != "Poll"
+						submitted, submitErr := p.Submit(t.Context(), b)
+						armed = true
+						polled, pollErr := p.Poll(t.Context(), submitted)
+						report, reportErr := p.Report(t.Context(), polled)
+						cancelled, cancelErr := p.Cancel(t.Context(), b)
+						text, err := json.Marshal([]any{b, submitted, polled, report, cancelled})
+						require.NoError(t, err)
+						shown := fmt.Sprint(string(text), createErr, submitErr, pollErr, reportErr, cancelErr)
+						require.NotContains(t, shown, "canary", "%s: %s", op, path)
+					}
+				})
 		}
 	}
 }
@@ -205,10 +222,12 @@ func TestNoFieldShowsTheLogin(t *testing.T) {
 // error among the lies.
 func survives(t *testing.T, server *snapbilltest.Server, client *snapbill.Client, what string) error {
 	t.Helper()
-	p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", Account: "10608", BatchType: "two-day"})
+	p, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash", Account: "10608",
+		BatchType: "two-day"})
 	require.NoError(t, err)
 	d := dueDraft(server, 2)
-	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: 10 * time.Second, Watch: batch.WatchOptions{MaxFailures: 3}}
+	o := &batch.RunOptions{Journal: batch.NewMemoryJournal(), ReconcileFor: 10 * time.Second,
+		Watch: batch.WatchOptions{MaxFailures: 3}}
 	debited := func() int {
 		moved := server.Accepted()
 		require.Equal(t, moved[d.Items[0].Account], moved[d.Items[1].Account], what)

@@ -166,7 +166,8 @@ type ListServicesOptions struct {
 // as asked.
 //
 //	POST /client/{id}/add_recurring_invoice
-func (c *Client) AddRecurringInvoice(ctx context.Context, clientID string, a AddRecurringInvoice) (*RecurringInvoice, error) {
+func (c *Client) AddRecurringInvoice(ctx context.Context, clientID string, a AddRecurringInvoice) (*RecurringInvoice,
+	error) {
 	op := opAddRecurringInvoice
 	form := url.Values{}
 	faults := a.form(form)
@@ -181,7 +182,9 @@ func (c *Client) AddRecurringInvoice(ctx context.Context, clientID string, a Add
 	w.compare("mode", string(a.Mode), string(made.Mode))
 	w.compare("first", string(a.First), firstOf(made.First))
 	w.compare("last", string(a.Last), firstOf(made.Last))
-	for _, field := range []struct{ name, got string }{{"weekday", string(made.Weekday)}, {"number", string(made.Number)},
+	for _, field := range []struct {
+		name, got string
+	}{{"weekday", string(made.Weekday)}, {"number", string(made.Number)},
 		{"interval", string(made.Interval)}} {
 		w.compare(field.name, form.Get(field.name), field.got)
 	}
@@ -195,7 +198,8 @@ func (a AddRecurringInvoice) form(form url.Values) []batch.FieldError {
 	onWeekday := a.Mode == DayWeek || a.Mode == WeekdayMonth
 	numbered := a.Mode == DayMonth || a.Mode == WeekdayMonth
 	if !onWeekday && !numbered && a.Mode != OnceOff {
-		faults = append(faults, fault("mode", "%.40q is not ONCEOFF, DAYWEEK, DAYMONTH or WEEKDAYMONTH", string(a.Mode)))
+		faults = append(faults, fault("mode", "%.40q is not ONCEOFF, DAYWEEK, DAYMONTH or WEEKDAYMONTH",
+			string(a.Mode)))
 	}
 	if _, err := time.Parse(time.DateOnly, string(a.First)); err != nil {
 		faults = append(faults, fault("first", "%.40q is not a day like 2014-08-21", string(a.First)))
@@ -263,7 +267,8 @@ func (c *Client) AddService(ctx context.Context, clientID string, a AddService) 
 			faults = append(faults, fault(field.name, "is required"))
 		}
 	}
-	form := url.Values{"service_type_id": {a.ServiceTypeID.String()}, "package": {a.Package}, "term": {strconv.Itoa(a.Term)}}
+	form := url.Values{"service_type_id": {a.ServiceTypeID.String()}, "package": {a.Package},
+		"term": {strconv.Itoa(a.Term)}}
 	for field, value := range a.Data {
 		form.Set("data-"+field, value)
 	}
@@ -348,7 +353,9 @@ func addLines(form url.Values, lines []AddLine) []batch.FieldError {
 	var faults []batch.FieldError
 	for n, line := range lines {
 		form.Set(fmt.Sprintf("description[%d]", n), line.Description)
-		for _, field := range []struct{ name, value string }{{"unit_cost", line.UnitCost}, {"quantity", line.Quantity}} {
+		for _, field := range []struct {
+			name, value string
+		}{{"unit_cost", line.UnitCost}, {"quantity", line.Quantity}} {
 			form.Set(fmt.Sprintf("%s[%d]", field.name, n), field.value)
 			if _, err := batch.ParseDecimal(field.value, 2); err != nil {
 				faults = append(faults, batch.FieldError{Item: n, Field: field.name,

@@ -87,7 +87,8 @@ type DateTime = Text
 func agree(field string, decimals Text, cents Maybe[Int]) error {
 	millionths, err := batch.ParseDecimal(string(decimals), 6)
 	if err == nil && cents.OK && (millionths%10_000 != 0 || millionths/10_000 != int64(cents.Value)) {
-		return fmt.Errorf("the %s is %s in decimals, and %d cents: they do not agree", field, decimals, int64(cents.Value))
+		return fmt.Errorf("the %s is %s in decimals, and %d cents: they do not agree", field, decimals,
+			int64(cents.Value))
 	}
 	return nil
 }
@@ -212,7 +213,8 @@ func (b *Batch) verify() error {
 	var faults []error
 	for _, bucket := range slices.Sorted(maps.Keys(b.Amounts)) {
 		cents, sent := b.AmountsCents[bucket]
-		faults = append(faults, agree("amount "+strconv.Quote(bucket), b.Amounts[bucket], Maybe[Int]{Value: cents, OK: sent}))
+		faults = append(faults, agree("amount "+strconv.Quote(bucket), b.Amounts[bucket],
+			Maybe[Int]{Value: cents, OK: sent}))
 	}
 	return errors.Join(faults...)
 }
@@ -282,7 +284,8 @@ func (p *Payment) check() error {
 	case p.State == "":
 		return fmt.Errorf("payment %s has no state", p.ID)
 	case !p.AmountCents.OK:
-		return fmt.Errorf("payment %s has no amount_cents that is a whole number: %.40q", p.ID, string(p.AmountCents.Text))
+		return fmt.Errorf("payment %s has no amount_cents that is a whole number: %.40q", p.ID,
+			string(p.AmountCents.Text))
 	}
 	return nil
 }
@@ -351,10 +354,11 @@ type CustomerFields struct {
 	CountryCode       string
 	CurrencyCode      string
 	PaymentMethodCode string
-	Discount          string            // percent
-	Credit            string            // for UpdateClient alone, in decimals: "25.00"; books a credit payment, see there
-	State             string            // documented, and ignored by the real service whenever it was tried
-	Data              map[string]string // custom fields, by name
+	Discount          string // percent
+	// for UpdateClient alone, in decimals: "25.00"; books a credit payment, see there
+	Credit string
+	State  string            // documented, and ignored by the real service whenever it was tried
+	Data   map[string]string // custom fields, by name
 }
 
 // ListClientsOptions filters ListClients.
@@ -457,14 +461,15 @@ func (m *PaymentMethod) verify() error { return nil }
 
 // PaymentDetails is a client's bank account or card.
 type PaymentDetails struct {
-	ID      ID              `json:"id"`
-	XID     XID             `json:"xid,omitempty"`
-	Type    Text            `json:"type,omitempty"` // "bank_account" or "credit_card"
-	Bank    Text            `json:"bank,omitempty"`
-	Number  Text            `json:"number,omitempty"` // masked
-	Last4   Text            `json:"last4,omitempty"`
-	Expiry  Text            `json:"expiry,omitempty"` // "2015-04"
-	State   Text            `json:"state,omitempty"`  // documented: "active", "disabled", "expired", "dead"; in no published reply
+	ID     ID   `json:"id"`
+	XID    XID  `json:"xid,omitempty"`
+	Type   Text `json:"type,omitempty"` // "bank_account" or "credit_card"
+	Bank   Text `json:"bank,omitempty"`
+	Number Text `json:"number,omitempty"` // masked
+	Last4  Text `json:"last4,omitempty"`
+	Expiry Text `json:"expiry,omitempty"` // "2015-04"
+	// documented: "active", "disabled", "expired", "dead"; in no published reply
+	State   Text            `json:"state,omitempty"`
 	Created DateTime        `json:"created,omitempty"`
 	Tokens  json.RawMessage `json:"tokens,omitempty"`
 	Client  Maybe[Customer] `json:"client,omitzero"`

@@ -19,14 +19,17 @@ import (
 )
 
 func TestXIDs(t *testing.T) {
-	for xid, want := range map[snapbill.XID][2]uint32{"Clw:Xc": {10608, 1500}, "Clw:Clw": {10608, 10608}, "Clw:mz_": {10608, 158975},
-		"Clw:Djvy": {10608, 932850}, "Clw:EBqn": {10608, 1055399}, "Bad:B-": {5789, 126}, "Bad:D": {5789, 3}, "CHu:_cq": {8686, 259882}, "B:BAAAA": {1, 16777216}} {
+	for xid, want := range map[snapbill.XID][2]uint32{"Clw:Xc": {10608, 1500}, "Clw:Clw": {10608, 10608},
+		"Clw:mz_":  {10608, 158975},
+		"Clw:Djvy": {10608, 932850}, "Clw:EBqn": {10608, 1055399}, "Bad:B-": {5789, 126}, "Bad:D": {5789, 3},
+		"CHu:_cq": {8686, 259882}, "B:BAAAA": {1, 16777216}} {
 		account, object, err := xid.Decode()
 		require.NoError(t, err)
 		require.Equal(t, want, [2]uint32{account, object}, xid)
 		require.Equal(t, xid, snapbill.NewXID(want[0], want[1]))
 	}
-	for _, xid := range []snapbill.XID{"", ":", "Clw", "Clw:", ":Xc", "Clw:X c", "Clw:X=", "Clw:________", "Clw:AAAAAAAAA", "Clw:Xc:D"} {
+	for _, xid := range []snapbill.XID{"", ":", "Clw", "Clw:", ":Xc", "Clw:X c", "Clw:X=", "Clw:________",
+		"Clw:AAAAAAAAA", "Clw:Xc:D"} {
 		_, _, err := xid.Decode()
 		require.Error(t, err, xid)
 	}
@@ -48,11 +51,19 @@ func TestSamples(t *testing.T) {
 	types := map[string]func() any{
 		"batch": func() any { return new(snapbill.Batch) }, "payment": func() any { return new(snapbill.Payment) },
 		"client": func() any { return new(snapbill.Customer) }, "invoice": func() any { return new(snapbill.Invoice) },
-		"payment_method": func() any { return new(snapbill.PaymentMethod) }, "payment_details": func() any { return new(snapbill.PaymentDetails) },
-		"currency": func() any { return new(snapbill.Currency) }, "account": func() any { return new(snapbill.Account) },
-		"action":            func() any { return new(snapbill.Action) },
-		"recurring_invoice": func() any { return new(snapbill.RecurringInvoice) }, "service": func() any { return new(snapbill.Service) },
-		"service_type": func() any { return new(snapbill.ServiceType) }, "package": func() any { return new(snapbill.Package) },
+		"payment_method": func() any {
+			return new(snapbill.PaymentMethod)
+		}, "payment_details": func() any { return new(snapbill.PaymentDetails) },
+		"currency": func() any {
+			return new(snapbill.Currency)
+		}, "account": func() any { return new(snapbill.Account) },
+		"action": func() any { return new(snapbill.Action) },
+		"recurring_invoice": func() any {
+			return new(snapbill.RecurringInvoice)
+		}, "service": func() any { return new(snapbill.Service) },
+		"service_type": func() any {
+			return new(snapbill.ServiceType)
+		}, "package": func() any { return new(snapbill.Package) },
 		"user": func() any { return new(snapbill.User) }, "session": func() any { return new(snapbill.Session) },
 		"email": func() any { return new(snapbill.Email) }, "country": func() any { return new(snapbill.Country) },
 	}
@@ -145,19 +156,23 @@ func meaning(t *testing.T, text []byte, class string) any {
 
 // Row 65: counts come as numbers and as texts, and as nothing else.
 func TestRow65LooseIntegers(t *testing.T) {
-	for text, want := range map[string]snapbill.Int{`10`: 10, `"10"`: 10, `"-3"`: -3, `0`: 0, `"0"`: 0, `999999999999999999`: 1e18 - 1, `"999999999999999999"`: 1e18 - 1} {
+	for text, want := range map[string]snapbill.Int{`10`: 10, `"10"`: 10, `"-3"`: -3, `0`: 0, `"0"`: 0,
+		`999999999999999999`: 1e18 - 1, `"999999999999999999"`: 1e18 - 1} {
 		var n snapbill.Int
 		require.NoError(t, json.Unmarshal([]byte(text), &n))
 		require.Equal(t, want, n, text)
 	}
-	for _, text := range []string{`""`, `"ten"`, `1.0`, `1e3`, `"1e3"`, `true`, `[]`, `99999999999999999999`, `1000000000000000000`, `"1000000000000000000"`, `" 1"`, `"+1"`} {
+	for _, text := range []string{`""`, `"ten"`, `1.0`, `1e3`, `"1e3"`, `true`, `[]`, `99999999999999999999`,
+		`1000000000000000000`, `"1000000000000000000"`, `" 1"`, `"+1"`} {
 		var n snapbill.Int
 		require.Error(t, json.Unmarshal([]byte(text), &n), text)
 	}
 }
 
 func TestEmptyMaps(t *testing.T) {
-	for text, want := range map[string]snapbill.Map[snapbill.Text]{`[]`: nil, `null`: nil, `{}`: {}, `{"a":"b","c":null,"d":false,"e":5,"f":{"x":[1]}}`: {"a": "b", "c": "", "d": "false", "e": "5", "f": `{"x":[1]}`}} {
+	for text, want := range map[string]snapbill.Map[snapbill.Text]{`[]`: nil, `null`: nil, `{}`: {},
+		`{"a":"b","c":null,"d":false,"e":5,"f":{"x":[1]}}`: {"a": "b", "c": "", "d": "false", "e": "5",
+			"f": `{"x":[1]}`}} {
 		var m snapbill.Map[snapbill.Text]
 		require.NoError(t, json.Unmarshal([]byte(text), &m), text)
 		require.Equal(t, want, m, text)
@@ -171,7 +186,8 @@ func TestEmptyMaps(t *testing.T) {
 
 // A date is kept as it came: it is compared, and never converted.
 func TestCivilDates(t *testing.T) {
-	for text, want := range map[string]snapbill.Date{`"2014-08-21"`: "2014-08-21", `null`: "", `"21/08/2014"`: "21/08/2014", `"2014-08-21T00:00:00Z"`: "2014-08-21T00:00:00Z", `5`: "5", `{}`: "{}"} {
+	for text, want := range map[string]snapbill.Date{`"2014-08-21"`: "2014-08-21", `null`: "",
+		`"21/08/2014"`: "21/08/2014", `"2014-08-21T00:00:00Z"`: "2014-08-21T00:00:00Z", `5`: "5", `{}`: "{}"} {
 		d := snapbill.Date("stale")
 		require.NoError(t, json.Unmarshal([]byte(text), &d), text)
 		require.Equal(t, want, d, text)
@@ -190,7 +206,8 @@ func TestCivilDates(t *testing.T) {
 // not zero.
 func TestTotals(t *testing.T) {
 	for text, want := range map[string]snapbill.Totals{
-		`{"total":3,"pending":"1","paid":0}`: {"total": 3, "pending": 1, "paid": 0}, `{"total":3,"pending":null,"paid":"x","bounce":-1,"refuted":1.5}`: {"total": 3},
+		`{"total":3,"pending":"1","paid":0}`:                              {"total": 3, "pending": 1, "paid": 0},
+		`{"total":3,"pending":null,"paid":"x","bounce":-1,"refuted":1.5}`: {"total": 3},
 		`{"pending":{}}`: nil, `{}`: nil, `[]`: nil, `null`: nil, `"3"`: nil,
 	} {
 		totals := snapbill.Totals{"stale": 1}
@@ -217,12 +234,15 @@ func TestWebhooks(t *testing.T) {
 	require.Equal(t, snapbill.Change{To: "paid"}, w.Action.Details)
 	invoice, err := w.Action.Invoice()
 	require.NoError(t, err)
-	require.Equal(t, snapbill.Text("cancelled"), invoice.State, "the object is as it was at the delivery, and not what the event says")
+	require.Equal(t, snapbill.Text("cancelled"), invoice.State,
+		"the object is as it was at the delivery, and not what the event says")
 	_, err = w.Action.Batch()
 	require.ErrorIs(t, err, batch.ErrInvalid, "an invoice is no batch, whatever its fields")
 
-	for class, text := range map[string]string{"client": `{"id":158975,"number":"018","state":"dead"}`, "service": `{"id":155685,"state":"active"}`} {
-		w, err = snapbill.ParseWebhook([]byte(`{"uuid":"x","body":{"id":1,"path":"/` + class + `/update/state","` + class + `":` + text + `}}`))
+	for class, text := range map[string]string{"client": `{"id":158975,"number":"018","state":"dead"}`,
+		"service": `{"id":155685,"state":"active"}`} {
+		w, err = snapbill.ParseWebhook([]byte(`{"uuid":"x","body":{"id":1,"path":"/` + class + `/update/state","` +
+			class + `":` + text + `}}`))
 		require.NoError(t, err)
 		customer, noCustomer := w.Action.Customer()
 		service, noService := w.Action.Service()
@@ -238,8 +258,10 @@ func TestWebhooks(t *testing.T) {
 	const delivery = `{"uuid":"x","body":{"id":1}}`
 	_, err = snapbill.ParseWebhook([]byte(delivery + strings.Repeat(" ", 1<<20-len(delivery))))
 	require.NoError(t, err, "as large as may be")
-	for _, body := range []string{``, `{}`, `[]`, `null`, `{"uuid":"x"}`, `{"body":{"id":1}}`, `{"uuid":"x","body":{}}`, `{"uuid":"x","body":{"id":0}}`,
-		`{"uuid":"x","uuid":"y","body":{"id":1}}`, `{"uuid":"x","body":{"id":1}} trailing`, strings.Repeat("[", 1000), delivery + strings.Repeat(" ", 1<<20-len(delivery)+1)} {
+	for _, body := range []string{``, `{}`, `[]`, `null`, `{"uuid":"x"}`, `{"body":{"id":1}}`, `{"uuid":"x","body":{}}`,
+		`{"uuid":"x","body":{"id":0}}`,
+		`{"uuid":"x","uuid":"y","body":{"id":1}}`, `{"uuid":"x","body":{"id":1}} trailing`, strings.Repeat("[", 1000),
+		delivery + strings.Repeat(" ", 1<<20-len(delivery)+1)} {
 		_, err := snapbill.ParseWebhook([]byte(body))
 		require.ErrorIs(t, err, batch.ErrInvalid, "%.60s", body)
 	}
@@ -254,8 +276,9 @@ func TestAnErrorOfAWebhookIsShort(t *testing.T) {
 		"a key, then chaos": `{"uuid":"x","body":{"` + long + `":[}`,
 		"a long uuid":       `{"uuid":["` + long + `"]}`,
 		"a path":            `{"uuid":"x","body":{"id":1,"item_type":"invoice","path":"` + long + `","item":{}}}`,
-		"the object's key":  `{"uuid":"x","body":{"id":1,"item_type":"payment","item":{"` + long + `":1,"` + long + `":2}}}`,
-		"the object":        `{"uuid":"x","body":{"id":1,"item_type":"payment","item":{"id":"` + long + `"}}}`,
+		"the object's key": `{"uuid":"x","body":{"id":1,"item_type":"payment","item":{"` + long + `":1,"` +
+			long + `":2}}}`,
+		"the object": `{"uuid":"x","body":{"id":1,"item_type":"payment","item":{"id":"` + long + `"}}}`,
 	} {
 		w, err := snapbill.ParseWebhook([]byte(body))
 		if err == nil {
@@ -333,7 +356,8 @@ func FuzzObjects(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, body []byte, word string) {
-		for _, v := range []any{new(snapbill.Batch), new(snapbill.Payment), new(snapbill.Customer), new(snapbill.Invoice), new(snapbill.Action)} {
+		for _, v := range []any{new(snapbill.Batch), new(snapbill.Payment), new(snapbill.Customer),
+			new(snapbill.Invoice), new(snapbill.Action)} {
 			if batchhttp.Parse(body, v) != nil || snapbill.Check(v) != nil {
 				continue
 			}
@@ -344,13 +368,15 @@ func FuzzObjects(f *testing.F) {
 				if v.State == "" {
 					t.Fatal("a batch without a state")
 				}
-				for _, state := range []snapbill.BatchState{v.State, snapbill.BatchState(word), v.State + snapbill.BatchState(word)} {
+				for _, state := range []snapbill.BatchState{v.State, snapbill.BatchState(word), v.State +
+					snapbill.BatchState(word)} {
 					v.State = state
 					means := snapbill.StateOf(v)
 					if means.Final() && state != "ok" && state != "error" && state != "dead" {
 						t.Fatalf("%q was taken for %q", state, means)
 					}
-					if pending, counted := v.Totals["pending"]; means == batch.StateDone && (!counted || pending != 0 || v.Totals["total"] <= 0) {
+					if pending, counted := v.Totals["pending"]; means == batch.StateDone &&
+						(!counted || pending != 0 || v.Totals["total"] <= 0) {
 						t.Fatalf("%+v is the end", v.Totals)
 					}
 				}

@@ -106,7 +106,8 @@ func (c *Client) AddUser(ctx context.Context, clientID string, a AddUser) (*User
 	set(form, "email", a.Email)
 	set(form, "username", a.Username)
 	set(form, "password", a.Password.Reveal())
-	made, err := callWith[User](ctx, c, batchhttp.Call{Op: opAddUser, Params: []string{clientID}, Secrets: []Secret{a.Password}},
+	made, err := callWith[User](ctx, c, batchhttp.Call{Op: opAddUser, Params: []string{clientID},
+		Secrets: []Secret{a.Password}},
 		"user", form, true)
 	if err != nil {
 		return made, err

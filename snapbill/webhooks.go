@@ -64,7 +64,8 @@ func (a *Action) Service() (*Service, error) { return about[Service](a, "service
 
 func about[T any, P object[T]](a *Action, class string) (*T, error) {
 	fail := func(err error) error {
-		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action", Err: batchhttp.Redacted(err.Error(), err)}
+		return &batch.Error{Kind: batch.ErrInvalid, Provider: name, Op: "Action",
+			Err: batchhttp.Redacted(err.Error(), err)}
 	}
 	if a.Item == nil || string(a.ItemType) != class {
 		return nil, fail(fmt.Errorf("the action %q is not about a %s", string(a.Path), class))

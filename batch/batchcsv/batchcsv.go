@@ -315,10 +315,12 @@ func (s *sheetReader) read(text string) (Sheet, error) {
 // broken explains what encoding/csv refuses.
 func (s *sheetReader) broken(err error) *Error {
 	if errors.Is(err, io.EOF) {
-		return refuse(0, "", "the file is empty: its first line must name the columns, %s", strings.Join([]string{reference, account, amount, currency}, ", "))
+		return refuse(0, "", "the file is empty: its first line must name the columns, %s",
+			strings.Join([]string{reference, account, amount, currency}, ", "))
 	}
 	if e, ok := errors.AsType[*csv.ParseError](err); ok {
-		return refuse(e.StartLine+s.skipped, "", "cannot be read: %v (character %d of line %d)", e.Err, e.Column, e.Line+s.skipped)
+		return refuse(e.StartLine+s.skipped, "", "cannot be read: %v (character %d of line %d)", e.Err, e.Column,
+			e.Line+s.skipped)
 	}
 	return refuse(0, "", "%v", err)
 }
@@ -332,7 +334,8 @@ func (s *sheetReader) separator(text string) (rune, string, error) {
 		separator, size := utf8.DecodeRuneInString(value)
 		// A spreadsheet writes separators behind it, for the other columns.
 		if !strings.ContainsRune(",;\t|", separator) || strings.Trim(value[size:], ",;\t| ") != "" {
-			return 0, "", refuse(1, "", "%q names no separator: a comma, semicolon, tab or vertical bar would be right", show(line))
+			return 0, "", refuse(1, "", "%q names no separator: a comma, semicolon, tab or vertical bar would be right",
+				show(line))
 		}
 		s.skipped = 1
 		return separator, rest, nil
@@ -367,7 +370,8 @@ func (s *sheetReader) header(line int, names []string) {
 		case known == "":
 			s.fault(line, -1, "column %d has no name", column+1)
 		default:
-			s.fault(line, column, "is not known: reference, account, amount, currency, purpose, label:NAME and extra:KEY are")
+			s.fault(line, column,
+				"is not known: reference, account, amount, currency, purpose, label:NAME and extra:KEY are")
 			known = ""
 		}
 		if at := slices.Index(s.columns, known); known != "" && at >= 0 {
@@ -403,7 +407,9 @@ func (s *sheetReader) row(line int, row []string) {
 		case strings.ContainsRune(value, utf8.RuneError):
 			s.fault(line, column, "holds a character that was lost when the file was converted")
 		case column >= len(s.columns) && strings.TrimSpace(value) != "":
-			s.fault(line, column, "holds %q, but the first line names %d columns: a value that holds a %q must be in quotes", show(value), len(s.columns), s.comma)
+			s.fault(line, column,
+				"holds %q, but the first line names %d columns: a value that holds a %q must be in quotes", show(value),
+				len(s.columns), s.comma)
 		}
 	}
 	if len(row) < len(s.columns) {
@@ -440,7 +446,8 @@ func (s *sheetReader) row(line int, row []string) {
 		case required && value == "":
 			s.fault(line, column, "is empty")
 		case (known == reference || known == account) && changed.MatchString(value):
-			s.fault(line, column, "is %q: a spreadsheet has changed it; format the column as text and enter it again", show(value))
+			s.fault(line, column, "is %q: a spreadsheet has changed it; format the column as text and enter it again",
+				show(value))
 		}
 	}
 	if decimal != "" && item.Amount.Currency != "" {
@@ -503,23 +510,29 @@ func (s *sheetReader) money(text, code string) (minor int64, at string, err erro
 		if s.options.Decimal == ',' {
 			after = " after a comma"
 		}
-		return 0, amount, fmt.Errorf("%q is not an amount: a decimal number with at most %d decimals%s would be right", show(text), exponent, after)
+		return 0, amount, fmt.Errorf("%q is not an amount: a decimal number with at most %d decimals%s would be right",
+			show(text), exponent, after)
 	}
 	if minor < 0 {
-		return 0, amount, fmt.Errorf("%q is negative: the direction of the batch says which way money moves", show(text))
+		return 0, amount, fmt.Errorf("%q is negative: the direction of the batch says which way money moves",
+			show(text))
 	}
 	return minor, "", nil
 }
 
 // grouped has the digits of an amount in groups of three, all divided by the
 // same character.
-var grouped = regexp.MustCompile(`^[0-9]{1,3}(?:(?:,[0-9]{3})+|(?:\.[0-9]{3})+|(?:'[0-9]{3})+|(?:\x{2019}[0-9]{3})+|(?:[ \x{a0}\x{2009}\x{202f}][0-9]{3})+)$`)
+var grouped = regexp.MustCompile(
+	`^[0-9]{1,3}(?:(?:,[0-9]{3})+|(?:\.[0-9]{3})+|(?:'[0-9]{3})+|(?:\x{2019}[0-9]{3})+|(?:[ \x{a0}\x{2009}\x{202f}][0-9]{3})+)$`)
 
 // plain writes an amount as batch.ParseDecimal reads it.
 func (s *sheetReader) plain(text string) (string, error) {
 	if s.options.Decimal == 0 {
 		if strings.ContainsAny(text, ",' \u00a0\u2009\u202f\u2019") {
-			return "", fmt.Errorf("%q can be read in two ways: write 1234.50, or say which character comes before the decimals", show(text))
+			return "",
+				fmt.Errorf(
+					"%q can be read in two ways: write 1234.50, or say which character comes before the decimals",
+					show(text))
 		}
 		return text, nil
 	}

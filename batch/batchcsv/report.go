@@ -21,7 +21,8 @@ import (
 // become spaces: so "+27821231234" is written as "'+27821231234".
 func WriteReport(w io.Writer, r batch.Report) error {
 	rows := csv.NewWriter(w)
-	_ = rows.Write([]string{reference, account, amount, currency, "outcome", "code", "message", "id", "at", purpose}) // Flush tells.
+	// Flush tells.
+	_ = rows.Write([]string{reference, account, amount, currency, "outcome", "code", "message", "id", "at", purpose})
 	write := func(result batch.Result, outcome string) {
 		at := ""
 		if !result.At.IsZero() {

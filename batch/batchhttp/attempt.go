@@ -272,7 +272,8 @@ func (a *attempt) log(op Op, v verdict) {
 	}
 	logger.LogAttrs(a.outer, level, "call",
 		slog.String("provider", a.client.config.Provider), slog.String("op", op.Name), slog.Int("attempt", a.number),
-		slog.Int("status", a.status), slog.Duration("duration", time.Since(a.start)), slog.String("kind", string(v.kind)))
+		slog.Int("status", a.status), slog.Duration("duration", time.Since(a.start)),
+		slog.String("kind", string(v.kind)))
 }
 
 // whereTo names the target of a redirect by scheme and host alone.

@@ -160,54 +160,104 @@ func TestReplies(t *testing.T) {
 		reads       int // requests of a read
 		says        string
 	}{
-		"200":                                    {good, "", "", "", 1, ""},
-		"row 11: reset before any byte":          {"", resetIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"closed before any byte":                 {"", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, "EOF"},
-		"row 13: reset in the body":              {strings.TrimSuffix(good, "ue}"), resetIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
-		"row 14: longer length than body":        {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
-		"row 15: chunks without an end":          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
-		"row 16: two lengths":                    {"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Length: 5\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"row 16: a length and chunks":            {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n0\r\n\r\n", "", "", "", 1, ""},
-		"row 16: a length and chunks, cut off":   {"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nTransfer-Encoding: chunked\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
-		"a length that is too short":             {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
-		"a negative length":                      {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"a length of 1 GiB":                      {"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
-		"a chunk beyond 64 bits":                 {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
-		"a chunk that is longer than it says":    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ok\":true}\r\n0\r\n\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
-		"row 34: 425 by the service":             {reply("425 Too Early", asJSON, `{}`), "", batch.ErrInvalid, batch.ErrInvalid, 3, ""},
-		"row 34: 425 by a proxy":                 {reply("425 Too Early", "", ""), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"a million headers":                      {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 1_000_000) + "Content-Length: 11\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"row 19: 101":                            {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
-		"row 20: 204":                            {"HTTP/1.1 204 No Content\r\n\r\n", "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
-		"row 21: 201 and a good body":            {reply("201 Created", asJSON, `{"ok":true}`), "", "", "", 1, ""},
-		"row 22: 301 to the same host":           {reply("301 Moved", "Location: /elsewhere\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "redirects are not followed"},
-		"row 23: 302 to another host":            {reply("302 Found", "Location: https://evil.test/x?token=1\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "https://evil.test"},
-		"a redirect to our secret":               {reply("302 Found", "Location: https://"+canary+".test/\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "https://[redacted].test"},
-		"row 24: 307":                            {reply("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "http://127.0.0.1:1"},
-		"row 25: 303":                            {reply("303 See Other", "Location: /read\r\n", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
-		"row 26: 400 by the service":             {reply("400 Bad Request", asJSON, `{"why":"x"}`), "", batch.ErrInvalid, batch.ErrInvalid, 1, "why"},
-		"row 27: 400 by a firewall":              {reply("400 Bad Request", "Content-Type: text/html\r\n", "<html>"), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
-		"row 33: 413 by the service":             {reply("413 Too Large", asJSON, `{}`), "", batch.ErrInvalid, batch.ErrInvalid, 1, ""},
-		"row 39: 500 with two megabytes of HTML": {reply("500 Oops", "Content-Type: text/html\r\n", strings.Repeat("<p>"+canary, 100_000)), closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"row 42: 599":                            {reply("599 Odd", "", ""), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"row 42: 999":                            {reply("999 Odd", "", ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
-		"row 42: 000":                            {reply("000 Odd", "", ""), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"row 43: a login page":                   {reply("200 OK", "Content-Type: text/html\r\n", "<html>"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "something other than the service"},
-		"row 44: JSON as text/plain":             {reply("200 OK", "Content-Type: text/plain\r\n", `{"ok":true}`), "", "", "", 1, ""},
-		"row 44: XML":                            {reply("200 OK", "Content-Type: text/xml\r\n", `<ok/>`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "text/xml"},
-		"row 45: gzip that was not asked for":    {reply("200 OK", asJSON+"Content-Encoding: gzip\r\n", `{"ok":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "gzip"},
-		"row 48: larger than allowed":            {reply("200 OK", asJSON, `{"ok":true,"x":"`+strings.Repeat("y", 2<<20)+`"}`), closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
-		"row 49: an empty body":                  {reply("200 OK", asJSON, ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
-		"row 50: null":                           {reply("200 OK", asJSON, "null"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "no ok"},
-		"row 50: a list":                         {reply("200 OK", asJSON, "[]"), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
-		"row 52: trailing data":                  {reply("200 OK", asJSON, `{"ok":true}{"ok":false}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "after top-level value"},
-		"row 53: a key twice":                    {reply("200 OK", asJSON, `{"ok":false,"ok":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "duplicate object member name"},
-		"row 54: a key in two cases":             {reply("200 OK", asJSON, `{"ok":false,"OK":true}`), "", batch.ErrAmbiguous, batch.ErrProtocol, 3, "duplicate object member name"},
-		"row 56: a definite no in a 200":         {reply("200 OK", asJSON, `{"ok":false,"message":"because"}`), "", batch.ErrConflict, batch.ErrConflict, 1, "because"},
-		"headers without end":                    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20), closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"a header of 100 KiB":                    {reply("200 OK", asJSON+"X: "+strings.Repeat("x", 100<<10)+"\r\n", `{"ok":true}`), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"row 18: a thousand 1xx replies":         {strings.Repeat("HTTP/1.1 103 Early Hints\r\nX: "+strings.Repeat("x", 100)+"\r\n\r\n", 1000) + good, closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
-		"no HTTP at all":                         {"SSH-2.0-OpenSSH\r\n", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"200":                           {good, "", "", "", 1, ""},
+		"row 11: reset before any byte": {"", resetIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"closed before any byte":        {"", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, "EOF"},
+		"row 13: reset in the body": {strings.TrimSuffix(good, "ue}"), resetIt, batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, ""},
+		"row 14: longer length than body": {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"ok\":true}",
+			closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
+		"row 15: chunks without an end": {
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n", closeIt, batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, "unexpected EOF"},
+		"row 16: two lengths": {
+			"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Length: 5\r\n\r\n{\"ok\":true}", closeIt,
+			batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 16: a length and chunks": {
+			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n0\r\n\r\n",
+			"", "", "", 1, ""},
+		"row 16: a length and chunks, cut off": {
+			"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nTransfer-Encoding: chunked\r\n\r\n{\"ok\":true}", closeIt,
+			batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"a length that is too short": {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\"ok\":true}", closeIt,
+			batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"a negative length": {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{\"ok\":true}",
+			closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"a length of 1 GiB": {"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n{\"ok\":true}",
+			closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, "unexpected EOF"},
+		"a chunk beyond 64 bits": {
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{\"ok\":true}", closeIt,
+			batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"a chunk that is longer than it says": {
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ok\":true}\r\n0\r\n\r\n", closeIt,
+			batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"row 34: 425 by the service": {reply("425 Too Early", asJSON, `{}`), "", batch.ErrInvalid,
+			batch.ErrInvalid, 3, ""},
+		"row 34: 425 by a proxy": {reply("425 Too Early", "", ""), "", batch.ErrAmbiguous,
+			batch.ErrUnavailable, 3, ""},
+		"a million headers": {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 1_000_000) +
+			"Content-Length: 11\r\n\r\n{\"ok\":true}", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 19: 101": {
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", closeIt,
+			batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
+		"row 20: 204": {"HTTP/1.1 204 No Content\r\n\r\n", "", batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, "unexpected EOF"},
+		"row 21: 201 and a good body": {reply("201 Created", asJSON, `{"ok":true}`), "", "", "", 1, ""},
+		"row 22: 301 to the same host": {reply("301 Moved", "Location: /elsewhere\r\n", ""), "",
+			batch.ErrAmbiguous, batch.ErrProtocol, 1, "redirects are not followed"},
+		"row 23: 302 to another host": {reply("302 Found", "Location: https://evil.test/x?token=1\r\n", ""),
+			"", batch.ErrAmbiguous, batch.ErrProtocol, 1, "https://evil.test"},
+		"a redirect to our secret": {reply("302 Found", "Location: https://"+canary+".test/\r\n", ""), "",
+			batch.ErrAmbiguous, batch.ErrProtocol, 1, "https://[redacted].test"},
+		"row 24: 307": {reply("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n",
+			""), "", batch.ErrAmbiguous, batch.ErrProtocol, 1, "http://127.0.0.1:1"},
+		"row 25: 303": {reply("303 See Other", "Location: /read\r\n", ""), "",
+			batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
+		"row 26: 400 by the service": {reply("400 Bad Request", asJSON, `{"why":"x"}`), "",
+			batch.ErrInvalid, batch.ErrInvalid, 1, "why"},
+		"row 27: 400 by a firewall": {reply("400 Bad Request", "Content-Type: text/html\r\n", "<html>"),
+			"", batch.ErrAmbiguous, batch.ErrProtocol, 1, ""},
+		"row 33: 413 by the service": {reply("413 Too Large", asJSON, `{}`), "", batch.ErrInvalid,
+			batch.ErrInvalid, 1, ""},
+		"row 39: 500 with two megabytes of HTML": {reply("500 Oops", "Content-Type: text/html\r\n",
+			strings.Repeat("<p>"+canary, 100_000)), closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 42: 599": {reply("599 Odd", "", ""), "", batch.ErrAmbiguous,
+			batch.ErrUnavailable, 3, ""},
+		"row 42: 999": {reply("999 Odd", "", ""), "", batch.ErrAmbiguous,
+			batch.ErrProtocol, 1, ""},
+		"row 42: 000": {reply("000 Odd", "", ""), "", batch.ErrAmbiguous,
+			batch.ErrUnavailable, 3, ""},
+		"row 43: a login page": {reply("200 OK", "Content-Type: text/html\r\n", "<html>"), "",
+			batch.ErrAmbiguous, batch.ErrProtocol, 3, "something other than the service"},
+		"row 44: JSON as text/plain": {reply("200 OK", "Content-Type: text/plain\r\n", `{"ok":true}`), "",
+			"", "", 1, ""},
+		"row 44: XML": {reply("200 OK", "Content-Type: text/xml\r\n", `<ok/>`), "",
+			batch.ErrAmbiguous, batch.ErrProtocol, 3, "text/xml"},
+		"row 45: gzip that was not asked for": {reply("200 OK", asJSON+"Content-Encoding: gzip\r\n", `{"ok":true}`), "",
+			batch.ErrAmbiguous, batch.ErrProtocol, 3, "gzip"},
+		"row 48: larger than allowed": {reply("200 OK", asJSON, `{"ok":true,"x":"`+strings.Repeat("y", 2<<20)+`"}`),
+			closeIt, batch.ErrAmbiguous, batch.ErrProtocol, 3, ""},
+		"row 49: an empty body": {reply("200 OK", asJSON, ""), "", batch.ErrAmbiguous, batch.ErrProtocol, 3,
+			"unexpected EOF"},
+		"row 50: null": {reply("200 OK", asJSON, "null"), "", batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, "no ok"},
+		"row 50: a list": {reply("200 OK", asJSON, "[]"), "", batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, ""},
+		"row 52: trailing data": {reply("200 OK", asJSON, `{"ok":true}{"ok":false}`), "", batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, "after top-level value"},
+		"row 53: a key twice": {reply("200 OK", asJSON, `{"ok":false,"ok":true}`), "", batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, "duplicate object member name"},
+		"row 54: a key in two cases": {reply("200 OK", asJSON, `{"ok":false,"OK":true}`), "", batch.ErrAmbiguous,
+			batch.ErrProtocol, 3, "duplicate object member name"},
+		"row 56: a definite no in a 200": {reply("200 OK", asJSON, `{"ok":false,"message":"because"}`), "",
+			batch.ErrConflict, batch.ErrConflict, 1, "because"},
+		"headers without end": {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20), closeIt,
+			batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"a header of 100 KiB": {reply("200 OK", asJSON+"X: "+strings.Repeat("x", 100<<10)+"\r\n",
+			`{"ok":true}`), "", batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"row 18: a thousand 1xx replies": {strings.Repeat("HTTP/1.1 103 Early Hints\r\nX: "+strings.Repeat("x", 100)+
+			"\r\n\r\n", 1000) + good, closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
+		"no HTTP at all": {"SSH-2.0-OpenSSH\r\n", closeIt, batch.ErrAmbiguous, batch.ErrUnavailable, 3, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, op := range []Op{opPay, opRead} {
@@ -257,12 +307,17 @@ func TestNothingIsSent(t *testing.T) {
 		kind   batch.Kind
 		is     error
 	}{
-		"row 1: the context has ended":    {plain.url, ended, nil, batch.ErrUnavailable, context.Canceled},
-		"row 8: connection refused":       {closed, nil, nil, batch.ErrUnavailable, nil},
-		"row 9: an unknown authority":     {encrypted.URL, nil, nil, batch.ErrUnavailable, nil},
-		"row 10: plain HTTP behind https": {strings.Replace(talksPlain.URL, "http:", "https:", 1), nil, nil, batch.ErrUnavailable, nil},
-		"no credential":                   {plain.url, nil, func(c *Config) { c.Authorize = func(*http.Request) error { return io.EOF } }, batch.ErrUnavailable, nil},
-		"a credential that is refused":    {plain.url, nil, func(c *Config) { c.Authorize = func(*http.Request) error { return &batch.Error{Kind: batch.ErrAuth} } }, batch.ErrAuth, nil},
+		"row 1: the context has ended": {plain.url, ended, nil, batch.ErrUnavailable, context.Canceled},
+		"row 8: connection refused":    {closed, nil, nil, batch.ErrUnavailable, nil},
+		"row 9: an unknown authority":  {encrypted.URL, nil, nil, batch.ErrUnavailable, nil},
+		"row 10: plain HTTP behind https": {strings.Replace(talksPlain.URL, "http:", "https:", 1), nil, nil,
+			batch.ErrUnavailable, nil},
+		"no credential": {plain.url, nil, func(c *Config) {
+			c.Authorize = func(*http.Request) error { return io.EOF }
+		}, batch.ErrUnavailable, nil},
+		"a credential that is refused": {plain.url, nil, func(c *Config) {
+			c.Authorize = func(*http.Request) error { return &batch.Error{Kind: batch.ErrAuth} }
+		}, batch.ErrAuth, nil},
 		"a credential in doubt is no doubt": {plain.url, nil, func(c *Config) {
 			c.Authorize = func(*http.Request) error { return &batch.Error{Kind: batch.ErrAmbiguous} }
 		}, batch.ErrUnavailable, nil},
@@ -316,7 +371,8 @@ func TestContextEndsUnderWay(t *testing.T) {
 	t.Run("row 3: while dialling", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		client := newClient(t, "https://service.test", func(c *Config) {
-			c.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _,
+				_ string) (net.Conn, error) {
 				cancel()
 				<-ctx.Done()
 				return nil, ctx.Err()
@@ -347,7 +403,10 @@ func TestContextEndsUnderWay(t *testing.T) {
 	t.Run("row 4: and a middleware hides it", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := newClient(t, "https://service.test", func(c *Config) {
-			c.Middleware = only(func(*http.Request) (*http.Response, error) { cancel(); return nil, errors.New("it failed") })
+			c.Middleware = only(func(*http.Request) (*http.Response, error) {
+				cancel()
+				return nil, errors.New("it failed")
+			})
 		}).Do(ctx, Call{Op: opPay, Decode: decodeOK})
 		require.ErrorIs(t, err, batch.ErrAmbiguous)
 		require.ErrorIs(t, err, context.Canceled)
@@ -356,7 +415,10 @@ func TestContextEndsUnderWay(t *testing.T) {
 	t.Run("a refusal is one all the same", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := newClient(t, "https://service.test", func(c *Config) {
-			c.Refusal = func(int, http.Header, []byte) *batch.Error { cancel(); return &batch.Error{Kind: batch.ErrFunds} }
+			c.Refusal = func(int, http.Header, []byte) *batch.Error {
+				cancel()
+				return &batch.Error{Kind: batch.ErrFunds}
+			}
 			c.Middleware = only(func(r *http.Request) (*http.Response, error) { return answer(r, 422), nil })
 		}).Do(ctx, Call{Op: opPay, Decode: decodeOK})
 		require.ErrorIs(t, err, batch.ErrFunds)
@@ -385,7 +447,8 @@ func answer(r *http.Request, status int, header ...string) *http.Response {
 	for i := 0; i < len(header); i += 2 {
 		h.Add(header[i], header[i+1])
 	}
-	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(`{"ok":true}`)), Request: r}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(`{"ok":true}`)),
+		Request: r}
 }
 
 // Every phase of a silent service ends, and says which it was.
@@ -395,9 +458,13 @@ func TestSilenceEnds(t *testing.T) {
 		after  time.Duration
 		says   string
 	}{
-		"row 17: 100-continue, then nothing": {func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }, 2 * time.Minute, "timeout"},
-		"no header":                          {func(net.Conn) {}, 2 * time.Minute, "timeout"},
-		"no body":                            {func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n") }, 15 * time.Second, "stopped arriving"},
+		"row 17: 100-continue, then nothing": {func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+		}, 2 * time.Minute, "timeout"},
+		"no header": {func(net.Conn) {}, 2 * time.Minute, "timeout"},
+		"no body": {func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+		}, 15 * time.Second, "stopped arriving"},
 		"row 47: a body of one byte each 10 s, then nothing": {func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
 			for range 6 {
@@ -409,7 +476,8 @@ func TestSilenceEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := newClient(t, "http://localhost", func(config *Config) {
-					config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context,
+						string, string) (net.Conn, error) {
 						here, there := net.Pipe()
 						go func() {
 							_, _ = http.ReadRequest(bufio.NewReader(there))
@@ -438,25 +506,36 @@ func TestReadsAreRepeated(t *testing.T) {
 		least    time.Duration
 		most     time.Duration
 	}{
-		"once is enough":                    {[]int{200}, nil, "", 1, 0, 0},
-		"at the third try":                  {[]int{500, 502, 200}, nil, "", 3, 0, 1500 * time.Millisecond},
-		"never":                             {[]int{503}, nil, batch.ErrUnavailable, 3, 0, 1500 * time.Millisecond},
-		"throttled":                         {[]int{429, 200}, []string{"Retry-After", "7"}, "", 2, 7 * time.Second, 7 * time.Second},
-		"throttled for ever":                {[]int{429}, nil, batch.ErrThrottled, 3, 0, 1500 * time.Millisecond},
-		"row 36: an absurd Retry-After":     {[]int{503}, []string{"Retry-After", "99999999999999999999"}, batch.ErrUnavailable, 1, 0, 0},
-		"a long Retry-After":                {[]int{503}, []string{"Retry-After", "21"}, batch.ErrUnavailable, 1, 0, 0},
-		"row 37: a negative Retry-After":    {[]int{503, 200}, []string{"Retry-After", "-1"}, "", 2, 0, 500 * time.Millisecond},
-		"row 37: a Retry-After of words":    {[]int{503, 200}, []string{"Retry-After", "abc"}, "", 2, 0, 500 * time.Millisecond},
-		"row 37: an empty Retry-After":      {[]int{503, 200}, []string{"Retry-After", ""}, "", 2, 0, 500 * time.Millisecond},
-		"row 37: two of them":               {[]int{503, 200}, []string{"Retry-After", "7", "Retry-After", "9"}, "", 2, 0, 500 * time.Millisecond},
-		"row 38: a date that has passed":    {[]int{503, 200}, []string{"Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"}, "", 2, 0, 500 * time.Millisecond},
-		"row 38: a date to come (synctest)": {[]int{503, 200}, []string{"Retry-After", "Sat, 01 Jan 2000 00:00:10 GMT"}, "", 2, 10 * time.Second, 10 * time.Second},
-		"row 38: asctime":                   {[]int{503, 200}, []string{"Retry-After", "Sat Jan  1 00:00:10 2000"}, "", 2, 10 * time.Second, 10 * time.Second},
-		"row 38: RFC 850":                   {[]int{503, 200}, []string{"Retry-After", "Saturday, 01-Jan-00 00:00:10 GMT"}, "", 2, 10 * time.Second, 10 * time.Second},
-		"row 38: the year 9999":             {[]int{503}, []string{"Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"}, batch.ErrUnavailable, 1, 0, 0},
-		"401 without anything to renew":     {[]int{401, 200}, nil, batch.ErrAuth, 1, 0, 0},
-		"425":                               {[]int{425, 200}, nil, "", 2, 0, 500 * time.Millisecond},
-		"404":                               {[]int{404, 200}, nil, batch.ErrProtocol, 1, 0, 0},
+		"once is enough":   {[]int{200}, nil, "", 1, 0, 0},
+		"at the third try": {[]int{500, 502, 200}, nil, "", 3, 0, 1500 * time.Millisecond},
+		"never":            {[]int{503}, nil, batch.ErrUnavailable, 3, 0, 1500 * time.Millisecond},
+		"throttled": {[]int{429, 200}, []string{"Retry-After", "7"}, "", 2, 7 * time.Second,
+			7 * time.Second},
+		"throttled for ever": {[]int{429}, nil, batch.ErrThrottled, 3, 0, 1500 * time.Millisecond},
+		"row 36: an absurd Retry-After": {[]int{503}, []string{"Retry-After", "99999999999999999999"},
+			batch.ErrUnavailable, 1, 0, 0},
+		"a long Retry-After": {[]int{503}, []string{"Retry-After", "21"}, batch.ErrUnavailable, 1, 0, 0},
+		"row 37: a negative Retry-After": {[]int{503, 200}, []string{"Retry-After", "-1"}, "", 2, 0,
+			500 * time.Millisecond},
+		"row 37: a Retry-After of words": {[]int{503, 200}, []string{"Retry-After", "abc"}, "", 2, 0,
+			500 * time.Millisecond},
+		"row 37: an empty Retry-After": {[]int{503, 200}, []string{"Retry-After", ""}, "", 2, 0,
+			500 * time.Millisecond},
+		"row 37: two of them": {[]int{503, 200}, []string{"Retry-After", "7", "Retry-After", "9"}, "", 2,
+			0, 500 * time.Millisecond},
+		"row 38: a date that has passed": {[]int{503, 200}, []string{"Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"},
+			"", 2, 0, 500 * time.Millisecond},
+		"row 38: a date to come (synctest)": {[]int{503, 200}, []string{"Retry-After", "Sat, 01 Jan 2000 00:00:10 GMT"},
+			"", 2, 10 * time.Second, 10 * time.Second},
+		"row 38: asctime": {[]int{503, 200}, []string{"Retry-After", "Sat Jan  1 00:00:10 2000"}, "", 2,
+			10 * time.Second, 10 * time.Second},
+		"row 38: RFC 850": {[]int{503, 200}, []string{"Retry-After", "Saturday, 01-Jan-00 00:00:10 GMT"},
+			"", 2, 10 * time.Second, 10 * time.Second},
+		"row 38: the year 9999": {[]int{503}, []string{"Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"},
+			batch.ErrUnavailable, 1, 0, 0},
+		"401 without anything to renew": {[]int{401, 200}, nil, batch.ErrAuth, 1, 0, 0},
+		"425":                           {[]int{425, 200}, nil, "", 2, 0, 500 * time.Millisecond},
+		"404":                           {[]int{404, 200}, nil, batch.ErrProtocol, 1, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -564,11 +643,13 @@ func TestNewRefusesABadBaseURL(t *testing.T) {
 // However a URL is spelt, it has one name.
 func TestABaseURLHasOneName(t *testing.T) {
 	for want, spellings := range map[string][]string{
-		"https://x.test":          {"https://x.test", "https://x.test/", "HTTPS://X.TEST", "https://x.test:443/", "https://x.test.", "https://x.test.:0443//", "https://x.test:"},
-		"https://x.test:8443":     {"https://x.test:8443", "https://X.test.:8443/"},
-		"https://x.test/za/Pay":   {"https://x.test/za/Pay", "https://X.test:443/za/Pay/"},
-		"https://x.test/a%20b":    {"https://x.test/a%20b", "https://x.test/a%20b/"},
-		"http://localhost":        {"http://localhost", "http://LOCALHOST:80/", "http://127.0.0.1", "http://[::1]:80", "http://127.9.9.9", "http://localhost.", "http://[::ffff:127.0.0.1]"},
+		"https://x.test": {"https://x.test", "https://x.test/", "HTTPS://X.TEST", "https://x.test:443/",
+			"https://x.test.", "https://x.test.:0443//", "https://x.test:"},
+		"https://x.test:8443":   {"https://x.test:8443", "https://X.test.:8443/"},
+		"https://x.test/za/Pay": {"https://x.test/za/Pay", "https://X.test:443/za/Pay/"},
+		"https://x.test/a%20b":  {"https://x.test/a%20b", "https://x.test/a%20b/"},
+		"http://localhost": {"http://localhost", "http://LOCALHOST:80/", "http://127.0.0.1", "http://[::1]:80",
+			"http://127.9.9.9", "http://localhost.", "http://[::ffff:127.0.0.1]"},
 		"http://localhost:8080/x": {"http://127.0.0.1:8080/x/", "http://[0:0::1]:8080/x"},
 		"https://localhost":       {"https://127.0.0.1:443"},
 		"https://localhost:80":    {"https://localhost:80"},
@@ -599,16 +680,20 @@ func TestPathsStayBelowTheBaseURL(t *testing.T) {
 	}))
 	defer s.Close()
 	client := newClient(t, s.URL+"/za/pay/")
-	require.NoError(t, client.Do(t.Context(), Call{Op: op, Params: []string{"a b:c", "é"}, Query: map[string][]string{"q": {"x&y=1"}}, Decode: decodeOK}))
+	require.NoError(t,
+		client.Do(t.Context(), Call{Op: op, Params: []string{"a b:c", "é"}, Query: map[string][]string{"q": {"x&y=1"}},
+			Decode: decodeOK}))
 	require.Equal(t, "/za/pay/batches/a%20b:c/payments/%C3%A9?q=x%26y%3D1", got)
 
 	got = ""
-	for _, bad := range []string{"", ".", "..", "../x", "a/b", `a\b`, "a?b", "a#b", "%2e%2e", "a\x00", "a\r\nb", "a\x7f", "\xff", strings.Repeat("x", 129)} {
+	for _, bad := range []string{"", ".", "..", "../x", "a/b", `a\b`, "a?b", "a#b", "%2e%2e", "a\x00", "a\r\nb",
+		"a\x7f", "\xff", strings.Repeat("x", 129)} {
 		err := client.Do(t.Context(), Call{Op: op, Params: []string{"ok", bad}, Decode: decodeOK})
 		require.ErrorIs(t, err, batch.ErrInvalid, "%q", bad)
 		require.ErrorContains(t, err, "payment: cannot be part of a path")
 	}
-	require.ErrorIs(t, client.Do(t.Context(), Call{Op: op, Params: []string{"only one"}, Decode: decodeOK}), batch.ErrInvalid)
+	require.ErrorIs(t, client.Do(t.Context(), Call{Op: op, Params: []string{"only one"}, Decode: decodeOK}),
+		batch.ErrInvalid)
 	require.Empty(t, got, "nothing was sent")
 }
 
@@ -657,14 +742,17 @@ func TestHTTPClientGivesOnlyProxyDialerAndCertificates(t *testing.T) {
 		"DialTLSContext must be nil":                     &http.Transport{DialTLSContext: dialTLS},
 		"DialTLSContext must be nil:":                    &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, io.EOF }}, //nolint:staticcheck // Deprecated, and still there.
 		"Dial must be nil":                               &http.Transport{Dial: func(string, string) (net.Conn, error) { return nil, io.EOF }},    //nolint:staticcheck // Deprecated, and still there.
-		"InsecureSkipVerify must not be set":             &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		"InsecureSkipVerify must not be set": &http.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 	} {
-		_, err := New(Config{Provider: "test", BaseURL: "https://x.test", HTTPClient: &http.Client{Transport: transport}})
+		_, err := New(Config{Provider: "test", BaseURL: "https://x.test",
+			HTTPClient: &http.Client{Transport: transport}})
 		require.ErrorIs(t, err, batch.ErrInvalid)
 		require.ErrorContains(t, err, "HTTPClient: ")
 		require.ErrorContains(t, err, fault)
 	}
-	_, err := New(Config{Provider: "test", BaseURL: "https://x.test", Middleware: func(http.RoundTripper) http.RoundTripper { return nil }})
+	_, err := New(Config{Provider: "test", BaseURL: "https://x.test",
+		Middleware: func(http.RoundTripper) http.RoundTripper { return nil }})
 	require.ErrorContains(t, err, "Middleware: must return a RoundTripper")
 
 	proxy, _ := url.Parse("http://proxy.test")
@@ -672,10 +760,12 @@ func TestHTTPClientGivesOnlyProxyDialerAndCertificates(t *testing.T) {
 	theirs := &http.Transport{
 		Proxy:              http.ProxyURL(proxy),
 		ProxyConnectHeader: http.Header{"X": {"y"}},
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS10, NextProtos: []string{"h2"}, InsecureSkipVerify: true,
-			VerifyConnection: func(tls.ConnectionState) error { return nil }},
-		ForceAttemptHTTP2: true, DisableKeepAlives: false, MaxResponseHeaderBytes: 1 << 30, MaxConnsPerHost: 1, ExpectContinueTimeout: time.Hour,
-		Protocols: new(http.Protocols), HTTP2: new(http.HTTP2Config),
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS10, NextProtos: []string{"h2"},
+			InsecureSkipVerify: true,
+			VerifyConnection:   func(tls.ConnectionState) error { return nil }},
+		ForceAttemptHTTP2: true, DisableKeepAlives: false, MaxResponseHeaderBytes: 1 << 30, MaxConnsPerHost: 1,
+		ExpectContinueTimeout: time.Hour,
+		Protocols:             new(http.Protocols), HTTP2: new(http.HTTP2Config),
 		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{"h2": nil},
 	}
 	theirs.Protocols.SetHTTP2(true)
@@ -708,7 +798,8 @@ func TestHTTPClientGivesOnlyProxyDialerAndCertificates(t *testing.T) {
 		require.True(t, once.DisableKeepAlives)
 		require.Equal(t, 32, reads.MaxConnsPerHost)
 	}
-	require.EqualValues(t, tls.VersionTLS10, theirs.TLSClientConfig.MinVersion, "the user's own transport is left alone")
+	require.EqualValues(t, tls.VersionTLS10, theirs.TLSClientConfig.MinVersion,
+		"the user's own transport is left alone")
 }
 
 func TestEnvironment(t *testing.T) {
@@ -733,7 +824,8 @@ func TestTheSharedClientIsLeftAlone(t *testing.T) {
 	before := *client
 	settings := func() []any {
 		theirs := transport.(*http.Transport)
-		return []any{theirs.MaxResponseHeaderBytes, theirs.DisableKeepAlives, theirs.TLSHandshakeTimeout, theirs.ResponseHeaderTimeout, theirs.MaxConnsPerHost, theirs.TLSClientConfig.Clone()}
+		return []any{theirs.MaxResponseHeaderBytes, theirs.DisableKeepAlives, theirs.TLSHandshakeTimeout,
+			theirs.ResponseHeaderTimeout, theirs.MaxConnsPerHost, theirs.TLSClientConfig.Clone()}
 	}
 	set := settings()
 	s := serveRaw(t, always(reply("200 OK", asJSON, `{"ok":true}`), ""))
@@ -766,7 +858,8 @@ func TestTheSharedClientIsLeftAlone(t *testing.T) {
 func TestAClientKeepsItsOwnConfig(t *testing.T) {
 	s := serveRaw(t, always(reply("422 X", asJSON, `"`+canary+`"`), ""))
 	theirs := &http.Transport{TLSClientConfig: new(tls.Config), ProxyConnectHeader: http.Header{}}
-	config := Config{Provider: "test", BaseURL: s.url, Refusal: ofTheService, Secrets: []Secret{NewSecret(canary)}, HTTPClient: &http.Client{Transport: theirs}}
+	config := Config{Provider: "test", BaseURL: s.url, Refusal: ofTheService, Secrets: []Secret{NewSecret(canary)},
+		HTTPClient: &http.Client{Transport: theirs}}
 	client, err := New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.CloseIdleConnections)
@@ -776,7 +869,9 @@ func TestAClientKeepsItsOwnConfig(t *testing.T) {
 	config.HTTPClient.Transport = only(nil)(nil)
 	theirs.TLSClientConfig.InsecureSkipVerify, theirs.TLSClientConfig.NextProtos = true, []string{"h2"}
 	theirs.ProxyConnectHeader.Set("X", "y")
-	theirs.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("another dialer") }
+	theirs.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("another dialer")
+	}
 	theirs.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("a proxy") }
 
 	var e *batch.Error
@@ -808,7 +903,8 @@ func TestManyCallersShareAClient(t *testing.T) {
 	for n := range 64 {
 		go func() {
 			path := fmt.Sprint("/", n)
-			err := client.Do(t.Context(), Call{Op: Op{Name: "X", Method: http.MethodPost, Path: path, Safety: Safety(n % 2)}, Decode: decodeOK})
+			err := client.Do(t.Context(),
+				Call{Op: Op{Name: "X", Method: http.MethodPost, Path: path, Safety: Safety(n % 2)}, Decode: decodeOK})
 			var e *batch.Error
 			if errors.As(err, &e) && e.Message == path+" [redacted]" {
 				e.Message = "its own"
@@ -823,7 +919,8 @@ func TestManyCallersShareAClient(t *testing.T) {
 
 // FuzzCanonical: a name is its own name, and makes a client.
 func FuzzCanonical(f *testing.F) {
-	for _, s := range []string{"https://X.test:443/a/", "http://127.0.0.1:80", "https://[::1]:0443//", "https://x.test.:65535/a%20b", "https://x%2etest", "https://[fe80::1%25en0]/"} {
+	for _, s := range []string{"https://X.test:443/a/", "http://127.0.0.1:80", "https://[::1]:0443//",
+		"https://x.test.:65535/a%20b", "https://x%2etest", "https://[fe80::1%25en0]/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -839,7 +936,8 @@ func FuzzCanonical(f *testing.F) {
 			t.Fatalf("%q: %v", s, err)
 		}
 		target, err := client.target(Call{Op: opRead})
-		if u, parseErr := url.Parse(target); err != nil || parseErr != nil || u.Host != client.base.Host || u.User != nil {
+		if u, parseErr := url.Parse(target); err != nil || parseErr != nil || u.Host != client.base.Host ||
+			u.User != nil {
 			t.Fatalf("%q sends to %q (%v, %v)", s, target, err, parseErr)
 		}
 	})
@@ -847,7 +945,8 @@ func FuzzCanonical(f *testing.F) {
 
 // FuzzPath: what a caller gives stays one part of the path, on the host.
 func FuzzPath(f *testing.F) {
-	for _, s := range []string{"1500", "Clw:Xc", "..", "%2e%2e", "a/b", "a?b=c", "a#b", "a\x00b", "\r\n", "é", ";", "//evil.test", "@evil.test", "\u2028", "%"} {
+	for _, s := range []string{"1500", "Clw:Xc", "..", "%2e%2e", "a/b", "a?b=c", "a#b", "a\x00b", "\r\n", "é", ";",
+		"//evil.test", "@evil.test", "\u2028", "%"} {
 		f.Add(s, s)
 	}
 	client, err := New(Config{Provider: "test", BaseURL: "https://x.test/v1"})
@@ -871,7 +970,8 @@ func FuzzPath(f *testing.F) {
 
 // FuzzRetryAfter: no wait is negative, or longer than a day.
 func FuzzRetryAfter(f *testing.F) {
-	for _, s := range []string{"", "5", "-1", "99999999999999999999", "1e9", "Fri, 31 Dec 9999 23:59:59 GMT", "Saturday, 01-Jan-00 00:00:07 GMT", "0x10", " 7"} {
+	for _, s := range []string{"", "5", "-1", "99999999999999999999", "1e9", "Fri, 31 Dec 9999 23:59:59 GMT",
+		"Saturday, 01-Jan-00 00:00:07 GMT", "0x10", " 7"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

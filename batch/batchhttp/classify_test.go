@@ -47,19 +47,27 @@ func TestClassify(t *testing.T) {
 		retry   bool       // of a Repeatable one
 	}{
 		// The wire proves that nothing was sent.
-		"refused":                      {unsent(dial), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"refused, as net/http says it": {unsent(&url.Error{Op: "Post", URL: "x", Err: dial}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"no such host":                 {unsent(&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"DNS fails for now":            {unsent(&net.DNSError{IsTemporary: true}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"dial timeout":                 {unsent(&net.OpError{Op: "dial", Err: context.DeadlineExceeded}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"bad certificate":              {unsent(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"plain HTTP on the TLS port":   {unsent(tls.RecordHeaderError{}), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"the same, as net/http says":   {unsent(http.ErrSchemeMismatch), notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
-		"EOF in the handshake":         {unsent(io.EOF), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"refused": {unsent(dial), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"refused, as net/http says it": {unsent(&url.Error{Op: "Post", URL: "x", Err: dial}), notSent,
+			batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"no such host": {unsent(&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}), notSent,
+			batch.ErrUnavailable, batch.ErrUnavailable, false},
+		"DNS fails for now": {unsent(&net.DNSError{IsTemporary: true}), notSent, batch.ErrUnavailable,
+			batch.ErrUnavailable, again},
+		"dial timeout": {unsent(&net.OpError{Op: "dial", Err: context.DeadlineExceeded}), notSent,
+			batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"bad certificate": {unsent(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
+			notSent, batch.ErrUnavailable, batch.ErrUnavailable, false},
+		"plain HTTP on the TLS port": {unsent(tls.RecordHeaderError{}), notSent, batch.ErrUnavailable,
+			batch.ErrUnavailable, false},
+		"the same, as net/http says": {unsent(http.ErrSchemeMismatch), notSent, batch.ErrUnavailable,
+			batch.ErrUnavailable, false},
+		"EOF in the handshake": {unsent(io.EOF), notSent, batch.ErrUnavailable, batch.ErrUnavailable, again},
 
 		// There is no such proof, and no reply.
-		"a dial error":     {sent(dial), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"reset":            {sent(errors.New("connection reset by peer")), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"a dial error": {sent(dial), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"reset": {sent(errors.New("connection reset by peer")), unknown, batch.ErrAmbiguous,
+			batch.ErrUnavailable, again},
 		"EOF":              {sent(io.EOF), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
 		"timeout":          {sent(context.DeadlineExceeded), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
 		"cancelled":        {sent(context.Canceled), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
@@ -72,24 +80,28 @@ func TestClassify(t *testing.T) {
 		"cut short, or nonsense":   {ok(broken), unknown, batch.ErrAmbiguous, batch.ErrProtocol, again},
 
 		// In the service's own words.
-		"401":                     {said(401, ""), rejected, batch.ErrAuth, batch.ErrAuth, false},
-		"403":                     {said(403, ""), rejected, batch.ErrAuth, batch.ErrAuth, false},
-		"403 of another kind":     {said(403, batch.ErrConflict), rejected, batch.ErrConflict, batch.ErrConflict, false},
-		"404":                     {said(404, ""), rejected, batch.ErrNotFound, batch.ErrNotFound, false},
-		"425":                     {said(425, ""), rejected, batch.ErrUnavailable, batch.ErrUnavailable, again},
-		"429, not documented":     {said(429, ""), unknown, batch.ErrAmbiguous, batch.ErrThrottled, again},
-		"429, documented":         {exchange{status: 429, throttles: true, refusal: &batch.Error{}}, rejected, batch.ErrThrottled, batch.ErrThrottled, again},
+		"401": {said(401, ""), rejected, batch.ErrAuth, batch.ErrAuth, false},
+		"403": {said(403, ""), rejected, batch.ErrAuth, batch.ErrAuth, false},
+		"403 of another kind": {said(403, batch.ErrConflict), rejected, batch.ErrConflict,
+			batch.ErrConflict, false},
+		"404":                 {said(404, ""), rejected, batch.ErrNotFound, batch.ErrNotFound, false},
+		"425":                 {said(425, ""), rejected, batch.ErrUnavailable, batch.ErrUnavailable, again},
+		"429, not documented": {said(429, ""), unknown, batch.ErrAmbiguous, batch.ErrThrottled, again},
+		"429, documented": {exchange{status: 429, throttles: true, refusal: &batch.Error{}}, rejected,
+			batch.ErrThrottled, batch.ErrThrottled, again},
 		"501":                     {said(501, ""), rejected, batch.ErrUnsupported, batch.ErrUnsupported, false},
 		"505":                     {said(505, ""), rejected, batch.ErrUnsupported, batch.ErrUnsupported, false},
 		"422, the service's kind": {said(422, batch.ErrFunds), rejected, batch.ErrFunds, batch.ErrFunds, false},
-		"422, it does not know":   {said(422, batch.ErrAmbiguous), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, false},
+		"422, it does not know": {said(422, batch.ErrAmbiguous), unknown, batch.ErrAmbiguous,
+			batch.ErrUnavailable, false},
 
 		// The same in foreign words: no status is a refusal by itself.
 		"a foreign 401": {status(401), unknown, batch.ErrAmbiguous, batch.ErrAuth, false},
 		"a foreign 403": {status(403), unknown, batch.ErrAmbiguous, batch.ErrAuth, false},
 		"a foreign 404": {status(404), unknown, batch.ErrAmbiguous, batch.ErrProtocol, false},
 		"a foreign 425": {status(425), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
-		"a foreign 429": {exchange{status: 429, throttles: true}, unknown, batch.ErrAmbiguous, batch.ErrThrottled, again},
+		"a foreign 429": {exchange{status: 429, throttles: true}, unknown, batch.ErrAmbiguous,
+			batch.ErrThrottled, again},
 		"a foreign 501": {status(501), unknown, batch.ErrAmbiguous, batch.ErrUnsupported, false},
 		"a foreign 505": {status(505), unknown, batch.ErrAmbiguous, batch.ErrUnsupported, false},
 
@@ -97,7 +109,8 @@ func TestClassify(t *testing.T) {
 		"sent twice": {twice, unknown, batch.ErrAmbiguous, "", false},
 
 		// A reply counts, whatever the wire says.
-		"a reply to what was not sent": {exchange{unsent: true, status: 500}, unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
+		"a reply to what was not sent": {exchange{unsent: true, status: 500}, unknown, batch.ErrAmbiguous,
+			batch.ErrUnavailable, again},
 
 		// Neither yes nor no.
 		"408":               {status(408), unknown, batch.ErrAmbiguous, batch.ErrUnavailable, again},
@@ -123,18 +136,22 @@ func TestClassify(t *testing.T) {
 	}
 	for _, code := range []int{400, 405, 406, 411, 413, 414, 415, 422} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
-			require.Equal(t, verdict{rejected, batch.ErrInvalid, false}, classify(Once, refused(code)), "by the service")
+			require.Equal(t, verdict{rejected, batch.ErrInvalid, false}, classify(Once, refused(code)),
+				"by the service")
 			require.Equal(t, verdict{unknown, batch.ErrAmbiguous, false}, classify(Once, status(code)), "by a proxy")
-			require.Equal(t, verdict{unknown, batch.ErrProtocol, false}, classify(Repeatable, status(code)), "by a proxy, of a read")
+			require.Equal(t, verdict{unknown, batch.ErrProtocol, false}, classify(Repeatable, status(code)),
+				"by a proxy, of a read")
 		})
 	}
 }
 
 // FuzzClassify holds every input against what must never be.
 func FuzzClassify(f *testing.F) {
-	kinds := []batch.Kind{"", batch.ErrInvalid, batch.ErrAuth, batch.ErrNotFound, batch.ErrConflict, batch.ErrFunds, batch.ErrThrottled,
+	kinds := []batch.Kind{"", batch.ErrInvalid, batch.ErrAuth, batch.ErrNotFound, batch.ErrConflict, batch.ErrFunds,
+		batch.ErrThrottled,
 		batch.ErrUnavailable, batch.ErrProtocol, batch.ErrUnsupported, batch.ErrAmbiguous}
-	causes := []error{nil, io.EOF, io.ErrUnexpectedEOF, context.Canceled, context.DeadlineExceeded, &net.OpError{Op: "dial", Err: io.EOF},
+	causes := []error{nil, io.EOF, io.ErrUnexpectedEOF, context.Canceled, context.DeadlineExceeded,
+		&net.OpError{Op: "dial", Err: io.EOF},
 		&net.OpError{Op: "read", Err: io.EOF}, &net.DNSError{}, tls.RecordHeaderError{}}
 	f.Add(200, uint8(0), uint8(1), uint8(2), 1, false, false, false)
 	f.Add(422, uint8(0), uint8(1), uint8(0), 1, false, true, true)

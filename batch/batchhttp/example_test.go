@@ -43,7 +43,8 @@ func ExampleClient_Do() {
 		},
 		Refusal: func(_ int, header http.Header, body []byte) *batch.Error {
 			var reply struct{ Code string }
-			if !strings.HasPrefix(header.Get("Content-Type"), "application/json") || batchhttp.JSON(&reply)(bytes.NewReader(body)) != nil || reply.Code == "" {
+			if !strings.HasPrefix(header.Get("Content-Type"), "application/json") ||
+				batchhttp.JSON(&reply)(bytes.NewReader(body)) != nil || reply.Code == "" {
 				return nil
 			}
 			return &batch.Error{Code: reply.Code} // Of the kind that belongs to the status.
@@ -53,7 +54,8 @@ func ExampleClient_Do() {
 		panic(err)
 	}
 
-	transfer := batchhttp.Op{Name: "Transfer", Method: http.MethodPost, Path: "/accounts/{account}/transfers", Safety: batchhttp.Once}
+	transfer := batchhttp.Op{Name: "Transfer", Method: http.MethodPost, Path: "/accounts/{account}/transfers",
+		Safety: batchhttp.Once}
 	for range 3 {
 		var reply struct{ ID, State string }
 		err := client.Do(context.Background(), batchhttp.Call{Op: transfer, Params: []string{"62000000"},

@@ -48,7 +48,8 @@ func TestJSON(t *testing.T) {
 		"a closing bracket first": {`]`, ""},
 	} {
 		for how, reader := range map[string]func(io.Reader) io.Reader{
-			"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader, "with the error": iotest.DataErrReader} {
+			"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader,
+			"with the error": iotest.DataErrReader} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				var v any
 				err := JSON(&v)(reader(strings.NewReader(c.text)))
@@ -70,7 +71,8 @@ func TestJSON(t *testing.T) {
 }
 
 func TestJSONRejectsNamesThatDifferOnlyInCase(t *testing.T) {
-	for _, text := range []string{`{"valid":false,"Valid":true}`, `{"VALID":true,"valid":true}`, `{"k":1,"\u212a":2}`, "{\"k\":1,\"\u212a\":2}"} {
+	for _, text := range []string{`{"valid":false,"Valid":true}`, `{"VALID":true,"valid":true}`, `{"k":1,"\u212a":2}`,
+		"{\"k\":1,\"\u212a\":2}"} {
 		var v struct {
 			Valid bool `json:"valid"`
 			K     int  `json:"k"`
@@ -82,7 +84,8 @@ func TestJSONRejectsNamesThatDifferOnlyInCase(t *testing.T) {
 
 func TestTextKeepsAnyValue(t *testing.T) {
 	for value, want := range map[string]Text{
-		`"plain"`: "plain", `"a\"b\u00e9"`: "a\"bé", `null`: "", `12.50`: "12.50", `true`: "true", `{"a":[1]}`: `{"a":[1]}`, `[]`: `[]`, `"\ud800"`: "\uFFFD", "\"\xff\"": "\uFFFD",
+		`"plain"`: "plain", `"a\"b\u00e9"`: "a\"bé", `null`: "", `12.50`: "12.50", `true`: "true",
+		`{"a":[1]}`: `{"a":[1]}`, `[]`: `[]`, `"\ud800"`: "\uFFFD", "\"\xff\"": "\uFFFD",
 		"[\"\xff\"]": "[\"\uFFFD\"]", "\"\\n\xff\"": "\n\uFFFD",
 	} {
 		var v struct{ Before, Text, After Text }
@@ -94,12 +97,14 @@ func TestTextKeepsAnyValue(t *testing.T) {
 		require.Equal(t, want, plain, value)
 	}
 	var v struct{ Text Text }
-	require.Error(t, JSON(&v)(strings.NewReader(`{"Text":{"a":1,"a":2}}`)), "a value that is not valid JSON fails the reply")
+	require.Error(t, JSON(&v)(strings.NewReader(`{"Text":{"a":1,"a":2}}`)),
+		"a value that is not valid JSON fails the reply")
 }
 
 func TestMaybeFailsOnlyItsField(t *testing.T) {
 	for value, want := range map[string]Maybe[int64]{
-		`7`: {Value: 7, OK: true}, `"7"`: {Text: "7"}, `7.5`: {Text: "7.5"}, `null`: {}, `{"a":1}`: {Text: `{"a":1}`}, `99999999999999999999`: {Text: "99999999999999999999"},
+		`7`: {Value: 7, OK: true}, `"7"`: {Text: "7"}, `7.5`: {Text: "7.5"}, `null`: {}, `{"a":1}`: {Text: `{"a":1}`},
+		`99999999999999999999`: {Text: "99999999999999999999"},
 	} {
 		var v struct {
 			N     Maybe[int64]
@@ -113,7 +118,8 @@ func TestMaybeFailsOnlyItsField(t *testing.T) {
 
 // FuzzJSON: what passes decodes as without it, and holds no key twice.
 func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{"a":1,"A":2}`, `{"a":{"a":1}}`, `[{"a":1},{"a":2}]`, `"\\\""`, `{"\u0061":1,"a":2}`, "\xef\xbb\xbf{}", `{"a":1}x`, `{"é":1,"É":2}`, "\"\xa2\x90\xb7\"", "{\"\xa2\x90\":1}"} {
+	for _, s := range []string{`{"a":1,"A":2}`, `{"a":{"a":1}}`, `[{"a":1},{"a":2}]`, `"\\\""`, `{"\u0061":1,"a":2}`,
+		"\xef\xbb\xbf{}", `{"a":1}x`, `{"é":1,"É":2}`, "\"\xa2\x90\xb7\"", "{\"\xa2\x90\":1}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -123,7 +129,8 @@ func FuzzJSON(f *testing.F) {
 			return
 		}
 		// A run of bytes that are not UTF-8 is one U+FFFD to us, and several to encoding/json.
-		if err := json.Unmarshal(bytes.ToValidUTF8(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), []byte("\uFFFD")), &plainly); err != nil {
+		if err := json.Unmarshal(bytes.ToValidUTF8(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), []byte("\uFFFD")),
+			&plainly); err != nil {
 			t.Fatalf("%q passes, but is no JSON: %v", text, err)
 		}
 		if fmt.Sprint(strictly) != fmt.Sprint(plainly) {
@@ -194,9 +201,12 @@ func TestInt(t *testing.T) {
 		require.Equal(t, Int(want), n, text)
 	}
 	for text, fault := range map[string]string{
-		`36.5`: "no whole number", `"ten"`: "is no number", `""`: "is no number", `null`: "missing", `"NaN"`: "is no number",
-		`99999999999999999999`: "out of range", `1e999999999`: "out of range", `"1e-999999999"`: "out of range", `"0x10"`: "is no number",
-		`"1/2"`: "is no number", `"+5"`: "is no number", `" 5"`: "is no number", `true`: "is no number", `"1_000"`: "is no number", `[1]`: "is no number",
+		`36.5`: "no whole number", `"ten"`: "is no number", `""`: "is no number", `null`: "missing",
+		`"NaN"`:                "is no number",
+		`99999999999999999999`: "out of range", `1e999999999`: "out of range", `"1e-999999999"`: "out of range",
+		`"0x10"`: "is no number",
+		`"1/2"`:  "is no number", `"+5"`: "is no number", `" 5"`: "is no number", `true`: "is no number",
+		`"1_000"`: "is no number", `[1]`: "is no number",
 		`"` + strings.Repeat("1", 100) + `"`: "is no number", `"\ud800"`: "is no number",
 	} {
 		n := Int(7)
@@ -214,7 +224,8 @@ func reportOf(rows int) []byte {
 		if n > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"account_id":"aaabbb-cccddd-%06d","amount":19995,"authcode":"001245A","datetime":"2020-01-02T18:32:28Z","identifier":"95b857a1-5955-4b86-963c-%012d","maskedpan":"4***********0002","merchantid":11223344,"message":"Approved 044332","result":1,"result_code":"000","scheme":"Visa","transno":%d}`, n, n, n)
+		fmt.Fprintf(&b,
+			`{"account_id":"aaabbb-cccddd-%06d","amount":19995,"authcode":"001245A","datetime":"2020-01-02T18:32:28Z","identifier":"95b857a1-5955-4b86-963c-%012d","maskedpan":"4***********0002","merchantid":11223344,"message":"Approved 044332","result":1,"result_code":"000","scheme":"Visa","transno":%d}`, n, n, n)
 	}
 	b.WriteString(`]}`)
 	return b.Bytes()

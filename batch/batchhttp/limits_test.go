@@ -40,7 +40,8 @@ func TestAStringOrANumberOfAReplyHasALimit(t *testing.T) {
 }
 
 func TestTextIsMendedWithinItsLimit(t *testing.T) {
-	for text, want := range map[string]string{"": "", "a": "a", "\xff": "\uFFFD", "a\xff\xfeb\xffc": "a\uFFFDb\uFFFDc", "\uFFFD\xff": "\uFFFD\uFFFD"} {
+	for text, want := range map[string]string{"": "", "a": "a", "\xff": "\uFFFD", "a\xff\xfeb\xffc": "a\uFFFDb\uFFFDc",
+		"\uFFFD\xff": "\uFFFD\uFFFD"} {
 		got, err := mended([]byte(text), int64(len(want)))
 		require.NoError(t, err)
 		require.Equal(t, want, string(got))
@@ -53,9 +54,12 @@ func TestTextIsMendedWithinItsLimit(t *testing.T) {
 }
 
 func TestElementsHaveALimit(t *testing.T) {
-	for text, want := range map[string]string{`[1,2,3]`: "", `[]`: "", `[1,2,3,4]`: "more than 3 elements", `{}`: "not a list", `null`: "not a list",
+	for text, want := range map[string]string{`[1,2,3]`: "", `[]`: "", `[1,2,3,4]`: "more than 3 elements",
+		`{}`: "not a list", `null`: "not a list",
 		`[1,2`: "unexpected EOF", ``: "EOF", `[1 2]`: "invalid character"} {
-		err := Elements(jsontext.NewDecoder(bytes.NewBufferString(text)), 3, func(d *jsontext.Decoder) error { return d.SkipValue() })
+		err := Elements(jsontext.NewDecoder(bytes.NewBufferString(text)), 3, func(d *jsontext.Decoder) error {
+			return d.SkipValue()
+		})
 		if want == "" {
 			require.NoError(t, err, text)
 		} else {
@@ -74,7 +78,8 @@ func TestAnErrorHoldsAThousandFaults(t *testing.T) {
 
 // FuzzInt: a number that can be read is exactly what its digits say.
 func FuzzInt(f *testing.F) {
-	for _, s := range []string{"50000", `"50000"`, "3600.0", "3.6e3", "-0", "1e18", "1e19", "9223372036854775807", "9223372036854775808", "1e999999999", "null", `""`,
+	for _, s := range []string{"50000", `"50000"`, "3600.0", "3.6e3", "-0", "1e18", "1e19", "9223372036854775807",
+		"9223372036854775808", "1e999999999", "null", `""`,
 		`"0x10"`, "1.5", `"\u0031"`, "0e0", "-1E+02"} {
 		f.Add([]byte(s))
 	}

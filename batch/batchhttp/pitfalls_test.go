@@ -99,10 +99,12 @@ func TestPitfall03RetryAfterOverflows(t *testing.T) {
 
 func TestPitfall04DatesInRetryAfter(t *testing.T) {
 	past := &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {"Fri, 31 Dec 1999 23:59:59 GMT"}}}
-	require.LessOrEqual(t, retryablehttp.DefaultBackoff(time.Second, 30*time.Second, 0, past), time.Duration(0), "the default repeats at once")
+	require.LessOrEqual(t, retryablehttp.DefaultBackoff(time.Second, 30*time.Second, 0, past), time.Duration(0),
+		"the default repeats at once")
 	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	require.Zero(t, retryAfter("Fri, 31 Dec 1999 23:59:59 GMT", now), "no wait is asked for, so the own one is taken")
-	for _, date := range []string{"Sat, 01 Jan 2000 00:00:07 GMT", "Saturday, 01-Jan-00 00:00:07 GMT", "Sat Jan  1 00:00:07 2000"} {
+	for _, date := range []string{"Sat, 01 Jan 2000 00:00:07 GMT", "Saturday, 01-Jan-00 00:00:07 GMT",
+		"Sat Jan  1 00:00:07 2000"} {
 		require.Equal(t, 7*time.Second, retryAfter(date, now), date)
 	}
 }
@@ -119,7 +121,8 @@ func TestPitfall05TheLoggerPrintsURLs(t *testing.T) {
 	log.SetOutput(&printed)
 	defer log.SetOutput(log.Default().Writer())
 	printed.Reset()
-	require.NoError(t, newClient(t, s.URL).Do(t.Context(), Call{Op: opRead, Query: map[string][]string{"key": {canary}}, Decode: decodeOK}))
+	require.NoError(t, newClient(t, s.URL).Do(t.Context(), Call{Op: opRead, Query: map[string][]string{"key": {canary}},
+		Decode: decodeOK}))
 	require.Empty(t, printed.String())
 }
 
@@ -205,7 +208,8 @@ func TestPitfall10RetriesHideInAnHTTPClient(t *testing.T) {
 
 	_, err = New(Config{Provider: "test", BaseURL: s.URL, HTTPClient: hidden})
 	require.ErrorIs(t, err, batch.ErrInvalid)
-	require.ErrorContains(t, err, "HTTPClient: Transport must be nil or an *http.Transport; Config.Middleware takes any other")
+	require.ErrorContains(t, err,
+		"HTTPClient: Transport must be nil or an *http.Transport; Config.Middleware takes any other")
 }
 
 // A read whose body breaks off is repeated: Do of the library would not.

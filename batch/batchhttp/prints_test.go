@@ -21,7 +21,8 @@ func TestNoClientShowsACredential(t *testing.T) {
 	six := sixdotfifty.Config{Key: secret, Secret: secret + "-2", BaseURL: "https://pay.test"}
 	redemptions := sixdotfifty.RedemptionsConfig{Key: secret, Secret: secret + "-2"}
 	snap := snapbill.Config{Username: "u", Password: secret, BaseURL: "https://snapbill.test"}
-	for _, config := range []any{city, centra, six, redemptions, snap, &city, &centra, &six, &redemptions, &snap, sixdotfifty.Token{Token: secret},
+	for _, config := range []any{city, centra, six, redemptions, snap, &city, &centra, &six, &redemptions, &snap,
+		sixdotfifty.Token{Token: secret},
 		struct{ Config citypay.Config }{city}, map[string]any{"config": centra}, []sixdotfifty.Config{six}} {
 		require.NotContains(t, batchhttp.Prints(config), secret, "%T", config)
 	}
@@ -32,7 +33,8 @@ func TestNoClientShowsACredential(t *testing.T) {
 	require.NoError(t, err)
 	centraClient, err := centrapay.New(centra)
 	require.NoError(t, err)
-	centraProvider, err := centrapay.NewProvider(centraClient, centrapay.ProviderConfig{AccountID: "A", Currency: "NZD"})
+	centraProvider, err := centrapay.NewProvider(centraClient, centrapay.ProviderConfig{AccountID: "A",
+		Currency: "NZD"})
 	require.NoError(t, err)
 	sixClient, err := sixdotfifty.New(six)
 	require.NoError(t, err)
@@ -44,7 +46,8 @@ func TestNoClientShowsACredential(t *testing.T) {
 	require.NoError(t, err)
 	snapProvider, err := snapbill.NewProvider(snapClient, snapbill.ProviderConfig{PaymentMethod: "netcash"})
 	require.NoError(t, err)
-	for _, v := range []any{cityClient, *cityClient, cityProvider, centraClient, centraProvider, sixClient, sixProvider, redemptionsClient, snapClient, snapProvider} {
+	for _, v := range []any{cityClient, *cityClient, cityProvider, centraClient, centraProvider, sixClient, sixProvider,
+		redemptionsClient, snapClient, snapProvider} {
 		batchhttp.Leaks(t, v, secret)
 	}
 }

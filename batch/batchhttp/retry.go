@@ -31,7 +31,9 @@ func (c *Client) sendRepeatable(ctx context.Context, call Call, target string) e
 	defer cancel()
 	r := &repeated{client: c, call: call}
 	client := retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: r, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		HTTPClient: &http.Client{Transport: r, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}},
 		RetryMax:     readAttempts - 1,
 		CheckRetry:   r.check,
 		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return r.wait },
@@ -89,7 +91,8 @@ func (r *repeated) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.judge()
 		return nil, a.err
 	}
-	return &http.Response{StatusCode: a.status, Header: http.Header{}, Body: http.NoBody, Request: req}, nil // handle reads the true one.
+	// handle reads the true one.
+	return &http.Response{StatusCode: a.status, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
 }
 
 // handle reads and judges one reply.

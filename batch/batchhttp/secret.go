@@ -72,7 +72,9 @@ func (r *redactor) learn(values ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, value := range values {
-		if len(value) < shortestSecret || slices.ContainsFunc(r.recent, func(s Secret) bool { return s.Reveal() == value }) {
+		if len(value) < shortestSecret || slices.ContainsFunc(r.recent, func(s Secret) bool {
+			return s.Reveal() == value
+		}) {
 			continue
 		}
 		r.recent = append(r.recent[max(0, len(r.recent)-recentSecrets+1):], NewSecret(value))
@@ -337,7 +339,8 @@ func unescape(text string) (char string, length int) {
 			end = len(text) - len(strings.TrimLeft(text[2:], "xX0123456789abcdefABCDEF")) - 1
 		}
 		escape := text[:end+1]
-		if char := html.UnescapeString(escape); char != escape && len(char) <= len(escape) && !strings.HasPrefix(char, "&#") {
+		if char := html.UnescapeString(escape); char != escape && len(char) <= len(escape) &&
+			!strings.HasPrefix(char, "&#") {
 			return char, len(escape)
 		}
 	case '\\':
@@ -434,7 +437,8 @@ func Faults(fields []batch.FieldError) []batch.FieldError {
 	if len(fields) <= most {
 		return fields
 	}
-	return append(slices.Clone(fields[:most]), batch.FieldError{Item: -1, Message: fmt.Sprintf("and %d more", len(fields)-most)})
+	return append(slices.Clone(fields[:most]),
+		batch.FieldError{Item: -1, Message: fmt.Sprintf("and %d more", len(fields)-most)})
 }
 
 // cleanFields keeps the first faults that a service names.

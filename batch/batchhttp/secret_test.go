@@ -85,7 +85,8 @@ func TestEverySpellingOfASecretIsRemoved(t *testing.T) {
 // Words that are shorter than every secret are not searched, so no spelling may
 // be shorter than its secret.
 func TestNoSpellingIsShorterThanItsSecret(t *testing.T) {
-	for _, secret := range []string{"abcd", "\x00\x01\x02\x03", "////", "+&<>", "\"\"\"\"", "éé", "a~b/", "abcde", awkward} {
+	for _, secret := range []string{"abcd", "\x00\x01\x02\x03", "////", "+&<>", "\"\"\"\"", "éé", "a~b/",
+		"abcde", awkward} {
 		for _, spelling := range spellings(secret) {
 			require.GreaterOrEqual(t, len(spelling), len(secret), "%q as %q", secret, spelling)
 		}
@@ -95,7 +96,9 @@ func TestNoSpellingIsShorterThanItsSecret(t *testing.T) {
 }
 
 func TestWordsShorterThanEverySecretAreNotSearched(t *testing.T) {
-	client := newClient(t, "https://service.test", func(c *Config) { c.Secrets = []Secret{NewSecret("0123456789"), NewSecret("abc")} })
+	client := newClient(t, "https://service.test", func(c *Config) {
+		c.Secrets = []Secret{NewSecret("0123456789"), NewSecret("abc")}
+	})
 	require.Equal(t, "012345678", client.Clean("012345678"))
 	require.Nil(t, client.words.needles, "the spellings were listed for nothing")
 }
@@ -103,12 +106,13 @@ func TestWordsShorterThanEverySecretAreNotSearched(t *testing.T) {
 // Secrets of odd characters, and words that only look like escapes.
 func TestEscapesAreReadBothWays(t *testing.T) {
 	for secret, words := range map[string][]string{
-		"50%25off":    {"50%25off", "50%2525off", "50%25%32%35off", "&#53;0%25off"},
-		"a&amp;b":     {"a&amp;b", "a&amp;amp;b", "a%26amp;b"},
-		`a\\nb`:       {`a\\nb`, `a\\\\nb`},
-		"two words":   {"two words", "two+words", "two%20words", `two\u0020words`},
-		" leads":      {" leads", "+leads", "%20leads"},
-		"😀smile":      {"😀smile", `\ud83d\ude00smile`, `\uD83D\uDE00smile`, "%F0%9F%98%80smile", "&#128512;smile", `\U0001f600smile`},
+		"50%25off":  {"50%25off", "50%2525off", "50%25%32%35off", "&#53;0%25off"},
+		"a&amp;b":   {"a&amp;b", "a&amp;amp;b", "a%26amp;b"},
+		`a\\nb`:     {`a\\nb`, `a\\\\nb`},
+		"two words": {"two words", "two+words", "two%20words", `two\u0020words`},
+		" leads":    {" leads", "+leads", "%20leads"},
+		"😀smile": {"😀smile", `\ud83d\ude00smile`, `\uD83D\uDE00smile`, "%F0%9F%98%80smile", "&#128512;smile",
+			`\U0001f600smile`},
 		"bin\xffary":  {"bin\xffary", "bin%FFary", `bin\xffary`, "bin\uFFFDary", `bin\ufffdary`},
 		"a/short~one": {"a/short~one", "a~1short~0one"},
 		"tab\there":   {"tab\there", `tab\there`, "tab%09here", "tab&Tab;here", "tab&#9;here"},
@@ -117,7 +121,8 @@ func TestEscapesAreReadBothWays(t *testing.T) {
 		for _, text := range words {
 			require.Equal(t, "x "+redactedText+" y", client.Clean("x "+text+" y"), "%q as %q", secret, text)
 		}
-		for _, text := range []string{"%", "&", `\\`, "%2", "&#", "&#;", "&;", `\u`, `\u12`, `\x`, "50%", "&#99999999999;", "%zz", "two words"[:8]} {
+		for _, text := range []string{"%", "&", `\\`, "%2", "&#", "&#;", "&;", `\u`, `\u12`, `\x`, "50%",
+			"&#99999999999;", "%zz", "two words"[:8]} {
 			require.NotContains(t, client.Clean(text), redactedText, "%q", text)
 		}
 	}
@@ -126,7 +131,8 @@ func TestEscapesAreReadBothWays(t *testing.T) {
 // What a service says costs little to search, even where it is all escapes, or
 // almost the secret.
 func TestCleaningIsCheap(t *testing.T) {
-	secrets := []Secret{NewSecret(strings.Repeat(`\\`, 20) + "x"), NewSecret(strings.Repeat("%25", 60) + "x"), NewSecret(strings.Repeat("a", 60) + "x")}
+	secrets := []Secret{NewSecret(strings.Repeat(`\\`, 20) + "x"), NewSecret(strings.Repeat("%25", 60) + "x"),
+		NewSecret(strings.Repeat("a", 60) + "x")}
 	r := redactor{fixed: secrets}
 	for _, unit := range []string{`\\`, "%25", "a", "&#97", "&", "&amp;", `\u005c`, "+"} {
 		text := strings.Repeat(unit, maxErrorReply/len(unit))
@@ -270,11 +276,14 @@ func TestAllWordsOfAnErrorAreClean(t *testing.T) {
 	for range 1000 {
 		fields = append(fields, batch.FieldError{Item: -1, Reference: dirty, Field: dirty, Message: dirty})
 	}
-	refusal := &batch.Error{Kind: batch.ErrInvalid, Code: dirty, Message: dirty, RequestID: dirty, Fields: fields, Err: errors.New(dirty)}
+	refusal := &batch.Error{Kind: batch.ErrInvalid, Code: dirty, Message: dirty, RequestID: dirty, Fields: fields,
+		Err: errors.New(dirty)}
 	for name, change := range map[string]func(*Config){
 		"under a status": func(c *Config) {
 			c.Refusal = func(int, http.Header, []byte) *batch.Error { return refusal }
-			c.Middleware = only(func(r *http.Request) (*http.Response, error) { return answer(r, 422, "X-Request-Id", dirty), nil })
+			c.Middleware = only(func(r *http.Request) (*http.Response, error) {
+				return answer(r, 422, "X-Request-Id", dirty), nil
+			})
 		},
 		"in a 200": func(c *Config) {
 			c.Middleware = only(func(r *http.Request) (*http.Response, error) { return answer(r, 200), nil })
@@ -354,7 +363,8 @@ func Prints(v any) string {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%T"} {
 		fmt.Fprintf(&all, verb+"\n", v)
 	}
-	for _, encode := range []func(any) error{json.NewEncoder(&all).Encode, xml.NewEncoder(&all).Encode, gob.NewEncoder(&all).Encode} {
+	for _, encode := range []func(any) error{json.NewEncoder(&all).Encode, xml.NewEncoder(&all).Encode,
+		gob.NewEncoder(&all).Encode} {
 		_ = encode(v) // An encoder that refuses shows nothing.
 	}
 	slog.New(slog.NewTextHandler(&all, nil)).Info("x", "v", v)
@@ -395,7 +405,8 @@ func TestTheValuesOfAReplyAreLimited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client := newClient(t, "https://service.test", func(c *Config) {
 				c.Middleware = only(func(*http.Request) (*http.Response, error) {
-					return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader("["), &endless{text: unit}))}, nil
+					return &http.Response{StatusCode: 200,
+						Body: io.NopCloser(io.MultiReader(strings.NewReader("["), &endless{text: unit}))}, nil
 				})
 			})
 			client.budget.Store(0)
@@ -406,7 +417,8 @@ func TestTheValuesOfAReplyAreLimited(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			require.ErrorIs(t, err, errTooMany)
 			require.ErrorIs(t, err, batch.ErrProtocol)
-			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*64<<20), "all that was allocated, freed or not")
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*64<<20),
+				"all that was allocated, freed or not")
 		})
 	}
 }
@@ -446,7 +458,8 @@ func TestTheSizeOfAReplyIsLimited(t *testing.T) {
 			client := newClient(t, "https://service.test", func(config *Config) {
 				config.Middleware = only(func(r *http.Request) (*http.Response, error) {
 					reply := answer(r, c.status, "Content-Type", "application/json")
-					reply.Body = io.NopCloser(strings.NewReader(`{"ok":true}` + strings.Repeat(" ", c.size-len(`{"ok":true}`))))
+					reply.Body = io.NopCloser(strings.NewReader(`{"ok":true}` +
+						strings.Repeat(" ", c.size-len(`{"ok":true}`))))
 					return reply, nil
 				})
 			})

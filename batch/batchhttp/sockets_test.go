@@ -62,7 +62,8 @@ func certificate(t *testing.T, change func(*x509.Certificate)) (tls.Certificate,
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	if change != nil {
 		change(template)
@@ -90,7 +91,9 @@ func reset(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }
 func TestAFailedHandshakeHasSentNothing(t *testing.T) {
 	good, roots := certificate(t, nil)
 	expired, expiredRoots := certificate(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	foreign, foreignRoots := certificate(t, func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"other.test"} })
+	foreign, foreignRoots := certificate(t, func(c *x509.Certificate) {
+		c.IPAddresses, c.DNSNames = nil, []string{"other.test"}
+	})
 	serveTLS := func(c *tls.Config) func(net.Conn) {
 		return func(conn net.Conn) {
 			if err := tls.Server(conn, c).Handshake(); err == nil {
@@ -107,24 +110,38 @@ func TestAFailedHandshakeHasSentNothing(t *testing.T) {
 		"EOF in the midst":   {hello, nil, "EOF"},
 		"reset at once":      {reset, nil, "reset"},
 		"reset in the midst": {func(conn net.Conn) { hello(conn); reset(conn) }, nil, "reset"},
-		"EOF in a record":    {func(conn net.Conn) { hello(conn); _, _ = conn.Write([]byte{22, 3, 3, 0, 99, 2}) }, nil, "EOF"},
-		"a TLS alert":        {func(conn net.Conn) { hello(conn); _, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 40}) }, nil, "handshake failure"},
+		"EOF in a record": {func(conn net.Conn) { hello(conn); _, _ = conn.Write([]byte{22, 3, 3, 0, 99, 2}) }, nil,
+			"EOF"},
+		"a TLS alert": {func(conn net.Conn) { hello(conn); _, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 40}) }, nil,
+			"handshake failure"},
 		"plain HTTP": {func(conn net.Conn) {
 			hello(conn)
 			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 		}, nil, "does not look like a TLS handshake"},
-		"another protocol":     {func(conn net.Conn) { hello(conn); _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }, nil, "TLS"},
-		"zeros":                {func(conn net.Conn) { hello(conn); _, _ = conn.Write(make([]byte, 1000)) }, nil, "TLS"},
-		"TLS 1.1 only":         {serveTLS(&tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), roots, "protocol version"},
-		"an unknown authority": {serveTLS(&tls.Config{Certificates: []tls.Certificate{good}}), nil, "unknown authority"},
-		"expired":              {serveTLS(&tls.Config{Certificates: []tls.Certificate{expired}}), expiredRoots, "expired"},
-		"of another host":      {serveTLS(&tls.Config{Certificates: []tls.Certificate{foreign}}), foreignRoots, "127.0.0.1"},
-		"no certificate":       {serveTLS(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF }}), roots, ""},
+		"another protocol": {func(conn net.Conn) {
+			hello(conn)
+			_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n")
+		}, nil, "TLS"},
+		"zeros": {func(conn net.Conn) {
+			hello(conn)
+			_, _ = conn.Write(make([]byte, 1000))
+		}, nil, "TLS"},
+		"TLS 1.1 only": {serveTLS(&tls.Config{Certificates: []tls.Certificate{good},
+			MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), roots, "protocol version"},
+		"an unknown authority": {serveTLS(&tls.Config{Certificates: []tls.Certificate{good}}), nil,
+			"unknown authority"},
+		"expired":         {serveTLS(&tls.Config{Certificates: []tls.Certificate{expired}}), expiredRoots, "expired"},
+		"of another host": {serveTLS(&tls.Config{Certificates: []tls.Certificate{foreign}}), foreignRoots, "127.0.0.1"},
+		"no certificate": {serveTLS(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return nil, io.EOF
+		}}), roots, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, conns := listen(t, c.serve)
 			client := newClient(t, "https://"+address, func(config *Config) {
-				config.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS10}}}
+				config.HTTPClient = &http.Client{
+					Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.roots,
+						MinVersion: tls.VersionTLS10}}}
 			})
 			err := client.Do(t.Context(), Call{Op: opPay, Body: []byte(`{"n":1}`), Decode: decodeOK})
 			require.Equal(t, batch.ErrUnavailable, batch.KindOf(err), "%v", err)
@@ -132,7 +149,8 @@ func TestAFailedHandshakeHasSentNothing(t *testing.T) {
 			require.EqualValues(t, 1, conns.Swap(0))
 			require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Decode: decodeOK}), batch.ErrUnavailable)
 			reads := int64(3)
-			if slices.Contains([]string{"plain HTTP", "another protocol", "zeros", "an unknown authority", "expired", "of another host"}, name) {
+			if slices.Contains([]string{"plain HTTP", "another protocol", "zeros", "an unknown authority", "expired",
+				"of another host"}, name) {
 				reads = 1 // Row 9: another try would meet the same.
 			}
 			require.Equal(t, reads, conns.Load())
@@ -148,7 +166,8 @@ func TestAConnectionThatBreaksAfterTheHandshake(t *testing.T) {
 			"TLS 1.2": {Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12},
 			"TLS 1.3": {Certificates: []tls.Certificate{good}},
 			// The service refuses the client after the client's side of the handshake is done.
-			"TLS 1.3, no client certificate": {Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert},
+			"TLS 1.3, no client certificate": {Certificates: []tls.Certificate{good},
+				ClientAuth: tls.RequireAnyClientCert},
 		} {
 			t.Run(name+", "+version, func(t *testing.T) {
 				address, conns := listen(t, func(conn net.Conn) {
@@ -159,9 +178,11 @@ func TestAConnectionThatBreaksAfterTheHandshake(t *testing.T) {
 					end(conn)
 				})
 				client := newClient(t, "https://"+address, func(config *Config) {
-					config.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+					config.HTTPClient = &http.Client{
+						Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 				})
-				require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Body: []byte(`{"n":1}`), Decode: decodeOK}), batch.ErrAmbiguous)
+				require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Body: []byte(`{"n":1}`), Decode: decodeOK}),
+					batch.ErrAmbiguous)
 				require.EqualValues(t, 1, conns.Load(), "no second connection is tried")
 			})
 		}
@@ -183,9 +204,11 @@ func TestARequestThatIsCutOff(t *testing.T) {
 					})
 					client := newClient(t, "http://"+address)
 					body := make([]byte, size)
-					require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Body: body, Decode: decodeOK}), batch.ErrAmbiguous)
+					require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Body: body, Decode: decodeOK}),
+						batch.ErrAmbiguous)
 					require.EqualValues(t, 1, conns.Swap(0))
-					require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Body: body, Decode: decodeOK}), batch.ErrUnavailable)
+					require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Body: body, Decode: decodeOK}),
+						batch.ErrUnavailable)
 					require.EqualValues(t, 3, conns.Load())
 				})
 			}
@@ -259,7 +282,8 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 		c.HTTPClient = &http.Client{Transport: theirs}
 	})
 	for _, status = range []string{"301 X", "302 X", "303 X", "307 X", "308 X"} {
-		for _, target = range []string{"/elsewhere", "https://example.com/elsewhere", "https://evil.test/?token=" + canary, "https://sub.example.com/",
+		for _, target = range []string{"/elsewhere", "https://example.com/elsewhere", "https://evil.test/?token=" +
+			canary, "https://sub.example.com/",
 			"http://example.com/", "//evil.test/", "https://user:" + canary + "@evil.test/"} {
 			for _, op := range []Op{opPay, opRead} {
 				err := client.Do(t.Context(), Call{Op: op, Body: []byte(`{"n":1}`), Decode: decodeOK})
@@ -334,7 +358,10 @@ func TestAGzipBombStaysSmall(t *testing.T) {
 				client.budget.Store(0) // One attempt.
 				var err error
 				used := allocated(func() {
-					err = client.Do(t.Context(), Call{Op: op, Decode: func(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err }})
+					err = client.Do(t.Context(), Call{Op: op, Decode: func(r io.Reader) error {
+						_, err := io.Copy(io.Discard, r)
+						return err
+					}})
 				})
 				require.ErrorContains(t, err, c.says)
 				if op.Safety == Once {
@@ -363,24 +390,33 @@ func TestAProxyThatDoesNotConnect(t *testing.T) {
 		serve  func(net.Conn)
 		says   string
 	}{
-		"403":                         {"http", connect("HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\n" + canary), "Forbidden"},
-		"407":                         {"http", connect("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), "Proxy Authentication Required"},
-		"502":                         {"http", connect("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "Bad Gateway"},
-		"a redirect":                  {"http", connect("HTTP/1.1 302 Found\r\nLocation: http://evil.test\r\n\r\n"), "Found"},
+		"403": {"http", connect("HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\n" +
+			canary), "Forbidden"},
+		"407": {"http", connect("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
+			"Proxy Authentication Required"},
+		"502": {"http", connect("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "Bad Gateway"},
+		"a redirect": {"http", connect("HTTP/1.1 302 Found\r\nLocation: http://evil.test\r\n\r\n"),
+			"Found"},
 		"its words repeat our secret": {"http", connect("HTTP/1.1 403 " + canary + "\r\n\r\n"), "[redacted]"},
 		"EOF":                         {"http", connect(""), "EOF"},
 		"cut":                         {"http", connect("HTTP/1.1 200 Connec"), "EOF"},
 		"endless headers":             {"http", connect("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20)), ""},
-		"reset":                       {"http", func(conn net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(conn)); reset(conn) }, "reset"},
-		"not HTTP":                    {"http", connect("SSH-2.0\r\n"), "malformed"},
-		"connected, then EOF":         {"http", connect("HTTP/1.1 200 OK\r\n\r\n"), ""},
+		"reset": {"http", func(conn net.Conn) {
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			reset(conn)
+		}, "reset"},
+		"not HTTP":            {"http", connect("SSH-2.0\r\n"), "malformed"},
+		"connected, then EOF": {"http", connect("HTTP/1.1 200 OK\r\n\r\n"), ""},
 		"connected, then a TLS alert": {"http", func(conn net.Conn) {
 			connect("HTTP/1.1 200 OK\r\n\r\n")(conn)
 			hello(conn)
 			_, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 40})
 		}, "handshake failure"},
 		"TLS to the proxy fails": {"https", func(conn net.Conn) { hello(conn) }, "EOF"},
-		"SOCKS refuses":          {"socks5", func(conn net.Conn) { _, _ = io.ReadFull(conn, make([]byte, 3)); _, _ = conn.Write([]byte{5, 0xff}) }, "socks"},
+		"SOCKS refuses": {"socks5", func(conn net.Conn) {
+			_, _ = io.ReadFull(conn, make([]byte, 3))
+			_, _ = conn.Write([]byte{5, 0xff})
+		}, "socks"},
 		"SOCKS cannot reach it": {"socks5", func(conn net.Conn) {
 			_, _ = io.ReadFull(conn, make([]byte, 3))
 			_, _ = conn.Write([]byte{5, 0, 5, 1, 0, 1, 0, 0, 0, 0, 0, 0})
@@ -389,8 +425,10 @@ func TestAProxyThatDoesNotConnect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			address, conns := listen(t, c.serve)
 			client := newClient(t, "https://service.test", func(config *Config) {
-				config.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots},
-					Proxy: http.ProxyURL(&url.URL{Scheme: c.scheme, Host: address, User: url.UserPassword("user", "password-of-the-proxy")})}}
+				config.HTTPClient = &http.Client{
+					Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots},
+						Proxy: http.ProxyURL(&url.URL{Scheme: c.scheme, Host: address,
+							User: url.UserPassword("user", "password-of-the-proxy")})}}
 			})
 			err := client.Do(t.Context(), Call{Op: opPay, Body: []byte(`{"n":1}`), Decode: decodeOK})
 			require.Equal(t, batch.ErrUnavailable, batch.KindOf(err), "%v", err)
@@ -415,16 +453,21 @@ func TestHTTP2IsNeverSpoken(t *testing.T) {
 	defer offers.Close()
 	theirs := offers.Client().Transport.(*http.Transport)
 	require.True(t, theirs.ForceAttemptHTTP2, "the user's own transport would speak it")
-	for _, middleware := range []func(http.RoundTripper) http.RoundTripper{nil, func(next http.RoundTripper) http.RoundTripper { return roundTrip(next.RoundTrip) }} {
+	for _, middleware := range []func(http.RoundTripper) http.RoundTripper{nil,
+		func(next http.RoundTripper) http.RoundTripper { return roundTrip(next.RoundTrip) }} {
 		for _, op := range []Op{opPay, opRead} {
-			client := newClient(t, offers.URL, func(c *Config) { c.HTTPClient, c.Middleware = offers.Client(), middleware })
+			client := newClient(t, offers.URL, func(c *Config) {
+				c.HTTPClient, c.Middleware = offers.Client(), middleware
+			})
 			require.NoError(t, client.Do(t.Context(), Call{Op: op, Body: []byte("x"), Decode: decodeOK}))
 			require.Equal(t, "HTTP/1.1 ", protocols.Load())
 		}
 	}
 
-	// SETTINGS, and then RST_STREAM (refused, or a protocol error) and GOAWAY: net/http over HTTP/2 would send again, and again.
-	frames := "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x01" + "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	// SETTINGS, and then RST_STREAM (refused, or a protocol error) and GOAWAY: net/http over HTTP/2 would send again,
+	// and again.
+	frames := "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x01" +
+		"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 	address, conns := listen(t, func(conn net.Conn) {
 		r, err := http.ReadRequest(bufio.NewReader(conn))
 		if err == nil {
@@ -435,7 +478,8 @@ func TestHTTP2IsNeverSpoken(t *testing.T) {
 	client := newClient(t, "http://"+address)
 	require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Body: []byte("x"), Decode: decodeOK}), batch.ErrAmbiguous)
 	require.EqualValues(t, 1, conns.Load())
-	require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Body: []byte("x"), Decode: decodeOK}), batch.ErrUnavailable)
+	require.ErrorIs(t, client.Do(t.Context(), Call{Op: opRead, Body: []byte("x"), Decode: decodeOK}),
+		batch.ErrUnavailable)
 	require.EqualValues(t, 1+3, conns.Load())
 }
 
@@ -452,7 +496,8 @@ func TestTheRequestAsItIsSent(t *testing.T) {
 	})
 	client := newClient(t, "http://"+address)
 	for _, op := range []Op{opPay, opRead} {
-		require.NoError(t, client.Do(t.Context(), Call{Op: op, Body: []byte("x"), ContentType: "application/json", Decode: decodeOK}))
+		require.NoError(t, client.Do(t.Context(), Call{Op: op, Body: []byte("x"), ContentType: "application/json",
+			Decode: decodeOK}))
 		r := <-sent
 		require.True(t, r.Close)
 		require.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
@@ -500,7 +545,8 @@ func TestDNS(t *testing.T) {
 			var dials atomic.Int64
 			resolver := names(t, c.code)
 			client := newClient(t, "https://service.test", func(config *Config) {
-				config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context,
+					network, address string) (net.Conn, error) {
 					dials.Add(1)
 					return (&net.Dialer{Resolver: resolver}).DialContext(ctx, network, address)
 				}}}
@@ -519,7 +565,8 @@ func TestDNS(t *testing.T) {
 // pipes is a client whose connections are served in memory, for a bubble.
 func pipes(t *testing.T, baseURL string, serve func(net.Conn)) *Client {
 	return newClient(t, baseURL, func(config *Config) {
-		config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string,
+			string) (net.Conn, error) {
 			here, there := net.Pipe()
 			go func() {
 				serve(there)
@@ -549,9 +596,11 @@ func TestEveryPhaseEnds(t *testing.T) {
 		after time.Duration // of a Once call
 		read  time.Duration // of a read, all attempts together
 	}{
-		"a dial into a black hole": {"https://waits.test", 1, nil, batch.ErrUnavailable, 10 * time.Second, 30 * time.Second},
-		"a silent handshake":       {"https://waits.test", 1, silent, batch.ErrUnavailable, 10 * time.Second, 30 * time.Second},
-		"no header":                {"http://localhost", 1, silent, batch.ErrAmbiguous, 2 * time.Minute, 90 * time.Second},
+		"a dial into a black hole": {"https://waits.test", 1, nil, batch.ErrUnavailable, 10 * time.Second,
+			30 * time.Second},
+		"a silent handshake": {"https://waits.test", 1, silent, batch.ErrUnavailable, 10 * time.Second,
+			30 * time.Second},
+		"no header": {"http://localhost", 1, silent, batch.ErrAmbiguous, 2 * time.Minute, 90 * time.Second},
 		"a header that drips": {"http://localhost", 1, func(conn net.Conn) {
 			_, _ = http.ReadRequest(bufio.NewReader(conn))
 			_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
@@ -584,10 +633,12 @@ func TestEveryPhaseEnds(t *testing.T) {
 				client := pipes(t, c.url, c.serve)
 				if c.serve == nil {
 					client = newClient(t, c.url, func(config *Config) {
-						config.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-							<-ctx.Done()
-							return nil, &net.OpError{Op: "dial", Err: errors.New("i/o timeout")}
-						}}}
+						config.HTTPClient = &http.Client{
+							Transport: &http.Transport{DialContext: func(ctx context.Context, _,
+								_ string) (net.Conn, error) {
+								<-ctx.Done()
+								return nil, &net.OpError{Op: "dial", Err: errors.New("i/o timeout")}
+							}}}
 					})
 				}
 				client.noWait = true
@@ -626,7 +677,9 @@ func TestNoReadGetsTheReplyOfAnother(t *testing.T) {
 			for n := range 50 {
 				var got struct{ Path string }
 				asked := fmt.Sprintf("/%d-%d", caller, n)
-				err := client.Do(t.Context(), Call{Op: Op{Name: "Read", Method: http.MethodGet, Path: asked, Safety: Repeatable}, Decode: JSON(&got)})
+				err := client.Do(t.Context(),
+					Call{Op: Op{Name: "Read", Method: http.MethodGet, Path: asked, Safety: Repeatable},
+						Decode: JSON(&got)})
 				paths <- fmt.Sprint(got.Path == asked, " ", err)
 			}
 		}()
@@ -656,7 +709,8 @@ func TestReadsAreLimitedInConnections(t *testing.T) {
 		const calls = 10_000
 		for range calls {
 			go func() {
-				errs <- client.Do(t.Context(), Call{Op: Op{Name: "Read", Method: http.MethodGet, Path: "/", Safety: Repeatable}, Decode: decodeOK})
+				errs <- client.Do(t.Context(),
+					Call{Op: Op{Name: "Read", Method: http.MethodGet, Path: "/", Safety: Repeatable}, Decode: decodeOK})
 			}()
 		}
 		for range calls {

@@ -29,7 +29,8 @@ func transports(user *http.Client) (once, reads *http.Transport, fault string) {
 	if user != nil && user.Transport != nil {
 		given, ok := user.Transport.(*http.Transport)
 		if !ok {
-			return nil, nil, "Transport must be nil or an *http.Transport; Config.Middleware takes any other RoundTripper"
+			return nil, nil,
+				"Transport must be nil or an *http.Transport; Config.Middleware takes any other RoundTripper"
 		}
 		if given != nil {
 			theirs = given

@@ -40,7 +40,8 @@ func (e *wireError) Error() string { return e.err.Error() }
 func (e *wireError) Unwrap() error { return e.err }
 
 var (
-	errNewContext  = errors.New("a middleware replaced the context of the request; it must derive its own from that one")
+	errNewContext = errors.New(
+		"a middleware replaced the context of the request; it must derive its own from that one")
 	errSecondSend  = errors.New("a middleware sent the request again; the second request was refused")
 	errLateSend    = errors.New("a middleware sent the request after the call had ended; it was refused")
 	errAnotherHost = errors.New("a middleware changed the host of the request; it was refused")

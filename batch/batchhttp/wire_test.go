@@ -40,7 +40,9 @@ func again(r *http.Request) *http.Request {
 
 // Whatever a middleware does, a call that moves money is sent once.
 func TestMiddlewareSendsAOnceCallOnce(t *testing.T) {
-	never := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s arrived at another host", r.URL) }))
+	never := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s arrived at another host", r.URL)
+	}))
 	defer never.Close()
 	elsewhere, _ := url.Parse(never.URL)
 	for name, c := range map[string]struct {
@@ -52,20 +54,23 @@ func TestMiddlewareSendsAOnceCallOnce(t *testing.T) {
 		says     string
 		contrary string
 	}{
-		"it passes the request on": {200, func(next http.RoundTripper, r *http.Request) (*http.Response, error) { return next.RoundTrip(r) }, "", 1, 1, "", ""},
+		"it passes the request on": {200, func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+			return next.RoundTrip(r)
+		}, "", 1, 1, "", ""},
 		"it tries again after a 503": {503, func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 			if first, err := next.RoundTrip(r); err == nil {
 				_ = first.Body.Close()
 			}
 			return next.RoundTrip(again(r))
 		}, batch.ErrAmbiguous, 1, 6, "the second request was refused", ""},
-		"it sends twice and returns the first reply": {200, func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			first, err := next.RoundTrip(r)
-			if second, err := next.RoundTrip(again(r)); err == nil {
-				_ = second.Body.Close()
-			}
-			return first, err
-		}, "", 1, 2, "", ""},
+		"it sends twice and returns the first reply": {200,
+			func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+				first, err := next.RoundTrip(r)
+				if second, err := next.RoundTrip(again(r)); err == nil {
+					_ = second.Body.Close()
+				}
+				return first, err
+			}, "", 1, 2, "", ""},
 		"it sends two at once": {200, func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 			replies := make(chan *http.Response, 2)
 			for _, r := range []*http.Request{again(r), again(r)} {
@@ -78,15 +83,17 @@ func TestMiddlewareSendsAOnceCallOnce(t *testing.T) {
 			}
 			return nil, errors.New("none was answered")
 		}, "", 1, 0, "", ""},
-		"it sends the second with a context of its own": {503, func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			if first, err := next.RoundTrip(r); err == nil {
-				_ = first.Body.Close()
-			}
-			return next.RoundTrip(again(r).WithContext(context.Background()))
-		}, batch.ErrAmbiguous, 1, 3, "replaced the context", ""},
-		"it sends with a context of its own": {200, func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			return next.RoundTrip(r.WithContext(context.Background()))
-		}, batch.ErrUnavailable, 0, 0, "replaced the context", ""},
+		"it sends the second with a context of its own": {503,
+			func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+				if first, err := next.RoundTrip(r); err == nil {
+					_ = first.Body.Close()
+				}
+				return next.RoundTrip(again(r).WithContext(context.Background()))
+			}, batch.ErrAmbiguous, 1, 3, "replaced the context", ""},
+		"it sends with a context of its own": {200,
+			func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+				return next.RoundTrip(r.WithContext(context.Background()))
+			}, batch.ErrUnavailable, 0, 0, "replaced the context", ""},
 		"it makes a request of its own": {200, func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 			fresh, _ := http.NewRequest(r.Method, r.URL.String(), r.Body) //nolint:noctx // That is the fault.
 			return next.RoundTrip(fresh)
@@ -142,7 +149,8 @@ func TestMiddlewareSendsAOnceCallOnce(t *testing.T) {
 				s := serveRaw(t, func(int) (string, string) {
 					return reply(fmt.Sprint(c.status, " X"), asJSON, `{"ok":true}`), ""
 				})
-				err := newClient(t, s.url, with(c.send)).Do(t.Context(), Call{Op: op, Body: []byte(`{"n":1}`), Decode: decodeOK})
+				err := newClient(t, s.url, with(c.send)).Do(t.Context(),
+					Call{Op: op, Body: []byte(`{"n":1}`), Decode: decodeOK})
 				if op.Safety == Once {
 					require.Equal(t, c.kind, batch.KindOf(err), "%v", err)
 				}
@@ -173,17 +181,19 @@ func TestMiddlewareThatLeavesEarly(t *testing.T) {
 	t.Run("the request is being dialled", func(t *testing.T) {
 		dialling, leave := make(chan struct{}), make(chan struct{})
 		defer close(leave)
-		client := newClient(t, "http://localhost", with(func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			late.Go(func() { _, _ = next.RoundTrip(r) }) //nolint:bodyclose // There is no reply.
-			<-dialling
-			return next.RoundTrip(r) // Refused by the wire: its error is no proof while the first is under way.
-		}), func(c *Config) {
-			c.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-				close(dialling)
-				<-leave
-				return nil, io.EOF
-			}}}
-		})
+		client := newClient(t, "http://localhost",
+			with(func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+				late.Go(func() { _, _ = next.RoundTrip(r) }) //nolint:bodyclose // There is no reply.
+				<-dialling
+				return next.RoundTrip(r) // Refused by the wire: its error is no proof while the first is under way.
+			}), func(c *Config) {
+				c.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string,
+					string) (net.Conn, error) {
+					close(dialling)
+					<-leave
+					return nil, io.EOF
+				}}}
+			})
 		require.ErrorIs(t, client.Do(t.Context(), Call{Op: opPay, Decode: decodeOK}), batch.ErrAmbiguous)
 	})
 	t.Run("the request comes after the call", func(t *testing.T) {
@@ -276,31 +286,57 @@ func TestNoReplyOfAMiddlewarePanics(t *testing.T) {
 	// A body can be read once.
 	replies := func() map[string]reply {
 		return map[string]reply{
-			"nothing at all":                             {nil, nil, batch.ErrAmbiguous, batch.ErrUnavailable, "neither a reply nor an error"},
-			"no Request":                                 {&http.Response{StatusCode: 200, Header: http.Header{}, Body: ok()}, nil, "", "", ""},
-			"no Header":                                  {&http.Response{StatusCode: 200, Body: ok()}, nil, "", "", ""},
-			"no Header, and refused":                     {&http.Response{StatusCode: 403, Body: ok()}, nil, batch.ErrAmbiguous, batch.ErrAuth, ""},
-			"no Header, and redirected":                  {&http.Response{StatusCode: 302, Body: ok()}, nil, batch.ErrAmbiguous, batch.ErrProtocol, ""},
-			"no Body":                                    {&http.Response{StatusCode: 200}, nil, batch.ErrAmbiguous, batch.ErrProtocol, "unexpected EOF"},
-			"nothing but a pointer":                      {&http.Response{}, nil, batch.ErrAmbiguous, batch.ErrUnavailable, "status 0"},
-			"status 0":                                   {&http.Response{Body: ok()}, nil, batch.ErrAmbiguous, batch.ErrUnavailable, "status 0"},
-			"a negative status":                          {&http.Response{StatusCode: -200, Body: ok()}, nil, batch.ErrAmbiguous, batch.ErrUnavailable, "status -200"},
-			"status 20":                                  {&http.Response{StatusCode: 20, Body: ok()}, nil, batch.ErrAmbiguous, batch.ErrUnavailable, "status 20"},
-			"status 2000":                                {&http.Response{StatusCode: 2000, Body: ok()}, nil, batch.ErrAmbiguous, batch.ErrProtocol, ""},
-			"an error that is a nil pointer":             {nil, noURLError, batch.ErrAmbiguous, batch.ErrUnavailable, "a middleware panicked"},
-			"the same of another type":                   {nil, noOpError, batch.ErrAmbiguous, batch.ErrUnavailable, "a middleware panicked"},
-			"an error that panics":                       {nil, panics{}, batch.ErrAmbiguous, batch.ErrUnavailable, "a middleware panicked: in Error"},
-			"an error beside a reply":                    {&http.Response{StatusCode: 200, Body: ok()}, io.EOF, batch.ErrAmbiguous, batch.ErrUnavailable, "EOF"},
-			"an error of our own type":                   {nil, &batch.Error{Kind: batch.ErrInvalid, Message: "x"}, batch.ErrAmbiguous, batch.ErrUnavailable, "x"},
-			"a body that panics":                         {&http.Response{StatusCode: 200, Body: panics{}}, nil, batch.ErrAmbiguous, batch.ErrProtocol, "a middleware panicked: in Read"},
-			"a body that panics, under a refusal":        {&http.Response{StatusCode: 400, Body: panics{}}, nil, batch.ErrAmbiguous, batch.ErrProtocol, ""},
-			"a body whose Close panics":                  {&http.Response{StatusCode: 200, Body: body{ok(), panics{}}}, nil, "", "", ""},
-			"a body whose Close panics, beside an error": {&http.Response{StatusCode: 200, Body: panics{}}, io.EOF, batch.ErrAmbiguous, batch.ErrUnavailable, "EOF"},
-			"a body that counts too much":                {&http.Response{StatusCode: 200, Body: io.NopCloser(count(1))}, nil, batch.ErrAmbiguous, batch.ErrProtocol, "miscounts"},
-			"a body that counts below zero":              {&http.Response{StatusCode: 200, Body: io.NopCloser(count(-1 << 30))}, nil, batch.ErrAmbiguous, batch.ErrProtocol, "miscounts"},
-			"a body that fails as a refusal": {&http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader("{"), errorReader{&batch.Error{Kind: batch.ErrInvalid}}))},
+			"nothing at all": {nil, nil, batch.ErrAmbiguous, batch.ErrUnavailable,
+				"neither a reply nor an error"},
+			"no Request": {&http.Response{StatusCode: 200, Header: http.Header{},
+				Body: ok()}, nil, "", "", ""},
+			"no Header": {&http.Response{StatusCode: 200, Body: ok()},
+				nil, "", "", ""},
+			"no Header, and refused": {&http.Response{StatusCode: 403, Body: ok()}, nil,
+				batch.ErrAmbiguous, batch.ErrAuth, ""},
+			"no Header, and redirected": {&http.Response{StatusCode: 302, Body: ok()}, nil,
+				batch.ErrAmbiguous, batch.ErrProtocol, ""},
+			"no Body": {&http.Response{StatusCode: 200}, nil, batch.ErrAmbiguous,
+				batch.ErrProtocol, "unexpected EOF"},
+			"nothing but a pointer": {&http.Response{}, nil, batch.ErrAmbiguous,
+				batch.ErrUnavailable, "status 0"},
+			"status 0": {&http.Response{Body: ok()}, nil, batch.ErrAmbiguous,
+				batch.ErrUnavailable, "status 0"},
+			"a negative status": {&http.Response{StatusCode: -200, Body: ok()}, nil,
+				batch.ErrAmbiguous, batch.ErrUnavailable, "status -200"},
+			"status 20": {&http.Response{StatusCode: 20, Body: ok()}, nil,
+				batch.ErrAmbiguous, batch.ErrUnavailable, "status 20"},
+			"status 2000": {&http.Response{StatusCode: 2000, Body: ok()}, nil,
+				batch.ErrAmbiguous, batch.ErrProtocol, ""},
+			"an error that is a nil pointer": {nil, noURLError, batch.ErrAmbiguous, batch.ErrUnavailable,
+				"a middleware panicked"},
+			"the same of another type": {nil, noOpError, batch.ErrAmbiguous, batch.ErrUnavailable,
+				"a middleware panicked"},
+			"an error that panics": {nil, panics{}, batch.ErrAmbiguous, batch.ErrUnavailable,
+				"a middleware panicked: in Error"},
+			"an error beside a reply": {&http.Response{StatusCode: 200, Body: ok()}, io.EOF,
+				batch.ErrAmbiguous, batch.ErrUnavailable, "EOF"},
+			"an error of our own type": {nil, &batch.Error{Kind: batch.ErrInvalid, Message: "x"},
+				batch.ErrAmbiguous, batch.ErrUnavailable, "x"},
+			"a body that panics": {&http.Response{StatusCode: 200, Body: panics{}}, nil,
+				batch.ErrAmbiguous, batch.ErrProtocol, "a middleware panicked: in Read"},
+			"a body that panics, under a refusal": {&http.Response{StatusCode: 400, Body: panics{}}, nil,
+				batch.ErrAmbiguous, batch.ErrProtocol, ""},
+			"a body whose Close panics": {&http.Response{StatusCode: 200, Body: body{ok(), panics{}}},
+				nil, "", "", ""},
+			"a body whose Close panics, beside an error": {&http.Response{StatusCode: 200, Body: panics{}}, io.EOF,
+				batch.ErrAmbiguous, batch.ErrUnavailable, "EOF"},
+			"a body that counts too much": {&http.Response{StatusCode: 200, Body: io.NopCloser(count(1))}, nil,
+				batch.ErrAmbiguous, batch.ErrProtocol, "miscounts"},
+			"a body that counts below zero": {&http.Response{StatusCode: 200, Body: io.NopCloser(count(-1 << 30))}, nil,
+				batch.ErrAmbiguous, batch.ErrProtocol, "miscounts"},
+			"a body that fails as a refusal": {&http.Response{StatusCode: 200,
+				Body: io.NopCloser(io.MultiReader(strings.NewReader("{"),
+					errorReader{&batch.Error{Kind: batch.ErrInvalid}}))},
 				nil, batch.ErrAmbiguous, batch.ErrProtocol, ""},
-			"a refusal that is cut off": {&http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"ok":false}`), errorReader{io.ErrUnexpectedEOF}))},
+			"a refusal that is cut off": {&http.Response{StatusCode: 200,
+				Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"ok":false}`),
+					errorReader{io.ErrUnexpectedEOF}))},
 				nil, batch.ErrAmbiguous, batch.ErrProtocol, "unexpected EOF"},
 		}
 	}
@@ -323,8 +359,10 @@ func TestNoReplyOfAMiddlewarePanics(t *testing.T) {
 		}
 	}
 	t.Run("a panic", func(t *testing.T) {
-		client := newClient(t, "https://service.test", with(func(http.RoundTripper, *http.Request) (*http.Response, error) { panic("in RoundTrip") }))
-		require.ErrorContains(t, client.Do(t.Context(), Call{Op: opPay, Decode: decodeOK}), "ambiguous: a middleware panicked: in RoundTrip")
+		client := newClient(t, "https://service.test",
+			with(func(http.RoundTripper, *http.Request) (*http.Response, error) { panic("in RoundTrip") }))
+		require.ErrorContains(t, client.Do(t.Context(), Call{Op: opPay, Decode: decodeOK}),
+			"ambiguous: a middleware panicked: in RoundTrip")
 	})
 	t.Run("a body that gives nothing, for ever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -169,5 +169,6 @@ func echo(r *http.Request) Reply {
 		page.Write(body)
 	}
 	page.WriteString("</pre></body></html>")
-	return Reply{Status: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte(page.String())}
+	return Reply{Status: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"text/html"}},
+		Body: []byte(page.String())}
 }

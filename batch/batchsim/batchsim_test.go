@@ -34,12 +34,13 @@ func (c *counter) served() int {
 }
 
 func (c *counter) handler() http.Handler {
-	return c.Handler([]Operation{{Name: "Add", Method: http.MethodPost, Path: "/add/{id}", Serve: func(r Request) Reply {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.n++
-		return JSON(http.StatusOK, `{"id":"`+r.PathValue("id")+`","got":"`+string(r.Body)+`"}`)
-	}}}, func(Request) Reply { return Reply{Status: http.StatusNotFound} })
+	return c.Handler([]Operation{{Name: "Add", Method: http.MethodPost, Path: "/add/{id}",
+		Serve: func(r Request) Reply {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.n++
+			return JSON(http.StatusOK, `{"id":"`+r.PathValue("id")+`","got":"`+string(r.Body)+`"}`)
+		}}}, func(Request) Reply { return Reply{Status: http.StatusNotFound} })
 }
 
 func call(ctx context.Context, s *Server, header ...string) (int, string, error) {
@@ -72,25 +73,31 @@ func TestFaults(t *testing.T) {
 		fails  bool
 		served int
 	}{
-		"none":                       {Fault{Op: "Other", Act: Reset}, 200, whole, false, 1},
-		"the second call":            {Fault{Op: "Add", Nth: 2, Act: Reset}, 200, whole, false, 1},
-		"reset before it is read":    {Fault{Op: "Add", Phase: BeforeRead, Act: Reset}, 0, "", true, 0},
-		"reset before it happens":    {Fault{Op: "Add", Phase: BeforeApply, Act: Reset}, 0, "", true, 0},
-		"reset after it happened":    {Fault{Op: "Add", Phase: AfterApply, Act: Reset}, 0, "", true, 1},
-		"any operation":              {Fault{Phase: AfterApply, Act: Reset}, 0, "", true, 1},
-		"silence before it is read":  {Fault{Op: "Add", Phase: BeforeRead, Act: Hang}, 0, "", true, 0},
-		"silence before it happens":  {Fault{Op: "Add", Phase: BeforeApply, Act: Hang}, 0, "", true, 0},
-		"silence after it happened":  {Fault{Op: "Add", Phase: AfterApply, Act: Hang}, 0, "", true, 1},
-		"another answer before":      {Fault{Op: "Add", Phase: BeforeApply, Act: Answer, Reply: teapot}, 418, "no", false, 0},
-		"another answer after":       {Fault{Op: "Add", Phase: AfterApply, Act: Answer, Reply: teapot}, 418, "no", false, 1},
-		"cut":                        {Fault{Op: "Add", Phase: AfterApply, Act: Truncate, After: 5}, 200, whole[:5], true, 1},
-		"cut after nothing":          {Fault{Op: "Add", Phase: AfterApply, Act: Truncate}, 200, "", true, 1},
-		"stalled":                    {Fault{Op: "Add", Phase: AfterApply, Act: Stall, After: 5}, 200, whole[:5], true, 1},
-		"drop by drop, for too long": {Fault{Op: "Add", Phase: AfterApply, Act: Drip, After: 5}, 200, whole[:5+5], true, 1},
-		"bytes of another protocol":  {Fault{Op: "Add", Phase: AfterApply, Act: Speak, Raw: []byte("\x00\x00\x00\x04")}, 0, "", true, 1},
-		"repeated by a middlebox":    {Fault{Op: "Add", Phase: BeforeApply, Act: Twice}, 200, whole, false, 2},
-		"reset within the body":      {Fault{Op: "Add", Phase: BeforeRead, Act: Reset, After: 2}, 0, "", true, 0},
-		"echo":                       {Fault{Op: "Add", Phase: AfterApply, Act: Echo}, 500, "canary", false, 1},
+		"none":                      {Fault{Op: "Other", Act: Reset}, 200, whole, false, 1},
+		"the second call":           {Fault{Op: "Add", Nth: 2, Act: Reset}, 200, whole, false, 1},
+		"reset before it is read":   {Fault{Op: "Add", Phase: BeforeRead, Act: Reset}, 0, "", true, 0},
+		"reset before it happens":   {Fault{Op: "Add", Phase: BeforeApply, Act: Reset}, 0, "", true, 0},
+		"reset after it happened":   {Fault{Op: "Add", Phase: AfterApply, Act: Reset}, 0, "", true, 1},
+		"any operation":             {Fault{Phase: AfterApply, Act: Reset}, 0, "", true, 1},
+		"silence before it is read": {Fault{Op: "Add", Phase: BeforeRead, Act: Hang}, 0, "", true, 0},
+		"silence before it happens": {Fault{Op: "Add", Phase: BeforeApply, Act: Hang}, 0, "", true, 0},
+		"silence after it happened": {Fault{Op: "Add", Phase: AfterApply, Act: Hang}, 0, "", true, 1},
+		"another answer before": {Fault{Op: "Add", Phase: BeforeApply, Act: Answer, Reply: teapot}, 418,
+			"no", false, 0},
+		"another answer after": {Fault{Op: "Add", Phase: AfterApply, Act: Answer, Reply: teapot}, 418,
+			"no", false, 1},
+		"cut": {Fault{Op: "Add", Phase: AfterApply, Act: Truncate, After: 5}, 200,
+			whole[:5], true, 1},
+		"cut after nothing": {Fault{Op: "Add", Phase: AfterApply, Act: Truncate}, 200, "", true, 1},
+		"stalled": {Fault{Op: "Add", Phase: AfterApply, Act: Stall, After: 5}, 200,
+			whole[:5], true, 1},
+		"drop by drop, for too long": {Fault{Op: "Add", Phase: AfterApply, Act: Drip, After: 5}, 200,
+			whole[:5+5], true, 1},
+		"bytes of another protocol": {Fault{Op: "Add", Phase: AfterApply, Act: Speak, Raw: []byte("\x00\x00\x00\x04")},
+			0, "", true, 1},
+		"repeated by a middlebox": {Fault{Op: "Add", Phase: BeforeApply, Act: Twice}, 200, whole, false, 2},
+		"reset within the body":   {Fault{Op: "Add", Phase: BeforeRead, Act: Reset, After: 2}, 0, "", true, 0},
+		"echo":                    {Fault{Op: "Add", Phase: AfterApply, Act: Echo}, 500, "canary", false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -120,10 +127,11 @@ func TestStale(t *testing.T) {
 	service := new(counter)
 	service.Inject(Fault{Op: "Add", Nth: 2, Phase: AfterApply, Act: Stale})
 	n := 0
-	handler := service.Handler([]Operation{{Name: "Add", Method: http.MethodPost, Path: "/add/{id}", Serve: func(Request) Reply {
-		n++
-		return JSON(http.StatusOK, strconv.Itoa(n))
-	}}}, nil)
+	handler := service.Handler([]Operation{{Name: "Add", Method: http.MethodPost, Path: "/add/{id}",
+		Serve: func(Request) Reply {
+			n++
+			return JSON(http.StatusOK, strconv.Itoa(n))
+		}}}, nil)
 	server := Listen(handler)
 	defer server.Close()
 	for _, want := range []string{"1", "1", "3"} {
@@ -136,7 +144,8 @@ func TestStale(t *testing.T) {
 // An endless reply goes on until the client goes.
 func TestEndless(t *testing.T) {
 	service := new(counter)
-	service.Inject(Fault{Op: "Add", Nth: 1, Phase: AfterApply, Act: Endless, Reply: JSON(http.StatusOK, strings.Repeat("x", 1<<10))})
+	service.Inject(Fault{Op: "Add", Nth: 1, Phase: AfterApply, Act: Endless,
+		Reply: JSON(http.StatusOK, strings.Repeat("x", 1<<10))})
 	server := Listen(service.handler())
 	defer server.Close()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/add/7", nil)
@@ -200,8 +209,10 @@ func TestLateIsAppliedWhenItsTimeHasCome(t *testing.T) {
 
 func TestScenarios(t *testing.T) {
 	for scenario, want := range map[Scenario]struct{ status, served int }{
-		Refused: {422, 0}, Unauthorized: {401, 0}, LostBefore: {0, 0}, LostAfter: {0, 1}, ErrorBefore: {500, 0}, ErrorAfter: {500, 1},
-		GarbledAfter: {200, 1}, TruncatedAfter: {200, 1}, EchoedAfter: {500, 1}, LateAfter: {0, 0}, Redirected: {307, 0}, Unavailable: {503, 0},
+		Refused: {422, 0}, Unauthorized: {401, 0}, LostBefore: {0, 0}, LostAfter: {0, 1}, ErrorBefore: {500, 0},
+		ErrorAfter:   {500, 1},
+		GarbledAfter: {200, 1}, TruncatedAfter: {200, 1}, EchoedAfter: {500, 1}, LateAfter: {0, 0},
+		Redirected: {307, 0}, Unavailable: {503, 0},
 		SilentBefore: {0, 0}, SilentAfter: {0, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -332,10 +343,13 @@ func TestALie(t *testing.T) {
 // Every form of a secret is seen, and the helpers themselves show what they are given.
 func TestLeakSeesEveryForm(t *testing.T) {
 	const secret = `s3cret"&/+key`
-	for _, text := range []string{secret, `S3CRET"&/+KEY`, "7333637265742226 no", `s3cret\"\u0026/+key`, "s3cret%22%26%2fkey no", "s3cret%22%26%2F%2Bkey",
+	for _, text := range []string{secret, `S3CRET"&/+KEY`, "7333637265742226 no", `s3cret\"\u0026/+key`,
+		"s3cret%22%26%2fkey no", "s3cret%22%26%2F%2Bkey",
 		"s3cret&#34;&amp;/+key", hex.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret)),
-		base64.URLEncoding.EncodeToString([]byte("x" + secret + "y")), base64.StdEncoding.EncodeToString([]byte("xy" + secret + "z"))} {
-		require.Equal(t, strings.HasSuffix(text, " no"), Leak([]string{"another", secret}, "before", "<"+text+">") == "", text)
+		base64.URLEncoding.EncodeToString([]byte("x" + secret + "y")),
+		base64.StdEncoding.EncodeToString([]byte("xy" + secret + "z"))} {
+		require.Equal(t, strings.HasSuffix(text, " no"), Leak([]string{"another", secret}, "before", "<"+text+
+			">") == "", text)
 	}
 	require.Empty(t, Leak([]string{""}, "anything"))
 	require.NotEmpty(t, Leak([]string{"inside"}, Prints(struct{ a *string }{}), Prints(struct{ A string }{"inside"})))
@@ -346,7 +360,8 @@ func TestAFaultOfAnUnknownOperation(t *testing.T) {
 	service.Inject(Fault{Op: "Subtract"}) // Before there are operations.
 	service.handler()
 	service.Inject(Fault{Op: "Add"})
-	require.PanicsWithValue(t, `batchsim: no operation is called "Subtract"; there are ["Add"]`, func() { service.Inject(Fault{Op: "Subtract"}) })
+	require.PanicsWithValue(t, `batchsim: no operation is called "Subtract"; there are ["Add"]`,
+		func() { service.Inject(Fault{Op: "Subtract"}) })
 }
 
 func TestAFaultThatCannotBePlayed(t *testing.T) {
@@ -361,6 +376,7 @@ func TestAFaultThatCannotBePlayed(t *testing.T) {
 		"its Act is not known": {Act: 99},
 		"Nth is negative":      {Act: Reset, Nth: -1},
 	} {
-		require.PanicsWithValue(t, "batchsim: the fault cannot be played: "+strings.TrimSpace(want), func() { new(Kit).Inject(f) })
+		require.PanicsWithValue(t, "batchsim: the fault cannot be played: "+strings.TrimSpace(want),
+			func() { new(Kit).Inject(f) })
 	}
 }

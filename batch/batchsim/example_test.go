@@ -12,10 +12,12 @@ import (
 func ExampleKit() {
 	var service batchsim.Kit
 	server := batchsim.Listen(service.Handler([]batchsim.Operation{
-		{Name: "Pay", Method: http.MethodPost, Path: "/payments/{account}", Serve: func(r batchsim.Request) batchsim.Reply {
-			service.Ledger.Move(batchsim.Effect{Item: r.PathValue("account"), Minor: 1250, Currency: "ZAR", At: service.Clock.Now()})
-			return batchsim.JSON(http.StatusOK, `{"state":"paid"}`)
-		}},
+		{Name: "Pay", Method: http.MethodPost, Path: "/payments/{account}",
+			Serve: func(r batchsim.Request) batchsim.Reply {
+				service.Ledger.Move(batchsim.Effect{Item: r.PathValue("account"), Minor: 1250, Currency: "ZAR",
+					At: service.Clock.Now()})
+				return batchsim.JSON(http.StatusOK, `{"state":"paid"}`)
+			}},
 	}, func(batchsim.Request) batchsim.Reply { return batchsim.JSON(http.StatusNotFound, `{}`) }))
 	defer server.Close()
 

@@ -20,8 +20,10 @@ type Fault struct {
 	Phase Phase
 	Act   Act
 
-	Reply Reply         // for Answer and Endless
-	After int           // for Truncate, Stall and Drip: bytes of the reply that still arrive; for Reset before the body is read: bytes of it that do
+	Reply Reply // for Answer and Endless
+	// for Truncate, Stall and Drip: bytes of the reply that still arrive; for Reset before the body is read: bytes of
+	// it that do
+	After int
 	Raw   []byte        // for Speak
 	Delay time.Duration // for Late: when the request is applied after all, on the kit's clock
 
@@ -56,8 +58,9 @@ const (
 	Lie                 // answers what Fault.Alter makes of the reply (AfterApply only)
 	Endless             // answers Fault.Reply, and its body again and again, until the client goes
 	Speak               // answers Fault.Raw, which need not be HTTP/1.1, and closes
-	Twice               // applies the request twice, as if a middlebox had repeated it, and gives the second reply (BeforeApply only)
-	Stale               // answers what the same request was answered the first time, if the fault was there by then (AfterApply only)
+	// applies the request twice, as if a middlebox had repeated it, and gives the second reply (BeforeApply only)
+	Twice
+	Stale // answers what the same request was answered the first time, if the fault was there by then (AfterApply only)
 )
 
 // A Scenario is a Fault by name, for suites that do not know the service: see
@@ -112,11 +115,13 @@ func (k *Kit) Break(op string, s Scenario, refused, unauthorized Reply) {
 		f.Phase, f.Act = AfterApply, Echo
 	case ForbiddenAfter:
 		f.Phase, f.Act, f.Reply = AfterApply, Answer, Reply{Status: http.StatusForbidden,
-			Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><h1>403</h1>Blocked by the firewall</html>")}
+			Header: http.Header{"Content-Type": {"text/html"}},
+			Body:   []byte("<html><h1>403</h1>Blocked by the firewall</html>")}
 	case LateAfter:
 		f.Act, f.Delay = Late, time.Hour
 	case Redirected:
-		f.Act, f.Reply = Answer, Reply{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://elsewhere.test/"}}}
+		f.Act, f.Reply = Answer, Reply{Status: http.StatusTemporaryRedirect,
+			Header: http.Header{"Location": {"https://elsewhere.test/"}}}
 	case Unavailable:
 		f.Act, f.Reply = Answer, Reply{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}}
 	default:

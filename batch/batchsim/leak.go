@@ -26,12 +26,15 @@ func Leak(secrets []string, texts ...string) string {
 			continue
 		}
 		inJSON, _ := json.Marshal(secret) // A string always marshals.
-		forms := []string{"raw", secret, "hex", hex.EncodeToString([]byte(secret)), "escaped for a query", url.QueryEscape(secret),
-			"escaped for a path", url.PathEscape(secret), "JSON", string(inJSON[1 : len(inJSON)-1]), "HTML", html.EscapeString(secret)}
+		forms := []string{"raw", secret, "hex", hex.EncodeToString([]byte(secret)), "escaped for a query",
+			url.QueryEscape(secret),
+			"escaped for a path", url.PathEscape(secret), "JSON", string(inJSON[1 : len(inJSON)-1]), "HTML",
+			html.EscapeString(secret)}
 		for before := range 3 {
 			whole := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), secret...))
 			inner := whole[(before*8+5)/6 : (before+len(secret))*8/6]
-			forms = append(forms, "base64", inner, "base64 for URLs", strings.NewReplacer("+", "-", "/", "_").Replace(inner))
+			forms = append(forms, "base64", inner, "base64 for URLs",
+				strings.NewReplacer("+", "-", "/", "_").Replace(inner))
 		}
 		for form := range slices.Chunk(forms, 2) {
 			if strings.Contains(all, strings.ToLower(form[1])) {
@@ -49,7 +52,8 @@ func Prints(v any) string {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%T"} {
 		_, _ = fmt.Fprintf(&all, verb+"\n", v)
 	}
-	for _, encode := range []func(any) error{json.NewEncoder(&all).Encode, xml.NewEncoder(&all).Encode, gob.NewEncoder(&all).Encode} {
+	for _, encode := range []func(any) error{json.NewEncoder(&all).Encode, xml.NewEncoder(&all).Encode,
+		gob.NewEncoder(&all).Encode} {
 		_ = encode(v) // An encoder that refuses shows nothing.
 	}
 	slog.New(slog.NewTextHandler(&all, nil)).Info("x", "v", v)

@@ -10,9 +10,10 @@ import (
 
 // An Effect is one movement of money, or one record loaded.
 type Effect struct {
-	Payer                string // whose contract, in the service's terms: "merchant 11223344 of PC600001"
-	Batch, Item, Account string // Item is the caller's reference of it, or its account where the service keeps none (SnapBill)
-	Minor                int64  // the amount in the minor unit
+	Payer string // whose contract, in the service's terms: "merchant 11223344 of PC600001"
+	// Item is the caller's reference of it, or its account where the service keeps none (SnapBill)
+	Batch, Item, Account string
+	Minor                int64 // the amount in the minor unit
 	Currency             string
 	At                   time.Time
 }

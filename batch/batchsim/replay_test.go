@@ -25,7 +25,8 @@ func toy(random string) (k *batchsim.Kit, h http.Handler) {
 			move := func(minor int64) {
 				k.Ledger.Move(batchsim.Effect{
 					Item: k.Text(), Batch: r.At.Format(time.RFC3339Nano) + r.URL.Query().Get("q"),
-					Account: r.PathValue("account"), Minor: minor, Currency: r.Header.Get("Currency"), At: k.Clock.Now(),
+					Account: r.PathValue("account"), Minor: minor, Currency: r.Header.Get("Currency"),
+					At: k.Clock.Now(),
 				})
 			}
 			move(int64(len(r.Body)))

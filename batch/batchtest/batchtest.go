@@ -58,8 +58,10 @@ type Sim interface {
 	Moved() map[string]int // by item reference: how often money moved, or is bound to move
 	Break(f Fault)         // the next request that can move money meets f
 	Finish()               // everything that was submitted finishes now
-	Say(word string)       // every later status reply uses this native word: "NEVER_HEARD_OF_IT", "done" or "x", which must mean StateUnknown (law 8)
-	Settle()               // everything happens that can still happen late
+	// every later status reply uses this native word: "NEVER_HEARD_OF_IT", "done" or "x", which must mean StateUnknown
+	// (law 8)
+	Say(word string)
+	Settle() // everything happens that can still happen late
 }
 
 // Fault is something that goes wrong with one request.

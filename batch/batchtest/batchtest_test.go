@@ -413,7 +413,8 @@ var mutants = []struct {
 		m.submit = func(ctx context.Context, b batch.Batch) (batch.Batch, error) {
 			after, err := m.Memory.Submit(ctx, b)
 			if err != nil {
-				hidden := fmt.Errorf("Authorization: Basic %s: %w", base64.StdEncoding.EncodeToString([]byte(secret)), context.Canceled)
+				hidden := fmt.Errorf("Authorization: Basic %s: %w", base64.StdEncoding.EncodeToString([]byte(secret)),
+					context.Canceled)
 				err = &batch.Error{Kind: batch.KindOf(err), Err: hidden}
 			}
 			return after, err
@@ -515,7 +516,9 @@ func TestMutants(t *testing.T) {
 
 func TestTheLogIsSearchedToo(t *testing.T) {
 	faults := batchtest.Check(t.Context(), "Law11", func() batchtest.Subject {
-		return subject(func(m *batchtest.Memory) batch.Provider { return m }, func() string { return "level=DEBUG key=" + secret })
+		return subject(func(m *batchtest.Memory) batch.Provider {
+			return m
+		}, func() string { return "level=DEBUG key=" + secret })
 	})
 	if len(faults) == 0 {
 		t.Fatal("a credential in the log was not noticed")
@@ -579,13 +582,16 @@ func TestASimulatorThatProvesNothing(t *testing.T) {
 		sim  func(*batchtest.Memory) batchtest.Sim
 		want string
 	}{
-		"nothing happens late": {func(m *batchtest.Memory) batchtest.Sim { return idle{m} }, "Settle must let the late request arrive"},
-		"it counts no submits": {func(m *batchtest.Memory) batchtest.Sim { return deaf{m} }, "Sim.Submits and Sim.Moved must count it"},
+		"nothing happens late": {func(m *batchtest.Memory) batchtest.Sim { return idle{m} },
+			"Settle must let the late request arrive"},
+		"it counts no submits": {func(m *batchtest.Memory) batchtest.Sim { return deaf{m} },
+			"Sim.Submits and Sim.Moved must count it"},
 	} {
 		found := batchtest.Check(t.Context(), "Law03", func() batchtest.Subject {
 			m := batchtest.NewMemory(batchtest.MemoryOptions{})
 			p := unguarded{m}
-			return batchtest.Subject{Provider: p, Draft: newDraft, Secrets: []string{secret}, Sim: c.sim(m), Reopen: func() batch.Provider { return p }}
+			return batchtest.Subject{Provider: p, Draft: newDraft, Secrets: []string{secret}, Sim: c.sim(m),
+				Reopen: func() batch.Provider { return p }}
 		})
 		require.Contains(t, strings.Join(found, "\n"), c.want, name)
 	}
@@ -604,7 +610,9 @@ func TestASimulatorMustCount(t *testing.T) {
 	} {
 		found := batchtest.Check(t.Context(), "Law01", func() batchtest.Subject {
 			m := batchtest.NewMemory(batchtest.MemoryOptions{})
-			return batchtest.Subject{Provider: m, Draft: newDraft, Sim: sim(m), Reopen: func() batch.Provider { return m }}
+			return batchtest.Subject{Provider: m, Draft: newDraft, Sim: sim(m), Reopen: func() batch.Provider {
+				return m
+			}}
 		})
 		require.Contains(t, strings.Join(found, "\n"), "they must count what has arrived", name)
 	}

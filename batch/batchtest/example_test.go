@@ -15,10 +15,11 @@ func ExampleMemory() {
 	provider.Break(batchtest.LostAfter)
 	provider.SetOutcome("INV-2", batch.OutcomeFailed)
 
-	report, err := batch.Run(context.Background(), provider, batch.Draft{Reference: "november", Direction: batch.Collect, Items: []batch.Item{
-		{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
-		{Reference: "INV-2", Account: "card-2", Amount: batch.Money{Minor: 990, Currency: "GBP"}},
-	}}, nil)
+	report, err := batch.Run(context.Background(), provider,
+		batch.Draft{Reference: "november", Direction: batch.Collect, Items: []batch.Item{
+			{Reference: "INV-1", Account: "card-1", Amount: batch.Money{Minor: 1250, Currency: "GBP"}},
+			{Reference: "INV-2", Account: "card-2", Amount: batch.Money{Minor: 990, Currency: "GBP"}},
+		}}, nil)
 	for _, result := range report.Results {
 		fmt.Println(result.Item.Reference, result.Outcome)
 	}

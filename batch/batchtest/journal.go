@@ -236,17 +236,22 @@ func journalKeepsOrder(c journalCase) {
 func journalKeepsEverything(c journalCase) {
 	d := batch.Draft{Reference: "run", Direction: batch.Collect, Date: time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC),
 		Extra: map[string]string{"k": "v\u0000\"é<&>"},
-		Items: []batch.Item{{Reference: "a", Account: "b", Amount: batch.Money{Minor: 1<<62 + 1, Currency: "GBP"}, Extra: map[string]string{"x": ""}}}}
-	b := batch.Batch{Provider: c.Owner.Name, ID: "7", Draft: d, State: batch.StateUnknown, Native: "LOCKED", UpdatedAt: time.Date(2026, 3, 4, 5, 6, 7, 89, time.UTC)}
+		Items: []batch.Item{{Reference: "a", Account: "b", Amount: batch.Money{Minor: 1<<62 + 1, Currency: "GBP"},
+			Extra: map[string]string{"x": ""}}}}
+	b := batch.Batch{Provider: c.Owner.Name, ID: "7", Draft: d, State: batch.StateUnknown, Native: "LOCKED",
+		UpdatedAt: time.Date(2026, 3, 4, 5, 6, 7, 89, time.UTC)}
 	want := []batch.Entry{
 		{Seq: 1, Kind: batch.EntryIntent, At: b.UpdatedAt, Fingerprint: "sha256:00", Draft: &d},
 		{Seq: 2, Kind: batch.EntryResult, At: b.UpdatedAt, Step: batch.StepSubmit, Attempt: 3, Batch: &b,
-			Failure: &batch.Failure{Kind: batch.ErrAmbiguous, Op: "O", Status: 502, Code: "c", Message: "m", RequestID: "r"}},
+			Failure: &batch.Failure{Kind: batch.ErrAmbiguous, Op: "O", Status: 502, Code: "c", Message: "m",
+				RequestID: "r"}},
 		{Seq: 3, Kind: batch.EntryDecision, At: b.UpdatedAt,
 			Decision: &batch.Decision{Verdict: batch.Adopt, BatchID: "i", Operator: "o", Reason: "w", At: b.UpdatedAt}},
-		{Seq: 4, Kind: batch.EntryNote, At: b.UpdatedAt, Note: &batch.Note{Operator: "o", Text: "t", Due: b.UpdatedAt, At: b.UpdatedAt}},
+		{Seq: 4, Kind: batch.EntryNote, At: b.UpdatedAt, Note: &batch.Note{Operator: "o", Text: "t", Due: b.UpdatedAt,
+			At: b.UpdatedAt}},
 		{Seq: 5, Kind: batch.EntryDone, At: b.UpdatedAt, Batch: &b,
-			Outcomes: &batch.ItemOutcomes{Letters: "p", Codes: []string{"c"}, IDs: []string{"i"}, Times: []time.Time{b.UpdatedAt}}},
+			Outcomes: &batch.ItemOutcomes{Letters: "p", Codes: []string{"c"}, IDs: []string{"i"},
+				Times: []time.Time{b.UpdatedAt}}},
 	}
 	for _, e := range want {
 		if err := c.Journal.Append(c.Context(), c.key("run"), e); err != nil {
@@ -261,7 +266,8 @@ func journalKeepsEverything(c journalCase) {
 
 func journalKeepsItems(c journalCase) {
 	item := func(reference string) batch.Item {
-		return batch.Item{Reference: reference, Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"}, Extra: map[string]string{"k": reference}}
+		return batch.Item{Reference: reference, Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"},
+			Extra: map[string]string{"k": reference}}
 	}
 	wanted, found := []batch.Item{item("a"), item("b")}, []batch.Item{item("a"), item("c"), item("\u0000\n\"")}
 	draft := func(items []batch.Item) *batch.Draft { return &batch.Draft{Reference: "run", Items: items} }
@@ -289,7 +295,8 @@ func journalKeepsItems(c journalCase) {
 	check := func(j batch.Journal) {
 		for reference, want := range map[string][]batch.Entry{"run": want, "other": {other}} {
 			if got := c.history(j, reference); !reflect.DeepEqual(got, want) {
-				c.Errorf("the entries of %q came back as\n%+v\nbut were appended as\n%+v", reference, plain(got), plain(want))
+				c.Errorf("the entries of %q came back as\n%+v\nbut were appended as\n%+v", reference,
+					plain(got), plain(want))
 			}
 		}
 	}
@@ -334,7 +341,8 @@ func plain(history []batch.Entry) []any {
 func journalRefusesGaps(c journalCase) {
 	c.put(c.Journal, "run", batch.EntryIntent, batch.EntryAttempt)
 	for _, seq := range []int{-1, 0, 1, 2, 4} {
-		if err := c.Journal.Append(c.Context(), c.key("run"), entry(seq, batch.EntryDone)); !errors.Is(err, batch.ErrConflict) {
+		if err := c.Journal.Append(c.Context(), c.key("run"), entry(seq, batch.EntryDone)); !errors.Is(err,
+			batch.ErrConflict) {
 			c.Errorf("entry %d was answered %v after entry 2; it must be ErrConflict", seq, err)
 		}
 	}
@@ -511,7 +519,8 @@ func journalListsClosed(c journalCase) {
 				}
 				continue
 			}
-			if n := len(closed.Entries); n == 0 || closed.Entries[n-1].Kind != batch.EntryDone || closed.Entries[0].Draft == nil ||
+			if n := len(closed.Entries); n == 0 || closed.Entries[n-1].Kind != batch.EntryDone ||
+				closed.Entries[0].Draft == nil ||
 				closed.Entries[0].Draft.Reference != closed.Key.Reference {
 				c.Fatalf("%v is yielded as %v", closed.Key, plain(closed.Entries))
 			}
@@ -521,7 +530,8 @@ func journalListsClosed(c journalCase) {
 	}
 	got := list(c.Owner.Name, c.Owner.Account, 0)
 	if got["edge"] != 1 || got["new"] != 1 || len(got) != many+2 {
-		c.Errorf("%d histories are said to be closed, edge %d times and new %d times; they are %d", len(got), got["edge"], got["new"], many+2)
+		c.Errorf("%d histories are said to be closed, edge %d times and new %d times; they are %d", len(got),
+			got["edge"], got["new"], many+2)
 	}
 	for reference, n := range got {
 		if n != 1 {
@@ -569,7 +579,8 @@ func journalYieldsAll(c journalCase) {
 		switch e := open.Entries; {
 		case len(e) != 1 || e[0].Kind != batch.EntryIntent || e[0].Draft == nil:
 			c.Fatalf("the history of %q is yielded as %v", reference, plain(e))
-		case open.Key != c.key(reference) || e[0].Draft.Reference != reference || len(e[0].Draft.Items) != 1 || e[0].Draft.Items[0].Reference != reference:
+		case open.Key != c.key(reference) || e[0].Draft.Reference != reference || len(e[0].Draft.Items) != 1 ||
+			e[0].Draft.Items[0].Reference != reference:
 			c.Fatalf("%v is yielded with the entries of another: %v", open.Key, plain(e))
 		}
 		if seen[reference]++; len(seen)%10 == 5 {
@@ -703,9 +714,11 @@ func (c journalCase) refused(err error, name string, holder batch.Key) {
 	case err == nil:
 		c.Errorf("%s belongs to %v, and another key could claim it", name, holder)
 	case !errors.As(err, &claimed) || !errors.Is(err, batch.ErrConflict):
-		c.Errorf("a claim of %s, which belongs to %v, gave %v; it must be a *ClaimedError that matches ErrConflict", name, holder, err)
+		c.Errorf("a claim of %s, which belongs to %v, gave %v; it must be a *ClaimedError that matches ErrConflict",
+			name, holder, err)
 	case *claimed != batch.ClaimedError{Name: name, Holder: holder}:
-		c.Errorf("a claim of %s, which belongs to %v, was refused as %q of %v", name, holder, claimed.Name, claimed.Holder)
+		c.Errorf("a claim of %s, which belongs to %v, was refused as %q of %v", name, holder, claimed.Name,
+			claimed.Holder)
 	}
 }
 
@@ -752,7 +765,8 @@ func journalNamesHolder(c journalCase) {
 	c.expect(c.Journal, "run", batch.EntryReconciled, batch.EntryReconciled)
 	c.refused(c.claim(c.Journal, "third", []string{"b"}, nil), "b", c.key("run"))
 	c.claimed(c.Journal, "third", []string{"B", "b ", "ab"}, nil) // Names compare byte by byte.
-	if err := c.Journal.Append(c.Context(), c.key("other"), batch.Entry{Seq: 9, Kind: batch.EntryResult, Claims: []string{"free"}}); !errors.Is(err, batch.ErrConflict) {
+	if err := c.Journal.Append(c.Context(), c.key("other"), batch.Entry{Seq: 9, Kind: batch.EntryResult,
+		Claims: []string{"free"}}); !errors.Is(err, batch.ErrConflict) {
 		c.Errorf("an entry that is not the next was answered %v; it must be ErrConflict", err)
 	}
 	c.claimed(c.Journal, "fourth", []string{"free"}, nil)
@@ -878,7 +892,8 @@ func (c journalCase) gone(j batch.Journal, reference string) bool {
 	case errors.Is(err, batch.ErrConflict) && len(history) == 0:
 		return true
 	case err != nil || len(history) == 0:
-		c.Errorf("the history of %q is %d entries, %v; it must be there, or be ErrConflict", reference, len(history), err)
+		c.Errorf("the history of %q is %d entries, %v; it must be there, or be ErrConflict", reference,
+			len(history), err)
 	}
 	return false
 }
@@ -902,7 +917,8 @@ func journalPrunesOld(c journalCase) {
 		c.Errorf("%d were pruned, and archived were %v; done and old are old and older", pruned, archived)
 	}
 	check := func(j batch.Journal) {
-		for reference, want := range map[string]bool{"old": true, "older": true, "new": false, "edge": false, "again": false, "open": false} {
+		for reference, want := range map[string]bool{"old": true, "older": true, "new": false, "edge": false,
+			"again": false, "open": false} {
 			if got := c.gone(j, reference); got != want {
 				c.Errorf("that %q was removed is said to be %v; it must be %v", reference, got, want)
 			}
@@ -919,7 +935,8 @@ func journalPrunesOld(c journalCase) {
 }
 
 func journalArchivesFirst(c journalCase) {
-	want := map[string][]batch.Entry{"a": c.done("a", 0), "b": c.done("b", 0), "c": c.done("c", 0), "a-on": c.done("a-on", 0)}
+	want := map[string][]batch.Entry{"a": c.done("a", 0), "b": c.done("b", 0), "c": c.done("c", 0),
+		"a-on": c.done("a-on", 0)}
 	full := errors.New("the archive is full")
 	var archived []string
 	pruned, err := c.Journal.(Pruner).Prune(c.Context(), firstDay.AddDate(0, 0, 1), func(h batch.History) error {
@@ -964,7 +981,8 @@ func journalPrunedStaysUsed(c journalCase) {
 			c.Errorf("a history that is done and old was not removed")
 		}
 		for seq := range 5 {
-			if err := j.Append(c.Context(), c.key("run"), entry(seq, batch.EntryIntent)); !errors.Is(err, batch.ErrConflict) {
+			if err := j.Append(c.Context(), c.key("run"), entry(seq, batch.EntryIntent)); !errors.Is(err,
+				batch.ErrConflict) {
 				c.Errorf("entry %d of a reference that was pruned was answered %v; it must be ErrConflict", seq, err)
 			}
 		}
@@ -1004,18 +1022,24 @@ func journalPruneKeeps(c journalCase) {
 
 // life is a history that names the account of an item wherever a history can.
 func life(reference, account, fingerprint string, extra map[string]string, end batch.EntryKind) []batch.Entry {
-	item := batch.Item{Reference: "a", Account: account, Amount: batch.Money{Minor: 5, Currency: "GBP"}, Purpose: "INV-1",
-		Labels: map[string]string{"site": "north"}, Extra: extra}
+	item := batch.Item{Reference: "a", Account: account, Amount: batch.Money{Minor: 5, Currency: "GBP"},
+		Purpose: "INV-1",
+		Labels:  map[string]string{"site": "north"}, Extra: extra}
 	other := batch.Item{Reference: "b", Account: "other-1", Extra: map[string]string{"name": "Other"}}
 	d := batch.Draft{Reference: reference, Items: []batch.Item{item, other}}
 	b := batch.Batch{ID: "7-" + reference, Draft: d, Native: "REFUSED " + account}
 	return []batch.Entry{
-		{Seq: 1, Kind: batch.EntryIntent, At: firstDay, Draft: &d, Fingerprint: fingerprint, Claims: []string{"purpose of " + reference}},
+		{Seq: 1, Kind: batch.EntryIntent, At: firstDay, Draft: &d, Fingerprint: fingerprint,
+			Claims: []string{"purpose of " + reference}},
 		{Seq: 2, Kind: batch.EntryResult, At: firstDay, Step: batch.StepCreate, Batch: &b,
-			Failure: &batch.Failure{Kind: batch.ErrInvalid, Message: "account " + account + " is closed, as is " + account}},
-		{Seq: 3, Kind: batch.EntryApproval, At: firstDay, Approval: &batch.Approval{Operator: "o", Digest: fingerprint, At: firstDay}},
-		{Seq: 4, Kind: batch.EntryNote, At: firstDay, Note: &batch.Note{Operator: "o", Text: "asked about " + account, Due: firstDay, At: firstDay}},
-		{Seq: 5, Kind: batch.EntryDecision, At: firstDay, Decision: &batch.Decision{Verdict: batch.Resend, Operator: "o", Reason: "of " + account, At: firstDay}},
+			Failure: &batch.Failure{Kind: batch.ErrInvalid, Message: "account " + account +
+				" is closed, as is " + account}},
+		{Seq: 3, Kind: batch.EntryApproval, At: firstDay, Approval: &batch.Approval{Operator: "o", Digest: fingerprint,
+			At: firstDay}},
+		{Seq: 4, Kind: batch.EntryNote, At: firstDay, Note: &batch.Note{Operator: "o", Text: "asked about " + account,
+			Due: firstDay, At: firstDay}},
+		{Seq: 5, Kind: batch.EntryDecision, At: firstDay, Decision: &batch.Decision{Verdict: batch.Resend,
+			Operator: "o", Reason: "of " + account, At: firstDay}},
 		{Seq: 6, Kind: end, At: firstDay, Batch: &b, Outcomes: &batch.ItemOutcomes{Letters: "pf"}},
 	}
 }
@@ -1032,7 +1056,9 @@ func (c journalCase) lived(reference, account string, end batch.EntryKind) {
 
 // erase erases the account person-1.
 func (c journalCase) erase() (references []string, err error) {
-	erased, err := c.Journal.(Eraser).Erase(c.Context(), func(item batch.Item) bool { return item.Account == "person-1" })
+	erased, err := c.Journal.(Eraser).Erase(c.Context(), func(item batch.Item) bool {
+		return item.Account == "person-1"
+	})
 	for _, key := range erased {
 		if key != c.key(key.Reference) {
 			c.Errorf("the key %v was erased; it must be one of %s", key, c.Owner.Account)

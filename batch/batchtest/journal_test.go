@@ -84,7 +84,8 @@ func (j oneAccount) Open(ctx context.Context, provider, account string) iter.Seq
 	return j.Journal.Open(ctx, provider, account)
 }
 
-func (j oneAccount) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+func (j oneAccount) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+	error] {
 	if err := j.refuse(provider, account); err != nil {
 		return func(yield func(batch.History, error) bool) { yield(batch.History{}, err) }
 	}
@@ -125,7 +126,8 @@ func (m *journalMutant) Open(ctx context.Context, provider, account string) iter
 	return m.Journal.Open(ctx, provider, account)
 }
 
-func (m *journalMutant) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+func (m *journalMutant) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+	error] {
 	if m.closed != nil {
 		return m.closed(ctx, provider, account, since)
 	}
@@ -173,9 +175,10 @@ type pruner struct {
 }
 
 func newPruner(j batch.Journal) *pruner {
-	return &pruner{Journal: j, gone: map[batch.Key]int{}, over: map[batch.Key][]batch.Entry{}, erases: record.Erase, isOld: func(h []batch.Entry, before time.Time) bool {
-		return h[len(h)-1].Kind == batch.EntryDone && h[len(h)-1].At.Before(before)
-	}}
+	return &pruner{Journal: j, gone: map[batch.Key]int{}, over: map[batch.Key][]batch.Entry{}, erases: record.Erase,
+		isOld: func(h []batch.Entry, before time.Time) bool {
+			return h[len(h)-1].Kind == batch.EntryDone && h[len(h)-1].At.Before(before)
+		}}
 }
 
 func (p *pruner) removed(key batch.Key) (entries int, err error) {
@@ -210,7 +213,8 @@ func (p *pruner) Append(ctx context.Context, key batch.Key, e batch.Entry) error
 	return p.Journal.Append(ctx, key, e)
 }
 
-func (p *pruner) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error) {
+func (p *pruner) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int,
+	err error) {
 	p.mu.Lock()
 	keys := slices.Clone(p.keys)
 	p.mu.Unlock()
@@ -405,7 +409,8 @@ var journalMutants = []struct {
 		}
 	}},
 	{"ClosedListsWhatIsDoneSinceATime", "the time itself is left out", func(m *journalMutant) {
-		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+			error] {
 			return m.Journal.Closed(ctx, provider, account, since.Add(1))
 		}
 	}},
@@ -415,7 +420,8 @@ var journalMutants = []struct {
 		}
 	}},
 	{"ClosedListsWhatIsDoneSinceATime", "what is open again is listed, too", func(m *journalMutant) {
-		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+			error] {
 			return func(yield func(batch.History, error) bool) {
 				for open, err := range m.Journal.Open(ctx, provider, account) {
 					if len(open.Entries) > 2 && !yield(open, err) {
@@ -427,7 +433,8 @@ var journalMutants = []struct {
 		}
 	}},
 	{"ClosedListsWhatIsDoneSinceATime", "the list ends with its first page", func(m *journalMutant) {
-		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+			error] {
 			return func(yield func(batch.History, error) bool) {
 				n := 0
 				for closed, err := range m.Journal.Closed(ctx, provider, account, since) {
@@ -439,7 +446,8 @@ var journalMutants = []struct {
 		}
 	}},
 	{"AnotherAccountIsRefused", "Closed lists for every account", func(m *journalMutant) {
-		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+		m.closed = func(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+			error] {
 			return m.memory.Closed(ctx, provider, account, since)
 		}
 	}},
@@ -455,7 +463,9 @@ var journalMutants = []struct {
 						}
 						all = append(all, open)
 					}
-					slices.SortFunc(all, func(a, b batch.History) int { return strings.Compare(a.Key.Reference, b.Key.Reference) })
+					slices.SortFunc(all, func(a, b batch.History) int {
+						return strings.Compare(a.Key.Reference, b.Key.Reference)
+					})
 					for _, open := range all[min(skip, len(all)):min(skip+100, len(all))] {
 						if !yield(open, nil) {
 							return
@@ -495,7 +505,9 @@ var journalMutants = []struct {
 			}
 		}
 	}},
-	{"OnlyTheNextEntryIsAccepted", "an entry is appended without compare-and-swap", func(m *journalMutant) { m.append = m.add }},
+	{"OnlyTheNextEntryIsAccepted", "an entry is appended without compare-and-swap", func(m *journalMutant) {
+		m.append = m.add
+	}},
 	{"OnlyTheNextEntryIsAccepted", "a conflict is a plain error", func(m *journalMutant) {
 		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
 			if err := m.Journal.Append(ctx, key, e); err != nil {
@@ -620,7 +632,9 @@ var journalMutants = []struct {
 		m.open = func(ctx context.Context, provider, account string) iter.Seq2[batch.History, error] {
 			return func(yield func(batch.History, error) bool) {
 				for open, err := range m.Journal.Open(ctx, provider, account) {
-					done := slices.ContainsFunc(open.Entries, func(e batch.Entry) bool { return e.Kind == batch.EntryDone })
+					done := slices.ContainsFunc(open.Entries, func(e batch.Entry) bool {
+						return e.Kind == batch.EntryDone
+					})
 					if !done && !yield(open, err) {
 						return
 					}
@@ -671,7 +685,9 @@ var journalMutants = []struct {
 		}
 	}},
 	{"NumbersAreNeverUsedTwice", "all sequences are one", func(m *journalMutant) {
-		m.next = func(ctx context.Context, _ string, first int64) (int64, error) { return m.Journal.Next(ctx, "", first) }
+		m.next = func(ctx context.Context, _ string, first int64) (int64, error) {
+			return m.Journal.Next(ctx, "", first)
+		}
 	}},
 	{"ReturnedHistoriesAreTheCallers", "a history is handed out as it is kept", func(m *journalMutant) {
 		var mu sync.Mutex
@@ -686,8 +702,12 @@ var journalMutants = []struct {
 			return kept[key], err
 		}
 	}},
-	{"AnotherAccountIsRefused", "the lock of another account can be had", func(m *journalMutant) { m.lock = m.memory.Lock }},
-	{"AnotherAccountIsRefused", "the history of another account can be read", func(m *journalMutant) { m.history = m.memory.History }},
+	{"AnotherAccountIsRefused", "the lock of another account can be had", func(m *journalMutant) {
+		m.lock = m.memory.Lock
+	}},
+	{"AnotherAccountIsRefused", "the history of another account can be read", func(m *journalMutant) {
+		m.history = m.memory.History
+	}},
 	{"AnotherAccountIsRefused", "another account is written to", func(m *journalMutant) { m.append = m.memory.Append }},
 	{"AnotherAccountIsRefused", "another account has nothing open", func(m *journalMutant) { m.open = m.memory.Open }},
 	{"OneOfManyWritersClaimsAName", "the list of names is read before it is written", func(m *journalMutant) {
@@ -800,7 +820,9 @@ var journalMutants = []struct {
 	}},
 	{"ReleasesComeBeforeClaims", "releases come last", func(m *journalMutant) {
 		m.append = func(ctx context.Context, key batch.Key, e batch.Entry) error {
-			e.Claims = slices.DeleteFunc(slices.Clone(e.Claims), func(name string) bool { return slices.Contains(e.Releases, name) })
+			e.Claims = slices.DeleteFunc(slices.Clone(e.Claims), func(name string) bool {
+				return slices.Contains(e.Releases, name)
+			})
 			return m.Journal.Append(ctx, key, e)
 		}
 	}},
@@ -875,14 +897,20 @@ var journalMutants = []struct {
 		}
 	}},
 	{"PruneRemovesWhatIsDoneAndOld", "what is done is removed, whatever its age", func(m *journalMutant) {
-		m.Journal.(*pruner).isOld = func(h []batch.Entry, _ time.Time) bool { return h[len(h)-1].Kind == batch.EntryDone }
+		m.Journal.(*pruner).isOld = func(h []batch.Entry, _ time.Time) bool {
+			return h[len(h)-1].Kind == batch.EntryDone
+		}
 	}},
 	{"PruneRemovesWhatIsDoneAndOld", "what is old is removed, done or not", func(m *journalMutant) {
-		m.Journal.(*pruner).isOld = func(h []batch.Entry, before time.Time) bool { return h[len(h)-1].At.Before(before) }
+		m.Journal.(*pruner).isOld = func(h []batch.Entry, before time.Time) bool {
+			return h[len(h)-1].At.Before(before)
+		}
 	}},
 	{"PruneRemovesWhatIsDoneAndOld", "what was ever done is removed", func(m *journalMutant) {
 		m.Journal.(*pruner).isOld = func(h []batch.Entry, before time.Time) bool {
-			return h[0].At.Before(before) && slices.ContainsFunc(h, func(e batch.Entry) bool { return e.Kind == batch.EntryDone })
+			return h[0].At.Before(before) && slices.ContainsFunc(h, func(e batch.Entry) bool {
+				return e.Kind == batch.EntryDone
+			})
 		}
 	}},
 	{"PruneRemovesWhatIsDoneAndOld", "nothing is removed", func(m *journalMutant) {
@@ -894,9 +922,15 @@ var journalMutants = []struct {
 			return 0, err
 		}
 	}},
-	{"PruneArchivesFirst", "a history is removed, and then archived", func(m *journalMutant) { m.Journal.(*pruner).removesFirst = true }},
-	{"PruneArchivesFirst", "an error of the archive is ignored", func(m *journalMutant) { m.Journal.(*pruner).goesOn = true }},
-	{"PruneArchivesFirst", "a history that goes on is removed", func(m *journalMutant) { m.Journal.(*pruner).hurries = true }},
+	{"PruneArchivesFirst", "a history is removed, and then archived", func(m *journalMutant) {
+		m.Journal.(*pruner).removesFirst = true
+	}},
+	{"PruneArchivesFirst", "an error of the archive is ignored", func(m *journalMutant) {
+		m.Journal.(*pruner).goesOn = true
+	}},
+	{"PruneArchivesFirst", "a history that goes on is removed", func(m *journalMutant) {
+		m.Journal.(*pruner).hurries = true
+	}},
 	{"PruneArchivesFirst", "the first entry is not archived", func(m *journalMutant) {
 		m.prune = func(ctx context.Context, before time.Time, archive func(batch.History) error) (int, error) {
 			return m.Journal.(batchtest.Pruner).Prune(ctx, before, func(h batch.History) error {
@@ -905,7 +939,9 @@ var journalMutants = []struct {
 			})
 		}
 	}},
-	{"PrunedReferencesStayUsed", "a reference that was pruned is as if it were new", func(m *journalMutant) { m.Journal.(*pruner).forgets = true }},
+	{"PrunedReferencesStayUsed", "a reference that was pruned is as if it were new", func(m *journalMutant) {
+		m.Journal.(*pruner).forgets = true
+	}},
 	{"PrunedReferencesStayUsed", "the history is empty, and the reference refused", func(m *journalMutant) {
 		m.history = func(ctx context.Context, key batch.Key) ([]batch.Entry, error) {
 			history, err := m.Journal.History(ctx, key)
@@ -935,7 +971,9 @@ var journalMutants = []struct {
 			return m.Journal.(batchtest.Pruner).Prune(ctx, before, archive)
 		}
 	}},
-	{"EraseRemovesPeopleOfWhatIsDone", "what is open is erased", func(m *journalMutant) { m.Journal.(*pruner).erasesOpen = true }},
+	{"EraseRemovesPeopleOfWhatIsDone", "what is open is erased", func(m *journalMutant) {
+		m.Journal.(*pruner).erasesOpen = true
+	}},
 	{"EraseRemovesPeopleOfWhatIsDone", "what is open is not named", func(m *journalMutant) {
 		m.erase = func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
 			erased, _ := m.Journal.(batchtest.Eraser).Erase(ctx, match)
@@ -975,13 +1013,16 @@ var journalMutants = []struct {
 	{"EraseKeepsNamesAndOrder", "a history that was erased has lost its names", func(m *journalMutant) {
 		m.erase = func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
 			own := batch.Key{Provider: journalOwner.Name, Account: journalOwner.Account, Reference: "paid"}
-			_ = m.add(ctx, own, batch.Entry{Kind: batch.EntryDone, At: time.Now(), Releases: []string{"purpose of paid"}})
+			_ = m.add(ctx, own, batch.Entry{Kind: batch.EntryDone, At: time.Now(),
+				Releases: []string{"purpose of paid"}})
 			return m.Journal.(batchtest.Eraser).Erase(ctx, match)
 		}
 	}},
 	{"EraseKeepsNamesAndOrder", "what was erased is erased again", func(m *journalMutant) {
 		m.erase = func(ctx context.Context, match func(batch.Item) bool) ([]batch.Key, error) {
-			return m.Journal.(batchtest.Eraser).Erase(ctx, func(item batch.Item) bool { return item.Reference == "a" || match(item) })
+			return m.Journal.(batchtest.Eraser).Erase(ctx, func(item batch.Item) bool {
+				return item.Reference == "a" || match(item)
+			})
 		}
 		m.Journal.(*pruner).erases = func(h []batch.Entry, match func(batch.Item) bool) ([]batch.Entry, bool) {
 			after, _ := record.Erase(h, match)
@@ -1042,8 +1083,11 @@ func TestJournalMutants(t *testing.T) {
 // In real time too, where the scheduler decides who comes first.
 func TestALockThatKeepsNobodyOutIsCaughtEveryTime(t *testing.T) {
 	for range 5 {
-		m := &journalMutant{Journal: batch.NewMemoryJournal(), lock: func(context.Context, batch.Key) (func(), error) { return func() {}, nil }}
-		if faults := batchtest.CheckJournal(t, "LockIsExclusive", batchtest.JournalSubject{Journal: m, Owner: journalOwner}); len(faults) == 0 {
+		m := &journalMutant{Journal: batch.NewMemoryJournal(), lock: func(context.Context, batch.Key) (func(), error) {
+			return func() {}, nil
+		}}
+		if faults := batchtest.CheckJournal(t, "LockIsExclusive",
+			batchtest.JournalSubject{Journal: m, Owner: journalOwner}); len(faults) == 0 {
 			t.Fatal("a lock that keeps nobody out was not noticed")
 		}
 	}

@@ -42,7 +42,8 @@ var laws = []law{
 // whole ends the test if s lacks what every law needs.
 func whole(t reporter, s Subject) Subject {
 	t.Helper()
-	for field, missing := range map[string]bool{"Provider": s.Provider == nil, "Draft": s.Draft == nil, "Reopen": s.Reopen == nil} {
+	for field, missing := range map[string]bool{"Provider": s.Provider == nil, "Draft": s.Draft == nil,
+		"Reopen": s.Reopen == nil} {
 		if missing {
 			t.Fatalf("Subject.%s is nil; set it", field)
 		}
@@ -115,7 +116,8 @@ func submitInto(t reporter, s Subject, b batch.Batch, f Fault) (batch.Batch, err
 		if time.Now().After(patience) {
 			cancel()
 			<-done
-			t.Fatalf("when %s, no request that can move money has arrived; Sim.Submits and Sim.Moved must count it once it has", f)
+			t.Fatalf(
+				"when %s, no request that can move money has arrived; Sim.Submits and Sim.Moved must count it once it has", f)
 		}
 	}
 	cancel()
@@ -150,7 +152,8 @@ func law01(t reporter, open func() Subject) {
 		t.Fatalf("Submit failed although nothing is wrong: %v", err)
 	}
 	if arrived, submits := s.Sim.Requests()-requests, s.Sim.Submits(); arrived < 1 || submits != 1 {
-		t.Errorf("law 1: during Submit Sim.Requests counts %d requests, and Sim.Submits %d; they must count what has arrived, or other laws prove nothing", arrived, submits)
+		t.Errorf(
+			"law 1: during Submit Sim.Requests counts %d requests, and Sim.Submits %d; they must count what has arrived, or other laws prove nothing", arrived, submits)
 	}
 	s.Sim.Finish()
 	if _, err := s.Provider.Poll(t.Context(), b); err != nil {
@@ -159,7 +162,8 @@ func law01(t reporter, open func() Subject) {
 	_, _ = s.Provider.Report(t.Context(), b)
 	s.Sim.Settle()
 	if least, most := moved(s, b); least != 1 || most != 1 {
-		t.Errorf("law 1: after Submit, Poll and Report money moved %d to %d times for an item; it must be once", least, most)
+		t.Errorf("law 1: after Submit, Poll and Report money moved %d to %d times for an item; it must be once", least,
+			most)
 	}
 }
 
@@ -209,10 +213,13 @@ func law03(t reporter, open func() Subject) {
 		switch {
 		case err != nil && !errors.As(err, &e):
 			t.Errorf("law 3: when %s, the error is a %T; every error must be a *batch.Error", f, err)
-		case f == LateAfter && most == 0 && s.Provider.Info().Guard == batch.GuardNone: // With a guard, the provider may have prevented it.
-			t.Errorf("law 3: when %s, the money has not moved after Sim.Settle either; Settle must let the late request arrive", f)
+		// With a guard, the provider may have prevented it.
+		case f == LateAfter && most == 0 && s.Provider.Info().Guard == batch.GuardNone:
+			t.Errorf(
+				"law 3: when %s, the money has not moved after Sim.Settle either; Settle must let the late request arrive", f)
 		case err == nil && (least != 1 || most != 1):
-			t.Errorf("law 3: when %s, Submit succeeded, but money moved %d to %d times for an item; it must be once", f, least, most)
+			t.Errorf("law 3: when %s, Submit succeeded, but money moved %d to %d times for an item; it must be once",
+				f, least, most)
 		case err == nil && f != Redirected && f != Unavailable:
 			t.Errorf("law 3: when %s, Submit succeeded without a word of the service", f)
 		case err != nil && kind != batch.ErrAmbiguous && most > 0:
@@ -222,7 +229,8 @@ func law03(t reporter, open func() Subject) {
 		case kind == batch.ErrAmbiguous && after.State != batch.StateUnknown:
 			t.Errorf("law 3: when %s, Submit was ambiguous and returned state %q; it must be unknown", f, after.State)
 		case err != nil && kind != batch.ErrAmbiguous && after.State != batch.StateDraft:
-			t.Errorf("law 3: when %s, Submit said %q and returned state %q; it must still be a draft", f, kind, after.State)
+			t.Errorf("law 3: when %s, Submit said %q and returned state %q; it must still be a draft", f,
+				kind, after.State)
 		}
 	}
 	for _, f := range []Fault{LostBefore, LateAfter} {
@@ -257,7 +265,8 @@ func law03(t reporter, open func() Subject) {
 func claims(t reporter, what string, b batch.Batch) {
 	t.Helper()
 	if b.State == batch.StatePending || b.State.Final() {
-		t.Errorf("law 3: Poll says that %s is %q; only the service's own word about this batch may say so", what, b.State)
+		t.Errorf("law 3: Poll says that %s is %q; only the service's own word about this batch may say so", what,
+			b.State)
 	}
 }
 
@@ -373,7 +382,8 @@ func law05(t reporter, open func() Subject) {
 	}
 	for _, b := range all {
 		if least, most := moved(s, b); least != 1 || most != 1 {
-			t.Errorf("law 5: of several batches at once, one moved money %d to %d times for an item; it must be once", least, most)
+			t.Errorf("law 5: of several batches at once, one moved money %d to %d times for an item; it must be once",
+				least, most)
 		}
 	}
 }
@@ -384,10 +394,12 @@ func law06(t reporter, open func() Subject) {
 		b := create(t, s, 2)
 		after, err := submitInto(t, s, b, f)
 		if !errors.Is(err, context.Canceled) || !errors.Is(err, batch.ErrAmbiguous) {
-			t.Errorf("law 6: the context ended while the service was %s, and Submit gave %v; it must match context.Canceled and ErrAmbiguous", f, err)
+			t.Errorf(
+				"law 6: the context ended while the service was %s, and Submit gave %v; it must match context.Canceled and ErrAmbiguous", f, err)
 		}
 		if after.State != batch.StateUnknown {
-			t.Errorf("law 6: the context ended while the service was %s, and the batch is %q; it must be unknown", f, after.State)
+			t.Errorf("law 6: the context ended while the service was %s, and the batch is %q; it must be unknown",
+				f, after.State)
 		}
 	}
 	s := open()
@@ -397,7 +409,8 @@ func law06(t reporter, open func() Subject) {
 	cancel()
 	after, err := s.Provider.Submit(ctx, b)
 	if !errors.Is(err, context.Canceled) || errors.Is(err, batch.ErrAmbiguous) {
-		t.Errorf("law 6: the context had ended before Submit, which gave %v; it must match context.Canceled and not ErrAmbiguous", err)
+		t.Errorf(
+			"law 6: the context had ended before Submit, which gave %v; it must match context.Canceled and not ErrAmbiguous", err)
 	}
 	if n := s.Sim.Requests() - requests; n > 0 {
 		t.Errorf("law 6: the context had ended before Submit, and %d requests were sent all the same", n)
@@ -419,16 +432,19 @@ func law07(t reporter, open func() Subject) {
 	for range 2 {
 		again, err := s.Provider.Poll(t.Context(), final)
 		if err != nil || again.State != final.State {
-			t.Errorf("law 7: a batch in state %q was polled again and is %q, %v; final states stay final", final.State, again.State, err)
+			t.Errorf("law 7: a batch in state %q was polled again and is %q, %v; final states stay final", final.State,
+				again.State, err)
 		}
 		r, err := s.Provider.Report(t.Context(), again)
 		if err == nil && r.Batch.State != final.State {
-			t.Errorf("law 7: a batch in state %q was reported as %q; final states stay final", final.State, r.Batch.State)
+			t.Errorf("law 7: a batch in state %q was reported as %q; final states stay final",
+				final.State, r.Batch.State)
 		}
 	}
 	s.Sim.Settle()
 	if again, err := s.Provider.Poll(t.Context(), final); err != nil || again.State != final.State {
-		t.Errorf("law 7: a batch in state %q was polled much later and is %q, %v; final states stay final", final.State, again.State, err)
+		t.Errorf("law 7: a batch in state %q was polled much later and is %q, %v; final states stay final", final.State,
+			again.State, err)
 	}
 }
 
@@ -530,14 +546,16 @@ func checkReport(t reporter, s Subject, b batch.Batch) {
 	want := make(map[batch.Outcome]batch.Total)
 	for n, result := range r.Results {
 		if !reflect.DeepEqual(result.Item, b.Draft.Items[n]) {
-			t.Errorf("law 10: result %d is about item %q; it must be about %q", n, result.Item.Reference, b.Draft.Items[n].Reference)
+			t.Errorf("law 10: result %d is about item %q; it must be about %q", n, result.Item.Reference,
+				b.Draft.Items[n].Reference)
 		}
 		if result.Outcome == "" {
 			t.Errorf("law 10: result %d has no outcome", n)
 		}
 		total := want[result.Outcome]
 		total.Count++
-		total.Amount = batch.Money{Minor: total.Amount.Minor + result.Item.Amount.Minor, Currency: result.Item.Amount.Currency}
+		total.Amount = batch.Money{Minor: total.Amount.Minor + result.Item.Amount.Minor,
+			Currency: result.Item.Amount.Currency}
 		want[result.Outcome] = total
 	}
 	if !reflect.DeepEqual(r.Totals, want) {
@@ -566,7 +584,9 @@ func law11(t reporter, open func() Subject) {
 			t.Errorf("law 11: a credential (%s) appears in Info", secret)
 		}
 		if secret := batchsim.Leak(s.Secrets, batchsim.Prints(s.Provider)); secret != "" {
-			t.Errorf("law 11: a credential (%s) appears where the provider is printed; a batchhttp.Secret is never shown", secret)
+			t.Errorf(
+				"law 11: a credential (%s) appears where the provider is printed; a batchhttp.Secret is never shown",
+				secret)
 		}
 	}
 }
@@ -653,11 +673,13 @@ func law13(t reporter, open func() Subject) {
 		unclear := one
 		unclear.State = batch.StateUnknown
 		if b, err := read(t.Context(), unclear); err != nil || !b.State.Final() {
-			t.Errorf("law 13: %s of a finished batch whose Submit was unclear gave state %q, %v; it must find it", name, b.State, err)
+			t.Errorf("law 13: %s of a finished batch whose Submit was unclear gave state %q, %v; it must find it",
+				name, b.State, err)
 		}
 		unclear.ID = two.ID // As an operator names it who is wrong.
 		if b, err := read(t.Context(), unclear); err == nil {
-			t.Errorf("law 13: %s took batch %q, which has other items, for %q (state %q); it must give ErrConflict", name, two.ID, one.ID, b.State)
+			t.Errorf("law 13: %s took batch %q, which has other items, for %q (state %q); it must give ErrConflict",
+				name, two.ID, one.ID, b.State)
 		} else if name == "Poll" && !errors.Is(err, batch.ErrConflict) {
 			t.Errorf("law 13: Poll of another batch gave %v; it must be ErrConflict", err)
 		}
@@ -687,7 +709,8 @@ func guard(t reporter, open func() Subject) {
 			s.Sim.Settle()
 			s.Sim.Finish()
 			if _, most := moved(s, b); most > 1 {
-				t.Errorf("guard: after two submits (%s, then %q) money moved %d times; Info.Guard says that the second is refused", first, second, most)
+				t.Errorf(
+					"guard: after two submits (%s, then %q) money moved %d times; Info.Guard says that the second is refused", first, second, most)
 			}
 		}
 	}
@@ -829,9 +852,11 @@ func canPollAll(t reporter, s Subject) {
 	polled, err = p.PollAll(t.Context(), []batch.Batch{bs[0], stranger, bs[2]})
 	var each batch.PollErrors
 	if !errors.As(err, &each) || len(each) != 1 || !errors.Is(each[1], batch.ErrInvalid) || len(polled) != 3 {
-		t.Errorf("PollAll with a batch of another provider gave %d batches, %v; it must read the others, and give PollErrors with ErrInvalid for this one", len(polled), err)
+		t.Errorf(
+			"PollAll with a batch of another provider gave %d batches, %v; it must read the others, and give PollErrors with ErrInvalid for this one", len(polled), err)
 	} else if polled[0].State == batch.StateUnknown || polled[2].State == batch.StateUnknown {
-		t.Errorf("PollAll did not read the batches beside one of another provider: %q, %q", polled[0].State, polled[2].State)
+		t.Errorf("PollAll did not read the batches beside one of another provider: %q, %q", polled[0].State,
+			polled[2].State)
 	}
 	if none, err := p.PollAll(t.Context(), nil); err != nil || len(none) > 0 {
 		t.Errorf("PollAll of nothing gave %d batches, %v", len(none), err)

@@ -64,11 +64,13 @@ var (
 
 // NewMemory returns a service without batches.
 func NewMemory(o MemoryOptions) *Memory {
-	m := &Memory{polls: o.Polls, batches: map[string]*account{}, moved: map[string]int{}, outcomes: map[string]batch.Outcome{}}
+	m := &Memory{polls: o.Polls, batches: map[string]*account{}, moved: map[string]int{},
+		outcomes: map[string]batch.Outcome{}}
 	if m.polls == 0 {
 		m.polls = 2
 	}
-	m.info = batch.Info{Name: o.Name, Account: "memory", Direction: o.Direction, Currency: o.Currency, MaxItems: o.MaxItems,
+	m.info = batch.Info{Name: o.Name, Account: "memory", Direction: o.Direction, Currency: o.Currency,
+		MaxItems: o.MaxItems,
 		Interval: time.Second, Guard: batch.GuardRefuses}
 	if o.Name == "" {
 		m.info.Name = "memory"
@@ -351,7 +353,8 @@ func (m *Memory) PollAll(ctx context.Context, bs []batch.Batch) ([]batch.Batch, 
 }
 
 func (m *Memory) handle(id string, a *account) batch.Batch {
-	return batch.Batch{Provider: m.info.Name, ID: id, Draft: a.draft.Clone(), State: a.state, Native: string(a.state), UpdatedAt: time.Now()}
+	return batch.Batch{Provider: m.info.Name, ID: id, Draft: a.draft.Clone(), State: a.state, Native: string(a.state),
+		UpdatedAt: time.Now()}
 }
 
 func (m *Memory) fail(op string, kind batch.Kind, cause error) error {

@@ -281,7 +281,9 @@ func (j *Journal) openBolt(path string, readOnly bool) (err error) {
 }
 
 func damaged(cause any) error {
-	return fmt.Errorf("is damaged or no journal (%v): keep it, restore a good copy, and ask the service about every batch since", cause)
+	return fmt.Errorf(
+		"is damaged or no journal (%v): keep it, restore a good copy, and ask the service about every batch since",
+		cause)
 }
 
 // check verifies every byte that an old file keeps, and makes a new one this
@@ -332,7 +334,8 @@ func verify(tx *bbolt.Tx, owner []byte) (entries int, err error) {
 		return 0, fmt.Errorf("has format %q, and this version reads %d: use the version that wrote it", version, format)
 	}
 	if have := meta.Get([]byte("owner")); !bytes.Equal(have, owner) {
-		return 0, fmt.Errorf("belongs to %s, not to %s: open the journal of that account, or name a new file", have, owner)
+		return 0, fmt.Errorf("belongs to %s, not to %s: open the journal of that account, or name a new file", have,
+			owner)
 	}
 	claims, held := tx.Bucket(claimsBucket), 0
 	holds := func(name []byte, names []string) error {
@@ -396,7 +399,8 @@ func heldBy(history []batch.Entry) (names []string) {
 
 // create lays out a file that has nothing in it.
 func create(tx *bbolt.Tx, owner record.Owner) error {
-	for _, name := range [][]byte{metaBucket, historiesBucket, itemsBucket, openBucket, prunedBucket, claimsBucket, sequencesBucket} {
+	for _, name := range [][]byte{metaBucket, historiesBucket, itemsBucket, openBucket, prunedBucket, claimsBucket,
+		sequencesBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
@@ -425,8 +429,10 @@ func (j *Journal) checkCount() error {
 			"restore that file, or remove it once the service was asked about every batch since", j.counted, text)
 	}
 	if int(once) > j.written {
-		return fmt.Errorf("was written to %d times, and must have been %d times: it is an older copy, which does not know what was sent since; "+
-			"restore the newest, or remove %s once the service was asked about every batch since", j.written, once, j.counted)
+		return fmt.Errorf(
+			"was written to %d times, and must have been %d times: it is an older copy, which does not know what was sent since; "+
+				"restore the newest, or remove %s once the service was asked about every batch since", j.written,
+			once, j.counted)
 	}
 	return nil
 }
@@ -539,7 +545,8 @@ func (j *Journal) Append(_ context.Context, key batch.Key, e batch.Entry) error 
 		if err != nil {
 			return err
 		}
-		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(seq)), append(seal(last, text), text...)); err != nil {
+		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(seq)),
+			append(seal(last, text), text...)); err != nil {
 			return err
 		}
 		j.entries++
@@ -604,7 +611,8 @@ func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[
 
 // Closed yields the histories that are done, and whose last entry was made at
 // since or later. Otherwise it is as Open; it reads every history of the file.
-func (j *Journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+func (j *Journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+	error] {
 	return j.list(ctx, provider, account, historiesBucket, func(entries []batch.Entry) bool {
 		last := entries[len(entries)-1]
 		return last.Kind == batch.EntryDone && !last.At.Before(since)
@@ -612,7 +620,8 @@ func (j *Journal) Closed(ctx context.Context, provider, account string, since ti
 }
 
 // list yields the histories that a bucket names and that are wanted.
-func (j *Journal) list(ctx context.Context, provider, account string, names []byte, wanted func([]batch.Entry) bool) iter.Seq2[batch.History, error] {
+func (j *Journal) list(ctx context.Context, provider, account string, names []byte,
+	wanted func([]batch.Entry) bool) iter.Seq2[batch.History, error] {
 	return func(yield func(batch.History, error) bool) {
 		if err := j.owner.RefuseAccount(provider, account); err != nil {
 			yield(batch.History{}, err)
@@ -647,7 +656,8 @@ type found struct {
 // page reads the next histories that a bucket names, after the given name.
 // Where wanted is set, only those that it wants. It returns the last name, and
 // whether more may follow.
-func (j *Journal) page(names, after []byte, wanted func([]batch.Entry) bool) (page []found, last []byte, more bool, err error) {
+func (j *Journal) page(names, after []byte, wanted func([]batch.Entry) bool) (page []found, last []byte,
+	more bool, err error) {
 	err = j.view(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(names).Cursor()
 		at, _ := cursor.Seek(after)
@@ -689,7 +699,8 @@ func (j *Journal) page(names, after []byte, wanted func([]batch.Entry) bool) (pa
 // ErrConflict, so that no batch is ever sent again under its reference. The
 // names that it holds stay claimed. The file does not become smaller: new
 // entries use the space.
-func (j *Journal) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error) {
+func (j *Journal) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int,
+	err error) {
 	old := func(entries []batch.Entry) bool {
 		last := entries[len(entries)-1]
 		return last.Kind == batch.EntryDone && last.At.Before(before)
@@ -895,7 +906,8 @@ func (j *Journal) commit(together []*change) error {
 // readOnly is why nothing can be written.
 func (j *Journal) readOnly() error {
 	if j.copied != "" {
-		return &batch.Error{Kind: batch.ErrUnsupported, Op: "Journal", Message: "this is a copy to look at: only the process that has the journal open can write"}
+		return &batch.Error{Kind: batch.ErrUnsupported, Op: "Journal",
+			Message: "this is a copy to look at: only the process that has the journal open can write"}
 	}
 	if j.poisoned != nil {
 		return fmt.Errorf("the journal has failed before and must be opened anew: %w", j.poisoned)
@@ -905,7 +917,8 @@ func (j *Journal) readOnly() error {
 
 // read returns a history, each entry verified against the chain of seals, and
 // how many bytes it takes.
-func read(tx *bbolt.Tx, name []byte, decode func(digest string, text []byte) ([]batch.Item, error)) (history []batch.Entry, size int, err error) {
+func read(tx *bbolt.Tx, name []byte, decode func(digest string, text []byte) ([]batch.Item, error)) (
+	history []batch.Entry, size int, err error) {
 	last, items := name, tx.Bucket(itemsBucket)
 	counted := make(map[string]bool)
 	list := func(digest string) ([]batch.Item, error) {

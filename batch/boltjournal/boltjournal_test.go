@@ -102,13 +102,15 @@ func filled(t *testing.T) string {
 func fill(t *testing.T, path string) {
 	t.Helper()
 	j := open(t, path)
-	require.NoError(t, j.Append(t.Context(), key("old"), batch.Entry{Seq: 1, Kind: batch.EntryDone, At: old, Claims: []string{"old name"}}))
+	require.NoError(t, j.Append(t.Context(), key("old"), batch.Entry{Seq: 1, Kind: batch.EntryDone, At: old,
+		Claims: []string{"old name"}}))
 	pruned, err := j.Prune(t.Context(), old.Add(1), func(batch.History) error { return nil })
 	require.NoError(t, err)
 	require.Equal(t, 1, pruned)
 	for n := range 20 {
 		require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt}))
-		require.NoError(t, j.Append(t.Context(), key(fmt.Sprint("run-", n)), batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{fmt.Sprint("name-", n)}}))
+		require.NoError(t, j.Append(t.Context(), key(fmt.Sprint("run-", n)),
+			batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{fmt.Sprint("name-", n)}}))
 	}
 	require.NoError(t, j.Append(t.Context(), key("ended"), batch.Entry{Seq: 1, Kind: batch.EntryDone}))
 	run(t, j, "items", 20)
@@ -140,15 +142,24 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		want  string
 	}{
 		"another provider": {nil, batch.Info{Name: "other", Account: owner.Account}, "belongs to"},
-		"another account":  {nil, batch.Info{Name: owner.Name, Account: "live.test/1"}, "open the journal of that account"},
+		"another account": {nil, batch.Info{Name: owner.Name, Account: "live.test/1"},
+			"open the journal of that account"},
 		"an older version": {func(t *testing.T, path string) {
-			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("1")) })
+			edit(t, path, func(tx *bbolt.Tx) error {
+				return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("1"))
+			})
 		}, owner, `has format "1", and this version reads 2: use the version that wrote it`},
 		"a newer version": {func(t *testing.T, path string) {
-			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("3")) })
+			edit(t, path, func(tx *bbolt.Tx) error {
+				return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("3"))
+			})
 		}, owner, "use the version that wrote it"},
-		"readable by others":                   {func(t *testing.T, path string) { require.NoError(t, os.Chmod(path, 0o644)) }, owner, "chmod 600"},
-		"a directory that others can write to": {func(t *testing.T, path string) { require.NoError(t, os.Chmod(filepath.Dir(path), 0o777)) }, owner, "chmod go-w"},
+		"readable by others": {func(t *testing.T, path string) {
+			require.NoError(t, os.Chmod(path, 0o644))
+		}, owner, "chmod 600"},
+		"a directory that others can write to": {func(t *testing.T, path string) {
+			require.NoError(t, os.Chmod(filepath.Dir(path), 0o777))
+		}, owner, "chmod go-w"},
 		"a directory where others can only add": {func(t *testing.T, path string) {
 			require.NoError(t, os.Chmod(filepath.Dir(path), 0o777|os.ModeSticky))
 		}, owner, "chmod go-w"},
@@ -157,7 +168,8 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			require.NoError(t, os.Chmod(above, 0o777))                       //nolint:gosec // That is what is refused.
 			t.Cleanup(func() { require.NoError(t, os.Chmod(above, 0o755)) }) //nolint:gosec // As it was.
 		}, owner, "chmod go-w"},
-		"a second name": {func(t *testing.T, path string) { require.NoError(t, os.Link(path, path+".link")) }, owner, "a second name"},
+		"a second name": {func(t *testing.T, path string) { require.NoError(t, os.Link(path, path+".link")) }, owner,
+			"a second name"},
 		"a link": {func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(path, path+".real"))
 			require.NoError(t, os.Symlink(path+".real", path))
@@ -167,12 +179,21 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			require.NoError(t, os.Remove(path))
 			edit(t, path, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("users")); return err })
 		}, owner, "of another program"},
-		"an older copy":                        {func(t *testing.T, path string) { write(t, path+".written", "1000") }, owner, "older copy"},
-		"an emptied file":                      {func(t *testing.T, path string) { write(t, path, "") }, owner, "was written to 0 times, and must have been 1"},
-		"an emptied file and an emptied count": {func(t *testing.T, path string) { write(t, path, ""); write(t, path+".written", "") }, owner, "cannot be told from an older copy"},
-		"a count that is none":                 {func(t *testing.T, path string) { write(t, path+".written", "2garbage") }, owner, "cannot be told from an older copy"},
-		"a count below nothing":                {func(t *testing.T, path string) { write(t, path+".written", "-1") }, owner, "cannot be told from an older copy"},
-		"a count that others can write":        {func(t *testing.T, path string) { require.NoError(t, os.Chmod(path+".written", 0o666)) }, owner, ".written: others can"},
+		"an older copy": {func(t *testing.T, path string) { write(t, path+".written", "1000") },
+			owner, "older copy"},
+		"an emptied file": {func(t *testing.T, path string) { write(t, path, "") }, owner,
+			"was written to 0 times, and must have been 1"},
+		"an emptied file and an emptied count": {func(t *testing.T, path string) {
+			write(t, path, "")
+			write(t, path+".written", "")
+		}, owner, "cannot be told from an older copy"},
+		"a count that is none": {func(t *testing.T, path string) { write(t, path+".written", "2garbage") },
+			owner, "cannot be told from an older copy"},
+		"a count below nothing": {func(t *testing.T, path string) { write(t, path+".written", "-1") }, owner,
+			"cannot be told from an older copy"},
+		"a count that others can write": {func(t *testing.T, path string) {
+			require.NoError(t, os.Chmod(path+".written", 0o666))
+		}, owner, ".written: others can"},
 		"a link in place of the count": {func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path+".written"))
 			require.NoError(t, os.Symlink(path, path+".written"))
@@ -180,7 +201,8 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		"a history that is gone": {func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path+".written"))
 			edit(t, path, func(tx *bbolt.Tx) error {
-				return tx.Bucket([]byte("histories")).DeleteBucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"ended"}`))
+				return tx.Bucket([]byte("histories")).
+					DeleteBucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"ended"}`))
 			})
 		}, owner, "48 entries were written, and there are 47"},
 		"a history under another name": {func(t *testing.T, path string) {
@@ -194,12 +216,14 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		"a sequence under another name": {func(t *testing.T, path string) {
 			edit(t, path, func(tx *bbolt.Tx) error {
 				sequences := tx.Bucket([]byte("sequences"))
-				return errors.Join(sequences.Put([]byte("idz"), slices.Clone(sequences.Get([]byte("ids")))), sequences.Delete([]byte("ids")))
+				return errors.Join(sequences.Put([]byte("idz"), slices.Clone(sequences.Get([]byte("ids")))),
+					sequences.Delete([]byte("ids")))
 			})
 		}, owner, "a sequence has a broken seal"},
 		"a claimed name that is gone": {func(t *testing.T, path string) {
 			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("claims")).Delete([]byte("name-3")) })
-		}, owner, `the name "name-3", which {"provider":"test","account":"sandbox.test/1","reference":"run-3"} holds, is not in the list`},
+		}, owner,
+			`the name "name-3", which {"provider":"test","account":"sandbox.test/1","reference":"run-3"} holds, is not in the list`},
 		"a claimed name of another holder": {func(t *testing.T, path string) {
 			edit(t, path, func(tx *bbolt.Tx) error {
 				claims := tx.Bucket([]byte("claims"))
@@ -227,10 +251,12 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		"a pruned history that is altered": {func(t *testing.T, path string) {
 			edit(t, path, func(tx *bbolt.Tx) error {
 				first, text := tx.Bucket([]byte("pruned")).Cursor().First()
-				return tx.Bucket([]byte("pruned")).Put(first, bytes.ReplaceAll(text, []byte(`"entries":1`), []byte(`"entries":9`)))
+				return tx.Bucket([]byte("pruned")).Put(first, bytes.ReplaceAll(text, []byte(`"entries":1`),
+					[]byte(`"entries":9`)))
 			})
 		}, owner, "what is left of a pruned history has a broken seal"},
-		"no directory": {func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) }, owner, "no such file"},
+		"no directory": {func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) },
+			owner, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filled(t)
@@ -353,8 +379,10 @@ func TestACountThatCannotBeWrittenPoisonsTheJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	j := open(t, path)
 	require.NoError(t, boltjournal.Count(j).Close())
-	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}), ".written")
-	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}), "must be opened anew")
+	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 1, Kind: batch.EntryIntent}),
+		".written")
+	require.ErrorContains(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}),
+		"must be opened anew")
 	_ = j.Close()
 	require.NoError(t, open(t, path).Append(t.Context(), key("run"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt}))
 }
@@ -375,7 +403,8 @@ func TestADamagedNameIsNotClaimed(t *testing.T) {
 		claims := tx.Bucket([]byte("claims"))
 		return claims.Put([]byte("name-3"), slices.Clone(claims.Get([]byte("name-4"))))
 	}))
-	err := j.Append(t.Context(), key("run-4"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt, Claims: []string{"name-3"}})
+	err := j.Append(t.Context(), key("run-4"), batch.Entry{Seq: 2, Kind: batch.EntryAttempt,
+		Claims: []string{"name-3"}})
 	require.ErrorContains(t, err, `the name "name-3" has a broken seal`)
 }
 
@@ -481,7 +510,9 @@ func BenchmarkOpen(b *testing.B) {
 	appendAtOnce(b, j, 2000, keys, func(_, n int) (string, batch.Entry) {
 		reference := fmt.Sprintf("run-%06d", n)
 		return reference, batch.Entry{Seq: 1, Kind: batch.EntryIntent, Claims: []string{reference},
-			Draft: &batch.Draft{Reference: reference, Items: []batch.Item{{Reference: reference, Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"}}}}}
+			Draft: &batch.Draft{Reference: reference,
+				Items: []batch.Item{{Reference: reference, Account: "1",
+					Amount: batch.Money{Minor: 5, Currency: "GBP"}}}}}
 	})
 	require.NoError(b, j.Close())
 	began := time.Now()
@@ -513,7 +544,8 @@ func TestAClosedHistoryReleasesANameLater(t *testing.T) {
 	e.Claims = []string{`purpose "INV-1"`, `purpose "INV-2"`}
 	require.NoError(t, j.Append(t.Context(), k, e))
 	require.NoError(t, j.Append(t.Context(), k, batch.Entry{Seq: 2, Kind: batch.EntryDone, Batch: &batch.Batch{}}))
-	require.NoError(t, j.Append(t.Context(), k, batch.Entry{Seq: 3, Kind: batch.EntryDone, Batch: &batch.Batch{}, Releases: []string{`purpose "INV-1"`}}))
+	require.NoError(t, j.Append(t.Context(), k, batch.Entry{Seq: 3, Kind: batch.EntryDone, Batch: &batch.Batch{},
+		Releases: []string{`purpose "INV-1"`}}))
 	require.NoError(t, j.Close())
 	j = open(t, path)
 	for open, err := range j.Open(t.Context(), owner.Name, owner.Account) {

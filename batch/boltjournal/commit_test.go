@@ -90,7 +90,9 @@ func TestAFailedCommitFailsAllItsEntries(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "journal"))
 	k, e := intent("holder", "taken")
 	require.NoError(t, j.Append(t.Context(), k, e))
-	require.NoError(t, boltjournal.DB(j).Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("claims")).Put([]byte("taken"), []byte("?")) }))
+	require.NoError(t, boltjournal.DB(j).Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("claims")).Put([]byte("taken"), []byte("?"))
+	}))
 	results := make([]error, 3)
 	boltjournal.Together(j,
 		func() { k, e := intent("one"); results[0] = j.Append(t.Context(), k, e) },
@@ -179,8 +181,9 @@ func run(tb testing.TB, j batch.Journal, reference string, items int) {
 	tb.Helper()
 	d := batch.Draft{Reference: reference, Direction: batch.Collect}
 	for n := range items {
-		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("invoice-%06d", n), Account: fmt.Sprintf("customer-%06d", n),
-			Amount: batch.Money{Minor: int64(1000 + n), Currency: "GBP"}})
+		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("invoice-%06d", n),
+			Account: fmt.Sprintf("customer-%06d", n),
+			Amount:  batch.Money{Minor: int64(1000 + n), Currency: "GBP"}})
 	}
 	b := &batch.Batch{Provider: owner.Name, ID: "7", Draft: d}
 	for n, e := range []batch.Entry{

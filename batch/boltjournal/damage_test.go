@@ -112,7 +112,8 @@ func TestTornWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	j := open(t, path)
 	for n := range 49 {
-		require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt, Fingerprint: strings.Repeat("x", 200)}))
+		require.NoError(t, j.Append(t.Context(), key("run"), batch.Entry{Seq: n + 1, Kind: batch.EntryAttempt,
+			Fingerprint: strings.Repeat("x", 200)}))
 	}
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -194,7 +195,8 @@ func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 		for name, call := range map[string]func() error{
 			"History": func() error { _, err := j.History(t.Context(), key("run")); return err },
 			"Append": func() error {
-				return j.Append(t.Context(), key("run"), batch.Entry{Seq: 21, Kind: batch.EntryAttempt, Claims: []string{"x"}})
+				return j.Append(t.Context(), key("run"), batch.Entry{Seq: 21, Kind: batch.EntryAttempt,
+					Claims: []string{"x"}})
 			},
 			"Next": func() error { _, err := j.Next(t.Context(), "ids", 1); return err },
 			"Open": func() (err error) {
@@ -225,7 +227,8 @@ func TestAFileThatIsCutWhileItIsOpenIsAnError(t *testing.T) {
 func TestADamagedHistoryHidesNoOther(t *testing.T) {
 	for name, spoil := range map[string]func(tx *bbolt.Tx) error{
 		"an entry": func(tx *bbolt.Tx) error {
-			history := tx.Bucket([]byte("histories")).Bucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"b"}`))
+			history := tx.Bucket([]byte("histories")).
+				Bucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"b"}`))
 			first, text := history.Cursor().First()
 			return history.Put(first, bytes.Replace(text, []byte("intent"), []byte("tentin"), 1))
 		},
@@ -235,7 +238,8 @@ func TestADamagedHistoryHidesNoOther(t *testing.T) {
 			return items.Put(first, bytes.Replace(text, []byte("item"), []byte("mite"), 1))
 		},
 		"all of it": func(tx *bbolt.Tx) error {
-			return tx.Bucket([]byte("histories")).DeleteBucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"b"}`))
+			return tx.Bucket([]byte("histories")).
+				DeleteBucket([]byte(`{"provider":"test","account":"sandbox.test/1","reference":"b"}`))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -79,7 +79,8 @@ func rewrite(tx *bbolt.Tx, key batch.Key, history []batch.Entry) error {
 			return err
 		}
 		last = seal(last, text)
-		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)), append(last[:len(last):len(last)], text...)); err != nil {
+		if err := bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)),
+			append(last[:len(last):len(last)], text...)); err != nil {
 			return err
 		}
 	}

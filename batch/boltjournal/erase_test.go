@@ -124,7 +124,8 @@ func TestEraseBesideOthers(t *testing.T) {
 					}
 				}
 				reference := fmt.Sprintf("beside-%d-%d", worker, n)
-				if err := j.Append(t.Context(), key(reference), batch.Entry{Seq: 1, Kind: batch.EntryIntent}); err != nil {
+				if err := j.Append(t.Context(), key(reference),
+					batch.Entry{Seq: 1, Kind: batch.EntryIntent}); err != nil {
 					t.Error(err)
 				}
 			}

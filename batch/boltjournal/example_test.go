@@ -96,7 +96,9 @@ func ExampleJournal_Erase() {
 		return
 	}
 
-	erased, err := journal.Erase(context.Background(), func(item batch.Item) bool { return item.Account == "card-of-ann" })
+	erased, err := journal.Erase(context.Background(), func(item batch.Item) bool {
+		return item.Account == "card-of-ann"
+	})
 	fmt.Println(len(erased), "batch,", err)
 	report, err := batch.Resume(context.Background(), provider, "november", options)
 	for _, result := range report.Results {

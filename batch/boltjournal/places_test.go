@@ -37,7 +37,10 @@ func TestLookSeesWhatTheRunnerHasWritten(t *testing.T) {
 	history, err := j.History(t.Context(), key("run"))
 	require.NoError(t, err)
 	require.Len(t, history, 20)
-	file, err := os.Stat(filepath.Join(copies, func() string { files, _ := os.ReadDir(copies); return files[0].Name() }()))
+	file, err := os.Stat(filepath.Join(copies, func() string {
+		files, _ := os.ReadDir(copies)
+		return files[0].Name()
+	}()))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), file.Mode().Perm())
 
@@ -205,12 +208,14 @@ func TestMoveRefuses(t *testing.T) {
 	write(t, there, "something else")
 	require.ErrorContains(t, boltjournal.Move(from, there, owner), "is there already: name a new file")
 	require.ErrorIs(t, boltjournal.Move(from, filepath.Join(directory, "none", "journal"), owner), os.ErrNotExist)
-	require.ErrorContains(t, boltjournal.Move(from, filepath.Join(directory, "new"), batch.Info{Name: "test", Account: "other"}), "belongs to")
+	require.ErrorContains(t, boltjournal.Move(from, filepath.Join(directory, "new"),
+		batch.Info{Name: "test", Account: "other"}), "belongs to")
 	nothing := filepath.Join(directory, "nothing")
 	require.ErrorIs(t, boltjournal.Move(nothing, filepath.Join(directory, "new"), owner), os.ErrNotExist)
 	require.NoFileExists(t, nothing)
 	require.NoError(t, os.Chmod(directory, 0o777)) //nolint:gosec // That is what is refused.
-	require.ErrorContains(t, boltjournal.Move(from, filepath.Join(directory, "new"), owner), "others can write to its directory")
+	require.ErrorContains(t, boltjournal.Move(from, filepath.Join(directory, "new"), owner),
+		"others can write to its directory")
 	checkFilled(t, open(t, from), "nothing has moved")
 }
 

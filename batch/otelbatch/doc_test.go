@@ -52,7 +52,8 @@ func happens(t *testing.T) (spans tracetest.SpanStubs, metrics []metricdata.Metr
 		r := record(t)
 		w := worlds["citypay"](t, otelbatch.Middleware(r.options...))
 		journal := otelbatch.WrapJournal(batch.NewMemoryJournal(), r.options...)
-		_, err := batch.Run(t.Context(), otelbatch.Wrap(w.provider, r.options...), w.draft, &batch.RunOptions{Journal: journal})
+		_, err := batch.Run(t.Context(), otelbatch.Wrap(w.provider, r.options...), w.draft,
+			&batch.RunOptions{Journal: journal})
 		require.NoError(t, err)
 
 		memory := batchtest.NewMemory(batchtest.MemoryOptions{})
@@ -69,7 +70,8 @@ func happens(t *testing.T) (spans tracetest.SpanStubs, metrics []metricdata.Metr
 		}
 		bulk, _ := batch.As[batch.BulkPoller](p)
 		_, _ = bulk.PollAll(t.Context(), nil)
-		failure := &batch.Error{Kind: batch.ErrConflict, Op: "ProcessBatch", Code: "B008", RequestID: "req-7", Err: io.EOF}
+		failure := &batch.Error{Kind: batch.ErrConflict, Op: "ProcessBatch", Code: "B008",
+			RequestID: "req-7", Err: io.EOF}
 		_, err = otelbatch.Wrap(failing{memory, failure}, r.options...).Submit(context.Background(), b)
 		require.Error(t, err)
 
@@ -118,7 +120,8 @@ func TestTheDocumentationListsEverything(t *testing.T) {
 	slices.Sort(table)
 	slices.Sort(want)
 	check(t, want, table)
-	check(t, slices.Sorted(maps.Keys(attributes)), slices.Sorted(maps.Keys(firsts(documented(t, "Attributes of metrics")))))
+	check(t, slices.Sorted(maps.Keys(attributes)),
+		slices.Sorted(maps.Keys(firsts(documented(t, "Attributes of metrics")))))
 }
 
 func kindOf(m metricdata.Metrics) (kind string, sets []attribute.Set) {

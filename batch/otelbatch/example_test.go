@@ -33,7 +33,8 @@ func Example() {
 	citypay := must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"}))
 
 	provider := otelbatch.Wrap(citypay, options...)
-	journal := otelbatch.WrapJournal(batch.NewMemoryJournal(), options...) // In a file or in PostgreSQL, it survives a crash.
+	// In a file or in PostgreSQL, it survives a crash.
+	journal := otelbatch.WrapJournal(batch.NewMemoryJournal(), options...)
 	registration := must(otelbatch.Observe(provider, journal, options...))
 	defer func() { _ = registration.Unregister() }()
 

@@ -32,7 +32,8 @@ func WrapJournal(j batch.Journal, options ...Option) batch.Journal {
 			metric.WithDescription("Amounts by the outcome that the journal has kept, in minor units."))),
 		final: made(meter.Float64Histogram("batchway.batch.time_to_final", metric.WithUnit("s"),
 			metric.WithDescription("Time from the first Submit until the final report is in the journal."),
-			metric.WithExplicitBucketBoundaries(60, 600, hour, 6*hour, day, 2*day, 4*day, 8*day, 16*day, 32*day, 64*day))),
+			metric.WithExplicitBucketBoundaries(60, 600, hour, 6*hour, day, 2*day, 4*day, 8*day, 16*day,
+				32*day, 64*day))),
 	}
 	for _, op := range []string{"Lock", "History", "Append", "Open", "Closed", "Next", "Now"} {
 		w.failures.Add(context.Background(), 0, metric.WithAttributes(keyOp.String(op)))
@@ -60,7 +61,8 @@ type journal struct {
 // another account are answers.
 func (w *journal) failed(ctx context.Context, op string, err error) {
 	switch {
-	case err == nil, errors.Is(err, batch.ErrConflict), errors.Is(err, batch.ErrInvalid), errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, batch.ErrConflict), errors.Is(err, batch.ErrInvalid),
+		errors.Is(err, context.Canceled):
 		return
 	case op == "Lock" && ctx.Err() != nil:
 		return // Another call holds the lock.
@@ -97,7 +99,8 @@ func (w *journal) Open(ctx context.Context, provider, account string) iter.Seq2[
 	return w.listed(ctx, "Open", w.inner.Open(ctx, provider, account))
 }
 
-func (w *journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+func (w *journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+	error] {
 	return w.listed(ctx, "Closed", w.inner.Closed(ctx, provider, account, since))
 }
 
@@ -164,7 +167,8 @@ func (w *journal) count(ctx context.Context, key batch.Key) {
 	for _, c := range after[min(len(before), len(after)):] {
 		t := totals[c.Result.Outcome]
 		// Run refuses items that cannot be added up.
-		amount := batch.Money{Minor: t.Amount.Minor + c.Result.Item.Amount.Minor, Currency: c.Result.Item.Amount.Currency}
+		amount := batch.Money{Minor: t.Amount.Minor + c.Result.Item.Amount.Minor,
+			Currency: c.Result.Item.Amount.Currency}
 		totals[c.Result.Outcome] = batch.Total{Count: t.Count + 1, Amount: amount}
 	}
 	for outcome, t := range totals {

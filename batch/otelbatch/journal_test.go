@@ -63,7 +63,8 @@ func TestItemsAndMoneyAreCountedOnce(t *testing.T) {
 				approve(t, memory, o.Journal)
 				_, err = batch.Start(t.Context(), provider, draft, o)
 				require.NoError(t, err)
-				require.Contains(t, r.points("batchway.items"), items+paid+": 0", "a counter is there before its first increase")
+				require.Contains(t, r.points("batchway.items"), items+paid+": 0",
+					"a counter is there before its first increase")
 				time.Sleep(36 * time.Hour)
 				for range 3 {
 					for _, err := range batch.Settle(t.Context(), provider, o) {
@@ -89,8 +90,10 @@ func TestItemsAndMoneyAreCountedOnce(t *testing.T) {
 						require.NoError(t, err)
 					}
 				}
-				check(t, []string{money + failed + ": 3333", money + paid + ": 7801", money + returned + ": 7801"}, nonzero("batchway.money"))
-				check(t, []string{line("batchway.batch.time_to_final", "batchway.account=memory", "batchway.batch.state=done",
+				check(t, []string{money + failed + ": 3333", money + paid + ": 7801", money + returned + ": 7801"},
+					nonzero("batchway.money"))
+				check(t, []string{line("batchway.batch.time_to_final", "batchway.account=memory",
+					"batchway.batch.state=done",
 					"batchway.provider=memory") + ": 1 in 129600s"}, nonzero("batchway.batch"))
 				require.Empty(t, nonzero("batchway.journal"))
 			})
@@ -104,7 +107,8 @@ func approve(t *testing.T, p batch.Provider, j batch.Journal) {
 	desk := batch.NewDesk(p, j)
 	for d, err := range desk.Pending(t.Context()) {
 		require.NoError(t, err)
-		require.NoError(t, desk.Approve(t.Context(), d.Key.Reference, batch.Approval{Operator: "ada", Digest: d.Digest}))
+		require.NoError(t, desk.Approve(t.Context(), d.Key.Reference,
+			batch.Approval{Operator: "ada", Digest: d.Digest}))
 	}
 }
 
@@ -135,7 +139,8 @@ func TestListingMakesTheCounters(t *testing.T) {
 	draft := collect("november")
 	_, err := batch.Start(t.Context(), memory, draft, &batch.RunOptions{Journal: journal})
 	require.NoError(t, err)
-	for _, err := range batch.Settle(t.Context(), memory, &batch.RunOptions{Journal: otelbatch.WrapJournal(journal, r.options...)}) {
+	for _, err := range batch.Settle(t.Context(), memory,
+		&batch.RunOptions{Journal: otelbatch.WrapJournal(journal, r.options...)}) {
 		require.NoError(t, err)
 	}
 	require.Len(t, r.points("batchway.money"), 6)
@@ -198,8 +203,9 @@ func TestFailuresOfTheJournalAreCounted(t *testing.T) {
 		err  error
 		want []string
 	}{
-		"a disk":             {t.Context(), io.ErrShortWrite, strings.Split(all, "|")},
-		"a slow database":    {ended, context.DeadlineExceeded, strings.Split(strings.Replace(all, "Lock: 1", "Lock: 0", 1), "|")},
+		"a disk": {t.Context(), io.ErrShortWrite, strings.Split(all, "|")},
+		"a slow database": {ended, context.DeadlineExceeded,
+			strings.Split(strings.Replace(all, "Lock: 1", "Lock: 0", 1), "|")},
 		"a caller that left": {t.Context(), fmt.Errorf("reading: %w", context.Canceled), none},
 		"another writer":     {t.Context(), &batch.Error{Kind: batch.ErrConflict}, none},
 		"a claimed name":     {t.Context(), &batch.ClaimedError{Name: "batch 7"}, none},
@@ -239,7 +245,8 @@ func TestGaugesShowWhatIsOpen(t *testing.T) {
 		start := func(reference string, approvals int) {
 			draft := collect(reference)
 			draft.Author, draft.Approvals = "eve", approvals
-			_, err := batch.Start(t.Context(), memory, draft, &batch.RunOptions{Journal: journal, ReconcileFor: time.Second})
+			_, err := batch.Start(t.Context(), memory, draft,
+				&batch.RunOptions{Journal: journal, ReconcileFor: time.Second})
 			t.Log(reference, err)
 		}
 		registration, err := otelbatch.Observe(memory, journal, r.options...)

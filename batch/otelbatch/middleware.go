@@ -45,7 +45,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	span.SetAttributes(semconv.HTTPResponseStatusCode(response.StatusCode))
 	if response.ProtoMajor > 0 {
-		span.SetAttributes(semconv.NetworkProtocolVersion(fmt.Sprintf("%d.%d", response.ProtoMajor, response.ProtoMinor)))
+		span.SetAttributes(semconv.NetworkProtocolVersion(fmt.Sprintf("%d.%d", response.ProtoMajor,
+			response.ProtoMinor)))
 	}
 	if err == nil && response.StatusCode >= 400 {
 		span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(response.StatusCode)))

@@ -136,8 +136,10 @@ func TestTheNamesOfAlertsAndDashboardAreThoseOfTheCode(t *testing.T) {
 	}
 	check(t, all, shown)
 
-	require.Equal(t, []string{`batchway_standing="unclaer"`, "label batchway_sanding", "label batchway_user", "metric batchway_batch_open"},
-		e.faults(`sum by (le, batchway_user) (batchway_batch_open{batchway_standing="unclaer", batchway_sanding!="unclear|draft"})`,
+	require.Equal(t, []string{`batchway_standing="unclaer"`, "label batchway_sanding", "label batchway_user",
+		"metric batchway_batch_open"},
+		e.faults(
+			`sum by (le, batchway_user) (batchway_batch_open{batchway_standing="unclaer", batchway_sanding!="unclear|draft"})`,
 			map[string]bool{}), "the test itself")
 }
 

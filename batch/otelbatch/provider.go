@@ -96,7 +96,8 @@ func aboutError(err error) (about []attribute.KeyValue) {
 	if !errors.As(err, &e) {
 		return nil
 	}
-	for key, value := range map[attribute.Key]string{keyErrorOp: e.Op, keyErrorCode: e.Code, keyRequestID: e.RequestID} {
+	for key, value := range map[attribute.Key]string{keyErrorOp: e.Op, keyErrorCode: e.Code,
+		keyRequestID: e.RequestID} {
 		if value != "" {
 			about = append(about, key.String(value))
 		}

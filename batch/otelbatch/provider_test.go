@@ -51,11 +51,13 @@ func TestARunIsATree(t *testing.T) {
 
 		call := func(op, state string) string {
 			return line("  "+op+" citypay (internal)", "batchway.account=localhost/PC600001", "batchway.batch.id=2026",
-				"batchway.batch.state="+state, "batchway.items=2", "batchway.op="+op, "batchway.provider=citypay", "batchway.reference=2026")
+				"batchway.batch.state="+state, "batchway.items=2", "batchway.op="+op, "batchway.provider=citypay",
+				"batchway.reference=2026")
 		}
 		request := line("    POST (client)", "http.request.method=POST", "http.response.status_code=200",
 			"network.protocol.version=1.1", "server.address=localhost", "server.port=80")
-		check(t, []string{"payroll (internal) ", call("Create", "draft"), call("Submit", "pending"), request}, r.tree()[:4])
+		check(t, []string{"payroll (internal) ", call("Create", "draft"), call("Submit", "pending"), request},
+			r.tree()[:4])
 		check(t, []string{call("Report", "done"), request}, r.tree()[len(r.tree())-2:])
 	})
 }
@@ -71,7 +73,8 @@ func line(name string, attributes ...string) string {
 func TestAFailedCallNamesItsKind(t *testing.T) {
 	r := record(t)
 	failure := &batch.Error{Kind: batch.ErrAmbiguous, Provider: "memory", Op: "ProcessBatch", Status: 502, Code: "B008",
-		RequestID: "req-7", Message: "the account 4711 of Ada Lovelace", Err: errors.New("https://citypay.test/v6?key=secret")}
+		RequestID: "req-7", Message: "the account 4711 of Ada Lovelace",
+		Err: errors.New("https://citypay.test/v6?key=secret")}
 	memory := batchtest.NewMemory(batchtest.MemoryOptions{})
 	p := otelbatch.Wrap(failing{memory, failure}, r.options...)
 
@@ -107,7 +110,8 @@ func TestDurationsAreSeconds(t *testing.T) {
 		p := otelbatch.Wrap(slow{batchtest.NewMemory(batchtest.MemoryOptions{})}, r.options...)
 		_, err := p.Poll(t.Context(), batch.Batch{})
 		require.NoError(t, err)
-		want := line("batchway.call.duration", "batchway.account=memory", "batchway.op=Poll", "batchway.provider=memory")
+		want := line("batchway.call.duration", "batchway.account=memory", "batchway.op=Poll",
+			"batchway.provider=memory")
 		check(t, []string{want + ": 1 in 1.5s"}, r.points(""))
 		spans := r.spans.GetSpans()
 		require.Equal(t, 1500*time.Millisecond, spans[0].EndTime.Sub(spans[0].StartTime))
@@ -310,7 +314,8 @@ func (s sim) Finish()               { s.FinishAll() }
 func (s sim) Say(word string)       { s.SayStatus(word) }
 func (s sim) Settle()               { s.Clock.Advance(30 * 24 * time.Hour) }
 
-var allFaults = []batchtest.Fault{"", batchtest.Refused, batchtest.Unauthorized, batchtest.LostBefore, batchtest.LostAfter,
+var allFaults = []batchtest.Fault{"", batchtest.Refused, batchtest.Unauthorized, batchtest.LostBefore,
+	batchtest.LostAfter,
 	batchtest.SilentBefore, batchtest.SilentAfter, batchtest.ErrorBefore, batchtest.ErrorAfter, batchtest.GarbledAfter,
 	batchtest.TruncatedAfter, batchtest.EchoedAfter, batchtest.LateAfter, batchtest.Redirected, batchtest.Unavailable}
 
@@ -347,7 +352,8 @@ func TestTelemetryHoldsNoSecretAndChangesNothing(t *testing.T) {
 				var plainErrors, errs []string
 				var plainRequests, requests int
 				var plainMoved, moved map[string]int
-				run := func(t *testing.T, m middleware, wrap func(batch.Provider) batch.Provider) (w world, errs []string) {
+				run := func(t *testing.T, m middleware, wrap func(batch.Provider) batch.Provider) (w world,
+					errs []string) {
 					w = open(t, m)
 					if fault != "" {
 						w.service.Break(fault)
@@ -410,7 +416,8 @@ func TestMiddlewarePassesRequestAndReplyThrough(t *testing.T) {
 		return reply, failure
 	}))
 	send := func() (*http.Response, error) {
-		q, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://user:secret@citypay.test:8443/v6/account/4711?key=secret", nil)
+		q, err := http.NewRequestWithContext(ctx, http.MethodPut,
+			"https://user:secret@citypay.test:8443/v6/account/4711?key=secret", nil)
 		require.NoError(t, err)
 		q.Header.Set("cp-api-key", "secret")
 		return stack.RoundTrip(q)
@@ -420,7 +427,8 @@ func TestMiddlewarePassesRequestAndReplyThrough(t *testing.T) {
 	require.Same(t, reply, got)
 	const about = "http.request.method=PUT"
 	const where = " server.address=citypay.test server.port=8443"
-	check(t, []string{"PUT (client) Error error.type=404 " + about + " http.response.status_code=404 network.protocol.version=1.1" +
+	check(t, []string{"PUT (client) Error error.type=404 " + about +
+		" http.response.status_code=404 network.protocol.version=1.1" +
 		where}, r.tree())
 
 	cancel()

@@ -172,7 +172,8 @@ var worlds = map[string]func(t *testing.T, m middleware) world{
 		config.Middleware = m
 		client := must(citypay.New(config))
 		return world{must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})),
-			batch.Draft{Reference: "2026", Direction: batch.Collect, Items: items("customer-ada", "customer-ben", "GBP")},
+			batch.Draft{Reference: "2026", Direction: batch.Collect,
+				Items: items("customer-ada", "customer-ben", "GBP")},
 			[]string{config.LicenceKey}, server, &server.Log}
 	},
 	"centrapay": func(t *testing.T, m middleware) world {
@@ -201,7 +202,8 @@ var worlds = map[string]func(t *testing.T, m middleware) world{
 		config := server.Config()
 		config.Middleware = m
 		client := must(snapbill.New(config))
-		d := batch.Draft{Reference: "run-1", Direction: batch.Collect, Date: time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
+		d := batch.Draft{Reference: "run-1", Direction: batch.Collect,
+			Date:  time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
 			Items: items("0001/0", "0001/1", "ZAR")}
 		for n := range d.Items {
 			d.Items[n].Reference = d.Items[n].Account

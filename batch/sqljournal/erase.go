@@ -49,7 +49,8 @@ func (j *Journal) eraseOne(ctx context.Context, key batch.Key, match func(batch.
 func rewrite(ctx context.Context, tx *sql.Tx, key batch.Key, history []batch.Entry) error {
 	size := 0
 	args := func(more ...any) []any { return append([]any{key.Provider, key.Account, key.Reference}, more...) }
-	if _, err := tx.ExecContext(ctx, `DELETE FROM batchway_items WHERE provider = $1 AND account = $2 AND reference = $3`, args()...); err != nil {
+	if _, err := tx.ExecContext(ctx,
+		`DELETE FROM batchway_items WHERE provider = $1 AND account = $2 AND reference = $3`, args()...); err != nil {
 		return err
 	}
 	for _, e := range history {
@@ -79,5 +80,6 @@ func rewrite(ctx context.Context, tx *sql.Tx, key batch.Key, history []batch.Ent
 	if n, err := changed.RowsAffected(); err != nil || n == 1 {
 		return err
 	}
-	return &batch.Error{Kind: batch.ErrConflict, Op: "Journal", Message: "the history of " + key.Reference + " went on while it was erased: erase again"}
+	return &batch.Error{Kind: batch.ErrConflict, Op: "Journal", Message: "the history of " + key.Reference +
+		" went on while it was erased: erase again"}
 }

@@ -15,13 +15,15 @@ import (
 func FuzzEntries(f *testing.F) {
 	draft := batch.Draft{Reference: "run-1", Direction: batch.Collect,
 		Items: []batch.Item{{Reference: "a", Account: "b", Amount: batch.Money{Minor: 1, Currency: "GBP"}}}}
-	text, lists, err := record.Encode(batch.Key{Reference: "run-1"}, batch.Entry{Seq: 1, Kind: batch.EntryIntent, Draft: &draft})
+	text, lists, err := record.Encode(batch.Key{Reference: "run-1"}, batch.Entry{Seq: 1, Kind: batch.EntryIntent,
+		Draft: &draft})
 	require.NoError(f, err)
 	list := lists[0]
 	f.Add(record.Format, string(batch.EntryIntent), list.Digest, string(list.Text), string(text), string(text))
 	f.Add(record.Format, string(batch.EntryIntent), list.Digest, `[]`, string(text), ``)
 	f.Add(record.Format+1, string(batch.EntryIntent), list.Digest, string(list.Text), string(text), ``)
-	for _, text := range []string{`null`, `{}`, `{"seq":1}`, `{"seq":1,"seq":2}`, `{"seq":1,"kind":"intent","draft":null}`, `[`, "\xff"} {
+	for _, text := range []string{`null`, `{}`, `{"seq":1}`, `{"seq":1,"seq":2}`,
+		`{"seq":1,"kind":"intent","draft":null}`, `[`, "\xff"} {
 		f.Add(record.Format, "intent", "", ``, text, `{"seq":2,"kind":"intent"}`)
 	}
 	f.Fuzz(func(t *testing.T, format int, kind, digest, list, first, second string) {

@@ -98,7 +98,8 @@ var migrations = [][]string{{
 			VALUES (the_provider, the_account, the_reference, 1, size, the_kind, the_time) ON CONFLICT DO NOTHING;
 		ELSE
 			UPDATE batchway_histories SET entries = the_seq, bytes = bytes + size, last = the_kind, at = the_time
-			WHERE (provider, account, reference, entries) = (the_provider, the_account, the_reference, the_seq - 1) AND pruned IS NULL;
+			WHERE (provider, account, reference, entries) = (the_provider, the_account, the_reference, the_seq - 1)
+				AND pruned IS NULL;
 		END IF;
 		IF NOT FOUND THEN
 			RETURN 'next';
@@ -108,7 +109,8 @@ var migrations = [][]string{{
 		FROM unnest(string_to_array(the_digests, chr(10)), string_to_array(the_lists, chr(10))) AS list (digest, items)
 		ON CONFLICT DO NOTHING;
 		INSERT INTO batchway_entries (provider, account, reference, seq, kind, at, writer, format, entry)
-		VALUES (the_provider, the_account, the_reference, the_seq, the_kind, the_time, the_writer, the_format, the_entry);
+		VALUES (the_provider, the_account, the_reference, the_seq, the_kind, the_time, the_writer, the_format,
+			the_entry);
 		IF json_array_length(the_claims) + json_array_length(the_releases) = 0 THEN
 			RETURN 'kept';
 		END IF;
@@ -117,9 +119,12 @@ var migrations = [][]string{{
 			SELECT json_array_elements_text(the_claims) AS name, true AS held
 			UNION ALL SELECT json_array_elements_text(the_releases), false) names
 		ORDER BY name COLLATE "C"
-		ON CONFLICT (name) DO UPDATE SET held = excluded.held, provider = the_provider, account = the_account, reference = the_reference
-		WHERE excluded.held AND NOT c.held OR (c.provider, c.account, c.reference) = (the_provider, the_account, the_reference);
-		SELECT json_build_object('Name', name, 'Holder', json_build_object('provider', provider, 'account', account, 'reference', reference))
+		ON CONFLICT (name) DO UPDATE SET held = excluded.held, provider = the_provider, account = the_account,
+			reference = the_reference
+		WHERE excluded.held AND NOT c.held
+			OR (c.provider, c.account, c.reference) = (the_provider, the_account, the_reference);
+		SELECT json_build_object('Name', name, 'Holder',
+			json_build_object('provider', provider, 'account', account, 'reference', reference))
 		INTO taken FROM batchway_claims
 		WHERE name IN (SELECT json_array_elements_text(the_claims))
 			AND NOT (held AND (provider, account, reference) = (the_provider, the_account, the_reference))
@@ -171,7 +176,8 @@ func migrate(ctx context.Context, db *sql.DB, migrations [][]string) error {
 					return err
 				}
 			}
-			if _, err := tx.ExecContext(ctx, `INSERT INTO batchway_migrations (version) VALUES ($1)`, have+n+1); err != nil {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO batchway_migrations (version) VALUES ($1)`, have+n+
+				1); err != nil {
 				return err
 			}
 		}
@@ -200,7 +206,8 @@ func checkSchema(ctx context.Context, q querier, want int) error {
 }
 
 func newer(have, known int) error {
-	return fmt.Errorf("its tables are of version %d, and this version knows %d: use the version that made them", have, known)
+	return fmt.Errorf("its tables are of version %d, and this version knows %d: use the version that made them", have,
+		known)
 }
 
 // A querier is a pool, a connection or a transaction.
@@ -211,7 +218,8 @@ type querier interface {
 // version returns the version of the tables, 0 if there are none.
 func version(ctx context.Context, q querier) (have int, err error) {
 	var exists bool
-	if err := q.QueryRowContext(ctx, `SELECT to_regclass('batchway_migrations') IS NOT NULL`).Scan(&exists); err != nil || !exists {
+	if err := q.QueryRowContext(ctx, `SELECT to_regclass('batchway_migrations') IS NOT NULL`).
+		Scan(&exists); err != nil || !exists {
 		return 0, err
 	}
 	err = q.QueryRowContext(ctx, `SELECT max(version) FROM batchway_migrations`).Scan(&have)

@@ -30,7 +30,8 @@ func TestManyWorkersMigrateAtOnce(t *testing.T) {
 
 // later is the schema as a later version has it.
 func later() [][]string {
-	return append(sqljournal.Migrations(), []string{"CREATE TABLE batchway_more (n integer)", "INSERT INTO batchway_more VALUES (1)"})
+	return append(sqljournal.Migrations(), []string{"CREATE TABLE batchway_more (n integer)",
+		"INSERT INTO batchway_more VALUES (1)"})
 }
 
 func TestMigrateKeepsWhatIsThere(t *testing.T) {

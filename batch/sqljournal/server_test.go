@@ -57,7 +57,8 @@ func pool(t testing.TB, database string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("postgres", postgres.DSN(database))
 	require.NoError(t, err)
-	db.SetMaxIdleConns(40) // A connection is a process of the server: a new one for each writer costs more than the test.
+	// A connection is a process of the server: a new one for each writer costs more than the test.
+	db.SetMaxIdleConns(40)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
@@ -93,7 +94,8 @@ func configure(t *testing.T, setting, value string) {
 	change := func(statement, want string) {
 		do(t, db, statement)
 		do(t, db, "SELECT pg_reload_conf()")
-		require.Eventually(t, func() bool { return ask[string](t, db, "SHOW "+setting) == want }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return ask[string](t, db, "SHOW "+setting) == want }, 10*time.Second,
+			5*time.Millisecond)
 	}
 	change("ALTER SYSTEM SET "+setting+" = '"+value+"'", value)
 	t.Cleanup(func() { change("ALTER SYSTEM RESET "+setting, before) })

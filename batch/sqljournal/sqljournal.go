@@ -108,7 +108,9 @@ func Open(ctx context.Context, db *sql.DB, owner batch.Info) (*Journal, error) {
 	}
 	j := &Journal{db: db, owner: account, turn: make(chan struct{}, 1)}
 	if db.Stats().MaxOpenConnections == 1 {
-		return nil, errors.New("journal: a pool of one connection cannot hold a lock and write: SetMaxOpenConns to one for each journal, and one more")
+		return nil,
+			errors.New(
+				"journal: a pool of one connection cannot hold a lock and write: SetMaxOpenConns to one for each journal, and one more")
 	}
 	conn, err := connect(ctx, db)
 	if err != nil {
@@ -127,17 +129,21 @@ func Open(ctx context.Context, db *sql.DB, owner batch.Info) (*Journal, error) {
 // checkServer refuses a server that could lose an entry or cannot take one.
 func checkServer(ctx context.Context, q querier) error {
 	var fsync, readOnly, encoding string
-	err := q.QueryRowContext(ctx, `SELECT current_setting('fsync'), current_setting('transaction_read_only'), current_setting('server_encoding')`).
+	err := q.QueryRowContext(ctx,
+		`SELECT current_setting('fsync'), current_setting('transaction_read_only'), current_setting('server_encoding')`).
 		Scan(&fsync, &readOnly, &encoding)
 	switch {
 	case err != nil:
 		return err
 	case fsync != "on":
-		return fmt.Errorf("the server has fsync = %s, and forgets what it acknowledged when its machine stops: set it to on, or use another server", fsync)
+		return fmt.Errorf(
+			"the server has fsync = %s, and forgets what it acknowledged when its machine stops: set it to on, or use another server", fsync)
 	case readOnly != "off":
-		return errors.New("the server is a standby, or read-only by its settings: connect to the primary, and allow writing")
+		return errors.New(
+			"the server is a standby, or read-only by its settings: connect to the primary, and allow writing")
 	case encoding != "UTF8":
-		return fmt.Errorf("the database is encoded in %s, and cannot keep every text: create one with ENCODING 'UTF8'", encoding)
+		return fmt.Errorf("the database is encoded in %s, and cannot keep every text: create one with ENCODING 'UTF8'",
+			encoding)
 	}
 	return nil
 }
@@ -284,7 +290,8 @@ func connect(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
 // waited is err, or that waiting for a connection has ended.
 func waited(waiting context.Context, err error) error {
 	if ended := waiting.Err(); ended != nil {
-		return fmt.Errorf("waiting for a connection (the pool needs one for each journal in use, and one more): %w", ended)
+		return fmt.Errorf("waiting for a connection (the pool needs one for each journal in use, and one more): %w",
+			ended)
 	}
 	return err
 }
@@ -405,7 +412,8 @@ func (j *Journal) query(ctx context.Context, conn *sql.Conn, condition string, a
 			FROM (SELECT * FROM batchway_histories WHERE provider = $1 AND account = $2 AND `+condition+`
 				ORDER BY reference LIMIT $3) h
 		)
-		SELECT reference, entries, last, pruned IS NOT NULL, seq, coalesce(kind, ''), coalesce(format, 0), coalesce(text, '')
+		SELECT reference, entries, last, pruned IS NOT NULL, seq, coalesce(kind, ''), coalesce(format, 0),
+			coalesce(text, '')
 		FROM heads h LEFT JOIN LATERAL (
 			SELECT 0 AS seq, digest AS kind, 0 AS format, items AS text FROM batchway_items i
 			WHERE (i.provider, i.account, i.reference) = (h.provider, h.account, h.reference)
@@ -424,7 +432,8 @@ func (j *Journal) query(ctx context.Context, conn *sql.Conn, condition string, a
 		var seq sql.NullInt64
 		var kind, text string
 		var format int
-		if err := rows.Scan(&row.Key.Reference, &row.entries, &row.last, &row.pruned, &seq, &kind, &format, &text); err != nil {
+		if err := rows.Scan(&row.Key.Reference, &row.entries, &row.last, &row.pruned, &seq, &kind, &format,
+			&text); err != nil {
 			return nil, err
 		}
 		if n := len(page); n == 0 || page[n-1].Key != row.Key {
@@ -452,7 +461,8 @@ func (j *Journal) query(ctx context.Context, conn *sql.Conn, condition string, a
 func (f *found) decode(seq int, kind batch.EntryKind, format int, text string) (e batch.Entry, err error) {
 	switch next := len(f.Entries) + 1; {
 	case format != record.Format:
-		return e, fmt.Errorf("entry %d has format %d, and this version reads %d: use the version that wrote it", seq, format, record.Format)
+		return e, fmt.Errorf("entry %d has format %d, and this version reads %d: use the version that wrote it", seq,
+			format, record.Format)
 	case seq != next:
 		return e, damaged(fmt.Sprintf("entry %d is missing", next))
 	}
@@ -478,7 +488,8 @@ func (f *found) check() {
 	case n == 0:
 		f.err = damaged("entry 1 is missing")
 	case n != f.entries || f.Entries[n-1].Kind != f.last:
-		f.err = damaged(fmt.Sprintf("%d entries, the last of kind %q, were written, and there are %d", f.entries, f.last, n))
+		f.err = damaged(fmt.Sprintf("%d entries, the last of kind %q, were written, and there are %d",
+			f.entries, f.last, n))
 	}
 	if f.err != nil {
 		f.Entries, f.err = nil, fmt.Errorf("the history of %q: %w", f.Key.Reference, f.err)
@@ -486,7 +497,8 @@ func (f *found) check() {
 }
 
 func damaged(what string) error {
-	return fmt.Errorf("is damaged (%s): keep the database, restore a good copy, and ask the service about every batch since", what)
+	return fmt.Errorf(
+		"is damaged (%s): keep the database, restore a good copy, and ask the service about every batch since", what)
 }
 
 // Append adds the next entry to the history of key, on the server's disk. The
@@ -521,7 +533,8 @@ func (j *Journal) Append(ctx context.Context, key batch.Key, e batch.Entry) erro
 		digests, items = append(digests, list.Digest), append(items, string(list.Text))
 	}
 	w := write{key: key, seq: e.Seq, writer: rand.Text()}
-	w.args = []any{key.Provider, key.Account, key.Reference, e.Seq, string(e.Kind), e.At.UTC(), w.writer, record.Format, string(text),
+	w.args = []any{key.Provider, key.Account, key.Reference, e.Seq, string(e.Kind), e.At.UTC(), w.writer,
+		record.Format, string(text),
 		strings.Join(digests, "\n"), strings.Join(items, "\n"), list(claims), list(releases)}
 	unknown, err := w.run(ctx, j.db)
 	if unknown {
@@ -640,12 +653,14 @@ func (j *Journal) Open(ctx context.Context, provider, account string) iter.Seq2[
 
 // Closed yields the histories that are done, and whose last entry was made at
 // since or later. Otherwise it is as Open.
-func (j *Journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History, error] {
+func (j *Journal) Closed(ctx context.Context, provider, account string, since time.Time) iter.Seq2[batch.History,
+	error] {
 	return j.list(ctx, provider, account, `last = 'done' AND pruned IS NULL AND at >= $5`, since.UTC())
 }
 
 // list yields the histories of an account for which a condition holds.
-func (j *Journal) list(ctx context.Context, provider, account, condition string, args ...any) iter.Seq2[batch.History, error] {
+func (j *Journal) list(ctx context.Context, provider, account, condition string, args ...any) iter.Seq2[batch.History,
+	error] {
 	return func(yield func(batch.History, error) bool) {
 		if err := j.owner.RefuseAccount(provider, account); err != nil {
 			yield(batch.History{}, err)
@@ -692,7 +707,8 @@ func (j *Journal) pages(ctx context.Context, condition string, args ...any) iter
 // ErrConflict, so that no batch is ever sent again under its reference. The
 // names that it holds stay claimed. Prune needs the right to delete from
 // batchway_entries and batchway_items.
-func (j *Journal) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int, err error) {
+func (j *Journal) Prune(ctx context.Context, before time.Time, archive func(batch.History) error) (pruned int,
+	err error) {
 	for page, err := range j.pages(ctx, `last = 'done' AND pruned IS NULL AND at < $5`, before.UTC()) {
 		if err != nil {
 			return pruned, err
@@ -730,12 +746,15 @@ func (j *Journal) remove(ctx context.Context, heads any) (removed int, err error
 			WITH gone AS (
 				UPDATE batchway_histories h SET pruned = now()
 				FROM json_to_recordset($3::json) AS old (reference text, entries bigint)
-				WHERE h.provider = $1 AND h.account = $2 AND h.reference = old.reference AND h.entries = old.entries AND h.pruned IS NULL
+				WHERE h.provider = $1 AND h.account = $2 AND h.reference = old.reference
+					AND h.entries = old.entries AND h.pruned IS NULL
 				RETURNING h.reference
 			), entries AS (
-				DELETE FROM batchway_entries e USING gone WHERE e.provider = $1 AND e.account = $2 AND e.reference = gone.reference
+				DELETE FROM batchway_entries e USING gone
+				WHERE e.provider = $1 AND e.account = $2 AND e.reference = gone.reference
 			), items AS (
-				DELETE FROM batchway_items i USING gone WHERE i.provider = $1 AND i.account = $2 AND i.reference = gone.reference
+				DELETE FROM batchway_items i USING gone
+				WHERE i.provider = $1 AND i.account = $2 AND i.reference = gone.reference
 			)
 			SELECT count(*) FROM gone`, j.owner.Provider, j.owner.Account, string(text)).Scan(&removed)
 	})

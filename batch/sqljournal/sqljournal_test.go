@@ -79,11 +79,12 @@ func TestConformance(t *testing.T) {
 	batchtest.RunJournal(t, func(t *testing.T) batchtest.JournalSubject {
 		database := newJournalDatabase(t)
 		db := pool(t, database)
-		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner, Beside: beside(database), Reopen: func(t *testing.T) batch.Journal {
-			require.NoError(t, db.Close())
-			db = pool(t, database)
-			return open(t, db, owner)
-		}}
+		return batchtest.JournalSubject{Journal: open(t, db, owner), Owner: owner, Beside: beside(database),
+			Reopen: func(t *testing.T) batch.Journal {
+				require.NoError(t, db.Close())
+				db = pool(t, database)
+				return open(t, db, owner)
+			}}
 	})
 }
 
@@ -123,7 +124,8 @@ func TestOfFiftyWritersOnTwoMachinesOneWins(t *testing.T) {
 		}
 		// A writer who is ahead gets in after the winner, or not at all.
 		wg.Go(func() {
-			if err := js[0].Append(t.Context(), key("run"), entry(seq+2, batch.EntryAttempt)); !errors.Is(err, batch.ErrConflict) {
+			if err := js[0].Append(t.Context(), key("run"), entry(seq+2, batch.EntryAttempt)); !errors.Is(err,
+				batch.ErrConflict) {
 				t.Errorf("an entry that leaves a gap got %v; it must get ErrConflict", err)
 			}
 		})
@@ -267,7 +269,8 @@ func TestNoLockIsLeftBehind(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second,
+		5*time.Millisecond)
 }
 
 // All locks of a journal are on one connection, which no caller breaks by
@@ -305,7 +308,8 @@ func TestALockWhoseAnswerMakesNoSenseIsGivenBack(t *testing.T) {
 	do(t, pool(t, database), "ALTER DATABASE "+database+" SET search_path = public, pg_catalog")
 	_, err := machines(t, database, owner, 1)[0].Lock(t.Context(), key("run"))
 	require.ErrorContains(t, err, "perhaps true")
-	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return ask[int64](t, pool(t, database), holders) == 0 }, 10*time.Second,
+		5*time.Millisecond)
 }
 
 func TestMoneyMovesOnceFromTwoMachines(t *testing.T) {
@@ -334,8 +338,10 @@ func TestMoneyMovesOnceFromTwoMachines(t *testing.T) {
 // run sees a batch of one item through.
 func run(ctx context.Context, p batch.Provider, j batch.Journal, reference string) error {
 	draft := batch.Draft{Reference: reference, Direction: batch.Collect,
-		Items: []batch.Item{{Reference: "item-" + reference, Account: "1", Amount: batch.Money{Minor: 100, Currency: "GBP"}}}}
-	_, err := batch.Run(ctx, p, draft, &batch.RunOptions{Journal: j, Watch: batch.WatchOptions{Interval: time.Millisecond}})
+		Items: []batch.Item{{Reference: "item-" + reference, Account: "1",
+			Amount: batch.Money{Minor: 100, Currency: "GBP"}}}}
+	_, err := batch.Run(ctx, p, draft,
+		&batch.RunOptions{Journal: j, Watch: batch.WatchOptions{Interval: time.Millisecond}})
 	return err
 }
 
@@ -397,7 +403,8 @@ func TestAPoolThatIsTooSmallIsAnError(t *testing.T) {
 			require.ErrorContains(t, err, "one for each journal in use, and one more", name)
 		}
 		second()
-		require.NoError(t, one.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)), "nothing was written, so nothing is poisoned")
+		require.NoError(t, one.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)),
+			"nothing was written, so nothing is poisoned")
 		first()
 		require.NoError(t, db.Close())
 	})
@@ -413,10 +420,12 @@ func TestOnlyAWriteOfUnknownOutcomePoisonsTheJournal(t *testing.T) {
 		want    string
 		poisons bool
 	}{
-		"an entry that is not the next":       {"", false, entry(1, batch.EntryIntent), "is not the next", false},
-		"an entry that cannot be encoded":     {"", false, batch.Entry{Seq: 2, Kind: batch.EntryIntent, Draft: &late}, "cannot be written down", false},
-		"a context that has ended before":     {"", true, good, "context canceled", false},
-		"a statement that the server refuses": {"ALTER TABLE batchway_entries ADD CONSTRAINT no CHECK (seq < 2)", false, good, "no", false},
+		"an entry that is not the next": {"", false, entry(1, batch.EntryIntent), "is not the next", false},
+		"an entry that cannot be encoded": {"", false, batch.Entry{Seq: 2, Kind: batch.EntryIntent, Draft: &late},
+			"cannot be written down", false},
+		"a context that has ended before": {"", true, good, "context canceled", false},
+		"a statement that the server refuses": {"ALTER TABLE batchway_entries ADD CONSTRAINT no CHECK (seq < 2)", false,
+			good, "no", false},
 		"a connection that breaks before the COMMIT": {`CREATE TRIGGER spoil AFTER INSERT ON batchway_entries
 			FOR EACH ROW EXECUTE FUNCTION spoil()`, false, good, "", true},
 		"a connection that breaks in the COMMIT": {`CREATE CONSTRAINT TRIGGER spoil AFTER INSERT ON batchway_entries
@@ -511,7 +520,8 @@ func TestEveryWriteIsDurableWhateverTheDefault(t *testing.T) {
 	require.NoError(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
 	_, err := j.Next(t.Context(), "ids", 1)
 	require.NoError(t, err)
-	require.Equal(t, "batchway_entries on, batchway_sequences on", ask[string](t, db, "SELECT string_agg(setting, ', ' ORDER BY setting) FROM seen"))
+	require.Equal(t, "batchway_entries on, batchway_sequences on",
+		ask[string](t, db, "SELECT string_agg(setting, ', ' ORDER BY setting) FROM seen"))
 	require.Equal(t, "off", ask[string](t, db, "SHOW synchronous_commit"), "the pool's connections are as they were")
 }
 
@@ -526,7 +536,8 @@ func TestEntriesSurviveTheServer(t *testing.T) {
 		failed := make(chan error, 1)
 		go func() {
 			for n := 1; ; n++ {
-				if err := j.Append(context.Background(), key("run"), entry(acknowledged+1, batch.EntryAttempt)); err != nil {
+				if err := j.Append(context.Background(), key("run"),
+					entry(acknowledged+1, batch.EntryAttempt)); err != nil {
 					failed <- err
 					return
 				}
@@ -542,7 +553,8 @@ func TestEntriesSurviveTheServer(t *testing.T) {
 		}
 		killServer(t) // between any two bytes
 		require.Error(t, <-failed)
-		require.Error(t, j.Append(t.Context(), key("run"), entry(acknowledged+1, batch.EntryAttempt)), "the journal does not know what it holds")
+		require.Error(t, j.Append(t.Context(), key("run"), entry(acknowledged+1, batch.EntryAttempt)),
+			"the journal does not know what it holds")
 		require.NoError(t, postgres.Start())
 
 		// One more may have been kept than was acknowledged.
@@ -714,23 +726,30 @@ func TestAccountsAreApart(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	_, err = sqljournal.Open(t.Context(), db, batch.Info{Name: "test", Account: "\x00"})
 	require.ErrorIs(t, err, batch.ErrInvalid)
-	require.NoError(t, mine.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)), "what is refused at once poisons nothing")
+	require.NoError(t, mine.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)),
+		"what is refused at once poisons nothing")
 }
 
 func TestADamagedHistoryIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil, want string
 	}{
-		"the newest entry lost": {"DELETE FROM batchway_entries WHERE seq = 3", "the last of kind \"result\", were written, and there are 2"},
-		"a middle entry lost":   {"DELETE FROM batchway_entries WHERE seq = 2", "entry 2 is missing"},
-		"all entries lost":      {"DELETE FROM batchway_entries", "entry 1 is missing"},
-		"an entry too many": {"INSERT INTO batchway_entries SELECT provider, account, reference, 4, 'result', at, writer, format, '{\"seq\":4,\"kind\":\"result\"}' FROM batchway_entries WHERE seq = 3",
+		"the newest entry lost": {"DELETE FROM batchway_entries WHERE seq = 3",
+			"the last of kind \"result\", were written, and there are 2"},
+		"a middle entry lost": {"DELETE FROM batchway_entries WHERE seq = 2", "entry 2 is missing"},
+		"all entries lost":    {"DELETE FROM batchway_entries", "entry 1 is missing"},
+		"an entry too many": {
+			"INSERT INTO batchway_entries SELECT provider, account, reference, 4, 'result', at, writer, format, '{\"seq\":4,\"kind\":\"result\"}' FROM batchway_entries WHERE seq = 3",
 			"3 entries, the last of kind \"result\", were written, and there are 4"},
-		"an altered end":           {"UPDATE batchway_histories SET last = 'done'", "the last of kind \"done\""},
-		"an altered kind":          {"UPDATE batchway_entries SET kind = 'done' WHERE seq = 2", "entry 2 of kind \"done\" holds entry 2 of kind \"attempt\""},
-		"an exchanged entry":       {"UPDATE batchway_entries SET entry = replace(entry, '\"seq\":2', '\"seq\":1') WHERE seq = 2", "holds entry 1"},
+		"an altered end": {"UPDATE batchway_histories SET last = 'done'", "the last of kind \"done\""},
+		"an altered kind": {"UPDATE batchway_entries SET kind = 'done' WHERE seq = 2",
+			"entry 2 of kind \"done\" holds entry 2 of kind \"attempt\""},
+		"an exchanged entry": {
+			"UPDATE batchway_entries SET entry = replace(entry, '\"seq\":2', '\"seq\":1') WHERE seq = 2",
+			"holds entry 1"},
 		"an entry that is no more": {"UPDATE batchway_entries SET entry = left(entry, -1) WHERE seq = 2", "entry 2: "},
-		"a newer format":           {"UPDATE batchway_entries SET format = 3 WHERE seq = 2", "entry 2 has format 3, and this version reads 2: use the version that wrote it"},
+		"a newer format": {"UPDATE batchway_entries SET format = 3 WHERE seq = 2",
+			"entry 2 has format 3, and this version reads 2: use the version that wrote it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := pool(t, newJournalDatabase(t))
@@ -824,7 +843,8 @@ func BenchmarkAppend(b *testing.B) {
 			for w := range writers {
 				wg.Go(func() {
 					for n := w; n < b.N; n += writers {
-						if err := j.Append(context.Background(), key(fmt.Sprint("run-", w)), entry(n/writers+1, batch.EntryAttempt)); err != nil {
+						if err := j.Append(context.Background(), key(fmt.Sprint("run-", w)),
+							entry(n/writers+1, batch.EntryAttempt)); err != nil {
 							b.Error(err)
 							return
 						}
@@ -845,7 +865,8 @@ func BenchmarkOpen(b *testing.B) {
 	db, w := wired(b, database)
 	j := open(b, db, owner)
 	e := entry(1, batch.EntryIntent)
-	e.Draft = &batch.Draft{Reference: "run", Items: []batch.Item{{Reference: "a", Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"}}}}
+	e.Draft = &batch.Draft{Reference: "run",
+		Items: []batch.Item{{Reference: "a", Account: "1", Amount: batch.Money{Minor: 5, Currency: "GBP"}}}}
 	require.NoError(b, j.Append(b.Context(), key("run"), e))
 	for _, statement := range []string{
 		`INSERT INTO batchway_histories SELECT provider, account, 'run-' || n, entries, bytes, last, at, pruned FROM batchway_histories, generate_series(2, 100000) n`,

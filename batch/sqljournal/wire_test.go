@@ -118,7 +118,8 @@ func TestAnEntryIsOneRoundTrip(t *testing.T) {
 		e := entry(seq, batch.EntryReconciled)
 		e.Claims, e.Releases = []string{fmt.Sprint("name-", seq)}, []string{fmt.Sprint("name-", seq-1)}
 		e.Batch = &batch.Batch{ID: "7", Draft: batch.Draft{Items: []batch.Item{{Reference: "a"}}}}
-		require.Equal(t, 1, w.count(func() { require.NoError(t, j.Append(t.Context(), key("run"), e)) }), "entry %d", seq)
+		require.Equal(t, 1, w.count(func() { require.NoError(t, j.Append(t.Context(), key("run"), e)) }),
+			"entry %d", seq)
 	}
 	require.Equal(t, 1, w.count(func() { require.Equal(t, 3, lengthOf(t, j, "run")) }))
 	require.Equal(t, 1, w.count(func() {
@@ -166,10 +167,13 @@ func TestAnEntryThatIsLostIsNotTakenForAnothers(t *testing.T) {
 			database := newJournalDatabase(t)
 			db, w := wired(t, database)
 			j, other := open(t, db, owner), open(t, pool(t, database), owner)
-			w.losing(l, func() { require.NoError(t, other.Append(t.Context(), key("run"), entry(1, batch.EntryIntent))) })
+			w.losing(l, func() {
+				require.NoError(t, other.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)))
+			})
 			err := j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent))
 			require.ErrorIs(t, err, batch.ErrConflict)
-			require.NoError(t, j.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)), "that is certain, and the journal goes on")
+			require.NoError(t, j.Append(t.Context(), key("run"), entry(2, batch.EntryAttempt)),
+				"that is certain, and the journal goes on")
 		})
 	}
 }
@@ -182,7 +186,9 @@ func TestAnEntryThatStaysUnknownPoisonsTheJournal(t *testing.T) {
 	j := open(t, db, owner)
 	held := entry(1, batch.EntryIntent)
 	held.Claims = []string{"name"}
-	w.losing(requestLost, func() { require.NoError(t, open(t, pool(t, database), owner).Append(t.Context(), key("other"), held)) })
+	w.losing(requestLost, func() {
+		require.NoError(t, open(t, pool(t, database), owner).Append(t.Context(), key("other"), held))
+	})
 	require.ErrorIs(t, j.Append(t.Context(), key("run"), held), batch.ErrConflict)
 	require.ErrorContains(t, j.Append(t.Context(), key("run"), entry(1, batch.EntryIntent)), "must be opened anew")
 }
@@ -192,8 +198,9 @@ func runOf(tb testing.TB, j batch.Journal, reference string, items int) {
 	tb.Helper()
 	d := batch.Draft{Reference: reference, Direction: batch.Collect}
 	for n := range items {
-		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("invoice-%06d", n), Account: fmt.Sprintf("customer-%06d", n),
-			Amount: batch.Money{Minor: int64(1000 + n), Currency: "GBP"}})
+		d.Items = append(d.Items, batch.Item{Reference: fmt.Sprintf("invoice-%06d", n),
+			Account: fmt.Sprintf("customer-%06d", n),
+			Amount:  batch.Money{Minor: int64(1000 + n), Currency: "GBP"}})
 	}
 	b := &batch.Batch{Provider: owner.Name, ID: "7", Draft: d}
 	for n, e := range []batch.Entry{
@@ -210,11 +217,13 @@ func runOf(tb testing.TB, j batch.Journal, reference string, items int) {
 func TestALargeRunIsWrittenOnce(t *testing.T) {
 	db := pool(t, newJournalDatabase(t))
 	size := func() int64 {
-		return ask[int64](t, db, `SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'batchway%' AND relkind = 'r'`)
+		return ask[int64](t, db,
+			`SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'batchway%' AND relkind = 'r'`)
 	}
 	before := size()
 	runOf(t, open(t, db, owner), "run", 10_000)
-	text := ask[int64](t, db, `SELECT (SELECT sum(length(entry)) FROM batchway_entries) + (SELECT sum(length(items)) FROM batchway_items)`)
+	text := ask[int64](t, db,
+		`SELECT (SELECT sum(length(entry)) FROM batchway_entries) + (SELECT sum(length(items)) FROM batchway_items)`)
 	t.Logf("%d bytes of text, %d on the disk", text, size()-before)
 	require.Less(t, text, int64(14<<20)/10)
 	require.Less(t, size()-before, int64(14<<20)/10)
@@ -249,7 +258,8 @@ func TestPruneNeedsTheRightToDelete(t *testing.T) {
 	pruned, err := prune()
 	require.NoError(t, err)
 	require.Equal(t, 1, pruned)
-	require.EqualValues(t, 0, ask[int64](t, admin, "SELECT (SELECT count(*) FROM batchway_entries) + (SELECT count(*) FROM batchway_items)"))
+	require.EqualValues(t, 0,
+		ask[int64](t, admin, "SELECT (SELECT count(*) FROM batchway_entries) + (SELECT count(*) FROM batchway_items)"))
 }
 
 // Erase deletes lists of items, and all or nothing of a history is changed.
@@ -258,18 +268,22 @@ func TestEraseNeedsTheRightToDelete(t *testing.T) {
 	isPerson := func(item batch.Item) bool { return item.Account == person }
 	admin, role, db := asWorker(t)
 	j := open(t, db, owner)
-	d := batch.Draft{Reference: "run", Items: []batch.Item{{Reference: "a", Account: person}, {Reference: "b", Account: "other"}}}
-	for seq, e := range []batch.Entry{{Kind: batch.EntryIntent, Draft: &d}, {Kind: batch.EntryDone, Batch: &batch.Batch{ID: "7", Draft: d, Native: "PAID " + person}}} {
+	d := batch.Draft{Reference: "run", Items: []batch.Item{{Reference: "a", Account: person},
+		{Reference: "b", Account: "other"}}}
+	for seq, e := range []batch.Entry{{Kind: batch.EntryIntent, Draft: &d},
+		{Kind: batch.EntryDone, Batch: &batch.Batch{ID: "7", Draft: d, Native: "PAID " + person}}} {
 		e.Seq = seq + 1
 		require.NoError(t, j.Append(t.Context(), key("run"), e))
 	}
 	copies := func() int64 {
-		return ask[int64](t, admin, `SELECT count(*) FROM (SELECT items AS text FROM batchway_items UNION ALL SELECT entry FROM batchway_entries) all_texts
+		return ask[int64](t, admin,
+			`SELECT count(*) FROM (SELECT items AS text FROM batchway_items UNION ALL SELECT entry FROM batchway_entries) all_texts
 			WHERE text LIKE '%`+person+`%'`)
 	}
 	bytes := func() int64 { return ask[int64](t, admin, `SELECT bytes FROM batchway_histories`) }
 	text := func() int64 {
-		return ask[int64](t, admin, `SELECT ((SELECT sum(octet_length(items)) FROM batchway_items) + (SELECT sum(octet_length(entry)) FROM batchway_entries))::bigint`)
+		return ask[int64](t, admin,
+			`SELECT ((SELECT sum(octet_length(items)) FROM batchway_items) + (SELECT sum(octet_length(entry)) FROM batchway_entries))::bigint`)
 	}
 	_, err := j.Erase(t.Context(), isPerson)
 	require.ErrorContains(t, err, "permission denied")

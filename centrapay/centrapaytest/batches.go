@@ -136,7 +136,8 @@ func (s *Server) load(b *run) {
 		if r.externalID != "" {
 			b.account.assets[r.externalID] = asset{id: s.newID(), record: r, created: now}
 		}
-		s.Ledger.Move(batchsim.Effect{Payer: "account " + b.account.id, Batch: b.id, Item: r.id, Account: r.account, Minor: r.cents, Currency: "NZD", At: now})
+		s.Ledger.Move(batchsim.Effect{Payer: "account " + b.account.id, Batch: b.id, Item: r.id, Account: r.account,
+			Minor: r.cents, Currency: "NZD", At: now})
 	}
 	b.loaded = len(b.records)
 }
@@ -168,24 +169,25 @@ func (s *Server) download(from string) ([]byte, error) {
 
 func (s *Server) operations() []batchsim.Operation {
 	op := func(name, method, path string, serve func(*account, batchsim.Request) batchsim.Reply) batchsim.Operation {
-		return batchsim.Operation{Name: name, Method: method, Path: path, Serve: func(r batchsim.Request) batchsim.Reply {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			a, known := s.accounts[r.Header.Get("X-Api-Key")]
-			if token := r.Header.Get("Authorization"); token != "" && token == s.userToken {
-				// The user of the token has one org account, which it must name.
-				a, known = s.accounts[s.options.APIKey], r.Header.Get("X-Centrapay-Account") == s.options.AccountID
-			}
-			if !known {
-				return problem(http.StatusUnauthorized, "Unauthorized", "Missing authentication")
-			}
-			if wait := s.throttle(); wait > 0 {
-				reply := problem(http.StatusTooManyRequests, "Too Many Requests", "RATE_LIMIT_EXCEEDED")
-				reply.Header.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-				return reply
-			}
-			return serve(a, r)
-		}}
+		return batchsim.Operation{Name: name, Method: method, Path: path,
+			Serve: func(r batchsim.Request) batchsim.Reply {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				a, known := s.accounts[r.Header.Get("X-Api-Key")]
+				if token := r.Header.Get("Authorization"); token != "" && token == s.userToken {
+					// The user of the token has one org account, which it must name.
+					a, known = s.accounts[s.options.APIKey], r.Header.Get("X-Centrapay-Account") == s.options.AccountID
+				}
+				if !known {
+					return problem(http.StatusUnauthorized, "Unauthorized", "Missing authentication")
+				}
+				if wait := s.throttle(); wait > 0 {
+					reply := problem(http.StatusTooManyRequests, "Too Many Requests", "RATE_LIMIT_EXCEEDED")
+					reply.Header.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+					return reply
+				}
+				return serve(a, r)
+			}}
 	}
 	return []batchsim.Operation{
 		op("CreateBatch", http.MethodPost, "/api/batches", s.create),

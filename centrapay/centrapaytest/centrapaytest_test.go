@@ -45,28 +45,32 @@ func load(t *testing.T, s *centrapaytest.Server, batchType, file string) reply {
 
 // TestRecords: the simulator is no more lenient than the documentation.
 func TestRecords(t *testing.T) {
-	const farmlands, ticket, terminal, business = "farmlands-external-asset", "ticketek-ticket", "verifone-terminal-status", "business-onboard"
+	const farmlands, ticket, terminal, business = "farmlands-external-asset", "ticketek-ticket",
+		"verifone-terminal-status", "business-onboard"
 	card := func(fields string) string {
 		return `{"externalId":"a","contacts":[{"externalId":"c","cards":[{"externalId":"d",` + fields + `}]}]}`
 	}
 	const header = "companyName,contactName,primaryContactEmail,externalBusinessId,categoryCode,settlementAccountNumber,assetProgramId," +
 		"merchantName,merchantStreet,merchantCity,merchantCountry,merchantType,externalMerchantId,salesChannelId,deviceId\n"
 	for name, c := range map[string]struct{ batchType, file, want string }{
-		"a good account":           {farmlands, `{"externalId":"a","availableBalance":"0"}`, ""},
-		"a newline at the end":     {farmlands, "{\"externalId\":\"a\"}\n", ""},
-		"no external id":           {farmlands, `{"accountNumber":"1"}`, "EXTERNAL_ID_REQUIRED"},
-		"a bare balance":           {farmlands, `{"externalId":"a","availableBalance":5}`, "error"},
-		"a balance of dollars":     {farmlands, `{"externalId":"a","availableBalance":"5.00"}`, "INVALID_BALANCE"},
-		"a negative balance":       {farmlands, `{"externalId":"a","availableBalance":"-5"}`, "INVALID_BALANCE"},
-		"a balance with zeros":     {farmlands, `{"externalId":"a","availableBalance":"05"}`, "INVALID_BALANCE"},
-		"a trigger":                {farmlands, `{"externalId":"a","accountNumber":"000000000"}`, "INVALID_ACCOUNT_NUMBER"},
-		"another trigger":          {farmlands, `{"externalId":"a","accountNumber":"000000404"}`, "ACCOUNT_NOT_FOUND"},
-		"a foreign mobile":         {farmlands, `{"externalId":"a","contacts":[{"externalId":"c","mobile":"+61412345678"}]}`, "INVALID_MOBILE"},
-		"a short barcode":          {farmlands, card(`"barcode":"12345678"`), "INVALID_BARCODE_LENGTH"},
-		"a letter in a barcode":    {farmlands, card(`"barcode":"12345678x"`), "INVALID_BARCODE"},
-		"a short card number":      {farmlands, card(`"barcode":"123456789","number":"1"`), "INVALID_CARD_NUMBER"},
-		"an unknown card status":   {farmlands, card(`"barcode":"123456789","status":"lost"`), "INVALID_CARD_STATUS"},
-		"an expiry with an offset": {farmlands, card(`"barcode":"123456789","expiry":"2026-01-02T03:04:05+13:00"`), "INVALID_EXPIRY"},
+		"a good account":       {farmlands, `{"externalId":"a","availableBalance":"0"}`, ""},
+		"a newline at the end": {farmlands, "{\"externalId\":\"a\"}\n", ""},
+		"no external id":       {farmlands, `{"accountNumber":"1"}`, "EXTERNAL_ID_REQUIRED"},
+		"a bare balance":       {farmlands, `{"externalId":"a","availableBalance":5}`, "error"},
+		"a balance of dollars": {farmlands, `{"externalId":"a","availableBalance":"5.00"}`, "INVALID_BALANCE"},
+		"a negative balance":   {farmlands, `{"externalId":"a","availableBalance":"-5"}`, "INVALID_BALANCE"},
+		"a balance with zeros": {farmlands, `{"externalId":"a","availableBalance":"05"}`, "INVALID_BALANCE"},
+		"a trigger": {farmlands, `{"externalId":"a","accountNumber":"000000000"}`,
+			"INVALID_ACCOUNT_NUMBER"},
+		"another trigger": {farmlands, `{"externalId":"a","accountNumber":"000000404"}`, "ACCOUNT_NOT_FOUND"},
+		"a foreign mobile": {farmlands,
+			`{"externalId":"a","contacts":[{"externalId":"c","mobile":"+61412345678"}]}`, "INVALID_MOBILE"},
+		"a short barcode":        {farmlands, card(`"barcode":"12345678"`), "INVALID_BARCODE_LENGTH"},
+		"a letter in a barcode":  {farmlands, card(`"barcode":"12345678x"`), "INVALID_BARCODE"},
+		"a short card number":    {farmlands, card(`"barcode":"123456789","number":"1"`), "INVALID_CARD_NUMBER"},
+		"an unknown card status": {farmlands, card(`"barcode":"123456789","status":"lost"`), "INVALID_CARD_STATUS"},
+		"an expiry with an offset": {farmlands, card(`"barcode":"123456789","expiry":"2026-01-02T03:04:05+13:00"`),
+			"INVALID_EXPIRY"},
 		"an unknown field":         {farmlands, `{"externalId":"a","balance":"5"}`, "error"},
 		"two objects on a line":    {farmlands, `{"externalId":"a"}{"externalId":"b"}`, "error"},
 		"an empty line":            {farmlands, "{\"externalId\":\"a\"}\n\n{\"externalId\":\"b\"}", "error"},
@@ -109,7 +113,8 @@ func TestRecords(t *testing.T) {
 func TestCreateIsStrict(t *testing.T) {
 	s := centrapaytest.New(nil)
 	defer s.Close()
-	good := fmt.Sprintf(`{"type":"ticketek-ticket","url":"https://b.test/a","accountId":%q,"test":true}`, s.ProviderConfig().AccountID)
+	good := fmt.Sprintf(`{"type":"ticketek-ticket","url":"https://b.test/a","accountId":%q,"test":true}`,
+		s.ProviderConfig().AccountID)
 	for want, body := range map[string]string{
 		"type is required":                      strings.Replace(good, "ticketek-ticket", "", 1),
 		"url is required":                       strings.Replace(good, "https://b.test/a", "", 1),

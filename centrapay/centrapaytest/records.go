@@ -186,11 +186,14 @@ func parseTerminal(line []byte) (record, error) {
 }
 
 var (
-	businessColumns = strings.Split("nzbn,companyName,tradingName,contactName,primaryContactEmail,externalBusinessId,categoryCode,"+
-		"settlementAccountNumber,chargeAccountNumber,assetProgramId,merchantName,merchantStreet,merchantSuburb,merchantCity,merchantState,"+
-		"merchantPostcode,merchantCountry,merchantType,externalMerchantId,salesChannelId,deviceId,deviceSerialNumber,deviceModel", ",")
-	businessRequired = []string{"companyName", "contactName", "primaryContactEmail", "externalBusinessId", "categoryCode",
-		"settlementAccountNumber", "assetProgramId", "merchantName", "merchantCountry", "merchantType", "externalMerchantId", "salesChannelId"}
+	businessColumns = strings.Split(
+		"nzbn,companyName,tradingName,contactName,primaryContactEmail,externalBusinessId,categoryCode,"+
+			"settlementAccountNumber,chargeAccountNumber,assetProgramId,merchantName,merchantStreet,merchantSuburb,merchantCity,merchantState,"+
+			"merchantPostcode,merchantCountry,merchantType,externalMerchantId,salesChannelId,deviceId,deviceSerialNumber,deviceModel", ",")
+	businessRequired = []string{"companyName", "contactName", "primaryContactEmail", "externalBusinessId",
+		"categoryCode",
+		"settlementAccountNumber", "assetProgramId", "merchantName", "merchantCountry", "merchantType",
+		"externalMerchantId", "salesChannelId"}
 )
 
 func parseBusinesses(content []byte) ([]record, error) {

@@ -301,7 +301,8 @@ func (s *Server) registerCard(r batchsim.Request) batchsim.Reply {
 	last := digits[len(digits)-4:]
 	a.cards = append(a.cards, wireCard{ID: fmt.Sprintf("c0ffee%02d", s.registered+1), Status: "ACTIVE",
 		Created: now.Format(time.RFC3339), Month: in.Month, Year: in.Year, Label: "Visa/" + last,
-		Label2: fmt.Sprintf("Visa/%s,Exp:%02d%02d", last, in.Year%100, in.Month), Last4: last, Name: in.Name, Scheme: "Visa"})
+		Label2: fmt.Sprintf("Visa/%s,Exp:%02d%02d", last, in.Year%100, in.Month), Last4: last, Name: in.Name,
+		Scheme: "Visa"})
 	if in.Default || len(a.cards) == 1 {
 		a.prefer(len(a.cards)-1, true)
 	}
@@ -346,7 +347,8 @@ func (s *Server) show(id string) batchsim.Reply {
 	for n := range cards {
 		cards[n].Token = s.newToken(id)
 	}
-	return encode(http.StatusOK, map[string]any{"account_id": id, "cards": cards, "status": a.status, "contact": a.contact,
+	return encode(http.StatusOK, map[string]any{"account_id": id, "cards": cards, "status": a.status,
+		"contact":      a.contact,
 		"date_created": "2020-01-02T18:32:28Z", "last_modified": "2020-01-02T18:32:28Z", "unique_id": "u-0001"})
 }
 
@@ -359,5 +361,6 @@ func (s *Server) merchants(r batchsim.Request) batchsim.Reply {
 		rows = append(rows, map[string]any{"currency": s.options.Currency, "merchantid": id, "name": "Merchant",
 			"status": "A", "status_label": "Active"})
 	}
-	return encode(http.StatusOK, map[string]any{"client_name": "Acme Ltd", "clientid": s.options.ClientID, "merchants": rows})
+	return encode(http.StatusOK, map[string]any{"client_name": "Acme Ltd", "clientid": s.options.ClientID,
+		"merchants": rows})
 }

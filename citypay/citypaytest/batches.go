@@ -90,8 +90,9 @@ func (s *Server) charge(b *run, n int) {
 
 func (s *Server) chargeRow(b *run, row wireRow) wireResult {
 	now := s.Clock.Now().UTC()
-	r := wireResult{Account: row.Account, Amount: row.Amount, DateTime: now.Format(time.RFC3339), Identifier: row.Identifier,
-		Merchant: row.Merchant, MaskedPAN: "400000******0002", Scheme: "Visa", SchemeID: "VI",
+	r := wireResult{Account: row.Account, Amount: row.Amount, DateTime: now.Format(time.RFC3339),
+		Identifier: row.Identifier,
+		Merchant:   row.Merchant, MaskedPAN: "400000******0002", Scheme: "Visa", SchemeID: "VI",
 		SchemeLogo: "https://cdn.citypay.com/img/cs/visa-logo.svg", TransNo: -1}
 	if no, ok := s.uncharged(row.Account); ok {
 		r.Result, r.Code, r.Message, r.MaskedPAN = no.result, no.code, no.message, "N/A"
@@ -115,8 +116,9 @@ func (s *Server) chargeRow(b *run, row wireRow) wireResult {
 		r.Result, r.Code, r.AuthCode = 1, "001", "A12345"
 		r.Message = "Accepted (TEST) A12345"
 	}
-	s.Ledger.Move(batchsim.Effect{Payer: fmt.Sprintf("merchant %d of %s", row.Merchant, b.account), Batch: strconv.FormatInt(b.id, 10),
-		Item: row.Identifier, Account: row.Account, Minor: row.Amount, At: now})
+	s.Ledger.Move(batchsim.Effect{Payer: fmt.Sprintf("merchant %d of %s", row.Merchant, b.account),
+		Batch: strconv.FormatInt(b.id, 10),
+		Item:  row.Identifier, Account: row.Account, Minor: row.Amount, At: now})
 	return r
 }
 
@@ -138,22 +140,24 @@ var triggers = map[int64]refusal{
 
 func (s *Server) operations() []batchsim.Operation {
 	method := func(method, name, path string, serve func(batchsim.Request) batchsim.Reply) batchsim.Operation {
-		return batchsim.Operation{Name: name, Method: method, Path: path, Serve: func(r batchsim.Request) batchsim.Reply {
-			if status := s.authorized(r); status != 0 {
-				return batchsim.Reply{Status: status}
-			}
-			if method != http.MethodPost {
+		return batchsim.Operation{Name: name, Method: method, Path: path,
+			Serve: func(r batchsim.Request) batchsim.Reply {
+				if status := s.authorized(r); status != 0 {
+					return batchsim.Reply{Status: status}
+				}
+				if method != http.MethodPost {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					return serve(r)
+				}
+				if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+					kind != "application/json" {
+					return batchsim.Reply{Status: http.StatusBadRequest}
+				}
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				return serve(r)
-			}
-			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-				return batchsim.Reply{Status: http.StatusBadRequest}
-			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return serve(r)
-		}}
+			}}
 	}
 	op := func(name, path string, serve func(batchsim.Request) batchsim.Reply) batchsim.Operation {
 		return method(http.MethodPost, name, path, serve)
@@ -179,7 +183,8 @@ func (s *Server) operations() []batchsim.Operation {
 		op("Capture", "/v6/capture", s.capture),
 		op("MerchantBatchReport", "/v6/merchant-batch/report", s.merchantBatchReport),
 		method(http.MethodGet, "MerchantBatch", "/v6/merchant-batch/{merchantid}/{batch_no}", s.merchantBatch),
-		op("MerchantBatchTransactions", "/v6/merchant-batch/{merchantid}/{batch_no}/transactions", s.merchantBatchTransactions),
+		op("MerchantBatchTransactions", "/v6/merchant-batch/{merchantid}/{batch_no}/transactions",
+			s.merchantBatchTransactions),
 		op("RemittanceReport", "/v6/remittance/report/{clientid}", s.remittanceReport),
 		method(http.MethodGet, "Remittance", "/v6/remittance/report/{clientid}/{date}", s.remittance),
 		op("TransactionReport", "/v6/transactions", s.transactionReport),
@@ -209,7 +214,8 @@ func encode(status int, v any) batchsim.Reply {
 }
 
 func (s *Server) problem(code, message string) batchsim.Reply {
-	return encode(http.StatusUnprocessableEntity, map[string]string{"code": code, "context": "4DLbFC1VnnW", "message": message,
+	return encode(http.StatusUnprocessableEntity, map[string]string{"code": code, "context": "4DLbFC1VnnW",
+		"message":     message,
 		"response_dt": s.Clock.Now().UTC().Format(time.RFC3339Nano)})
 }
 
@@ -387,8 +393,9 @@ func (s *Server) retrieve(r batchsim.Request) batchsim.Reply {
 			return s.problem("B002", "Batch does not exist")
 		case EarlyPartial:
 			for _, row := range b.rows[:len(b.rows)/2] {
-				results = append(results, wireResult{Account: row.Account, Amount: row.Amount, Identifier: row.Identifier,
-					Merchant: row.Merchant, Message: "Not attempted", Result: 3, Code: "", TransNo: -1,
+				results = append(results, wireResult{Account: row.Account, Amount: row.Amount,
+					Identifier: row.Identifier,
+					Merchant:   row.Merchant, Message: "Not attempted", Result: 3, Code: "", TransNo: -1,
 					DateTime: s.Clock.Now().UTC().Format(time.RFC3339)})
 			}
 		}
@@ -408,7 +415,8 @@ func (s *Server) retrieve(r batchsim.Request) batchsim.Reply {
 	if results == nil {
 		results = []wireResult{}
 	}
-	return encode(http.StatusOK, map[string]any{"amount": total, "batch_date": b.date, "batch_id": b.id, "batch_status": b.status,
+	return encode(http.StatusOK, map[string]any{"amount": total, "batch_date": b.date, "batch_id": b.id,
+		"batch_status":      b.status,
 		"client_account_id": b.account, "transactions": results})
 }
 

@@ -96,7 +96,8 @@ func TestDocumentedSamples(t *testing.T) {
 		require.Equal(t, 200, status, "%s: %s", name, body)
 	}
 	_, body := post(t, s, "/v6/batch/process", `{"batch_date":"2020-01-02","batch_id":1,"transactions":[]}`)
-	require.Equal(t, fields(t, compact("error_422_B005_no_transactions.error")), fields(t, body), "the fields of an error")
+	require.Equal(t, fields(t, compact("error_422_B005_no_transactions.error")), fields(t, body),
+		"the fields of an error")
 }
 
 // fields lists the paths of all fields of a JSON text.
@@ -138,17 +139,20 @@ func TestKeys(t *testing.T) {
 		key    string
 		status int
 	}{
-		"good":                    {good, 200},
-		"20 minutes old":          {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(-20*time.Minute)), 200},
-		"22 minutes old":          {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(-22*time.Minute)), 403},
-		"from the future":         {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(2*time.Minute)), 403},
-		"missing":                 {"", 401},
-		"of another client":       {sign("PC600002", "EXAMPLEKEY0000AB", now), 403},
-		"with another licence":    {sign("PC600001", "EXAMPLEKEY0000AC", now), 403},
-		"no base64":               {"***", 403},
-		"with a lower-case nonce": {base64.StdEncoding.EncodeToString(append(append([]byte("PC600001:"), bytes.ToLower(raw[9:41])...), raw[41:]...)), 403},
-		"cut short":               {base64.StdEncoding.EncodeToString(raw[:20]), 403},
-		"with a nonce of no hex":  {base64.StdEncoding.EncodeToString([]byte("PC600001:" + strings.Repeat("Z", 32) + ":x")), 403},
+		"good":                 {good, 200},
+		"20 minutes old":       {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(-20*time.Minute)), 200},
+		"22 minutes old":       {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(-22*time.Minute)), 403},
+		"from the future":      {sign("PC600001", "EXAMPLEKEY0000AB", now.Add(2*time.Minute)), 403},
+		"missing":              {"", 401},
+		"of another client":    {sign("PC600002", "EXAMPLEKEY0000AB", now), 403},
+		"with another licence": {sign("PC600001", "EXAMPLEKEY0000AC", now), 403},
+		"no base64":            {"***", 403},
+		"with a lower-case nonce": {
+			base64.StdEncoding.EncodeToString(append(append([]byte("PC600001:"), bytes.ToLower(raw[9:41])...),
+				raw[41:]...)), 403},
+		"cut short": {base64.StdEncoding.EncodeToString(raw[:20]), 403},
+		"with a nonce of no hex": {
+			base64.StdEncoding.EncodeToString([]byte("PC600001:" + strings.Repeat("Z", 32) + ":x")), 403},
 	} {
 		status, _ := send(t, s, "/v6/ping", c.key, "application/json", "{}")
 		require.Equal(t, c.status, status, name)
@@ -216,9 +220,11 @@ func TestSumsFit32Bits(t *testing.T) {
 	s := start(t, nil)
 	var row []string
 	for n := range 3 {
-		row = append(row, fmt.Sprintf(`{"account_id":"account-1","amount":999999999,"identifier":"item-%d","merchantid":1}`, n))
+		row = append(row,
+			fmt.Sprintf(`{"account_id":"account-1","amount":999999999,"identifier":"item-%d","merchantid":1}`, n))
 	}
-	status, text := post(t, s, "/v6/batch/process", `{"batch_date":"2020-01-02","batch_id":1,"transactions":[`+strings.Join(row, ",")+`]}`)
+	status, text := post(t, s, "/v6/batch/process", `{"batch_date":"2020-01-02","batch_id":1,"transactions":[`+
+		strings.Join(row, ",")+`]}`)
 	require.Equal(t, 422, status)
 	require.Contains(t, text, "D033")
 	require.Empty(t, s.Accepted())
@@ -239,10 +245,12 @@ func TestRefusalsAroundTheBatch(t *testing.T) {
 	s := start(t, &citypaytest.Options{UnknownAccounts: []string{"account-2"}})
 	long := strings.Repeat("x", 51)
 	refund := func(change ...string) string {
-		return strings.NewReplacer(change...).Replace(`{"amount":1,"identifier":"refund-1","merchantid":1,"refund_ref":1,"trans_info":"info"}`)
+		return strings.NewReplacer(change...).
+			Replace(`{"amount":1,"identifier":"refund-1","merchantid":1,"refund_ref":1,"trans_info":"info"}`)
 	}
 	card := func(change ...string) string {
-		return strings.NewReplacer(change...).Replace(`{"cardnumber":"4000 0000 0000 0002","expmonth":9,"expyear":2099,"name_on_card":"MR NE BODY"}`)
+		return strings.NewReplacer(change...).
+			Replace(`{"cardnumber":"4000 0000 0000 0002","expmonth":9,"expyear":2099,"name_on_card":"MR NE BODY"}`)
 	}
 	for _, c := range [][]string{
 		{"/v6/refund", refund(), "R001"},
@@ -331,13 +339,15 @@ func TestTheOtherAnswers(t *testing.T) {
 		require.Contains(t, text, "B006")
 	})
 	t.Run("unseen", func(t *testing.T) {
-		for unseen, want := range map[citypaytest.Unseen]string{citypaytest.UnseenUnknown: "UNKNOWN", citypaytest.UnseenMissing: `"batches":[]`, citypaytest.UnseenError: "B002"} {
+		for unseen, want := range map[citypaytest.Unseen]string{citypaytest.UnseenUnknown: "UNKNOWN",
+			citypaytest.UnseenMissing: `"batches":[]`, citypaytest.UnseenError: "B002"} {
 			_, text := post(t, start(t, &citypaytest.Options{Unseen: unseen}), "/v6/batch/status", `{"batch_id":[35]}`)
 			require.Contains(t, text, want)
 		}
 	})
 	t.Run("an early report", func(t *testing.T) {
-		for early, want := range map[citypaytest.EarlyReport]string{citypaytest.EarlyEmpty: `"transactions":[]`, citypaytest.EarlyPartial: `"identifier":"item-1"`, citypaytest.EarlyRefused: "B002"} {
+		for early, want := range map[citypaytest.EarlyReport]string{citypaytest.EarlyEmpty: `"transactions":[]`,
+			citypaytest.EarlyPartial: `"identifier":"item-1"`, citypaytest.EarlyRefused: "B002"} {
 			s := start(t, &citypaytest.Options{EarlyReport: early})
 			post(t, s, "/v6/batch/process", rows)
 			_, text := post(t, s, "/v6/batch/retrieve", `{"batch_id":35}`)
@@ -371,7 +381,8 @@ func TestABatchMovesOn(t *testing.T) {
 			require.Empty(t, s.Ledger.Moved(), "nothing is charged before the batch is complete")
 		}
 	}
-	require.Equal(t, []string{"INITIALISED", "QUEUED", "QUEUED", "LOCKED", "LOCKED", "COMPLETE", "COMPLETE", "COMPLETE"}, words)
+	require.Equal(t, []string{"INITIALISED", "QUEUED", "QUEUED", "LOCKED", "LOCKED", "COMPLETE", "COMPLETE",
+		"COMPLETE"}, words)
 	require.Equal(t, map[string]int{"item-1": 1}, s.Ledger.Moved())
 
 	s.SayStatus("WORD")

@@ -21,7 +21,8 @@ func Example() {
 	}
 	server.Inject(batchsim.Fault{Op: "ProcessBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 	_, err = client.ProcessBatch(context.Background(), citypay.ProcessBatchRequest{BatchID: 1, BatchDate: "2026-11-27",
-		Transactions: []citypay.BatchTransaction{{AccountID: "customer-ada", Amount: 7801, Identifier: "inv-1", MerchantID: 11223344}}})
+		Transactions: []citypay.BatchTransaction{{AccountID: "customer-ada", Amount: 7801, Identifier: "inv-1",
+			MerchantID: 11223344}}})
 	server.FinishAll()
 	fmt.Println(batch.KindOf(err), server.Log.Count("ProcessBatch"), server.Ledger.Moved())
 	// Output: ambiguous 1 map[inv-1:1]

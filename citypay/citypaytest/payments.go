@@ -56,8 +56,9 @@ func (s *Server) outcome(id string, merchant, amount, number int64, how ending, 
 	class, _ := strconv.Atoi(how.id) // An ending always has a number.
 	o := wireOutcome{Amount: amount, AuthCode: how.authCode, Authorised: how.paid, Context: "20200812075906AAAGV4",
 		Currency: s.options.Currency,
-		DateTime: s.Clock.Now().UTC().Format(time.RFC3339), Identifier: id, MaskedPAN: "400000******0002", Merchant: merchant,
-		Result: class, Code: code, Message: message, Scheme: "Visa", Status: how.status, TransNo: number}
+		DateTime: s.Clock.Now().UTC().Format(time.RFC3339), Identifier: id, MaskedPAN: "400000******0002",
+		Merchant: merchant,
+		Result:   class, Code: code, Message: message, Scheme: "Visa", Status: how.status, TransNo: number}
 	sum := sha256.Sum256([]byte(o.AuthCode + fmt.Sprint(o.Amount) + o.Code + fmt.Sprint(o.Merchant) +
 		fmt.Sprint(o.TransNo) + o.Identifier + *s.licence.Load()))
 	o.SHA256 = base64.StdEncoding.EncodeToString(sum[:])

@@ -64,7 +64,8 @@ func (s *Server) showBatch(of settlement) map[string]any {
 		"batch_status": "Settled", "batch_status_code": "S", "currency": s.options.Currency, "merchantid": of.merchant,
 		"net_summary": map[string]any{"credit_items_amount": pounds(refunds), "credit_items_count": returned,
 			"credit_items_value": refunds, "debit_items_amount": pounds(sales), "debit_items_count": bought,
-			"debit_items_value": sales, "net_amount": max(sales-refunds, refunds-sales), "total_count": bought + returned}}
+			"debit_items_value": sales, "net_amount": max(sales-refunds, refunds-sales),
+			"total_count": bought + returned}}
 }
 
 // A wirePage is what every paged report is asked with.
@@ -201,8 +202,9 @@ func (s *Server) days(found []settlement) []map[string]any {
 			batches, found = append(batches, s.showBatch(found[0])), found[1:]
 		}
 		rows = append(rows, map[string]any{"batches": batches, "clientid": s.options.ClientID, "date": day,
-			"date_created": day + "T00:00:00Z", "net_amount": max(sales-refunds, 0), "processed_amount": sales + refunds,
-			"processed_count": bought + returned, "refund_amount": refunds, "refund_count": returned,
+			"date_created": day + "T00:00:00Z", "net_amount": max(sales-refunds, 0),
+			"processed_amount": sales + refunds,
+			"processed_count":  bought + returned, "refund_amount": refunds, "refund_count": returned,
 			"sales_amount": sales, "sales_count": bought, "settlement_implementation": "",
 			"uuid": "123e4567-e89b-12d3-a456-426614174000",
 			"remittances": []map[string]any{{"date_created": day + "T00:00:00Z", "net_amount": max(sales-refunds, 0),

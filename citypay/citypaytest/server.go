@@ -199,7 +199,8 @@ func (s *Server) Close() { s.server.Close() }
 
 // Config is the configuration of a client of this server.
 func (s *Server) Config() citypay.Config {
-	return citypay.Config{ClientID: s.options.ClientID, LicenceKey: *s.licence.Load(), BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+	return citypay.Config{ClientID: s.options.ClientID, LicenceKey: *s.licence.Load(), BaseURL: s.URL,
+		HTTPClient: s.server.HTTPClient()}
 }
 
 // Rotate gives the client id another licence key, which Config returns from then
@@ -264,7 +265,8 @@ func (s *Server) SayStatus(word string) {
 // Break makes the next ProcessBatch meet the scenario.
 func (s *Server) Break(scenario batchsim.Scenario) {
 	// CityPay's own words about a credential are those of a 422: its 401 and 403 have no body.
-	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"), s.problem("S008", "Invalid Licence Key"))
+	s.Kit.Break("ProcessBatch", scenario, s.refuse("B006", "Transaction invalid in batch"),
+		s.problem("S008", "Invalid Licence Key"))
 }
 
 // with changes the batch of this number, under every account that has one.

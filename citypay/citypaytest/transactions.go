@@ -47,9 +47,12 @@ var (
 // record keeps a sale for look-ups, and returns its number.
 func (s *Server) record(row wireRow, how ending, now time.Time) int64 {
 	s.charged++
-	s.auths = append(s.auths, wireAuth{Amount: fmt.Sprintf("%d.%02d", row.Amount/100, row.Amount%100), Value: row.Amount,
-		AuthCode: how.authCode, Currency: s.options.Currency, DateTime: now.Format(time.RFC3339), Identifier: row.Identifier,
-		MaskedPAN: "400000******0002", Merchant: row.Merchant, Result: how.result, ResultID: how.id, Status: how.status,
+	s.auths = append(s.auths, wireAuth{Amount: fmt.Sprintf("%d.%02d", row.Amount/100, row.Amount%100),
+		Value:    row.Amount,
+		AuthCode: how.authCode, Currency: s.options.Currency, DateTime: now.Format(time.RFC3339),
+		Identifier: row.Identifier,
+		MaskedPAN:  "400000******0002", Merchant: row.Merchant, Result: how.result, ResultID: how.id,
+		Status:    how.status,
 		TransType: "M", TransNo: s.charged, Type: "sale", UTC: now.UnixMilli()})
 	return s.charged
 }

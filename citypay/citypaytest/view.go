@@ -18,7 +18,9 @@ func (s *Server) Batches() []batchsim.Batch {
 			runs = append(runs, b)
 		}
 	}
-	slices.SortFunc(runs, func(a, b *run) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.account, b.account)) })
+	slices.SortFunc(runs, func(a, b *run) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.account, b.account))
+	})
 	var all []batchsim.Batch
 	for _, b := range runs {
 		view := batchsim.Batch{ID: strconv.FormatInt(b.id, 10), State: b.status}

@@ -47,7 +47,8 @@ func main() {
 func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("blobupload", flag.ContinueOnError)
 	flags.SetOutput(out)
-	bucketURL := flags.String("bucket", "", "URL of the bucket: s3://..., gs://..., azblob://...; empty for a directory of its own")
+	bucketURL := flags.String("bucket", "",
+		"URL of the bucket: s3://..., gs://..., azblob://...; empty for a directory of its own")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -62,11 +63,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	switch {
 	case live != "" && key != "" && account != "" && *bucketURL != "":
 		config.APIKey, config.BaseURL, provide.AccountID = key, centrapay.Service, account
-		if err := sandbox.Check(getenv, config.BaseURL, "service.centrapay.com"); err != nil { // Config.Live is not set.
+		// Config.Live is not set.
+		if err := sandbox.Check(getenv, config.BaseURL, "service.centrapay.com"); err != nil {
 			return err
 		}
 	case live != "" || key != "" || account != "":
-		return errors.New("to load at Centrapay, set BATCHWAY_LIVE=1, CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID and -bucket; for the simulator, set none of the variables")
+		return errors.New(
+			"to load at Centrapay, set BATCHWAY_LIVE=1, CENTRAPAY_API_KEY, CENTRAPAY_ACCOUNT_ID and -bucket; for the simulator, set none of the variables")
 	default:
 		server := centrapaytest.New(&centrapaytest.Options{Autoplay: 1})
 		defer server.Close()

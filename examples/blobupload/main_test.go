@@ -23,16 +23,18 @@ asset-3 0.00 NZD paid ""
 
 func TestHalfAnEnvironment(t *testing.T) {
 	const bucket = "mem://"
-	whole := map[string]string{"BATCHWAY_LIVE": "0", "CENTRAPAY_API_KEY": "canary-7f3a", "CENTRAPAY_ACCOUNT_ID": "canary-account"}
+	whole := map[string]string{"BATCHWAY_LIVE": "0", "CENTRAPAY_API_KEY": "canary-7f3a",
+		"CENTRAPAY_ACCOUNT_ID": "canary-account"}
 	for name, c := range map[string]struct {
 		set  []string
 		args []string
 	}{
-		"only live":     {[]string{"BATCHWAY_LIVE"}, nil},
-		"only a key":    {[]string{"CENTRAPAY_API_KEY"}, nil},
-		"no live":       {[]string{"CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID"}, []string{"-bucket", bucket}},
-		"no bucket":     {[]string{"BATCHWAY_LIVE", "CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID"}, nil},
-		"live is not 1": {[]string{"BATCHWAY_LIVE", "CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID"}, []string{"-bucket", bucket}},
+		"only live":  {[]string{"BATCHWAY_LIVE"}, nil},
+		"only a key": {[]string{"CENTRAPAY_API_KEY"}, nil},
+		"no live":    {[]string{"CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID"}, []string{"-bucket", bucket}},
+		"no bucket":  {[]string{"BATCHWAY_LIVE", "CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID"}, nil},
+		"live is not 1": {[]string{"BATCHWAY_LIVE", "CENTRAPAY_API_KEY", "CENTRAPAY_ACCOUNT_ID"},
+			[]string{"-bucket", bucket}},
 	} {
 		err := run(t.Context(), c.args, func(name string) string {
 			if slices.Contains(c.set, name) {
@@ -47,7 +49,9 @@ func TestHalfAnEnvironment(t *testing.T) {
 }
 
 func TestUnknownArguments(t *testing.T) {
-	if err := run(t.Context(), []string{"s3://bucket"}, func(string) string { return "" }, new(bytes.Buffer)); err == nil {
+	if err := run(t.Context(), []string{"s3://bucket"}, func(string) string {
+		return ""
+	}, new(bytes.Buffer)); err == nil {
 		t.Error("an argument without a flag must be an error")
 	}
 }

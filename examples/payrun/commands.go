@@ -34,7 +34,8 @@ func (d direction) wanted() batch.Direction {
 // agrees refuses another direction than that of the service.
 func (d direction) agrees(p *program) error {
 	if actual := p.provider.Info().Direction; d.wanted() != actual {
-		return mistake("you asked to %s, but the direction of %s is %s: nothing was sent", d.wanted(), p.config.Provider, actual)
+		return mistake("you asked to %s, but the direction of %s is %s: nothing was sent", d.wanted(),
+			p.config.Provider, actual)
 	}
 	return nil
 }
@@ -144,7 +145,8 @@ func (p *program) options() *batch.RunOptions {
 func (p *program) outcome(reference string, r batch.Report, err error) (int, error) {
 	p.progressEnds()
 	if failed, ok := errors.AsType[*batch.Error](err); ok && failed.Code == batch.CodeApprovalNeeded {
-		fmt.Fprintf(p.stderr, "payrun: %s is prepared and waits for approvals: %s shows what another person approves, and how\n",
+		fmt.Fprintf(p.stderr,
+			"payrun: %s is prepared and waits for approvals: %s shows what another person approves, and how\n",
 			reference, p.call("status "+reference))
 		return exitWaits, nil
 	}
@@ -169,10 +171,12 @@ func (p *program) outcome(reference string, r batch.Report, err error) (int, err
 func (p *program) stands(reference string, r batch.Report, err error) error {
 	known := r.Batch.Draft.Reference != ""
 	switch {
-	case errors.Is(err, batch.ErrAmbiguous), known && r.Batch.State == batch.StateUnknown && !errors.Is(err, batch.ErrInvalid),
+	case errors.Is(err, batch.ErrAmbiguous), known && r.Batch.State == batch.StateUnknown &&
+		!errors.Is(err, batch.ErrInvalid),
 		r.Totals[batch.OutcomeUnknown].Count > 0:
-		return codedError{exitUnknown, fmt.Errorf("%w\nMoney may have moved: do not send it again. %s says what is safe",
-			err, p.call("status "+reference))}
+		return codedError{exitUnknown,
+			fmt.Errorf("%w\nMoney may have moved: do not send it again. %s says what is safe",
+				err, p.call("status "+reference))}
 	case known && r.Batch.State != batch.StateDraft && r.Batch.State != batch.StateUnknown:
 		return codedError{exitWaits, fmt.Errorf("%w\nThe service has the batch, and says that it is %s: go on with %s",
 			err, r.Batch.State, p.call("resume "+reference))}

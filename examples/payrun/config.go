@@ -41,10 +41,12 @@ type configuration struct {
 	Provider string `json:"provider"` // citypay, centrapay, sixdotfifty or snapbill
 	BaseURL  string `json:"base_url"` // of the service; empty means its sandbox, if there is one
 	Journal  string `json:"journal"`  // a file, or "postgres" for the database that PAYRUN_POSTGRES names
-	Interval string `json:"interval"` // the first wait between two polls, such as "30s"; empty means what is polite to the service
+	// the first wait between two polls, such as "30s"; empty means what is polite to the service
+	Interval string `json:"interval"`
 
 	CSV struct {
-		Decimal  string            `json:"decimal"`  // the character before the decimals of an amount, and allows groups: see batchcsv.Options
+		// the character before the decimals of an amount, and allows groups: see batchcsv.Options
+		Decimal  string            `json:"decimal"`
 		Currency string            `json:"currency"` // of rows without one
 		Rename   map[string]string `json:"rename"`   // the names of your columns
 		Ignore   bool              `json:"ignore"`   // other columns are left out
@@ -58,8 +60,9 @@ type configuration struct {
 	Centrapay struct {
 		AccountID string `json:"account_id"`
 		Currency  string `json:"currency"`
-		FileURL   string `json:"file_url"`  // where the file of the records already is; or
-		UploadTo  string `json:"upload_to"` // a port of this machine that keeps a file that is PUT below it, and answers with its URL
+		FileURL   string `json:"file_url"` // where the file of the records already is; or
+		// a port of this machine that keeps a file that is PUT below it, and answers with its URL
+		UploadTo string `json:"upload_to"`
 	} `json:"centrapay"`
 	SixDotFifty struct {
 		Currency string `json:"currency"`
@@ -113,7 +116,8 @@ func (p *program) read() error {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p.config); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return mistake("the configuration %s: %s is a JSON %s and must be a %s", p.Config, wrong.Field, wrong.Value, kinds[wrong.Type.Kind()])
+			return mistake("the configuration %s: %s is a JSON %s and must be a %s", p.Config, wrong.Field, wrong.Value,
+				kinds[wrong.Type.Kind()])
 		}
 		return mistake("the configuration %s: %w", p.Config, err)
 	}
@@ -124,7 +128,8 @@ func (p *program) read() error {
 }
 
 // kinds are JSON's names of what a key can be.
-var kinds = map[reflect.Kind]string{reflect.String: "string", reflect.Int64: "whole number", reflect.Bool: "true or false", reflect.Struct: "{...}", reflect.Map: "{...}"}
+var kinds = map[reflect.Kind]string{reflect.String: "string", reflect.Int64: "whole number",
+	reflect.Bool: "true or false", reflect.Struct: "{...}", reflect.Map: "{...}"}
 
 // open opens the provider and the journal. Without a journal the provider is the
 // simulator, which checks as the service does: nothing can be sent.
@@ -136,10 +141,12 @@ func (p *program) open(ctx context.Context, journal access) error {
 		p.config.BaseURL = simulator
 	}
 	open, known := map[string]func() error{
-		"citypay": p.openCityPay, "centrapay": p.openCentrapay, "sixdotfifty": p.openSixDotFifty, "snapbill": p.openSnapBill,
+		"citypay": p.openCityPay, "centrapay": p.openCentrapay, "sixdotfifty": p.openSixDotFifty,
+		"snapbill": p.openSnapBill,
 	}[p.config.Provider]
 	if !known {
-		return mistake("the configuration %s: provider is %q: it must be citypay, centrapay, sixdotfifty or snapbill", p.Config, p.config.Provider)
+		return mistake("the configuration %s: provider is %q: it must be citypay, centrapay, sixdotfifty or snapbill",
+			p.Config, p.config.Provider)
 	}
 	if err := open(); err != nil {
 		return usageError{err}
@@ -147,7 +154,8 @@ func (p *program) open(ctx context.Context, journal access) error {
 	if p.config.Interval != "" {
 		interval, err := time.ParseDuration(p.config.Interval)
 		if err != nil || interval <= 0 {
-			return mistake("the configuration %s: interval is %q: a time such as \"30s\" would be right", p.Config, p.config.Interval)
+			return mistake("the configuration %s: interval is %q: a time such as \"30s\" would be right", p.Config,
+				p.config.Interval)
 		}
 		p.watch.Interval = interval
 	} else if p.config.BaseURL == simulator {
@@ -207,7 +215,8 @@ func (p *program) named() string {
 }
 
 func (p *program) openCityPay() error {
-	config := citypay.Config{ClientID: p.getenv("CITYPAY_CLIENT_ID"), LicenceKey: p.getenv("CITYPAY_LICENCE_KEY"), BaseURL: p.config.BaseURL}
+	config := citypay.Config{ClientID: p.getenv("CITYPAY_CLIENT_ID"), LicenceKey: p.getenv("CITYPAY_LICENCE_KEY"),
+		BaseURL: p.config.BaseURL}
 	if config.BaseURL == "" {
 		config.BaseURL = citypay.Sandbox
 	}
@@ -226,7 +235,8 @@ func (p *program) openCityPay() error {
 	}
 	p.closes(client.CloseIdleConnections)
 	c := p.config.CityPay
-	provider, err := citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: c.MerchantID, Currency: c.Currency, CheckAccounts: c.CheckAccounts, Account: p.named()})
+	provider, err := citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: c.MerchantID, Currency: c.Currency,
+		CheckAccounts: c.CheckAccounts, Account: p.named()})
 	p.provider = provider
 	return err
 }
@@ -268,7 +278,8 @@ func (p *program) openCentrapay() error {
 		return err
 	}
 	p.closes(client.CloseIdleConnections)
-	provider, err := centrapay.NewProvider(client, centrapay.ProviderConfig{AccountID: c.AccountID, Currency: c.Currency, Upload: upload, Account: p.named()})
+	provider, err := centrapay.NewProvider(client, centrapay.ProviderConfig{AccountID: c.AccountID,
+		Currency: c.Currency, Upload: upload, Account: p.named()})
 	p.provider = provider
 	return err
 }
@@ -293,7 +304,8 @@ func put(ctx context.Context, to string, file io.Reader) (string, error) {
 }
 
 func (p *program) openSixDotFifty() error {
-	config := sixdotfifty.Config{Key: p.getenv("SIXDOTFIFTY_KEY"), Secret: p.getenv("SIXDOTFIFTY_SECRET"), BaseURL: p.config.BaseURL}
+	config := sixdotfifty.Config{Key: p.getenv("SIXDOTFIFTY_KEY"), Secret: p.getenv("SIXDOTFIFTY_SECRET"),
+		BaseURL: p.config.BaseURL}
 	if config.BaseURL != simulator {
 		if err := sandbox.Check(p.getenv, config.BaseURL, "staging.6dot50.com"); err != nil {
 			return err
@@ -308,14 +320,16 @@ func (p *program) openSixDotFifty() error {
 		return err
 	}
 	p.closes(client.CloseIdleConnections)
-	provider, err := sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{Currency: p.config.SixDotFifty.Currency, Account: p.named()})
+	provider, err := sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{Currency: p.config.SixDotFifty.Currency,
+		Account: p.named()})
 	p.provider = provider
 	return err
 }
 
 // SnapBill has no sandbox: this reaches a simulator or this machine.
 func (p *program) openSnapBill() error {
-	config := snapbill.Config{Username: p.getenv("SNAPBILL_USERNAME"), Password: p.getenv("SNAPBILL_PASSWORD"), BaseURL: p.config.BaseURL}
+	config := snapbill.Config{Username: p.getenv("SNAPBILL_USERNAME"), Password: p.getenv("SNAPBILL_PASSWORD"),
+		BaseURL: p.config.BaseURL}
 	c := p.config.SnapBill
 	if config.BaseURL != simulator {
 		if err := sandbox.Check(p.getenv, config.BaseURL); err != nil {
@@ -336,7 +350,8 @@ func (p *program) openSnapBill() error {
 		return err
 	}
 	p.closes(client.CloseIdleConnections)
-	provider, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: c.PaymentMethod, Account: c.Account})
+	provider, err := snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: c.PaymentMethod,
+		Account: c.Account})
 	p.provider = provider
 	return err
 }
@@ -346,7 +361,8 @@ var simulatedDay = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 
 // options says how to read the user's files.
 func (c configuration) options() (*batchcsv.Options, error) {
-	o := &batchcsv.Options{Currency: c.CSV.Currency, Rename: c.CSV.Rename, Ignore: c.CSV.Ignore, Exponents: map[string]int{"DZAR": 2}}
+	o := &batchcsv.Options{Currency: c.CSV.Currency, Rename: c.CSV.Rename, Ignore: c.CSV.Ignore,
+		Exponents: map[string]int{"DZAR": 2}}
 	if c.CSV.Decimal != "" {
 		decimal, size := utf8.DecodeRuneInString(c.CSV.Decimal)
 		if size != len(c.CSV.Decimal) || decimal != '.' && decimal != ',' {

@@ -122,7 +122,8 @@ func (c codedError) Unwrap() error { return c.error }
 
 // run returns the exit code.
 func (p *program) run(ctx context.Context, args []string) (code int) {
-	parser, err := kong.New(&p.commands, kong.Name("payrun"), kong.Writers(p.stdout, p.stderr), kong.Exit(func(code int) { panic(exit(code)) }),
+	parser, err := kong.New(&p.commands, kong.Name("payrun"), kong.Writers(p.stdout, p.stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.Description(description), kong.UsageOnError())
 	if err != nil {
 		return p.fail(err)
@@ -189,7 +190,8 @@ func (p *program) fail(err error) int {
 	}
 	told := map[string]any{"error": printable(err.Error()), "exit": code}
 	if known, ok := errors.AsType[*batch.Error](err); ok {
-		told["kind"], told["code"], told["status"], told["request_id"], told["fields"] = known.Kind, known.Code, known.Status, known.RequestID, known.Fields
+		told["kind"], told["code"], told["status"], told["request_id"], told["fields"] = known.Kind, known.Code,
+			known.Status, known.RequestID, known.Fields
 	}
 	_ = json.NewEncoder(p.stderr).Encode(told)
 	return code
@@ -211,13 +213,13 @@ func exitOf(err error) int {
 
 const description = `Runs and looks after payment batches.
 
-Exit codes: 0 every item is paid; 1 an error, and this call has moved nothing; 2 a mistake in the command line or the configuration;
-3 unknown, money may have moved; 4 done, but some items failed, were skipped or came back; 5 not done yet.
+Exit codes: 0 every item is paid; 1 an error, and this call has moved nothing; 2 a mistake in the command line
+or the configuration; 3 unknown, money may have moved; 4 done, but some items failed, were skipped or came back; 5 not done yet.
 
 The configuration file is JSON, such as
 {"provider": "citypay", "journal": "citypay.journal", "citypay": {"merchant_id": 11223344, "currency": "GBP"}}
 See config.go and the README beside it for every key. The base_url "simulator" is a simulator inside this program.
 
-Credentials come from the environment: CITYPAY_CLIENT_ID, CITYPAY_LICENCE_KEY; CENTRAPAY_API_KEY; SIXDOTFIFTY_KEY, SIXDOTFIFTY_SECRET;
-SNAPBILL_USERNAME, SNAPBILL_PASSWORD; and PAYRUN_POSTGRES, the connection string, if the journal is "postgres".
+Credentials come from the environment: CITYPAY_CLIENT_ID, CITYPAY_LICENCE_KEY; CENTRAPAY_API_KEY;
+SIXDOTFIFTY_KEY, SIXDOTFIFTY_SECRET; SNAPBILL_USERNAME, SNAPBILL_PASSWORD; and PAYRUN_POSTGRES, the connection string, if the journal is "postgres".
 BATCHWAY_LIVE=1 allows requests to a service that is not the simulator.`

@@ -64,7 +64,8 @@ func (d *desk) configure(baseURL, journal string) {
 		journal = filepath.Join(d.directory, journal)
 	}
 	text, err := json.Marshal(map[string]any{
-		"provider": "citypay", "base_url": baseURL, "journal": journal, "interval": "10ms", "citypay": map[string]any{"merchant_id": 11223344, "currency": "GBP"},
+		"provider": "citypay", "base_url": baseURL, "journal": journal, "interval": "10ms",
+		"citypay": map[string]any{"merchant_id": 11223344, "currency": "GBP"},
 	})
 	require.NoError(d.t, err)
 	d.file("payrun.json", string(text))
@@ -73,7 +74,8 @@ func (d *desk) configure(baseURL, journal string) {
 // at gives the desk the credentials of a simulator.
 func (d *desk) at(server *citypaytest.Server) *desk {
 	config := server.Config()
-	d.env = map[string]string{"CITYPAY_CLIENT_ID": config.ClientID, "CITYPAY_LICENCE_KEY": config.LicenceKey, "BATCHWAY_LIVE": "1"}
+	d.env = map[string]string{"CITYPAY_CLIENT_ID": config.ClientID, "CITYPAY_LICENCE_KEY": config.LicenceKey,
+		"BATCHWAY_LIVE": "1"}
 	return d
 }
 
@@ -81,7 +83,8 @@ func (d *desk) at(server *citypaytest.Server) *desk {
 func (d *desk) payrun(ctx context.Context, line string, more ...string) (code int, stdout, stderr string) {
 	d.t.Helper()
 	var out, errs bytes.Buffer
-	p := &program{getenv: func(name string) string { return d.env[name] }, stdout: &out, stderr: &errs, width: func() int { return d.width }}
+	p := &program{getenv: func(name string) string { return d.env[name] }, stdout: &out, stderr: &errs,
+		width: func() int { return d.width }}
 	if d.stdout != nil {
 		p.stdout = d.stdout
 	}
@@ -135,7 +138,8 @@ func TestABatchFromFileToFile(t *testing.T) {
 	require.Contains(t, string(text), "invoice-1,customer-ada,78.01,GBP,paid,")
 	text, err = os.ReadFile(written)
 	require.NoError(t, err)
-	require.Contains(t, string(text), "<td>invoice-1</td><td>customer-ada</td><td class=\"amount\">78.01 GBP</td><td>paid</td>")
+	require.Contains(t, string(text),
+		"<td>invoice-1</td><td>customer-ada</td><td class=\"amount\">78.01 GBP</td><td>paid</td>")
 
 	stdout, _ = d.wants(exitDone, "pending")
 	require.Equal(t, "no batch is open\n", stdout)
@@ -156,14 +160,16 @@ func TestEachServiceRunsOnItsSimulator(t *testing.T) {
 		config, file, direction string
 		code                    int
 	}{
-		"centrapay":   {`"centrapay": {"account_id": "C4QnjXvj8At6SMsEN4LRi9", "currency": "NZD"}`, "asset-ada,012345678,10.00,NZD", "--load", exitDone},
+		"centrapay": {`"centrapay": {"account_id": "C4QnjXvj8At6SMsEN4LRi9", "currency": "NZD"}`,
+			"asset-ada,012345678,10.00,NZD", "--load", exitDone},
 		"sixdotfifty": {`"sixdotfifty": {}`, "wage-ada,27821231234,250.00,DZAR", "--pay", exitDone},
 		"snapbill":    {`"snapbill": {"payment_method": "netcash"}`, "fee-ada,001,50.00,ZAR", "--collect", exitDone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, simulator)
 			d.file("run.csv", "reference,account,amount,currency\n"+c.file+"\n")
-			d.file("payrun.json", fmt.Sprintf(`{"provider": %q, "base_url": "simulator", "journal": %q, %s}`, name, filepath.Join(d.directory, "j"), c.config))
+			d.file("payrun.json", fmt.Sprintf(`{"provider": %q, "base_url": "simulator", "journal": %q, %s}`, name,
+				filepath.Join(d.directory, "j"), c.config))
 			d.wants(exitDone, "check FILE "+c.direction)
 			d.wants(c.code, "run FILE --reference 7 "+c.direction)
 			d.wants(c.code, "report 7")
@@ -191,8 +197,10 @@ func TestAFileIsPutWhereCentrapayCanFetchIt(t *testing.T) {
 	d := newDesk(t, "")
 	d.env = map[string]string{"CENTRAPAY_API_KEY": server.Config().APIKey, "BATCHWAY_LIVE": "1"}
 	d.file("run.csv", "reference,account,amount,currency\nasset-ada,012345678,10.00,NZD\n")
-	d.file("payrun.json", fmt.Sprintf(`{"provider": "centrapay", "base_url": %q, "interval": "10ms", "journal": %q, "centrapay": {"account_id": %q, "currency": "NZD", "upload_to": %q}}`,
-		server.URL, filepath.Join(d.directory, "j"), server.ProviderConfig().AccountID, storage.URL))
+	d.file("payrun.json",
+		fmt.Sprintf(
+			`{"provider": "centrapay", "base_url": %q, "interval": "10ms", "journal": %q, "centrapay": {"account_id": %q, "currency": "NZD", "upload_to": %q}}`,
+			server.URL, filepath.Join(d.directory, "j"), server.ProviderConfig().AccountID, storage.URL))
 	d.wants(exitDone, "run FILE --load --reference 7")
 	require.Len(t, server.Accepted(), 1)
 	refuses = true
@@ -208,37 +216,56 @@ func TestMistakes(t *testing.T) {
 	for name, c := range map[string]struct {
 		line, config, want string
 	}{
-		"no command":               {"", "", "expected one of"},
-		"an unknown command":       {"pay FILE", "", "unexpected argument pay"},
-		"a second file":            {"run FILE more.csv --collect --reference x", "", "unexpected argument more.csv"},
-		"no file":                  {"run --collect --reference x", "", "<file>"},
-		"no direction":             {"run FILE --reference x", "", "--collect or --pay or --load"},
-		"two directions":           {"run FILE --collect --pay --reference x", "", "can't be used together"},
-		"the other direction":      {"run FILE --pay --reference x", "", "you asked to pay, but the direction of citypay is collect: nothing was sent"},
-		"again the other way":      {"again x y --pay", "", "you asked to pay, but the direction of citypay is collect: nothing was sent"},
-		"no reference":             {"run FILE --collect", "", "--reference"},
-		"no such file":             {"run none.csv --collect --reference x", "", "none.csv"},
-		"an odd day":               {"run FILE --collect --reference x --date 1/12/2026", "", `--date is "1/12/2026": a day such as 2026-12-01 would be right`},
-		"an odd last day":          {"run FILE --collect --reference x --not-after soon", "", `--not-after is "soon": a day such as 2026-12-01 would be right`},
-		"an odd verdict":           {"resolve x --verdict maybe --by ada --reason why", "", "--verdict"},
-		"no configuration":         {"pending", "-", "the configuration"},
-		"an unknown key":           {"pending", `{"provider": "citypay", "licence_key": "x"}`, `unknown field "licence_key"`},
-		"a key of another kind":    {"pending", `{"provider": 5}`, "provider is a JSON number and must be a string"},
-		"a part of another kind":   {"pending", `{"csv": "no"}`, "csv is a JSON string and must be a {...}"},
-		"an empty configuration":   {"pending", " \n", "is empty: payrun --help says what it holds"},
-		"more behind it":           {"pending", `{"provider": "citypay"} {}`, "more follows its end"},
-		"an odd interval":          {"pending", `{"provider": "citypay", "base_url": "simulator", "interval": "often", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, `interval is "often": a time such as "30s" would be right`},
-		"an unknown provider":      {"pending", `{"provider": "paypal"}`, `provider is "paypal": it must be citypay, centrapay, sixdotfifty or snapbill`},
-		"no journal":               {"pending", `{"provider": "citypay", "base_url": "simulator", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, "journal is missing"},
-		"no connection string":     {"pending", `{"provider": "citypay", "base_url": "simulator", "journal": "postgres", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, "PAYRUN_POSTGRES is not set"},
-		"no merchant":              {"pending", `{"provider": "citypay", "base_url": "simulator", "journal": "j"}`, "MerchantID"},
-		"an odd decimal character": {"check FILE --collect", `{"provider": "citypay", "base_url": "simulator", "csv": {"decimal": ";"}, "citypay": {"merchant_id": 1, "currency": "GBP"}}`, `csv.decimal is ";": it must be a point or a comma`},
-		"production":               {"pending", `{"journal": "j", "provider": "citypay", "base_url": "https://api.citypay.com", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, "may be production"},
-		"production of SnapBill":   {"pending", `{"journal": "j", "provider": "snapbill", "base_url": "https://api.snapbill.com", "snapbill": {"payment_method": "netcash"}}`, "may be production"},
-		"production of 6DOT50":     {"pending", `{"journal": "j", "provider": "sixdotfifty", "base_url": "https://api.6dot50.com"}`, "may be production"},
-		"production of Centrapay":  {"pending", `{"journal": "j", "provider": "centrapay", "base_url": "https://service.centrapay.com.example.test"}`, "may be production"},
-		"storage elsewhere":        {"pending", `{"journal": "j", "provider": "centrapay", "base_url": "http://127.0.0.1:1", "centrapay": {"upload_to": "https://storage.example.test"}}`, "centrapay.upload_to"},
-		"no file of records":       {"pending", `{"journal": "j", "provider": "centrapay", "base_url": "http://127.0.0.1:1"}`, "centrapay.file_url is missing"},
+		"no command":         {"", "", "expected one of"},
+		"an unknown command": {"pay FILE", "", "unexpected argument pay"},
+		"a second file":      {"run FILE more.csv --collect --reference x", "", "unexpected argument more.csv"},
+		"no file":            {"run --collect --reference x", "", "<file>"},
+		"no direction":       {"run FILE --reference x", "", "--collect or --pay or --load"},
+		"two directions":     {"run FILE --collect --pay --reference x", "", "can't be used together"},
+		"the other direction": {"run FILE --pay --reference x", "",
+			"you asked to pay, but the direction of citypay is collect: nothing was sent"},
+		"again the other way": {"again x y --pay", "",
+			"you asked to pay, but the direction of citypay is collect: nothing was sent"},
+		"no reference": {"run FILE --collect", "", "--reference"},
+		"no such file": {"run none.csv --collect --reference x", "", "none.csv"},
+		"an odd day": {"run FILE --collect --reference x --date 1/12/2026", "",
+			`--date is "1/12/2026": a day such as 2026-12-01 would be right`},
+		"an odd last day": {"run FILE --collect --reference x --not-after soon", "",
+			`--not-after is "soon": a day such as 2026-12-01 would be right`},
+		"an odd verdict":   {"resolve x --verdict maybe --by ada --reason why", "", "--verdict"},
+		"no configuration": {"pending", "-", "the configuration"},
+		"an unknown key": {"pending", `{"provider": "citypay", "licence_key": "x"}`,
+			`unknown field "licence_key"`},
+		"a key of another kind":  {"pending", `{"provider": 5}`, "provider is a JSON number and must be a string"},
+		"a part of another kind": {"pending", `{"csv": "no"}`, "csv is a JSON string and must be a {...}"},
+		"an empty configuration": {"pending", " \n", "is empty: payrun --help says what it holds"},
+		"more behind it":         {"pending", `{"provider": "citypay"} {}`, "more follows its end"},
+		"an odd interval": {"pending",
+			`{"provider": "citypay", "base_url": "simulator", "interval": "often", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, `interval is "often": a time such as "30s" would be right`},
+		"an unknown provider": {"pending", `{"provider": "paypal"}`,
+			`provider is "paypal": it must be citypay, centrapay, sixdotfifty or snapbill`},
+		"no journal": {"pending",
+			`{"provider": "citypay", "base_url": "simulator", "citypay": {"merchant_id": 1, "currency": "GBP"}}`,
+			"journal is missing"},
+		"no connection string": {"pending",
+			`{"provider": "citypay", "base_url": "simulator", "journal": "postgres", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, "PAYRUN_POSTGRES is not set"},
+		"no merchant": {"pending", `{"provider": "citypay", "base_url": "simulator", "journal": "j"}`,
+			"MerchantID"},
+		"an odd decimal character": {"check FILE --collect",
+			`{"provider": "citypay", "base_url": "simulator", "csv": {"decimal": ";"}, "citypay": {"merchant_id": 1, "currency": "GBP"}}`, `csv.decimal is ";": it must be a point or a comma`},
+		"production": {"pending",
+			`{"journal": "j", "provider": "citypay", "base_url": "https://api.citypay.com", "citypay": {"merchant_id": 1, "currency": "GBP"}}`, "may be production"},
+		"production of SnapBill": {"pending",
+			`{"journal": "j", "provider": "snapbill", "base_url": "https://api.snapbill.com", "snapbill": {"payment_method": "netcash"}}`, "may be production"},
+		"production of 6DOT50": {"pending",
+			`{"journal": "j", "provider": "sixdotfifty", "base_url": "https://api.6dot50.com"}`, "may be production"},
+		"production of Centrapay": {"pending",
+			`{"journal": "j", "provider": "centrapay", "base_url": "https://service.centrapay.com.example.test"}`,
+			"may be production"},
+		"storage elsewhere": {"pending",
+			`{"journal": "j", "provider": "centrapay", "base_url": "http://127.0.0.1:1", "centrapay": {"upload_to": "https://storage.example.test"}}`, "centrapay.upload_to"},
+		"no file of records": {"pending", `{"journal": "j", "provider": "centrapay", "base_url": "http://127.0.0.1:1"}`,
+			"centrapay.file_url is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, server.URL).at(server)
@@ -264,19 +291,23 @@ func TestMistakes(t *testing.T) {
 // Faults are told by line, whether the file or the service's rules are broken.
 func TestBadFiles(t *testing.T) {
 	d := newDesk(t, simulator)
-	d.file("run.csv", "sep=;\nInvoice;account;amount;currency\ninvoice-1;customer-ada;1 234,5;GBP\n\ninvoice-2;"+strings.Repeat("\u00e9", 51)+";0;GBP\n")
+	d.file("run.csv", "sep=;\nInvoice;account;amount;currency\ninvoice-1;customer-ada;1 234,5;GBP\n\ninvoice-2;"+
+		strings.Repeat("\u00e9", 51)+";0;GBP\n")
 	_, stderr := d.wants(exitError, "check FILE --collect")
 	require.Contains(t, stderr, "line 2, column Invoice: is not known")
 	require.Contains(t, stderr, "\nThe key \"csv\" of the configuration says what your columns are called")
 	config, err := os.ReadFile(filepath.Join(d.directory, "payrun.json"))
 	require.NoError(t, err)
-	d.file("payrun.json", strings.Replace(string(config), "{", `{"csv": {"decimal": ",", "rename": {"invoice": "reference"}}, `, 1))
+	d.file("payrun.json",
+		strings.Replace(string(config), "{", `{"csv": {"decimal": ",", "rename": {"invoice": "reference"}}, `, 1))
 	for _, line := range []string{"check FILE --collect", "run FILE --collect --reference x"} {
 		_, stderr = d.wants(exitError, line)
-		require.Contains(t, stderr, "run.csv cannot be sent:\nline 5, column amount: \"0.00 GBP\" must be more than zero\n")
+		require.Contains(t, stderr,
+			"run.csv cannot be sent:\nline 5, column amount: \"0.00 GBP\" must be more than zero\n")
 		require.NotContains(t, stderr, "line 3")
 	}
-	d.file("run.csv", "Invoice;account;amount;currency\ninvoice-1;customer-ada;1 234,5;GBP\n\ninvoice-2;"+strings.Repeat("x", 51)+";1;GBP\n")
+	d.file("run.csv", "Invoice;account;amount;currency\ninvoice-1;customer-ada;1 234,5;GBP\n\ninvoice-2;"+
+		strings.Repeat("x", 51)+";1;GBP\n")
 	for _, line := range []string{"check FILE --collect", "run FILE --collect --reference x"} {
 		_, stderr = d.wants(exitError, line)
 		require.Contains(t, stderr, "run.csv cannot be sent:\nline 4, column account: must be 5 to 50 ")
@@ -297,7 +328,8 @@ func TestTwoPeople(t *testing.T) {
 	stdout, _ := d.wants(exitDone, "status wages")
 	require.Regexp(t, `approvals +0 of 1`, stdout)
 	digest := regexp.MustCompile(`sha256:[0-9a-f]+`).FindString(stdout)
-	require.Regexp(t, "command +payrun items wages --config .+\ncommand +payrun approve wages --by NAME --digest "+digest+
+	require.Regexp(t, "command +payrun items wages --config .+\ncommand +payrun approve wages --by NAME --digest "+
+		digest+
 		" --config .+\ncommand +payrun resume wages --config .+\n", stdout)
 	require.Contains(t, stdout,
 		"wait for 1 more approval of its digest, and then call payrun resume; or call payrun resolve to abandon it\n")
@@ -410,7 +442,8 @@ func TestAnInterruptWhileItIsUnderWay(t *testing.T) {
 
 	d = newDesk(t, server.URL).at(server)
 	ctx, interrupt = context.WithCancel(t.Context())
-	d.configure(between(t, server.URL, "/batch/process", func(w http.ResponseWriter) { interrupt() }), "citypay.journal")
+	d.configure(between(t, server.URL, "/batch/process", func(w http.ResponseWriter) { interrupt() }),
+		"citypay.journal")
 	code, _, stderr = d.payrun(ctx, "run FILE --collect --reference wages")
 	require.Contains(t, []int{exitWaits, exitUnknown}, code, stderr)
 	require.Contains(t, stderr, "wages")
@@ -449,13 +482,17 @@ func TestTheExitCodeGoesByTheState(t *testing.T) {
 		want   int
 	}{
 		"refused before anything": {batch.Report{}, &batch.Error{Kind: batch.ErrConflict}, exitError},
-		"a draft":                 {batch.Report{Batch: batch.Batch{State: batch.StateDraft, Draft: batch.Draft{Reference: "wages"}}}, &batch.Error{Kind: batch.ErrUnavailable}, exitError},
+		"a draft": {batch.Report{Batch: batch.Batch{State: batch.StateDraft,
+			Draft: batch.Draft{Reference: "wages"}}}, &batch.Error{Kind: batch.ErrUnavailable}, exitError},
 		"unavailable, and unclear before": {batch.Report{Batch: batch.Batch{Draft: batch.Draft{Reference: "wages"}}},
 			&batch.Error{Kind: batch.ErrUnavailable}, exitUnknown},
-		"a bad file, before the journal is asked": {batch.Report{Batch: batch.Batch{Draft: batch.Draft{Reference: "wages"}}},
+		"a bad file, before the journal is asked": {
+			batch.Report{Batch: batch.Batch{Draft: batch.Draft{Reference: "wages"}}},
 			&batch.Error{Kind: batch.ErrInvalid}, exitError},
-		"a report that does not match": {batch.Report{Batch: batch.Batch{State: batch.StateDone, Draft: batch.Draft{Reference: "wages"}},
-			Totals: map[batch.Outcome]batch.Total{batch.OutcomeUnknown: {Count: 1}}}, &batch.Error{Kind: batch.ErrProtocol}, exitUnknown},
+		"a report that does not match": {batch.Report{Batch: batch.Batch{State: batch.StateDone,
+			Draft: batch.Draft{Reference: "wages"}},
+			Totals: map[batch.Outcome]batch.Total{batch.OutcomeUnknown: {Count: 1}}},
+			&batch.Error{Kind: batch.ErrProtocol}, exitUnknown},
 	} {
 		var errs bytes.Buffer
 		p.stderr = &errs
@@ -493,7 +530,8 @@ func TestAReportThatCannotBeWrittenIsNotDone(t *testing.T) {
 	d := newDesk(t, simulator)
 	d.stdout = full{}
 	_, stderr := d.wants(exitWaits, "run FILE --collect --reference november")
-	require.Contains(t, stderr, "the report could not be written: no space left on device\nThe batch is done: 2 of 2 paid, 91.96 GBP. See payrun report november")
+	require.Contains(t, stderr,
+		"the report could not be written: no space left on device\nThe batch is done: 2 of 2 paid, 91.96 GBP. See payrun report november")
 	_, stderr = d.wants(exitError, "check FILE --collect")
 	require.Contains(t, stderr, "no space left on device")
 	d.wants(exitError, "pending")
@@ -594,7 +632,8 @@ func TestProgressCounts(t *testing.T) {
 	p := &program{stderr: &errs, width: func() int { return width }}
 	show := func(final, items int) string {
 		errs.Reset()
-		p.progress(batch.Event{Phase: batch.PhaseWait, Batch: batch.Batch{State: batch.StatePending, Native: "OPEN", Counts: batch.Counts{Final: final, Items: items}}})
+		p.progress(batch.Event{Phase: batch.PhaseWait, Batch: batch.Batch{State: batch.StatePending, Native: "OPEN",
+			Counts: batch.Counts{Final: final, Items: items}}})
 		return errs.String()
 	}
 	require.Equal(t, "wait       pending (OPEN)  3 of 10\n", show(3, 10))
@@ -612,7 +651,8 @@ func TestProgressCounts(t *testing.T) {
 		}
 	}
 	width = 80
-	require.Equal(t, "\r\x1b[Kwait       pending (OPEN)  30% |#########                     | 3 of 10", strings.ReplaceAll(show(3, 10), "\u2588", "#"))
+	require.Equal(t, "\r\x1b[Kwait       pending (OPEN)  30% |#########                     | 3 of 10",
+		strings.ReplaceAll(show(3, 10), "\u2588", "#"))
 }
 
 func TestProgressOnATerminalIsOneLine(t *testing.T) {
@@ -637,7 +677,8 @@ func TestAPageRunsNothing(t *testing.T) {
 func TestHelp(t *testing.T) {
 	d := newDesk(t, simulator)
 	stdout, _ := d.wants(exitDone, "--help")
-	for _, name := range []string{"CITYPAY_LICENCE_KEY", "CENTRAPAY_API_KEY", "SIXDOTFIFTY_SECRET", "SNAPBILL_PASSWORD", "PAYRUN_POSTGRES", "BATCHWAY_LIVE", "resolve"} {
+	for _, name := range []string{"CITYPAY_LICENCE_KEY", "CENTRAPAY_API_KEY", "SIXDOTFIFTY_SECRET", "SNAPBILL_PASSWORD",
+		"PAYRUN_POSTGRES", "BATCHWAY_LIVE", "resolve"} {
 		require.Contains(t, stdout, name)
 	}
 }

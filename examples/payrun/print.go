@@ -62,7 +62,8 @@ func bar(line string, n batch.Counts, width int) string {
 		return words + "  " + line
 	}
 	b := progressbar.NewOptions(n.Items, progressbar.OptionSetWriter(io.Discard), progressbar.OptionSetWidth(cells),
-		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionSetDescription(line))
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetDescription(line))
 	if err := b.Set(n.Final); err != nil {
 		return words + "  " + line
 	}
@@ -145,7 +146,8 @@ func (p *program) report(r batch.Report) error {
 	}
 	rows := [][]string{{"REFERENCE", "ACCOUNT", "AMOUNT", "OUTCOME", "CODE", "MESSAGE"}}
 	for _, result := range r.Results {
-		rows = append(rows, []string{result.Item.Reference, result.Item.Account, result.Item.Amount.String(), string(result.Outcome), result.Code, result.Message})
+		rows = append(rows, []string{result.Item.Reference, result.Item.Account, result.Item.Amount.String(),
+			string(result.Outcome), result.Code, result.Message})
 	}
 	for _, result := range r.Unmatched {
 		rows = append(rows, []string{result.Item.Reference, "", "", "unmatched", result.Code, result.Message})
@@ -178,7 +180,8 @@ func (p *program) settled(r batch.Report, err error) error {
 		words = err.Error()
 	}
 	if p.JSON {
-		return p.write(map[string]any{"reference": r.Batch.Draft.Reference, "state": state, "totals": r.Totals, "error": words})
+		return p.write(map[string]any{"reference": r.Batch.Draft.Reference, "state": state, "totals": r.Totals,
+			"error": words})
 	}
 	line := r.Batch.Draft.Reference + "  " + state
 	if len(r.Results) > 0 {
@@ -323,7 +326,8 @@ func (p *program) changes(all []batch.Change) error {
 	}
 	rows := [][]string{{"BATCH", "ITEM", "AMOUNT", "BEFORE", "NOW", "CODE", "MESSAGE"}}
 	for _, c := range all {
-		rows = append(rows, []string{c.Key.Reference, c.Result.Item.Reference, c.Result.Item.Amount.String(), string(c.Before), string(c.Result.Outcome), c.Result.Code, c.Result.Message})
+		rows = append(rows, []string{c.Key.Reference, c.Result.Item.Reference, c.Result.Item.Amount.String(),
+			string(c.Before), string(c.Result.Outcome), c.Result.Code, c.Result.Message})
 	}
 	return p.table(rows...)
 }

@@ -25,18 +25,21 @@ var centraPay = service{
 	sample:    centrapaySample,
 	simulated: func([]batch.Item) (opened, error) {
 		server := centrapaytest.New(&centrapaytest.Options{Autoplay: 1})
-		return openCentrapay(server.Config(), centrapay.ProviderConfig{AccountID: "C4QnjXvj8At6SMsEN4LRi9", Currency: "NZD", Upload: server.Upload}, server.Close)
+		return openCentrapay(server.Config(), centrapay.ProviderConfig{AccountID: "C4QnjXvj8At6SMsEN4LRi9",
+			Currency: "NZD", Upload: server.Upload}, server.Close)
 	},
 	sandbox: func(getenv func(string) string) (opened, error) {
 		config := centrapay.Config{APIKey: getenv("CENTRAPAY_API_KEY"), BaseURL: centrapay.Service}
-		if err := sandbox.Check(getenv, config.BaseURL, "service.centrapay.com"); err != nil { // Config.Live is not set.
+		// Config.Live is not set.
+		if err := sandbox.Check(getenv, config.BaseURL, "service.centrapay.com"); err != nil {
 			return opened{}, err
 		}
 		hosted := func(_ context.Context, _ string, file io.Reader) (string, error) {
 			_, err := io.Copy(io.Discard, file) // It is already there.
 			return getenv("CENTRAPAY_FILE_URL"), err
 		}
-		return openCentrapay(config, centrapay.ProviderConfig{AccountID: getenv("CENTRAPAY_ACCOUNT_ID"), Currency: "NZD", Upload: hosted}, func() {})
+		return openCentrapay(config, centrapay.ProviderConfig{AccountID: getenv("CENTRAPAY_ACCOUNT_ID"),
+			Currency: "NZD", Upload: hosted}, func() {})
 	},
 }
 

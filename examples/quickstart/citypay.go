@@ -26,7 +26,8 @@ var cityPay = service{
 		return openCityPay(server.Config(), 11223344, server.Close)
 	},
 	sandbox: func(getenv func(string) string) (opened, error) {
-		config := citypay.Config{ClientID: getenv("CITYPAY_CLIENT_ID"), LicenceKey: getenv("CITYPAY_LICENCE_KEY"), BaseURL: getenv("CITYPAY_BASE_URL")}
+		config := citypay.Config{ClientID: getenv("CITYPAY_CLIENT_ID"), LicenceKey: getenv("CITYPAY_LICENCE_KEY"),
+			BaseURL: getenv("CITYPAY_BASE_URL")}
 		if config.BaseURL == "" {
 			config.BaseURL = citypay.Sandbox
 		}

@@ -53,8 +53,9 @@ func exitCode(err error) int {
 type service struct {
 	name      string
 	direction batch.Direction // of the sample
-	variables []string        // the environment that the sandbox needs beside sandbox.Live; empty if there is no sandbox
-	sample    []byte          // what is run without -file
+	// the environment that the sandbox needs beside sandbox.Live; empty if there is no sandbox
+	variables []string
+	sample    []byte // what is run without -file
 	// simulated opens the provider on a simulator inside this program, made
 	// ready for the items.
 	simulated func(items []batch.Item) (opened, error)
@@ -89,7 +90,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	usage := flags.Usage
 	flags.Usage = func() {
 		usage()
-		fmt.Fprintf(stdout, "Without environment variables, a simulator inside this program is used. These lead to a sandbox, with %s=1:\n", sandbox.Live)
+		fmt.Fprintf(stdout,
+			"Without environment variables, a simulator inside this program is used. These lead to a sandbox, with %s=1:\n", sandbox.Live)
 		for _, s := range services {
 			if len(s.variables) > 0 {
 				fmt.Fprintf(stdout, "  %-12s %s\n", s.name, strings.Join(s.variables, ", "))
@@ -107,9 +109,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	case flags.NArg() > 0:
 		return usageError{fmt.Errorf("the argument %q is not known: a CSV file is named with -file", flags.Arg(0))}
 	case n < 0:
-		return usageError{fmt.Errorf("the provider %q is not known: choose one of %s", *name, strings.Join(names, ", "))}
+		return usageError{fmt.Errorf("the provider %q is not known: choose one of %s", *name,
+			strings.Join(names, ", "))}
 	case *file != "" && *direction == "":
-		return usageError{errors.New("-file needs -direction: collect takes money from the accounts, pay sends money to them, load moves none")}
+		return usageError{
+			errors.New(
+				"-file needs -direction: collect takes money from the accounts, pay sends money to them, load moves none")}
 	}
 	s := services[n]
 
@@ -136,7 +141,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	defer o.close()
 	if actual := o.provider.Info().Direction; wanted != actual {
-		return usageError{fmt.Errorf("-direction is %q, but the direction of %s is %q: nothing was sent", wanted, s.name, actual)}
+		return usageError{fmt.Errorf("-direction is %q, but the direction of %s is %q: nothing was sent", wanted,
+			s.name, actual)}
 	}
 	var watch batch.WatchOptions
 	if simulated {
@@ -152,7 +158,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		Observe: func(e batch.Event) { progress(stdout, e) },
 	})
 	if errors.Is(err, batch.ErrAmbiguous) {
-		return fmt.Errorf("%w\nThe batch may have been submitted: do not send it again before you have asked the service", err)
+		return fmt.Errorf(
+			"%w\nThe batch may have been submitted: do not send it again before you have asked the service", err)
 	}
 	if len(report.Results) > 0 {
 		printReport(stdout, report)

@@ -30,9 +30,11 @@ func TestQuickstart(t *testing.T) {
 
 func TestQuickstartReadsAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run.csv")
-	require.NoError(t, os.WriteFile(path, []byte("reference,account,amount,currency\ninvoice-1,customer-ada,5,GBP\n"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte("reference,account,amount,currency\ninvoice-1,customer-ada,5,GBP\n"),
+		0o600))
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"-file", path, "-direction", "collect", "-reference", "77"}, nothing, &out))
+	require.NoError(t, run(t.Context(), []string{"-file", path, "-direction", "collect", "-reference", "77"},
+		nothing, &out))
 	require.Contains(t, out.String(), "Running 1 items of "+path)
 	require.Contains(t, out.String(), "1 paid, 5.00 GBP")
 }
@@ -87,7 +89,9 @@ func TestNothingIsSentWithoutLive(t *testing.T) {
 				continue // That is the simulator.
 			}
 			var out bytes.Buffer
-			err := run(t.Context(), []string{"-provider", s.name}, func(name string) string { return environment[name] }, &out)
+			err := run(t.Context(), []string{"-provider", s.name}, func(name string) string {
+				return environment[name]
+			}, &out)
 			require.ErrorContains(t, err, "BATCHWAY_LIVE")
 			require.NotContains(t, err.Error(), "canary")
 			require.Empty(t, out.String(), s.name)
@@ -98,7 +102,9 @@ func TestNothingIsSentWithoutLive(t *testing.T) {
 func TestLiveWithoutAnAccountIsAMistake(t *testing.T) {
 	for _, s := range services {
 		var out bytes.Buffer
-		err := run(t.Context(), []string{"-provider", s.name}, func(name string) string { return map[string]string{"BATCHWAY_LIVE": "1"}[name] }, &out)
+		err := run(t.Context(), []string{"-provider", s.name}, func(name string) string {
+			return map[string]string{"BATCHWAY_LIVE": "1"}[name]
+		}, &out)
 		require.ErrorContains(t, err, "BATCHWAY_LIVE")
 		for _, variable := range s.variables {
 			require.ErrorContains(t, err, variable)
@@ -108,18 +114,24 @@ func TestLiveWithoutAnAccountIsAMistake(t *testing.T) {
 }
 
 func TestProductionIsRefused(t *testing.T) {
-	environment := map[string]string{"BATCHWAY_LIVE": "1", "CITYPAY_CLIENT_ID": "PC1", "CITYPAY_LICENCE_KEY": "canary", "CITYPAY_MERCHANT_ID": "1",
-		"SIXDOTFIFTY_KEY": "key", "SIXDOTFIFTY_SECRET": "canary"}
+	environment := map[string]string{"BATCHWAY_LIVE": "1", "CITYPAY_CLIENT_ID": "PC1", "CITYPAY_LICENCE_KEY": "canary",
+		"CITYPAY_MERCHANT_ID": "1",
+		"SIXDOTFIFTY_KEY":     "key", "SIXDOTFIFTY_SECRET": "canary"}
 	for name, hosts := range map[string][]string{
-		"citypay": {"api.citypay.com", "API.citypay.com", "api.citypay.com:443", "api.citypay.com.", "api.citypay.com.:443", "citypay.com", "192.0.2.1", "[2001:db8::1]"},
-		"sixdotfifty": {"api.6dot50.com", "API.6DOT50.com", "api.6dot50.com:443", "api.6dot50.com.", "pay.6dot50.com", "6dot50.com", "pay.example.test",
+		"citypay": {"api.citypay.com", "API.citypay.com", "api.citypay.com:443", "api.citypay.com.",
+			"api.citypay.com.:443", "citypay.com", "192.0.2.1", "[2001:db8::1]"},
+		"sixdotfifty": {"api.6dot50.com", "API.6DOT50.com", "api.6dot50.com:443", "api.6dot50.com.", "pay.6dot50.com",
+			"6dot50.com", "pay.example.test",
 			"api.staging.6dot50.com.example.test", "192.0.2.1"},
 	} {
 		for _, host := range hosts {
 			for _, path := range []string{"", "/", "/za/pay", "/za/pay/"} {
-				environment["CITYPAY_BASE_URL"], environment["SIXDOTFIFTY_BASE_URL"] = "https://"+host+path, "https://"+host+path
+				environment["CITYPAY_BASE_URL"], environment["SIXDOTFIFTY_BASE_URL"] = "https://"+host+path,
+					"https://"+host+path
 				var out bytes.Buffer
-				err := run(t.Context(), []string{"-provider", name}, func(name string) string { return environment[name] }, &out)
+				err := run(t.Context(), []string{"-provider", name}, func(name string) string {
+					return environment[name]
+				}, &out)
 				require.ErrorContains(t, err, "may be production", host+path)
 				require.NotContains(t, err.Error(), "canary")
 				require.Empty(t, out.String())
@@ -130,7 +142,8 @@ func TestProductionIsRefused(t *testing.T) {
 
 func TestMistakesInTheCommandLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run.csv")
-	require.NoError(t, os.WriteFile(path, []byte("reference,account,amount,currency\ninvoice-1,customer-ada,5,GBP\n"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte("reference,account,amount,currency\ninvoice-1,customer-ada,5,GBP\n"),
+		0o600))
 	for name, c := range map[string]struct {
 		args []string
 		want string
@@ -141,10 +154,11 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		"an unknown flag":             {[]string{"-nonsense"}, "-nonsense", 2},
 		"an unknown provider":         {[]string{"-provider", "paypal"}, `the provider "paypal" is not known`, 2},
 		"a file without a direction":  {[]string{"-file", path}, "-file needs -direction", 2},
-		"another direction":           {[]string{"-file", path, "-direction", "pay"}, `-direction is "pay", but the direction of citypay is "collect"`, 2},
-		"an unknown direction":        {[]string{"-direction", "charge"}, `-direction is "charge"`, 2},
-		"no such file":                {[]string{"-file", "/no/such/file", "-direction", "collect"}, "/no/such/file", 1},
-		"a bad reference":             {[]string{"-reference", "a b"}, "reference", 1},
+		"another direction": {[]string{"-file", path, "-direction", "pay"},
+			`-direction is "pay", but the direction of citypay is "collect"`, 2},
+		"an unknown direction": {[]string{"-direction", "charge"}, `-direction is "charge"`, 2},
+		"no such file":         {[]string{"-file", "/no/such/file", "-direction", "collect"}, "/no/such/file", 1},
+		"a bad reference":      {[]string{"-reference", "a b"}, "reference", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -20,11 +20,13 @@ var sixDotFifty = service{
 	variables: []string{"SIXDOTFIFTY_KEY", "SIXDOTFIFTY_SECRET", "SIXDOTFIFTY_BASE_URL"},
 	sample:    sixDotFiftySample,
 	simulated: func([]batch.Item) (opened, error) {
-		server := sixdotfiftytest.New(&sixdotfiftytest.Options{NonMembers: []string{"27821231235", "27821231237"}, Autoplay: 1})
+		server := sixdotfiftytest.New(&sixdotfiftytest.Options{NonMembers: []string{"27821231235", "27821231237"},
+			Autoplay: 1})
 		return openSixDotFifty(server.Config(), server.Close)
 	},
 	sandbox: func(getenv func(string) string) (opened, error) {
-		config := sixdotfifty.Config{Key: getenv("SIXDOTFIFTY_KEY"), Secret: getenv("SIXDOTFIFTY_SECRET"), BaseURL: getenv("SIXDOTFIFTY_BASE_URL")}
+		config := sixdotfifty.Config{Key: getenv("SIXDOTFIFTY_KEY"), Secret: getenv("SIXDOTFIFTY_SECRET"),
+			BaseURL: getenv("SIXDOTFIFTY_BASE_URL")}
 		// The URLs of PAY are not public: these are the hosts of the test environment that are.
 		if err := sandbox.Check(getenv, config.BaseURL, "staging.6dot50.com"); err != nil {
 			return opened{}, err

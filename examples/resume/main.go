@@ -107,9 +107,10 @@ func worker(url, path string, dies bool, stdout io.Writer) error {
 			{Reference: "invoice-2", Account: "customer-ben", Amount: batch.Money{Minor: 1395, Currency: "GBP"}},
 			{Reference: "invoice-3", Account: "customer-cyd", Amount: batch.Money{Minor: 12000, Currency: "GBP"}},
 		},
-	}, &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: 10 * time.Millisecond}, Observe: func(e batch.Event) {
-		fmt.Fprintln(stdout, strings.TrimSpace(fmt.Sprint(e.Phase, " ", e.Batch.State, " ", e.Batch.Native)))
-	}})
+	}, &batch.RunOptions{Journal: journal, Watch: batch.WatchOptions{Interval: 10 * time.Millisecond},
+		Observe: func(e batch.Event) {
+			fmt.Fprintln(stdout, strings.TrimSpace(fmt.Sprint(e.Phase, " ", e.Batch.State, " ", e.Batch.Native)))
+		}})
 	for _, result := range report.Results {
 		fmt.Fprintln(stdout, result.Item.Reference, result.Item.Amount, result.Outcome)
 	}

@@ -117,7 +117,8 @@ func (v visitor) state(name string) (state serviceState) {
 }
 
 func (v visitor) cityPay() batch.Provider {
-	client, err := citypay.New(citypay.Config{ClientID: v.env["CITYPAY_CLIENT_ID"], LicenceKey: v.env["CITYPAY_LICENCE_KEY"], BaseURL: v.urls["citypay"]})
+	client, err := citypay.New(citypay.Config{ClientID: v.env["CITYPAY_CLIENT_ID"],
+		LicenceKey: v.env["CITYPAY_LICENCE_KEY"], BaseURL: v.urls["citypay"]})
 	require.NoError(v.t, err)
 	p, err := citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
 	require.NoError(v.t, err)
@@ -125,11 +126,14 @@ func (v visitor) cityPay() batch.Provider {
 }
 
 func quick() *batch.RunOptions {
-	return &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond, MaxInterval: 5 * time.Millisecond}}
+	return &batch.RunOptions{Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: time.Millisecond,
+		MaxInterval: 5 * time.Millisecond}}
 }
 
 func draft(direction batch.Direction, account string, minor int64, currency string) batch.Draft {
-	return batch.Draft{Reference: "1", Direction: direction, Items: []batch.Item{{Reference: "item-1", Account: account, Amount: batch.Money{Minor: minor, Currency: currency}}}}
+	return batch.Draft{Reference: "1", Direction: direction,
+		Items: []batch.Item{{Reference: "item-1", Account: account,
+			Amount: batch.Money{Minor: minor, Currency: currency}}}}
 }
 
 // A job is a draft that its provider can run.
@@ -197,7 +201,8 @@ func TestTheFourServices(t *testing.T) {
 
 	status, text := v.do(http.MethodGet, "/", "")
 	require.Equal(t, http.StatusOK, status)
-	for _, word := range []string{"customer-ada", "012345678", "27821231234", "009", "ProcessBatch", "Duplicate", "lost after"} {
+	for _, word := range []string{"customer-ada", "012345678", "27821231234", "009", "ProcessBatch", "Duplicate",
+		"lost after"} {
 		require.Contains(t, text, word)
 	}
 	_, text = v.do(http.MethodGet, "/live", "")
@@ -252,9 +257,11 @@ func TestOptionsByClick(t *testing.T) {
 		require.Fail(t, "no option "+name)
 		return ""
 	}
-	v.post("/api/citypay/options", "Duplicate=1&PaidTotal=true&UnknownAccounts=customer-ada,+customer-ben&KeyLifetime=5m&Currency=EUR")
+	v.post("/api/citypay/options",
+		"Duplicate=1&PaidTotal=true&UnknownAccounts=customer-ada,+customer-ben&KeyLifetime=5m&Currency=EUR")
 	require.Equal(t, []string{"1", "true", "customer-ada,customer-ben", "5m0s", "EUR", "1"},
-		[]string{value("Duplicate"), value("PaidTotal"), value("UnknownAccounts"), value("KeyLifetime"), value("Currency"), value("Autoplay")})
+		[]string{value("Duplicate"), value("PaidTotal"), value("UnknownAccounts"), value("KeyLifetime"),
+			value("Currency"), value("Autoplay")})
 	report, err := batch.Run(t.Context(), v.cityPay(), draft(batch.Collect, "customer-ada", 1250, "GBP"), quick())
 	require.NoError(t, err)
 	require.Equal(t, 1, report.Totals[batch.OutcomeFailed].Count, "the account does not exist")
@@ -297,7 +304,8 @@ func TestWhatTheSandboxRefuses(t *testing.T) {
 // A page of another site cannot use the sandbox through the browser.
 func TestOtherSitesAreRefused(t *testing.T) {
 	v := visit(t)
-	status, _ := v.do(http.MethodPost, "/api/citypay/finish", "", "Origin", "https://evil.test", "Sec-Fetch-Site", "cross-site")
+	status, _ := v.do(http.MethodPost, "/api/citypay/finish", "", "Origin", "https://evil.test",
+		"Sec-Fetch-Site", "cross-site")
 	require.Equal(t, http.StatusForbidden, status)
 	for _, host := range []string{"evil.test", "evil.test:7300", "192.0.2.1"} {
 		status, text := v.do(http.MethodGet, "/api/state", "", "Host", host)

@@ -93,7 +93,8 @@ func (s *sandbox) handler() http.Handler {
 		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/files/") {
 			<-s.restored
 		}
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"+scriptHash+"'; connect-src 'self'; form-action 'self'")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"+
+			scriptHash+"'; connect-src 'self'; form-action 'self'")
 		guarded.ServeHTTP(w, r)
 	})
 }
@@ -273,7 +274,8 @@ func (s *sandbox) keep(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	const most = 100
 	if name := r.PathValue("name"); len(s.files) >= most && s.files[name] == nil {
-		http.Error(w, fmt.Sprintf("there are %d files already: %q", most, slices.Sorted(maps.Keys(s.files))), http.StatusInsufficientStorage)
+		http.Error(w, fmt.Sprintf("there are %d files already: %q", most, slices.Sorted(maps.Keys(s.files))),
+			http.StatusInsufficientStorage)
 		return
 	}
 	s.files[r.PathValue("name")] = append([]byte{}, text...)
@@ -303,7 +305,9 @@ var scriptHash = func() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }()
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"script": func() template.HTML { return "<script>" + script + "</script>" }}).Parse(`
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"script": func() template.HTML {
+	return "<script>" + script + "</script>"
+}}).Parse(`
 {{define "live"}}{{range .}}
 <section id="live-{{.Name}}"><h2>{{.Title}} <small>{{.URL}} · its time is {{.Now.UTC.Format "2006-01-02 15:04:05"}} UTC · amounts in {{.Unit}}</small></h2>
 {{range .Waiting}}<p class="waits">This goes wrong next: {{.}}</p>{{end}}

@@ -93,10 +93,12 @@ func newServices(store *store) []*service {
 	}
 	city.environment = func() []string {
 		config := cityServer.Config()
-		return []string{"CITYPAY_BASE_URL=" + city.url, "CITYPAY_CLIENT_ID=" + config.ClientID, "CITYPAY_LICENCE_KEY=" + config.LicenceKey, "CITYPAY_MERCHANT_ID=11223344"}
+		return []string{"CITYPAY_BASE_URL=" + city.url, "CITYPAY_CLIENT_ID=" + config.ClientID, "CITYPAY_LICENCE_KEY=" +
+			config.LicenceKey, "CITYPAY_MERCHANT_ID=11223344"}
 	}
 	city.payrun = func() string {
-		return fmt.Sprintf(`{"provider": "citypay", "base_url": %q, "interval": "1s", "journal": "citypay.journal", "citypay": {"merchant_id": 11223344, "currency": "GBP"}}`, city.url)
+		return fmt.Sprintf(
+			`{"provider": "citypay", "base_url": %q, "interval": "1s", "journal": "citypay.journal", "citypay": {"merchant_id": 11223344, "currency": "GBP"}}`, city.url)
 	}
 
 	var centraServer *centrapaytest.Server
@@ -109,16 +111,19 @@ func newServices(store *store) []*service {
 		},
 	}
 	centra.environment = func() []string {
-		return []string{"CENTRAPAY_API_KEY=" + centraServer.Config().APIKey, "CENTRAPAY_ACCOUNT_ID=" + centraServer.ProviderConfig().AccountID}
+		return []string{"CENTRAPAY_API_KEY=" + centraServer.Config().APIKey, "CENTRAPAY_ACCOUNT_ID=" +
+			centraServer.ProviderConfig().AccountID}
 	}
 	centra.payrun = func() string {
-		return fmt.Sprintf(`{"provider": "centrapay", "base_url": %q, "interval": "1s", "journal": "centrapay.journal", "centrapay": {"account_id": %q, "currency": "NZD", "upload_to": "%s/files"}}`,
+		return fmt.Sprintf(
+			`{"provider": "centrapay", "base_url": %q, "interval": "1s", "journal": "centrapay.journal", "centrapay": {"account_id": %q, "currency": "NZD", "upload_to": "%s/files"}}`,
 			centra.url, centraServer.ProviderConfig().AccountID, centra.page)
 	}
 
 	var sixServer *sixdotfiftytest.Server
 	six := &service{
-		name: "sixdotfifty", title: "6DOT50", unit: "hundredths", options: options(sixdotfiftytest.Options{Autoplay: 1, NonMembers: []string{"27821231235"}}),
+		name: "sixdotfifty", title: "6DOT50", unit: "hundredths",
+		options: options(sixdotfiftytest.Options{Autoplay: 1, NonMembers: []string{"27821231235"}}),
 		start: func(o any) (simulator, *batchsim.Kit) {
 			options, _ := o.(sixdotfiftytest.Options)
 			sixServer = sixdotfiftytest.New(&options)
@@ -128,21 +133,26 @@ func newServices(store *store) []*service {
 	six.environment = func() []string {
 		config := sixServer.Config()
 		base, _ := url.Parse(config.BaseURL)
-		return []string{"SIXDOTFIFTY_BASE_URL=" + six.url + base.Path, "SIXDOTFIFTY_KEY=" + config.Key, "SIXDOTFIFTY_SECRET=" + config.Secret}
+		return []string{"SIXDOTFIFTY_BASE_URL=" + six.url + base.Path, "SIXDOTFIFTY_KEY=" + config.Key,
+			"SIXDOTFIFTY_SECRET=" + config.Secret}
 	}
 	six.payrun = func() string {
-		return fmt.Sprintf(`{"provider": "sixdotfifty", "base_url": %q, "interval": "1s", "journal": "sixdotfifty.journal"}`,
+		return fmt.Sprintf(
+			`{"provider": "sixdotfifty", "base_url": %q, "interval": "1s", "journal": "sixdotfifty.journal"}`,
 			strings.TrimPrefix(six.environment()[0], "SIXDOTFIFTY_BASE_URL="))
 	}
 
 	var snapServer *snapbilltest.Server
 	snap := &service{
-		name: "snapbill", title: "SnapBill", unit: "cents", options: options(snapbilltest.Options{Autoplay: 1, Bounces: []string{"003"}}),
+		name: "snapbill", title: "SnapBill", unit: "cents",
+		options: options(snapbilltest.Options{Autoplay: 1, Bounces: []string{"003"}}),
 	}
 	snap.start = func(o any) (simulator, *batchsim.Kit) {
 		options, _ := o.(snapbilltest.Options)
 		snapServer = snapbilltest.New(&options)
-		snap.bill = func(number string, due time.Time, cents int64) { snapServer.Bill(number, snapbill.DateOf(due), cents) }
+		snap.bill = func(number string, due time.Time, cents int64) {
+			snapServer.Bill(number, snapbill.DateOf(due), cents)
+		}
 		for n, cents := range []int64{5000, 12050, 9900, 7525} {
 			snap.bill(fmt.Sprintf("%03d", n+1), time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), cents)
 		}
@@ -153,7 +163,8 @@ func newServices(store *store) []*service {
 		return []string{"SNAPBILL_USERNAME=" + config.Username, "SNAPBILL_PASSWORD=" + config.Password}
 	}
 	snap.payrun = func() string {
-		return fmt.Sprintf(`{"provider": "snapbill", "base_url": %q, "interval": "1s", "journal": "snapbill.journal", "snapbill": {"payment_method": "netcash", "account": "10608"}}`, snap.url+"/v1")
+		return fmt.Sprintf(
+			`{"provider": "snapbill", "base_url": %q, "interval": "1s", "journal": "snapbill.journal", "snapbill": {"payment_method": "netcash", "account": "10608"}}`, snap.url+"/v1")
 	}
 
 	all := []*service{city, centra, six, snap}
@@ -258,8 +269,10 @@ func (s *service) set(form url.Values, whole bool) error {
 }
 
 // faults are what can go wrong with one call.
-var faults = []batchsim.Scenario{batchsim.LostBefore, batchsim.LostAfter, batchsim.SilentBefore, batchsim.SilentAfter, batchsim.ErrorBefore, batchsim.ErrorAfter,
-	batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.ForbiddenAfter, batchsim.LateAfter, batchsim.Refused, batchsim.Unauthorized, batchsim.Redirected, batchsim.Unavailable}
+var faults = []batchsim.Scenario{batchsim.LostBefore, batchsim.LostAfter, batchsim.SilentBefore, batchsim.SilentAfter,
+	batchsim.ErrorBefore, batchsim.ErrorAfter,
+	batchsim.GarbledAfter, batchsim.TruncatedAfter, batchsim.EchoedAfter, batchsim.ForbiddenAfter, batchsim.LateAfter,
+	batchsim.Refused, batchsim.Unauthorized, batchsim.Redirected, batchsim.Unavailable}
 
 // fault arranges that the next call of op meets a fault; without op, the next
 // call that can move money.

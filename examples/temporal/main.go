@@ -96,8 +96,10 @@ func work(ctx context.Context, engine client.Client, db *sql.DB, kept orders, pr
 			return err
 		}
 		activities.Accounts[p.Info().Name] = fleet.Account{Provider: p, Journal: journal}
-		if _, err := engine.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "settle " + p.Info().Name, TaskQueue: fleet.Queue,
-			WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING}, fleet.SettleAll, p.Info().Name, settleEvery, fleet.Pace{}); err != nil {
+		if _, err := engine.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "settle " + p.Info().Name,
+			TaskQueue:                fleet.Queue,
+			WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING}, fleet.SettleAll, p.Info().Name,
+			settleEvery, fleet.Pace{}); err != nil {
 			return err
 		}
 	}

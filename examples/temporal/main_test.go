@@ -62,14 +62,18 @@ func TestOrders(t *testing.T) {
 func TestServices(t *testing.T) {
 	server := citypaytest.New(nil)
 	t.Cleanup(server.Close)
-	good := map[string]string{"BATCHWAY_LIVE": "1", "CITYPAY_CLIENT_ID": server.Config().ClientID, "CITYPAY_LICENCE_KEY": server.Config().LicenceKey,
-		"CITYPAY_MERCHANT_ID": "1", "CITYPAY_BASE_URL": server.URL, "SNAPBILL_USERNAME": "u", "SNAPBILL_PASSWORD": "p", "SNAPBILL_BASE_URL": server.URL,
-		"SIXDOTFIFTY_KEY": "k", "SIXDOTFIFTY_SECRET": "s", "SIXDOTFIFTY_BASE_URL": server.URL, "CENTRAPAY_API_KEY": "k", "CENTRAPAY_ACCOUNT_ID": "A1"}
+	good := map[string]string{"BATCHWAY_LIVE": "1", "CITYPAY_CLIENT_ID": server.Config().ClientID,
+		"CITYPAY_LICENCE_KEY": server.Config().LicenceKey,
+		"CITYPAY_MERCHANT_ID": "1", "CITYPAY_BASE_URL": server.URL, "SNAPBILL_USERNAME": "u", "SNAPBILL_PASSWORD": "p",
+		"SNAPBILL_BASE_URL": server.URL,
+		"SIXDOTFIFTY_KEY":   "k", "SIXDOTFIFTY_SECRET": "s", "SIXDOTFIFTY_BASE_URL": server.URL,
+		"CENTRAPAY_API_KEY": "k", "CENTRAPAY_ACCOUNT_ID": "A1"}
 	providers, err := open(func(name string) string { return good[name] })
 	require.NoError(t, err)
 	require.Len(t, providers, len(services))
-	for name, value := range map[string]string{"BATCHWAY_LIVE": "", "CITYPAY_BASE_URL": "https://api.citypay.com", "CITYPAY_MERCHANT_ID": "x",
-		"SNAPBILL_BASE_URL": "https://api.snapbill.com/v1", "SIXDOTFIFTY_BASE_URL": "https://api.6dot50.com"} {
+	for name, value := range map[string]string{"BATCHWAY_LIVE": "", "CITYPAY_BASE_URL": "https://api.citypay.com",
+		"CITYPAY_MERCHANT_ID": "x",
+		"SNAPBILL_BASE_URL":   "https://api.snapbill.com/v1", "SIXDOTFIFTY_BASE_URL": "https://api.6dot50.com"} {
 		_, err := open(func(other string) string {
 			if other == name {
 				return value
@@ -89,9 +93,10 @@ func TestAnOrderIsStartedAgain(t *testing.T) {
 	engine := mocks.NewClient(t)
 	var options client.StartWorkflowOptions
 	order := fleet.Order{Provider: "citypay", Reference: "november"}
-	engine.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, order, fleet.Pace{}).Return(nil, nil).Run(func(args mock.Arguments) {
-		options = args.Get(1).(client.StartWorkflowOptions)
-	})
+	engine.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, order, fleet.Pace{}).Return(nil, nil).
+		Run(func(args mock.Arguments) {
+			options = args.Get(1).(client.StartWorkflowOptions)
+		})
 	require.NoError(t, begin(t.Context(), engine, order))
 	require.Equal(t, fleet.ID(order), options.ID)
 	require.Equal(t, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, options.WorkflowIDConflictPolicy)
@@ -99,5 +104,6 @@ func TestAnOrderIsStartedAgain(t *testing.T) {
 }
 
 func TestUnknownArgumentsAreRefused(t *testing.T) {
-	require.ErrorContains(t, run(t.Context(), []string{"november"}, func(string) string { return "" }, strings.NewReader("")), "the arguments are")
+	require.ErrorContains(t, run(t.Context(), []string{"november"}, func(string) string { return "" },
+		strings.NewReader("")), "the arguments are")
 }

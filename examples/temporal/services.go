@@ -45,7 +45,8 @@ func open(getenv func(string) string) (providers []batch.Provider, err error) {
 }
 
 func openCityPay(getenv func(string) string) (batch.Provider, error) {
-	config := citypay.Config{ClientID: getenv("CITYPAY_CLIENT_ID"), LicenceKey: getenv("CITYPAY_LICENCE_KEY"), BaseURL: getenv("CITYPAY_BASE_URL")}
+	config := citypay.Config{ClientID: getenv("CITYPAY_CLIENT_ID"), LicenceKey: getenv("CITYPAY_LICENCE_KEY"),
+		BaseURL: getenv("CITYPAY_BASE_URL")}
 	if config.BaseURL == "" {
 		config.BaseURL = citypay.Sandbox
 	}
@@ -73,11 +74,13 @@ func openCentrapay(getenv func(string) string) (batch.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return provider(centrapay.NewProvider(c, centrapay.ProviderConfig{AccountID: getenv("CENTRAPAY_ACCOUNT_ID"), Currency: "NZD"}))
+	return provider(centrapay.NewProvider(c, centrapay.ProviderConfig{AccountID: getenv("CENTRAPAY_ACCOUNT_ID"),
+		Currency: "NZD"}))
 }
 
 func openSixDotFifty(getenv func(string) string) (batch.Provider, error) {
-	config := sixdotfifty.Config{Key: getenv("SIXDOTFIFTY_KEY"), Secret: getenv("SIXDOTFIFTY_SECRET"), BaseURL: getenv("SIXDOTFIFTY_BASE_URL")}
+	config := sixdotfifty.Config{Key: getenv("SIXDOTFIFTY_KEY"), Secret: getenv("SIXDOTFIFTY_SECRET"),
+		BaseURL: getenv("SIXDOTFIFTY_BASE_URL")}
 	if err := sandbox.Check(getenv, config.BaseURL, "staging.6dot50.com"); err != nil {
 		return nil, err
 	}
@@ -90,7 +93,8 @@ func openSixDotFifty(getenv func(string) string) (batch.Provider, error) {
 
 // openSnapBill reaches a simulator: no sandbox of SnapBill is known.
 func openSnapBill(getenv func(string) string) (batch.Provider, error) {
-	config := snapbill.Config{Username: getenv("SNAPBILL_USERNAME"), Password: getenv("SNAPBILL_PASSWORD"), BaseURL: getenv("SNAPBILL_BASE_URL")}
+	config := snapbill.Config{Username: getenv("SNAPBILL_USERNAME"), Password: getenv("SNAPBILL_PASSWORD"),
+		BaseURL: getenv("SNAPBILL_BASE_URL")}
 	if err := sandbox.Check(getenv, config.BaseURL); err != nil {
 		return nil, err
 	}

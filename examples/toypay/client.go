@@ -51,10 +51,12 @@ func New(c Config) (*Client, error) {
 // Everything else can be a proxy's, and proves nothing: it is nil.
 func refusal(status int, header http.Header, body []byte) *batch.Error {
 	var reply struct{ Code, Message string }
-	if !strings.HasPrefix(header.Get("Content-Type"), "application/json") || batchhttp.JSON(&reply)(bytes.NewReader(body)) != nil {
+	if !strings.HasPrefix(header.Get("Content-Type"), "application/json") ||
+		batchhttp.JSON(&reply)(bytes.NewReader(body)) != nil {
 		return nil
 	}
-	kinds := map[string]batch.Kind{"BAD_KEY": batch.ErrAuth, "NOT_FOUND": batch.ErrNotFound, "INVALID": batch.ErrInvalid,
+	kinds := map[string]batch.Kind{"BAD_KEY": batch.ErrAuth, "NOT_FOUND": batch.ErrNotFound,
+		"INVALID":         batch.ErrInvalid,
 		"REFERENCE_TAKEN": batch.ErrConflict, "NOT_OPEN": batch.ErrConflict, "NO_FUNDS": batch.ErrFunds}
 	kind, documented := kinds[reply.Code]
 	if !documented {
@@ -68,7 +70,8 @@ func refusal(status int, header http.Header, body []byte) *batch.Error {
 func (c *Client) CreateBatch(ctx context.Context, reference string, payments []Payment) (*Batch, error) {
 	body, err := json.Marshal(batchRequest{reference, payments})
 	if err != nil {
-		return nil, batch.Invalid(name, opCreateBatch.Name, []batch.FieldError{{Item: -1, Field: "payments", Message: "cannot be written as JSON"}})
+		return nil, batch.Invalid(name, opCreateBatch.Name,
+			[]batch.FieldError{{Item: -1, Field: "payments", Message: "cannot be written as JSON"}})
 	}
 	return c.one(ctx, batchhttp.Call{Op: opCreateBatch, ContentType: "application/json", Body: body})
 }
@@ -76,7 +79,8 @@ func (c *Client) CreateBatch(ctx context.Context, reference string, payments []P
 // FindBatches reads the batches of a reference, oldest first.
 func (c *Client) FindBatches(ctx context.Context, reference string) ([]Batch, error) {
 	var reply struct{ Batches []Batch }
-	err := c.http.Do(ctx, batchhttp.Call{Op: opFindBatches, Query: url.Values{"reference": {reference}}, Decode: batchhttp.JSON(&reply)})
+	err := c.http.Do(ctx, batchhttp.Call{Op: opFindBatches, Query: url.Values{"reference": {reference}},
+		Decode: batchhttp.JSON(&reply)})
 	return reply.Batches, err
 }
 

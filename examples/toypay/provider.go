@@ -68,7 +68,8 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	}
 	b, err = p.seen("Submit", b, at)
 	if err == nil && b.State != batch.StateDraft {
-		err = p.fault(batch.ErrConflict, "Submit", "the batch is %q at the service, and only an open one can be submitted", b.Native)
+		err = p.fault(batch.ErrConflict, "Submit",
+			"the batch is %q at the service, and only an open one can be submitted", b.Native)
 	}
 	if err != nil {
 		return b, err
@@ -79,7 +80,8 @@ func (p *Provider) Submit(ctx context.Context, b batch.Batch) (batch.Batch, erro
 			return after, nil
 		}
 		// The money may have moved, whatever else the reply says.
-		err = p.fault(batch.ErrAmbiguous, "Submit", "the reply to the submit shows a batch that is %q, or is not this one", at.Status)
+		err = p.fault(batch.ErrAmbiguous, "Submit",
+			"the reply to the submit shows a batch that is %q, or is not this one", at.Status)
 	}
 	if batch.KindOf(err) == batch.ErrAmbiguous {
 		b.State, b.UpdatedAt = batch.StateUnknown, time.Now()
@@ -136,7 +138,8 @@ func (p *Provider) Find(ctx context.Context, reference string) (batch.Batch, err
 		return batch.Batch{}, p.fault(batch.ErrNotFound, "Find", "the service has no batch of this reference")
 	}
 	newest := found[len(found)-1]
-	b := batch.Batch{Provider: name, ID: newest.ID, Draft: batch.Draft{Reference: newest.Reference, Direction: batch.Pay}}
+	b := batch.Batch{Provider: name, ID: newest.ID, Draft: batch.Draft{Reference: newest.Reference,
+		Direction: batch.Pay}}
 	for _, payment := range newest.Payments {
 		b.Draft.Items = append(b.Draft.Items, batch.Item{Reference: payment.Reference, Account: payment.Account,
 			Amount: batch.Money{Minor: payment.Cents, Currency: p.info.Currency}})
@@ -162,15 +165,18 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch) (batch.Batch, error
 	same := at.Reference == b.Draft.Reference && len(at.Payments) == len(b.Draft.Items)
 	for n := 0; same && n < len(at.Payments); n++ {
 		item, payment := b.Draft.Items[n], at.Payments[n]
-		same = payment.Reference == item.Reference && payment.Account == item.Account && payment.Cents == item.Amount.Minor
+		same = payment.Reference == item.Reference && payment.Account == item.Account &&
+			payment.Cents == item.Amount.Minor
 	}
 	if !same {
-		return b, p.fault(batch.ErrConflict, op, "batch %q at the service has another reference or other payments", at.ID)
+		return b, p.fault(batch.ErrConflict, op, "batch %q at the service has another reference or other payments",
+			at.ID)
 	}
 	b.State, b.Native, b.UpdatedAt = state(at.Status), p.client.http.Clean(at.Status), time.Now()
 	return b, nil
 }
 
 func (p *Provider) fault(kind batch.Kind, op, format string, words ...any) error {
-	return &batch.Error{Kind: kind, Provider: name, Op: op, Err: errors.New(p.client.http.Clean(fmt.Sprintf(format, words...)))}
+	return &batch.Error{Kind: kind, Provider: name, Op: op,
+		Err: errors.New(p.client.http.Clean(fmt.Sprintf(format, words...)))}
 }

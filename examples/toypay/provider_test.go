@@ -71,7 +71,8 @@ func TestConformance(t *testing.T) {
 func TestAFalseGuardIsCaught(t *testing.T) {
 	program, err := os.Executable()
 	require.NoError(t, err)
-	out, err := exec.CommandContext(t.Context(), program, "-test.run", "^TestConformance$", "-false-guard").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), program, "-test.run", "^TestConformance$", "-false-guard").
+		CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "--- FAIL: TestConformance/Guard")
 	require.Contains(t, string(out), "money moved 2 times; Info.Guard says that the second is refused")

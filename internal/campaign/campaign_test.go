@@ -18,7 +18,8 @@ var (
 	runs = flag.Int("runs", 150, "random runs for each provider")
 	seed = flag.Uint64("seed", 0, "replay the one run of this seed; 0 means new ones")
 	only = flag.String("provider", "", "only this provider")
-	deep = flag.Bool("deep", false, "with every fault at every step, a crash of every kind at every entry of the journal")
+	deep = flag.Bool("deep", false,
+		"with every fault at every step, a crash of every kind at every entry of the journal")
 )
 
 // single is the plan of one fault.
@@ -56,10 +57,12 @@ func eachWorld(t *testing.T, test func(t *testing.T, w world) tally) string {
 	})
 	var table strings.Builder
 	out := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(out, "provider\truns\tfaults\tcrashes\tcalls\tduplicates\tlost\twrongly reported\thangs\tstill unknown\tfor a person\tby a middlebox\t(noticed)\tby a wrong Resend\ttime")
+	_, _ = fmt.Fprintln(out,
+		"provider\truns\tfaults\tcrashes\tcalls\tduplicates\tlost\twrongly reported\thangs\tstill unknown\tfor a person\tby a middlebox\t(noticed)\tby a wrong Resend\ttime")
 	for n, w := range worlds {
 		r := results[n]
-		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", w.name, r.runs, r.faults, r.crashes, r.moves, r.duplicates, r.lost, r.wrong, r.hangs,
+		_, _ = fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", w.name, r.runs,
+			r.faults, r.crashes, r.moves, r.duplicates, r.lost, r.wrong, r.hangs,
 			r.unknown, r.stuck, r.repeated, r.noticed, r.resent, r.took.Round(time.Second))
 	}
 	_ = out.Flush()
@@ -75,7 +78,9 @@ func TestSingles(t *testing.T) {
 				if b.name == waits.name && n >= len(steps) {
 					continue // One who only waits for an end may well wait for hours.
 				}
-				got := play(t, w, uint64(1000*n+i), func(s *service) plan { return single(fault{s.operation(n), 1, b}) })
+				got := play(t, w, uint64(1000*n+i), func(s *service) plan {
+					return single(fault{s.operation(n), 1, b})
+				})
 				for _, v := range got.violations {
 					t.Errorf("%s: %s: %s", op, b.name, v)
 				}
@@ -162,7 +167,8 @@ func TestDecisions(t *testing.T) {
 // random makes the plan of a seed.
 func random(s *service, seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 2))
-	p := plan{batches: 1 + r.IntN(3), items: 1 + r.IntN(6), callers: 1, lie: s.amount != "" && r.IntN(20) == 0, hurry: r.IntN(8) == 0, giveUp: maybe(r)}
+	p := plan{batches: 1 + r.IntN(3), items: 1 + r.IntN(6), callers: 1, lie: s.amount != "" && r.IntN(20) == 0,
+		hurry: r.IntN(8) == 0, giveUp: maybe(r)}
 	if r.IntN(3) == 0 {
 		p.callers = 2 + r.IntN(3)
 	}
@@ -189,8 +195,9 @@ func random(s *service, seed uint64) plan {
 	p.twin, p.sites = r.IntN(8) == 0, s.other != nil && r.IntN(12) == 0
 	strike := func(op string, nth int, b breakage) {
 		late := b.name == lateHour.name && s.atMost > 0 && slices.Contains(s.submits, op)
-		waiting := b.name == waits.name && !slices.Contains(s.submits, op) // One who only waits for an end may well wait for hours.
-		untrue := b.name == refused.name && !slices.Contains(s.steps, op)  // Its words are about what changes something.
+		// One who only waits for an end may well wait for hours.
+		waiting := b.name == waits.name && !slices.Contains(s.submits, op)
+		untrue := b.name == refused.name && !slices.Contains(s.steps, op) // Its words are about what changes something.
 		if !late && !waiting && !untrue {
 			p.faults = append(p.faults, fault{op, nth, b})
 			p.overTLS = p.overTLS || b.net.needsTLS()
@@ -202,13 +209,15 @@ func random(s *service, seed uint64) plan {
 		if maybe(r) { // Above all: the first is late or lost, and the second refused.
 			first, second = pick(r, lateHour, lateHour, lateMinute, lostAfter), refused
 			if maybe(r) {
-				p.pause = 20 * time.Minute // The next call comes when nothing is in flight any more, and before what is late.
+				// The next call comes when nothing is in flight any more, and before what is late.
+				p.pause = 20 * time.Minute
 			}
 		}
 		strike(op, 1, first)
 		strike(op, 2, second)
 		if maybe(r) { // And nothing else, and no caller asks again.
-			p.callers, p.operators, p.decisions, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, nil, true, false, false, false
+			p.callers, p.operators, p.decisions, p.giveUp, p.hurry, p.lie, p.sites = 1, 0, nil, true,
+				false, false, false
 			return p
 		}
 	}
@@ -242,7 +251,8 @@ func TestRandom(t *testing.T) {
 		for i := range uint64(count) { //nolint:gosec // It is not negative.
 			got := play(t, w, first+i, func(s *service) plan { return random(s, first+i) })
 			for _, v := range got.violations {
-				t.Errorf("%s\nreplay: go test ./internal/campaign -run TestRandom -provider %s -seed %d", v, w.name, first+i)
+				t.Errorf("%s\nreplay: go test ./internal/campaign -run TestRandom -provider %s -seed %d", v,
+					w.name, first+i)
 			}
 			if all.add(got); len(got.violations) > 0 {
 				break

@@ -37,16 +37,19 @@ func (f fault) inject(s *service) {
 
 // Breakages that plans name.
 var (
-	refused    = breakage{name: "refused", kit: answers(batchsim.BeforeApply, func(s *service) batchsim.Reply { return s.refused })}
+	refused = breakage{name: "refused", kit: answers(batchsim.BeforeApply, func(s *service) batchsim.Reply {
+		return s.refused
+	})}
 	lostAfter  = breakage{name: "lost after", kit: act(batchsim.AfterApply, batchsim.Reset)}
 	lostBefore = breakage{name: "lost before", kit: act(batchsim.BeforeApply, batchsim.Reset)}
 	lateHour   = breakage{name: "late by an hour", kit: late(time.Hour)}
 	lateMinute = breakage{name: "late by a minute", kit: late(time.Minute)}
-	waits      = breakage{name: "429 for three hours", kit: answers(batchsim.BeforeApply, func(s *service) batchsim.Reply {
-		reply := batchsim.JSON(http.StatusTooManyRequests, s.limited)
-		reply.Header.Set("Retry-After", "10800")
-		return reply
-	})}
+	waits      = breakage{name: "429 for three hours",
+		kit: answers(batchsim.BeforeApply, func(s *service) batchsim.Reply {
+			reply := batchsim.JSON(http.StatusTooManyRequests, s.limited)
+			reply.Header.Set("Retry-After", "10800")
+			return reply
+		})}
 	// Nothing that a client does can prevent or always notice it: counted apart.
 	delivered = breakage{name: "delivered twice", kit: act(batchsim.BeforeApply, batchsim.Twice)}
 )
@@ -69,9 +72,15 @@ var breakages = slices.Concat([]breakage{
 	}},
 	{name: "silent before", kit: act(batchsim.BeforeApply, batchsim.Hang)},
 	{name: "silent after", kit: act(batchsim.AfterApply, batchsim.Hang)},
-	{name: "garbled after", kit: answers(batchsim.AfterApply, func(*service) batchsim.Reply { return batchsim.JSON(200, `{"garbled`) })},
-	{name: "null after", kit: answers(batchsim.AfterApply, func(*service) batchsim.Reply { return batchsim.JSON(200, `null`) })},
-	{name: "an empty object after", kit: answers(batchsim.AfterApply, func(*service) batchsim.Reply { return batchsim.JSON(200, `{}`) })},
+	{name: "garbled after", kit: answers(batchsim.AfterApply, func(*service) batchsim.Reply {
+		return batchsim.JSON(200, `{"garbled`)
+	})},
+	{name: "null after", kit: answers(batchsim.AfterApply, func(*service) batchsim.Reply {
+		return batchsim.JSON(200, `null`)
+	})},
+	{name: "an empty object after", kit: answers(batchsim.AfterApply, func(*service) batchsim.Reply {
+		return batchsim.JSON(200, `{}`)
+	})},
 	{name: "cut within the reply", kit: cut(batchsim.Truncate)},
 	{name: "stalled within the reply", kit: cut(batchsim.Stall)},
 	{name: "dripping", kit: cut(batchsim.Drip)},
@@ -87,7 +96,8 @@ var unsent = slices.DeleteFunc(outside(), func(b breakage) bool { return !b.net.
 // proxy, a gateway. Under no status do they say what the service has done.
 func foreign() []breakage {
 	page := func(status int) batchsim.Reply {
-		return batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>Request blocked</html>")}
+		return batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"text/html"}},
+			Body: []byte("<html>Request blocked</html>")}
 	}
 	words := []struct {
 		name  string
@@ -95,7 +105,8 @@ func foreign() []breakage {
 	}{
 		{"an empty 400", batchsim.Reply{Status: 400}},
 		{"an empty 500", batchsim.Reply{Status: 500}},
-		{"a plain 400", batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte("Bad Request")}},
+		{"a plain 400", batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}},
+			Body: []byte("Bad Request")}},
 	}
 	for _, status := range []int{200, 400, 401, 403, 404, 500, 501} {
 		words = append(words, struct {
@@ -126,7 +137,8 @@ func otherProtocols() []breakage {
 		"a RST_STREAM": "\x00\x00\x04\x03\x00" + stream + "\x00\x00\x00\x07",
 		"a GOAWAY":     "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
 	} {
-		for when, phase := range map[string]batchsim.Phase{" before": batchsim.BeforeApply, " after": batchsim.AfterApply} {
+		for when, phase := range map[string]batchsim.Phase{" before": batchsim.BeforeApply,
+			" after": batchsim.AfterApply} {
 			all = append(all, breakage{name: name + when, kit: func(*service) batchsim.Fault {
 				return batchsim.Fault{Phase: phase, Act: batchsim.Speak, Raw: []byte(settings + frame)}
 			}})
@@ -139,7 +151,8 @@ func otherProtocols() []breakage {
 // outside are those that the service never hears of, and a bad middleware.
 func outside() []breakage {
 	var all []breakage
-	for _, kind := range []netKind{dialRefused, dialHang, noHost, resolverFails, wrongName, unknownIssuer, handshakeAlert, handshakeEOF,
+	for _, kind := range []netKind{dialRefused, dialHang, noHost, resolverFails, wrongName, unknownIssuer,
+		handshakeAlert, handshakeEOF,
 		handshakeHang, plainHTTP, sendsTwice, losesReply, panicsAfter} {
 		all = append(all, breakage{name: string(kind), net: kind})
 	}

@@ -39,7 +39,8 @@ type plan struct {
 }
 
 func (p plan) calm() bool {
-	return len(p.faults) == 0 && len(p.crashes) == 0 && p.operators == 0 && len(p.decisions) == 0 && !p.lie && !p.hurry && !p.twin && !p.sites
+	return len(p.faults) == 0 && len(p.crashes) == 0 && p.operators == 0 && len(p.decisions) == 0 && !p.lie &&
+		!p.hurry && !p.twin && !p.sites
 }
 
 // unsent reports whether all that goes wrong is that requests are not sent.
@@ -59,10 +60,11 @@ type tally struct {
 	runs, faults, crashes, moves   int
 	duplicates, lost, wrong, hangs int
 	unknown, stuck                 int
-	repeated, noticed              int // batches that a middlebox doubled, and those of them that are not reported as done
-	resent                         int // batches that a wrong Resend doubled
-	took                           time.Duration
-	violations                     []string
+	// batches that a middlebox doubled, and those of them that are not reported as done
+	repeated, noticed int
+	resent            int // batches that a wrong Resend doubled
+	took              time.Duration
+	violations        []string
 }
 
 func (t *tally) add(o tally) {
@@ -179,7 +181,8 @@ func (u *runner) play(w world, makePlan func(*service) plan) {
 		f.inject(u.s)
 	}
 	if u.plan.lie {
-		u.s.kit.Inject(batchsim.Fault{Op: u.s.report, Phase: batchsim.AfterApply, Act: batchsim.Lie, Alter: nulls(u.s.amount)})
+		u.s.kit.Inject(batchsim.Fault{Op: u.s.report, Phase: batchsim.AfterApply, Act: batchsim.Lie,
+			Alter: nulls(u.s.amount)})
 	}
 	var callers sync.WaitGroup
 	for _, st := range u.stories {
@@ -228,7 +231,8 @@ func (u *runner) play(w world, makePlan func(*service) plan) {
 func (u *runner) prepare() {
 	p := u.s.provider()
 	if u.plan.earlier {
-		report, err := batch.Run(context.Background(), p, u.s.earlier(), &batch.RunOptions{Journal: batch.NewMemoryJournal()})
+		report, err := batch.Run(context.Background(), p, u.s.earlier(),
+			&batch.RunOptions{Journal: batch.NewMemoryJournal()})
 		if err != nil {
 			u.violate(&u.tally.lost, "the batch of another journal fails on a calm day: %v", err)
 		}
@@ -276,7 +280,9 @@ func (u *runner) arrive(e batchsim.Entry) {
 		}
 	}
 	if arrivals > attempts {
-		u.violate(&u.tally.duplicates, "request %d that can move the money of batch %s has arrived, and the journal has %d attempts", arrivals, name, attempts)
+		u.violate(&u.tally.duplicates,
+			"request %d that can move the money of batch %s has arrived, and the journal has %d attempts", arrivals,
+			name, attempts)
 	}
 }
 
@@ -363,15 +369,18 @@ func (u *runner) recover(st *story) {
 		}
 	case closed:
 		if !st.ended {
-			u.violate(&u.tally.lost, "%s is over in the journal, and no caller was told: %v", st.key.Reference, st.last())
+			u.violate(&u.tally.lost, "%s is over in the journal, and no caller was told: %v",
+				st.key.Reference, st.last())
 		}
 	case st.shared, h.decided(batch.Resend):
 	case u.plan.unsent(), u.s.once(st.draft) && !u.plan.twice() && !h.decided(batch.Adopt) && !h.names(u.old):
-		u.violate(&u.tally.lost, "%s should end well once all is healed, and stays %q: %v", st.key.Reference, standing, st.last())
+		u.violate(&u.tally.lost, "%s should end well once all is healed, and stays %q: %v", st.key.Reference,
+			standing, st.last())
 	case standing == batch.StandingUnclear:
 		u.tally.unknown++
 	case most > 0 && standing != batch.StandingSubmitted && !u.plan.twice():
-		u.violate(&u.tally.lost, "%s was accepted, and the journal has it as %q: %v", st.key.Reference, standing, st.last())
+		u.violate(&u.tally.lost, "%s was accepted, and the journal has it as %q: %v", st.key.Reference,
+			standing, st.last())
 	default:
 		u.tally.stuck++ // It needs a person.
 	}
@@ -394,7 +403,8 @@ func (u *runner) judge(st *story) {
 		}
 		doubled = true
 		if !resent && !repeated {
-			u.violate(&u.tally.duplicates, "%s was accepted %d times, and moved %d times", item.Reference, accepted[item.Reference], moved[item.Reference])
+			u.violate(&u.tally.duplicates, "%s was accepted %d times, and moved %d times", item.Reference,
+				accepted[item.Reference], moved[item.Reference])
 		}
 	}
 	switch {
@@ -416,13 +426,18 @@ func (u *runner) judge(st *story) {
 		case st.shared || repeated || !taken:
 		case t.batch.State == batch.StateDraft && st.arrived < limit:
 			u.violate(&u.tally.wrong, "%v, and a request before that has moved the money of %s", t, st.key.Reference)
-		case t.batch.State == batch.StateCancelled && (t.batch.ID == "" || slices.ContainsFunc(u.effects(), func(e batchsim.Effect) bool { return e.Batch == t.batch.ID })):
+		case t.batch.State == batch.StateCancelled &&
+			(t.batch.ID == "" || slices.ContainsFunc(u.effects(), func(e batchsim.Effect) bool {
+				return e.Batch == t.batch.ID
+			})):
 			u.violate(&u.tally.wrong, "%v, and money of %s has moved", t, st.key.Reference)
 		}
 		for _, later := range st.tellings[n+1:] {
 			// Pending can be older knowledge, or a stale reply.
-			contradicts := later.batch.State == batch.StateDraft || later.batch.State.Final() && later.batch.State != t.batch.State
-			if t.batch.State.Final() && t.err == nil && later.began > t.ended && later.batch.ID == t.batch.ID && contradicts && !resent && !h.decided(batch.Adopt) {
+			contradicts := later.batch.State == batch.StateDraft || later.batch.State.Final() &&
+				later.batch.State != t.batch.State
+			if t.batch.State.Final() && t.err == nil && later.began > t.ended && later.batch.ID == t.batch.ID &&
+				contradicts && !resent && !h.decided(batch.Adopt) {
 				u.violate(&u.tally.wrong, "%v, and later %v", t, later)
 			}
 		}
@@ -433,14 +448,16 @@ func (u *runner) judge(st *story) {
 			u.violate(&u.tally.wrong, "%s moved the money of %q, and not of %q", e.Item, e.Payer, want)
 		}
 		if id := h.submitted(); id != "" && e.Batch == id && !ours {
-			u.violate(&u.tally.wrong, "%s has the batch %s in the journal, which moved %s", st.key.Reference, id, e.Item)
+			u.violate(&u.tally.wrong, "%s has the batch %s in the journal, which moved %s",
+				st.key.Reference, id, e.Item)
 		}
 	}
 	if id := h.submitted(); id != "" && id == u.old {
 		u.violate(&u.tally.wrong, "%s has a batch of last month in the journal", st.key.Reference)
 	}
 	for n, e := range h {
-		if e.Kind == batch.EntryDone && n < len(h)-1 && (e.Decision == nil || h[n+1].Decision == nil) { // Only an operator can undo what an operator has decided.
+		// Only an operator can undo what an operator has decided.
+		if e.Kind == batch.EntryDone && n < len(h)-1 && (e.Decision == nil || h[n+1].Decision == nil) {
 			u.violate(&u.tally.wrong, "the history of %s was closed, and goes on: %s", st.key.Reference, h[n+1].Kind)
 		}
 	}
@@ -469,7 +486,8 @@ func (u *runner) judgeAll() {
 func (u *runner) explain() string {
 	var text strings.Builder
 	p := u.plan
-	fmt.Fprintf(&text, "%d callers, %d operators, crashes %v, lie %t, hurry %t, give up %t, earlier %q, twin %t, sites %t\n",
+	fmt.Fprintf(&text,
+		"%d callers, %d operators, crashes %v, lie %t, hurry %t, give up %t, earlier %q, twin %t, sites %t\n",
 		p.callers, p.operators, p.crashes, p.lie, p.hurry, p.giveUp, u.old, p.twin, p.sites)
 	for _, f := range p.faults {
 		fmt.Fprintf(&text, "%s %d: %s\n", f.op, f.nth, f.name)

@@ -150,7 +150,8 @@ func (h history) submitted() (id string) {
 		case e.Kind == batch.EntryReconciled, e.Kind == batch.EntryDone && e.Decision == nil,
 			e.Kind == batch.EntryResult && e.Step == batch.StepSubmit && e.Failure == nil:
 			id = e.Batch.ID
-		case e.Kind == batch.EntryDecision, e.Kind == batch.EntryResult && e.Step == batch.StepCreate && e.Decision != nil, e.Kind == batch.EntryDone:
+		case e.Kind == batch.EntryDecision, e.Kind == batch.EntryResult && e.Step == batch.StepCreate &&
+			e.Decision != nil, e.Kind == batch.EntryDone:
 			id = "" // What was adopted before was not this batch.
 		}
 	}

@@ -37,7 +37,8 @@ import (
 	"github.com/batchway/batchway-go/snapbill/snapbilltest"
 )
 
-var kills = flag.Int("kills", 2, "batches whose process is killed with SIGKILL, for each provider and each kind of journal")
+var kills = flag.Int("kills", 2,
+	"batches whose process is killed with SIGKILL, for each provider and each kind of journal")
 
 // TestMain is also the process that is killed.
 func TestMain(m *testing.M) {
@@ -86,7 +87,8 @@ var targets = []target{
 			return served{accepted: server.Accepted}
 		},
 		open: func() batch.Provider {
-			client := must(citypay.New(citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB", BaseURL: os.Getenv("CAMPAIGN_URL")}))
+			client := must(citypay.New(citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB",
+				BaseURL: os.Getenv("CAMPAIGN_URL")}))
 			return must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"}))
 		}},
 	{name: "centrapay", account: "012345678", currency: "NZD",
@@ -99,9 +101,11 @@ var targets = []target{
 			return serveCentrapay(server, environ)
 		},
 		open: func() batch.Provider {
-			return openCentrapayVictim(centrapay.ProviderConfig{Upload: func(_ context.Context, _ string, file io.Reader) (string, error) {
+			return openCentrapayVictim(centrapay.ProviderConfig{Upload: func(_ context.Context, _ string,
+				file io.Reader) (string, error) {
 				name := rand.Text()
-				return os.Getenv("CAMPAIGN_FILES") + "/" + name, os.WriteFile(filepath.Join(os.Getenv("CAMPAIGN_DIR"), name), must(io.ReadAll(file)), 0o600)
+				return os.Getenv("CAMPAIGN_FILES") + "/" + name,
+					os.WriteFile(filepath.Join(os.Getenv("CAMPAIGN_DIR"), name), must(io.ReadAll(file)), 0o600)
 			}})
 		}},
 	{name: "centrapay-gate", account: "012345678", currency: "NZD",
@@ -113,7 +117,9 @@ var targets = []target{
 			return serveCentrapay(server, environ)
 		},
 		open: func() batch.Provider {
-			return openCentrapayVictim(centrapay.ProviderConfig{Gate: must(centrapay.NewFileGate(os.Getenv("CAMPAIGN_DIR"), os.Getenv("CAMPAIGN_FILES")))})
+			return openCentrapayVictim(
+				centrapay.ProviderConfig{Gate: must(centrapay.NewFileGate(os.Getenv("CAMPAIGN_DIR"),
+					os.Getenv("CAMPAIGN_FILES")))})
 		}},
 	{name: "sixdotfifty", account: "27820000000", currency: "DZAR", ends: true,
 		serve: func(t *testing.T, environ map[string]string) served {
@@ -124,7 +130,8 @@ var targets = []target{
 			return served{accepted: server.Accepted}
 		},
 		open: func() batch.Provider {
-			client := must(sixdotfifty.New(sixdotfifty.Config{Key: os.Getenv("CAMPAIGN_KEY"), Secret: os.Getenv("CAMPAIGN_SECRET"), BaseURL: os.Getenv("CAMPAIGN_URL")}))
+			client := must(sixdotfifty.New(sixdotfifty.Config{Key: os.Getenv("CAMPAIGN_KEY"),
+				Secret: os.Getenv("CAMPAIGN_SECRET"), BaseURL: os.Getenv("CAMPAIGN_URL")}))
 			return must(sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{}))
 		}},
 	{name: "snapbill", currency: "ZAR", person: true,
@@ -132,7 +139,8 @@ var targets = []target{
 			server := snapbilltest.New(&snapbilltest.Options{Autoplay: 1})
 			t.Cleanup(server.Close)
 			c := server.Config()
-			environ["CAMPAIGN_URL"], environ["CAMPAIGN_KEY"], environ["CAMPAIGN_SECRET"] = c.BaseURL, c.Username, c.Password
+			environ["CAMPAIGN_URL"], environ["CAMPAIGN_KEY"], environ["CAMPAIGN_SECRET"] = c.BaseURL,
+				c.Username, c.Password
 			return served{server.Accepted, func(reference string) {
 				for _, item := range items(reference, "", "ZAR") {
 					server.Bill(item.Account, snapbill.DateOf(day(reference)), item.Amount.Minor)
@@ -140,7 +148,8 @@ var targets = []target{
 			}}
 		},
 		open: func() batch.Provider {
-			client := must(snapbill.New(snapbill.Config{Username: os.Getenv("CAMPAIGN_KEY"), Password: os.Getenv("CAMPAIGN_SECRET"), BaseURL: os.Getenv("CAMPAIGN_URL")}))
+			client := must(snapbill.New(snapbill.Config{Username: os.Getenv("CAMPAIGN_KEY"),
+				Password: os.Getenv("CAMPAIGN_SECRET"), BaseURL: os.Getenv("CAMPAIGN_URL")}))
 			return must(snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"}))
 		}},
 }
@@ -152,7 +161,8 @@ func serveCentrapay(server *centrapaytest.Server, environ map[string]string) ser
 }
 
 func openCentrapayVictim(o centrapay.ProviderConfig) batch.Provider {
-	client := must(centrapay.New(centrapay.Config{APIKey: os.Getenv("CAMPAIGN_KEY"), BaseURL: os.Getenv("CAMPAIGN_URL"), RequestsPerMinute: 1_000_000}))
+	client := must(centrapay.New(centrapay.Config{APIKey: os.Getenv("CAMPAIGN_KEY"), BaseURL: os.Getenv("CAMPAIGN_URL"),
+		RequestsPerMinute: 1_000_000}))
 	o.AccountID, o.Currency = os.Getenv("CAMPAIGN_ACCOUNT"), "NZD"
 	return must(centrapay.NewProvider(client, o))
 }
@@ -161,7 +171,8 @@ func openCentrapayVictim(o centrapay.ProviderConfig) batch.Provider {
 func items(reference, account, currency string) []batch.Item {
 	var all []batch.Item
 	for i := range 3 {
-		item := batch.Item{Reference: fmt.Sprintf("item-%s-%d", reference, i), Account: account, Amount: batch.Money{Minor: int64(100 + i), Currency: currency}}
+		item := batch.Item{Reference: fmt.Sprintf("item-%s-%d", reference, i), Account: account,
+			Amount: batch.Money{Minor: int64(100 + i), Currency: currency}}
 		if account == "" {
 			item.Account = item.Reference
 		}
@@ -192,7 +203,8 @@ func (n near) Unwrap() batch.Provider { return n.Provider }
 func victim(name, where, reference string) int {
 	t := targets[slices.IndexFunc(targets, func(t target) bool { return t.name == name })]
 	p := near{t.open()}
-	d := batch.Draft{Reference: reference, Direction: p.Info().Direction, Items: items(reference, t.account, t.currency)}
+	d := batch.Draft{Reference: reference, Direction: p.Info().Direction,
+		Items: items(reference, t.account, t.currency)}
 	if t.name == "snapbill" {
 		d.Date = day(reference)
 	}
@@ -269,7 +281,8 @@ func kill(t *testing.T, target target, newJournal func() string) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		process := exec.CommandContext(ctx, self) // Its end kills the process with SIGKILL.
-		process.Env = slices.Concat(environment, []string{"CAMPAIGN_REFERENCE=" + reference, "CAMPAIGN_JOURNAL=" + journal})
+		process.Env = slices.Concat(environment, []string{"CAMPAIGN_REFERENCE=" + reference,
+			"CAMPAIGN_JOURNAL=" + journal})
 		out, _ := process.CombinedOutput()
 		return process.ProcessState.ExitCode(), string(out)
 	}
@@ -337,5 +350,6 @@ func kill(t *testing.T, target target, newJournal func() string) {
 		wg.Wait()
 		clear(unclear)
 	}
-	t.Logf("%d batches, %d processes killed, %d batches still unclear, %d for a person, nothing paid twice", *kills, killed, len(unclear), stuck)
+	t.Logf("%d batches, %d processes killed, %d batches still unclear, %d for a person, nothing paid twice", *kills,
+		killed, len(unclear), stuck)
 }

@@ -78,7 +78,8 @@ func (u *runner) call(st *story, patience time.Duration, m move) (done bool) {
 	u.mu.Unlock()
 	began := time.Now()
 	report, err, dies := u.make(ctx, p, st, m)
-	limit := longest * time.Duration(max(1, u.plan.callers+u.plan.operators-1)) // It waits for those that have the lock.
+	// It waits for those that have the lock.
+	limit := longest * time.Duration(max(1, u.plan.callers+u.plan.operators-1))
 	if m.op == "Settle" {
 		limit *= time.Duration(len(u.stories)) // It waits for the lock of each.
 	}
@@ -99,7 +100,8 @@ func (u *runner) call(st *story, patience time.Duration, m move) (done bool) {
 		u.violate(&u.tally.lost, "nothing goes wrong, and yet a batch fails: %v", err)
 		return true
 	}
-	st.gaveUp = u.plan.giveUp && u.plan.callers == 1 && u.plan.operators == 0 && len(u.plan.decisions) == 0 && !u.plan.sites && report.Batch.State == batch.StateDraft
+	st.gaveUp = u.plan.giveUp && u.plan.callers == 1 && u.plan.operators == 0 && len(u.plan.decisions) == 0 &&
+		!u.plan.sites && report.Batch.State == batch.StateDraft
 	return st.gaveUp
 }
 
@@ -113,7 +115,8 @@ func (u *runner) make(ctx context.Context, p batch.Provider, st *story, m move) 
 			dies = true
 		}
 	}()
-	o := &batch.RunOptions{Journal: &process{disk: u.disk}, Watch: batch.WatchOptions{Interval: time.Second, MaxInterval: 10 * time.Second, MaxFailures: 5}}
+	o := &batch.RunOptions{Journal: &process{disk: u.disk}, Watch: batch.WatchOptions{Interval: time.Second,
+		MaxInterval: 10 * time.Second, MaxFailures: 5}}
 	began := u.event()
 	say := func(reference string, b batch.Batch, err error) {
 		known := slices.IndexFunc(u.stories, func(st *story) bool { return st.key.Reference == reference })
@@ -144,15 +147,19 @@ func (u *runner) make(ctx context.Context, p batch.Provider, st *story, m move) 
 			if d.Standing == batch.StandingIntended || d.Standing == batch.StandingDraft {
 				state = batch.StateDraft
 			}
-			say(d.Key.Reference, batch.Batch{Provider: d.Key.Provider, State: state, Draft: batch.Draft{Reference: d.Key.Reference}}, err)
+			say(d.Key.Reference, batch.Batch{Provider: d.Key.Provider, State: state,
+				Draft: batch.Draft{Reference: d.Key.Reference}}, err)
 		}
 	case "Resolve":
 		var b batch.Batch
 		b, err = batch.NewDesk(p, o.Journal).Resolve(ctx, st.key.Reference, m.decision)
 		say(st.key.Reference, b, err)
-		written := slices.ContainsFunc(u.disk.read(st.key), func(e batch.Entry) bool { return e.Decision != nil && e.Decision.Reason == m.decision.Reason })
+		written := slices.ContainsFunc(u.disk.read(st.key), func(e batch.Entry) bool {
+			return e.Decision != nil && e.Decision.Reason == m.decision.Reason
+		})
 		if err == nil && !written {
-			u.violate(&u.tally.lost, "Resolve has returned without an error, and %q is not in the journal", m.decision.Verdict)
+			u.violate(&u.tally.lost, "Resolve has returned without an error, and %q is not in the journal",
+				m.decision.Verdict)
 		}
 	}
 	return report, err, false
@@ -167,7 +174,8 @@ func (u *runner) say(st *story, t telling) {
 		u.violate(&u.tally.wrong, "a secret is in what %s returned: %s", t.op, text)
 	}
 	if t.batch.Provider != st.key.Provider || t.batch.Draft.Reference != st.key.Reference {
-		u.violate(&u.tally.wrong, "%v of a batch of provider %q and reference %q", t, t.batch.Provider, t.batch.Draft.Reference)
+		u.violate(&u.tally.wrong, "%v of a batch of provider %q and reference %q", t, t.batch.Provider,
+			t.batch.Draft.Reference)
 	}
 	if t.err == nil {
 		return
@@ -190,7 +198,8 @@ func (u *runner) observed(st *story, e batch.Event) {
 			return entry.Kind == batch.EntryResult && entry.Step == batch.StepSubmit && entry.Attempt == e.Attempt
 		})
 	case batch.PhaseReconcile:
-		written = e.Batch.State == batch.StateDraft || e.Batch.State == batch.StateUnknown || h.count(batch.EntryReconciled, "") > 0
+		written = e.Batch.State == batch.StateDraft || e.Batch.State == batch.StateUnknown ||
+			h.count(batch.EntryReconciled, "") > 0
 	case batch.PhaseWithdraw:
 		written = h.count(batch.EntryWithdrawn, "") > 0
 	}
@@ -210,7 +219,8 @@ func (u *runner) finished(st *story, report batch.Report) {
 		u.violate(&u.tally.wrong, "%d amounts that are null were believed", paid)
 	}
 	if len(report.Results) != len(d.Items) || len(report.Unmatched) > 0 {
-		u.violate(&u.tally.wrong, "%d results and %d unmatched for %d items", len(report.Results), len(report.Unmatched), len(d.Items))
+		u.violate(&u.tally.wrong, "%d results and %d unmatched for %d items", len(report.Results),
+			len(report.Unmatched), len(d.Items))
 		return
 	}
 	if u.plan.twice() || u.disk.read(st.key).decided(batch.Resend) {
@@ -222,9 +232,12 @@ func (u *runner) finished(st *story, report batch.Report) {
 		if result.Item.Reference != item.Reference || result.Item.Amount != item.Amount {
 			u.violate(&u.tally.wrong, "item %d is reported as %v", n, result.Item)
 		}
-		// A record that a service refuses by itself is not accepted; nor is a withdrawn draft that an operator has adopted.
-		if n := accepted[item.Reference]; n != 1 && (n != 0 || result.Outcome != batch.OutcomeFailed && report.Batch.State != batch.StateCancelled) {
-			u.violate(&u.tally.wrong, "a call returned without an error, and %s was accepted %d times", item.Reference, n)
+		// A record that a service refuses by itself is not accepted; nor is a withdrawn draft that an operator has
+		// adopted.
+		if n := accepted[item.Reference]; n != 1 && (n != 0 || result.Outcome != batch.OutcomeFailed &&
+			report.Batch.State != batch.StateCancelled) {
+			u.violate(&u.tally.wrong, "a call returned without an error, and %s was accepted %d times",
+				item.Reference, n)
 		}
 		times := moved[item.Reference]
 		switch result.Outcome {
@@ -235,7 +248,8 @@ func (u *runner) finished(st *story, report batch.Report) {
 		case batch.OutcomeFailed, batch.OutcomeSkipped:
 			// A withdrawn draft that an operator has adopted moved nothing: the twin of the batch did.
 			if times != 0 && (!u.plan.twin || report.Batch.State != batch.StateCancelled) {
-				u.violate(&u.tally.wrong, "%s is reported as %s, and moved %d times", item.Reference, result.Outcome, times)
+				u.violate(&u.tally.wrong, "%s is reported as %s, and moved %d times", item.Reference,
+					result.Outcome, times)
 			}
 		case batch.OutcomePending:
 			u.violate(&u.tally.wrong, "%s is reported as pending in a batch that is final", item.Reference)

@@ -72,9 +72,11 @@ func replies(body func() io.Reader) func(http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			reader := body()
 			if strings.HasSuffix(strings.ToLower(r.URL.Path), "token") {
-				reader = strings.NewReader(fmt.Sprintf(`{"success":true,"token":"abcdefgh","expiresAt":%q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
+				reader = strings.NewReader(fmt.Sprintf(`{"success":true,"token":"abcdefgh","expiresAt":%q}`,
+					time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
 			}
-			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(reader), Request: r}, nil
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: io.NopCloser(reader), Request: r}, nil
 		})
 	}
 }
@@ -97,22 +99,26 @@ func TestPeakMemory(t *testing.T) {
 			{`{"batch_id":1,"batch_status":"COMPLETE","transactions":[{"amount":1`, `0`, `}]}`},
 			{`{"batch_id":1,"batch_status":"COMPLETE","transactions":[{"`, "\xffa", `":1}]}`},
 		}, func(ctx context.Context, body func() io.Reader) error {
-			_, err := must(citypay.New(citypay.Config{ClientID: "test", LicenceKey: "abcdefghijklmnopqrst", BaseURL: "https://service.test", Middleware: replies(body)})).
+			_, err := must(citypay.New(citypay.Config{ClientID: "test", LicenceKey: "abcdefghijklmnopqrst",
+				BaseURL: "https://service.test", Middleware: replies(body)})).
 				RetrieveBatch(ctx, citypay.BatchReportRequest{BatchID: 1})
 			return err
 		}},
 		"citypay status": {32 * mib, 100_000, []shape{
 			{`{"batches":[`, `1,`, `{}]}`},
 		}, func(ctx context.Context, body func() io.Reader) error {
-			_, err := must(citypay.New(citypay.Config{ClientID: "test", LicenceKey: "abcdefghijklmnopqrst", BaseURL: "https://service.test", Middleware: replies(body)})).
+			_, err := must(citypay.New(citypay.Config{ClientID: "test", LicenceKey: "abcdefghijklmnopqrst",
+				BaseURL: "https://service.test", Middleware: replies(body)})).
 				BatchStatus(ctx, citypay.CheckBatchStatus{BatchIDs: []int64{1}})
 			return err
 		}},
 		"citypay transactions": {32 * mib, 100_000, []shape{
 			{`{"data":[`, `1,`, `1]}`},
 		}, func(ctx context.Context, body func() io.Reader) error {
-			_, err := must(citypay.New(citypay.Config{ClientID: "test", LicenceKey: "abcdefghijklmnopqrst", BaseURL: "https://service.test", Middleware: replies(body)})).
-				TransactionReport(ctx, citypay.TransactionReportRequest{MerchantID: 1, From: time.Unix(0, 0), Until: time.Unix(1, 0),
+			_, err := must(citypay.New(citypay.Config{ClientID: "test", LicenceKey: "abcdefghijklmnopqrst",
+				BaseURL: "https://service.test", Middleware: replies(body)})).
+				TransactionReport(ctx, citypay.TransactionReportRequest{MerchantID: 1, From: time.Unix(0, 0),
+					Until:             time.Unix(1, 0),
 					IncludeAuthorised: true, TypeSale: true})
 			return err
 		}},
@@ -123,7 +129,8 @@ func TestPeakMemory(t *testing.T) {
 			{`{"id":"abc","status":"complete","errors":[`, `"` + strings.Repeat(`\n`, mib) + `",`, `1]}`},
 			{`{"id":"abc","status":"complete","errors":"`, "\xffa", `"}`},
 		}, func(ctx context.Context, body func() io.Reader) error {
-			_, err := must(centrapay.New(centrapay.Config{APIKey: "abcdefghijklmnopqrst", BaseURL: "https://service.test", Middleware: replies(body)})).GetBatch(ctx, "abc")
+			_, err := must(centrapay.New(centrapay.Config{APIKey: "abcdefghijklmnopqrst",
+				BaseURL: "https://service.test", Middleware: replies(body)})).GetBatch(ctx, "abc")
 			return err
 		}},
 		"sixdotfifty payments": {32 * mib, 100_000, []shape{
@@ -131,7 +138,8 @@ func TestPeakMemory(t *testing.T) {
 			{`["`, `x`, `"]`}, {`[{"externalId":["`, long + `","`, `"]}]`}, {`[{"id":["`, long + `","`, `"]}]`},
 			{`[`, `{"a":"` + strings.Repeat("x", 320) + `"},`, `{}]`},
 		}, func(ctx context.Context, body func() io.Reader) error {
-			_, err := must(sixdotfifty.New(sixdotfifty.Config{Key: "user", Secret: "abcdefghijklmnopqrst", BaseURL: "https://service.test",
+			_, err := must(sixdotfifty.New(sixdotfifty.Config{Key: "user", Secret: "abcdefghijklmnopqrst",
+				BaseURL:    "https://service.test",
 				Middleware: replies(body)})).ListPayments(ctx, "0b1c2d3e-0000-4000-8000-000000000001")
 			return err
 		}},
@@ -140,9 +148,11 @@ func TestPeakMemory(t *testing.T) {
 			{`{"code":200,"type":"list","page":1,"numpages":1,"list":[{"state":["`, long + `","`, `"]}]}`},
 			{`{"code":400,"type":"error","status":"error","message":"x","errors":[`, `1,`, `1]}`},
 			{`{"code":400,"type":"error","status":"error","message":"x","errors":["`, long + `","`, `"]}`},
-			{`{"code":200,"type":"list","page":1,"numpages":1,"list":[`, `{"number":"1","id":"1","a":"` + strings.Repeat("x", 300) + `"},`, `1]}`},
+			{`{"code":200,"type":"list","page":1,"numpages":1,"list":[`, `{"number":"1","id":"1","a":"` +
+				strings.Repeat("x", 300) + `"},`, `1]}`},
 		}, func(ctx context.Context, body func() io.Reader) error {
-			client := must(snapbill.New(snapbill.Config{Username: "user", Password: "abcdefghijklmnopqrst", BaseURL: "https://service.test",
+			client := must(snapbill.New(snapbill.Config{Username: "user", Password: "abcdefghijklmnopqrst",
+				BaseURL:    "https://service.test",
 				Middleware: replies(body)}))
 			var last error
 			for _, err := range client.ListPayments(ctx, snapbill.ListPaymentsOptions{}) {
@@ -167,7 +177,9 @@ func TestPeakMemory(t *testing.T) {
 				// a busy machine a lot: it never counts too little.
 				for try := 0; try < 5 && most > limit; try++ {
 					most = peak(func() {
-						err = c.call(t.Context(), func() io.Reader { return repeatedText(s.head, s.unit, times, s.tail) })
+						err = c.call(t.Context(), func() io.Reader {
+							return repeatedText(s.head, s.unit, times, s.tail)
+						})
 					})
 				}
 				t.Logf("at most %d MiB for a reply of %d KiB: %.200v", most>>20, times*len(s.unit)>>10, err)
@@ -194,8 +206,10 @@ func TestTheMemoryOfAListHasALimit(t *testing.T) {
 		}
 	}
 	t.Run("snapbill", func(t *testing.T) {
-		client := must(snapbill.New(snapbill.Config{Username: "user", Password: "abcdefghijklmnopqrst", BaseURL: "https://service.test",
-			Middleware: replies(page(`{"id":%d},`, `{"code":200,"type":"list","page":%d,"numpages":1000,"list":[%s]}`))}))
+		client := must(snapbill.New(snapbill.Config{Username: "user", Password: "abcdefghijklmnopqrst",
+			BaseURL: "https://service.test",
+			Middleware: replies(page(`{"id":%d},`,
+				`{"code":200,"type":"list","page":%d,"numpages":1000,"list":[%s]}`))}))
 		rows, last := 0, error(nil)
 		for _, err := range client.ListActions(t.Context()) {
 			if last = err; err == nil {
@@ -207,8 +221,9 @@ func TestTheMemoryOfAListHasALimit(t *testing.T) {
 	})
 	t.Run("centrapay", func(t *testing.T) {
 		body := `{"nextPageKey":"%d","items":[%s]}`
-		client := must(centrapay.New(centrapay.Config{APIKey: "abcdefghijklmnopqrst", BaseURL: "https://service.test", RequestsPerMinute: 1_000_000,
-			Middleware: replies(page(`{"id":"%d"},`, body))}))
+		client := must(centrapay.New(centrapay.Config{APIKey: "abcdefghijklmnopqrst", BaseURL: "https://service.test",
+			RequestsPerMinute: 1_000_000,
+			Middleware:        replies(page(`{"id":"%d"},`, body))}))
 		rows, last := 0, error(nil)
 		for _, err := range client.ListAssets(t.Context(), "abc", "") {
 			if last = err; err == nil {
@@ -219,7 +234,9 @@ func TestTheMemoryOfAListHasALimit(t *testing.T) {
 		require.Equal(t, 1_000_000, rows)
 
 		client = must(centrapay.New(centrapay.Config{APIKey: "abcdefghijklmnopqrst", BaseURL: "https://service.test",
-			Middleware: replies(func() io.Reader { return repeatedText(`{"items":[],"nextPageKey":"`, "k", 3000, `"}`) })}))
+			Middleware: replies(func() io.Reader {
+				return repeatedText(`{"items":[],"nextPageKey":"`, "k", 3000, `"}`)
+			})}))
 		for _, last = range client.ListAssets(t.Context(), "abc", "") {
 		}
 		require.ErrorContains(t, last, "the key of the next page is longer than 2048 bytes")

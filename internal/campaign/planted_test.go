@@ -31,14 +31,19 @@ var planted = []struct {
 	{"an idempotency key is sent, with which net/http sends twice", "sixdotfifty", []edit{
 		{"batch/batchhttp/batchhttp.go", `h.Set("User-Agent", "batchway-go")`, `h.Set("Idempotency-Key", "x")`}}},
 	{"the attempt is not written", "citypay", []edit{
-		{"batch/run.go", "		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n", "		_ = began\n"}}},
+		{"batch/run.go",
+			"		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n",
+			"		_ = began\n"}}},
 	{"the attempt is written after the request", "citypay", []edit{
-		{"batch/run.go", "		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n", ""},
+		{"batch/run.go",
+			"		err = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n", ""},
 		{"batch/run.go", "	after, err = e.p.Submit(detached, b)\n",
 			"	after, err = e.p.Submit(detached, b)\n	_ = e.append(ctx, Entry{Kind: EntryAttempt, Step: StepSubmit, Attempt: n, At: began})\n"}}},
 	{"a batch that the service does not know is taken for absent, and sent again", "citypay", []edit{
-		{"batch/replay.go", "p.open > 0 && s.guard == GuardRefuses && s.read == StateDraft && s.secrets", "p.open > 0 && s.read == StateDraft && s.secrets"},
-		{"batch/reconcile.go", "		return read, unclear(\"the service does not know, or says it in a word that this version does not know\", nil)\n",
+		{"batch/replay.go", "p.open > 0 && s.guard == GuardRefuses && s.read == StateDraft && s.secrets",
+			"p.open > 0 && s.read == StateDraft && s.secrets"},
+		{"batch/reconcile.go",
+			"		return read, unclear(\"the service does not know, or says it in a word that this version does not know\", nil)\n",
 			"		read.State = StateDraft\n"}}},
 	{"an attempt without a result is taken for not sent", "citypay", []edit{
 		{"batch/replay.go", "		p.open++\n		p.adopted", "		p.adopted"},
@@ -47,18 +52,23 @@ var planted = []struct {
 	{"the refusal of a second attempt closes the first", "sixdotfifty", []edit{
 		{"batch/replay.go", "		p.open-- // A refusal", "		p.open = 0 // A refusal"}}},
 	{"the refusal of a second attempt is reported while the first is open", "sixdotfifty", []edit{
-		{"batch/run.go", "			if replay(e.history).open > 0 {\n				continue", "			if replay(e.history).open > 1000 {\n				continue"},
-		{"batch/run.go", "failed != nil || overtaken(err) || p.open > 0 || p.submitted {", "failed != nil || overtaken(err) || p.open > 1000 {"}}},
+		{"batch/run.go", "			if replay(e.history).open > 0 {\n				continue",
+			"			if replay(e.history).open > 1000 {\n				continue"},
+		{"batch/run.go", "failed != nil || overtaken(err) || p.open > 0 || p.submitted {",
+			"failed != nil || overtaken(err) || p.open > 1000 {"}}},
 	{"ok is taken for the end", "snapbill", []edit{
 		{"snapbill/provider.go", "if b.counted() && b.Totals[\"pending\"] == 0 {", "if b.counted() {"}}},
 	{"an open batch is taken for one that was cancelled", "sixdotfifty", []edit{
-		{"sixdotfifty/provider.go", "	case BatchOpen:\n		return batch.StatePending\n", "	case BatchOpen:\n		return batch.StateCancelled\n"}}},
+		{"sixdotfifty/provider.go", "	case BatchOpen:\n		return batch.StatePending\n",
+			"	case BatchOpen:\n		return batch.StateCancelled\n"}}},
 	{"each chunk of payments clears those before", "sixdotfifty", []edit{
 		{"sixdotfifty/provider.go", "ClearExisting: replace,", "ClearExisting: true,"}}},
 	{"redirects are followed", "sixdotfifty", []edit{
-		{"batch/batchhttp/wire.go", "	response, err := transport.RoundTrip(r)\n", "	r.RequestURI = \"\"\n	response, err := (&http.Client{Transport: transport}).Do(r)\n"}}},
+		{"batch/batchhttp/wire.go", "	response, err := transport.RoundTrip(r)\n",
+			"	r.RequestURI = \"\"\n	response, err := (&http.Client{Transport: transport}).Do(r)\n"}}},
 	{"amounts go through float64", "sixdotfifty", []edit{
-		{"sixdotfifty/types.go", "	n, err := batchhttp.Decimal(string(text), 2)\n", "	var f float64\n	_, err := fmt.Sscan(string(text), &f)\n	n := int64(f * 100)\n	_ = batchhttp.Decimal\n"}}},
+		{"sixdotfifty/types.go", "	n, err := batchhttp.Decimal(string(text), 2)\n",
+			"	var f float64\n	_, err := fmt.Sscan(string(text), &f)\n	n := int64(f * 100)\n	_ = batchhttp.Decimal\n"}}},
 	{"an amount that is null is taken for one that is not said", "citypay", []edit{
 		{"citypay/provider.go", "case row.Amount == 0:", "case row.Amount < 0:"}}},
 	{"the errors of records are ignored", "centrapay", []edit{
@@ -67,25 +77,31 @@ var planted = []struct {
 	{"a wait that the service asks for has no limit", "centrapay", []edit{
 		{"batch/replay.go", "err.RetryAfter > longest:", "err.RetryAfter > 1000*longest:"}}},
 	{"a foreign 403 is believed", "centrapay", []edit{
-		{"batch/batchhttp/classify.go", "			return verdict{unknown, kind, retry}\n		case x.refusal.Kind", "			return verdict{rejected, kind, retry}\n		case x.refusal.Kind"}}},
+		{"batch/batchhttp/classify.go", "			return verdict{unknown, kind, retry}\n		case x.refusal.Kind",
+			"			return verdict{rejected, kind, retry}\n		case x.refusal.Kind"}}},
 	{"a middleware may send what moves money twice", "citypay", []edit{
 		{"batch/batchhttp/wire.go", "	case s.safety == Once && s.asked > 0:\n", "	case false:\n"}}},
 	{"a null that decides nothing fails a reply", "sixdotfifty", []edit{
 		{"batch/batchhttp/json.go", "		*t = \"\"\n", "		return errUTF16\n"}}},
 	{"the merchant is dropped", "citypay", []edit{
-		{"citypay/provider.go", "Identifier: item.Reference, MerchantID: p.config.MerchantID}", "Identifier: item.Reference, MerchantID: 1}"}}},
+		{"citypay/provider.go", "Identifier: item.Reference, MerchantID: p.config.MerchantID}",
+			"Identifier: item.Reference, MerchantID: 1}"}}},
 	{"a failed handshake is taken for a request that was sent", "snapbill", []edit{
 		{"batch/batchhttp/attempt.go", "a.unsent = a.end(a.err)", "_ = a.end(a.err)"}}},
 	{"two references share a batch", "snapbill", []edit{
 		{"batch/run.go", "entry.Claims = append(entry.Claims, name)", "_ = name"}}},
 	{"a submit is sent again before its age", "sixdotfifty", []edit{
-		{"batch/run.go", "if err == nil && !began.Before(p.landsBy(e.info)) && e.resends", "if _ = began; err == nil && e.resends"}}},
+		{"batch/run.go", "if err == nil && !began.Before(p.landsBy(e.info)) && e.resends",
+			"if _ = began; err == nil && e.resends"}}},
 	{"an observer hears before the journal", "centrapay", []edit{
-		{"batch/run.go", "	after, err = e.p.Submit(detached, b)\n", "	after, err = e.p.Submit(detached, b)\n	e.observe(Event{Phase: PhaseSubmit, Attempt: n, Batch: after, Err: err})\n"}}},
+		{"batch/run.go", "	after, err = e.p.Submit(detached, b)\n",
+			"	after, err = e.p.Submit(detached, b)\n	e.observe(Event{Phase: PhaseSubmit, Attempt: n, Batch: after, Err: err})\n"}}},
 	{"a decision is not written", "citypay", []edit{
-		{"batch/resolve.go", "	if err := e.append(ctx, entry); err != nil {\n		return e.journalFailed(ErrUnavailable, \"the decision", "	if err := error(nil); err != nil {\n		return e.journalFailed(ErrUnavailable, \"the decision"}}},
+		{"batch/resolve.go",
+			"	if err := e.append(ctx, entry); err != nil {\n		return e.journalFailed(ErrUnavailable, \"the decision", "	if err := error(nil); err != nil {\n		return e.journalFailed(ErrUnavailable, \"the decision"}}},
 	{"a stranger is adopted", "snapbill", []edit{
-		{"snapbill/provider.go", "	if len(differ) > 0 {\n		return b, p.client.conflict(op, \"the batch at the service is another one\", differ)\n	}\n	after",
+		{"snapbill/provider.go",
+			"	if len(differ) > 0 {\n		return b, p.client.conflict(op, \"the batch at the service is another one\", differ)\n	}\n	after",
 			"	if len(differ) > 1000 {\n		return b, p.client.conflict(op, \"the batch at the service is another one\", differ)\n	}\n	after"}}},
 }
 
@@ -130,7 +146,8 @@ func TestPlantedBugs(t *testing.T) {
 			if !*plant {
 				return // That the edits still fit is all that is checked without -planted.
 			}
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", path, ".", "-run", "TestRandom", "-provider", bug.provider, "-runs", "2000", "-v").CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", path, ".", "-run", "TestRandom",
+				"-provider", bug.provider, "-runs", "2000", "-v").CombinedOutput()
 			if err == nil {
 				t.Fatalf("2,000 runs of %s did not notice", bug.provider)
 			}
@@ -169,7 +186,8 @@ func TestPlantedBugsInSmallWorlds(t *testing.T) {
 			if !*plant {
 				return // That the edits still fit is all that is checked without -planted.
 			}
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", path, "../../batch", "-failfast", "-run", "TestSmallWorlds").CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", path, "../../batch", "-failfast",
+				"-run", "TestSmallWorlds").CombinedOutput()
 			if err == nil {
 				t.Fatal("the exploration did not notice")
 			}

@@ -34,7 +34,8 @@ func TestWhatIsForTheJournalIsNeverSent(t *testing.T) {
 					require.NotContains(t, text, "canary")
 					require.NotContains(t, text, "3210")
 				}
-				history, err := journal.History(t.Context(), batch.Key{Provider: s.provider().Info().Name, Account: s.provider().Info().Account, Reference: d.Reference})
+				history, err := journal.History(t.Context(), batch.Key{Provider: s.provider().Info().Name,
+					Account: s.provider().Info().Account, Reference: d.Reference})
 				require.NoError(t, err)
 				require.NotEmpty(t, history)
 				require.Equal(t, "canary-value", history[0].Draft.Items[0].Labels["canary-label"], "the journal has it")

@@ -31,17 +31,20 @@ func repeated(secret string) []batchsim.Reply {
 		fmt.Fprintf(&entities, "&#%d;", r)
 	}
 	var all []batchsim.Reply
-	for _, words := range []string{secret, half + entities.String(), strings.ReplaceAll(url.QueryEscape(secret), "e", "%65")} {
+	for _, words := range []string{secret, half + entities.String(),
+		strings.ReplaceAll(url.QueryEscape(secret), "e", "%65")} {
 		quoted := must(json.Marshal("no: " + words + "\n"))
 		for _, status := range []int{200, 400, 422} {
-			body := fmt.Sprintf(`{"code":%[1]s,"message":%[1]s,"context":%[1]s,"reason":%[1]s,"statusCode":%[2]d,"errorCode":%[1]s,"id":%[1]s,
+			body := fmt.Sprintf(
+				`{"code":%[1]s,"message":%[1]s,"context":%[1]s,"reason":%[1]s,"statusCode":%[2]d,"errorCode":%[1]s,"id":%[1]s,
 				"status":"error","type":"error","errors":{"x":%[1]s},"valid":false,"batches":[{"batch_id":%[1]s,"batch_status":%[1]s}]}`, quoted, status)
 			reply := batchsim.JSON(status, body)
 			reply.Header.Set("X-Request-Id", words)
 			reply.Header.Set("Location", "https://"+half+".test/"+secret)
 			all = append(all, reply)
 		}
-		all = append(all, batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(words)})
+		all = append(all, batchsim.Reply{Status: 400, Header: http.Header{"Content-Type": {"text/plain"}},
+			Body: []byte(words)})
 	}
 	return all
 }

@@ -33,9 +33,10 @@ import (
 type service struct {
 	kit     *batchsim.Kit
 	net     *network
-	steps   []string                    // operations that change something
-	submits []string                    // those of them that can move money
-	moves   func(batchsim.Entry) string // the batch that a request can move the money of, by ID or reference; empty if it cannot
+	steps   []string // operations that change something
+	submits []string // those of them that can move money
+	// the batch that a request can move the money of, by ID or reference; empty if it cannot
+	moves   func(batchsim.Entry) string
 	reads   []string
 	report  string // the one that a report is read with
 	amount  string // what an amount is called in it; empty if it has none
@@ -45,18 +46,19 @@ type service struct {
 	atMost  time.Duration // how late a submit can be applied after it was sent; 0 means by hours
 	secrets []string
 
-	draft    func(n, items int) batch.Draft
-	earlier  func() batch.Draft                            // a batch of last month
-	twin     func(batch.Draft) (twin batch.Draft, ok bool) // another reference for the same batch
-	accepted func() map[string]int                         // by item reference: how often money moved, or is bound to move
-	payer    func(terms map[string]string) string          // whose money moves under these terms
-	provider func() batch.Provider                         // a fresh one, as another process has
-	rotate   func()                                        // gives the account another credential
-	other    func() batch.Provider                         // one of other terms; nil if there is none
-	finish   func()                                        // everything that was submitted ends
-	bounce   func(account string)                          // what was paid by an account comes back; nil where nothing does
-	close    func()                                        // also of the clients
-	once     func(batch.Draft) bool                        // is it promised that the batch ends well once all is healed?
+	draft   func(n, items int) batch.Draft
+	earlier func() batch.Draft                            // a batch of last month
+	twin    func(batch.Draft) (twin batch.Draft, ok bool) // another reference for the same batch
+	// by item reference: how often money moved, or is bound to move
+	accepted func() map[string]int
+	payer    func(terms map[string]string) string // whose money moves under these terms
+	provider func() batch.Provider                // a fresh one, as another process has
+	rotate   func()                               // gives the account another credential
+	other    func() batch.Provider                // one of other terms; nil if there is none
+	finish   func()                               // everything that was submitted ends
+	bounce   func(account string)                 // what was paid by an account comes back; nil where nothing does
+	close    func()                               // also of the clients
+	once     func(batch.Draft) bool               // is it promised that the batch ends well once all is healed?
 }
 
 // world opens a service with answers to the open questions that r chooses.
@@ -101,8 +103,10 @@ func must[T any](v T, err error) T {
 }
 
 func openCityPay(r *rand.Rand) *service {
-	o := citypaytest.Options{InMemory: true, Autoplay: 1, RefuseAsInvalid: maybe(r), PaidTotal: maybe(r), NumbersByAccount: maybe(r),
-		Duplicate:   pick(r, citypaytest.DuplicateRefused, citypaytest.DuplicateInvalid, citypaytest.DuplicateCharged),
+	o := citypaytest.Options{InMemory: true, Autoplay: 1, RefuseAsInvalid: maybe(r), PaidTotal: maybe(r),
+		NumbersByAccount: maybe(r),
+		Duplicate: pick(r, citypaytest.DuplicateRefused, citypaytest.DuplicateInvalid,
+			citypaytest.DuplicateCharged),
 		Unseen:      pick(r, citypaytest.UnseenUnknown, citypaytest.UnseenMissing, citypaytest.UnseenError),
 		EarlyReport: pick(r, citypaytest.EarlyEmpty, citypaytest.EarlyPartial, citypaytest.EarlyRefused)}
 	server := citypaytest.New(&o)
@@ -113,10 +117,12 @@ func openCityPay(r *rand.Rand) *service {
 	net := &network{op: server.Op}
 	provider := func(merchant int64) batch.Provider {
 		config := server.Config()
-		config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL), net.client(config.HTTPClient), net.middleware
+		config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL), net.client(config.HTTPClient),
+			net.middleware
 		client := must(citypay.New(config))
 		c.add(client.CloseIdleConnections)
-		return must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: merchant, Currency: "GBP", ClientAccountID: account,
+		return must(citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: merchant, Currency: "GBP",
+			ClientAccountID:    account,
 			DuplicateIDRefused: guarded, AbsentMeansUnused: o.Unseen == citypaytest.UnseenMissing}))
 	}
 	items := func(prefix string, items int) (all []batch.Item) {
@@ -127,7 +133,8 @@ func openCityPay(r *rand.Rand) *service {
 		return all
 	}
 	return &service{
-		kit: &server.Kit, net: net, steps: []string{"ProcessBatch"}, submits: []string{"ProcessBatch"}, reads: []string{"BatchStatus", "RetrieveBatch"}, report: "RetrieveBatch", amount: "amount", idle: "batch_date",
+		kit: &server.Kit, net: net, steps: []string{"ProcessBatch"}, submits: []string{"ProcessBatch"},
+		reads: []string{"BatchStatus", "RetrieveBatch"}, report: "RetrieveBatch", amount: "amount", idle: "batch_date",
 		moves: func(e batchsim.Entry) string {
 			var body struct {
 				ID int64 `json:"batch_id"`
@@ -135,7 +142,8 @@ func openCityPay(r *rand.Rand) *service {
 			_ = json.Unmarshal(e.Body, &body)
 			return fmt.Sprint(body.ID)
 		},
-		refused: batchsim.JSON(http.StatusUnprocessableEntity, `{"code":"B006","context":"x","message":"Transaction invalid in batch"}`),
+		refused: batchsim.JSON(http.StatusUnprocessableEntity,
+			`{"code":"B006","context":"x","message":"Transaction invalid in batch"}`),
 		secrets: []string{server.Config().LicenceKey},
 		draft: func(n, count int) batch.Draft {
 			d := batch.Draft{Reference: fmt.Sprint(base + int64(n)), Direction: batch.Collect}
@@ -153,11 +161,13 @@ func openCityPay(r *rand.Rand) *service {
 			if strings.HasPrefix(d.Reference, "fees-") {
 				return d, false
 			}
-			return batch.Draft{Reference: "twin", Direction: batch.Collect, Items: items("twin-", len(d.Items)), Extra: map[string]string{"batch_id": d.Reference}}, true
+			return batch.Draft{Reference: "twin", Direction: batch.Collect, Items: items("twin-", len(d.Items)),
+				Extra: map[string]string{"batch_id": d.Reference}}, true
 		},
 		accepted: server.Accepted, rotate: server.Rotate, finish: server.FinishAll, close: c.close,
 		payer: func(terms map[string]string) string {
-			return fmt.Sprintf("merchant %s of %s", terms["merchant"], cmp.Or(terms["client_account"], server.Config().ClientID))
+			return fmt.Sprintf("merchant %s of %s", terms["merchant"],
+				cmp.Or(terms["client_account"], server.Config().ClientID))
 		},
 		once:     func(batch.Draft) bool { return guarded },
 		provider: func() batch.Provider { return provider(merchant) },
@@ -205,12 +215,14 @@ func openCentrapayGate(r *rand.Rand) *service {
 }
 
 func startCentrapay(r *rand.Rand, fetchTwice bool) *centrapaytest.Server {
-	return centrapaytest.New(&centrapaytest.Options{InMemory: true, Autoplay: 1, FetchLate: maybe(r), FetchTwice: fetchTwice, OtherAccount: maybe(r),
+	return centrapaytest.New(&centrapaytest.Options{InMemory: true, Autoplay: 1, FetchLate: maybe(r),
+		FetchTwice: fetchTwice, OtherAccount: maybe(r),
 		CountName: pick(r, centrapaytest.CountIsCount, centrapaytest.CountIsTotalCount, centrapaytest.CountIsBoth)})
 }
 
 // centrapayService has the file of a reference under a URL.
-func centrapayService(server *centrapaytest.Server, o centrapay.ProviderConfig, end func(), reference func(url string) string) *service {
+func centrapayService(server *centrapaytest.Server, o centrapay.ProviderConfig, end func(),
+	reference func(url string) string) *service {
 	c := &closer{all: []func(){end}}
 	net := &network{op: server.Op}
 	items := func(prefix string, n int) (all []batch.Item) {
@@ -219,12 +231,14 @@ func centrapayService(server *centrapaytest.Server, o centrapay.ProviderConfig, 
 			if i%4 == 3 {
 				account = "000000404" // Which is refused by itself.
 			}
-			all = append(all, batch.Item{Reference: fmt.Sprint(prefix, i), Account: account, Amount: batch.Money{Minor: int64(1000 + i), Currency: "NZD"}})
+			all = append(all, batch.Item{Reference: fmt.Sprint(prefix, i), Account: account,
+				Amount: batch.Money{Minor: int64(1000 + i), Currency: "NZD"}})
 		}
 		return all
 	}
 	return &service{
-		kit: &server.Kit, net: net, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"}, reads: []string{"GetBatch", "GetAccount"}, report: "GetBatch", idle: "accountId",
+		kit: &server.Kit, net: net, steps: []string{"CreateBatch"}, submits: []string{"CreateBatch"},
+		reads: []string{"GetBatch", "GetAccount"}, report: "GetBatch", idle: "accountId",
 		moves: func(e batchsim.Entry) string {
 			var body struct {
 				URL string `json:"url"`
@@ -232,21 +246,25 @@ func centrapayService(server *centrapaytest.Server, o centrapay.ProviderConfig, 
 			_ = json.Unmarshal(e.Body, &body)
 			return cmp.Or(reference(body.URL), "an unknown file")
 		},
-		refused: batchsim.JSON(http.StatusForbidden, `{"statusCode":403,"error":"Forbidden","message":"LIVENESS_MISMATCH"}`),
+		refused: batchsim.JSON(http.StatusForbidden,
+			`{"statusCode":403,"error":"Forbidden","message":"LIVENESS_MISMATCH"}`),
 		limited: `{"statusCode":429,"error":"Too Many Requests","message":"RATE_LIMIT_EXCEEDED"}`,
 		secrets: []string{server.Config().APIKey},
 		draft: func(n, count int) batch.Draft {
-			return batch.Draft{Reference: fmt.Sprint("load-", n), Direction: batch.Load, Items: items(fmt.Sprintf("item-%d-", n), count)}
+			return batch.Draft{Reference: fmt.Sprint("load-", n), Direction: batch.Load,
+				Items: items(fmt.Sprintf("item-%d-", n), count)}
 		},
 		earlier: func() batch.Draft {
 			return batch.Draft{Reference: "load-of-march", Direction: batch.Load, Items: items("march-", 2)}
 		},
-		accepted: func() map[string]int { server.FetchAll(); return server.Accepted() }, rotate: server.Rotate, finish: server.FinishAll, close: c.close,
+		accepted: func() map[string]int { server.FetchAll(); return server.Accepted() }, rotate: server.Rotate,
+		finish: server.FinishAll, close: c.close,
 		payer: func(terms map[string]string) string { return "account " + terms["account"] },
 		once:  func(batch.Draft) bool { return false },
 		provider: func() batch.Provider {
 			config := server.Config()
-			config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL), net.client(config.HTTPClient), net.middleware
+			config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL),
+				net.client(config.HTTPClient), net.middleware
 			client := must(centrapay.New(config))
 			c.add(client.CloseIdleConnections)
 			return must(centrapay.NewProvider(client, o))
@@ -278,20 +296,25 @@ func openSixDotFifty(r *rand.Rand) *service {
 	chunk := pick(r, 1, 2, 500)
 	items := func(prefix string, n int) (all []batch.Item) {
 		for i := range n {
-			all = append(all, batch.Item{Reference: fmt.Sprint(prefix, i), Account: fmt.Sprint(27820000000 + int64(i%3)),
-				Amount: batch.Money{Minor: int64(1 + r.IntN(100_000)), Currency: "DZAR"}})
+			all = append(all, batch.Item{Reference: fmt.Sprint(prefix, i),
+				Account: fmt.Sprint(27820000000 + int64(i%3)),
+				Amount:  batch.Money{Minor: int64(1 + r.IntN(100_000)), Currency: "DZAR"}})
 		}
 		return all
 	}
 	return &service{
-		kit: &server.Kit, net: net, steps: []string{"CreateBatch", "AddPayments", "SubmitBatch", "CancelBatch"}, submits: []string{"SubmitBatch"},
-		reads: []string{"ListBatches", "GetBatch", "ListPayments", "GetToken"}, report: "ListPayments", amount: "amount", idle: "createdAt",
-		moves:   func(e batchsim.Entry) string { return path.Base(path.Dir(e.Path)) },
-		refused: batchsim.JSON(http.StatusBadRequest, `{"statusCode":400,"errorCode":"0","message":"Insufficient funds"}`),
+		kit: &server.Kit, net: net, steps: []string{"CreateBatch", "AddPayments", "SubmitBatch", "CancelBatch"},
+		submits: []string{"SubmitBatch"},
+		reads:   []string{"ListBatches", "GetBatch", "ListPayments", "GetToken"}, report: "ListPayments",
+		amount: "amount", idle: "createdAt",
+		moves: func(e batchsim.Entry) string { return path.Base(path.Dir(e.Path)) },
+		refused: batchsim.JSON(http.StatusBadRequest,
+			`{"statusCode":400,"errorCode":"0","message":"Insufficient funds"}`),
 		atMost:  atMost,
 		secrets: []string{server.Config().Secret, "token-of-the-simulator"},
 		draft: func(n, count int) batch.Draft {
-			return batch.Draft{Reference: fmt.Sprint("wages-", n), Direction: batch.Pay, Items: items(fmt.Sprintf("item-%d-", n), count)}
+			return batch.Draft{Reference: fmt.Sprint("wages-", n), Direction: batch.Pay,
+				Items: items(fmt.Sprintf("item-%d-", n), count)}
 		},
 		earlier: func() batch.Draft {
 			return batch.Draft{Reference: "wages-of-march", Direction: batch.Pay, Items: items("march-", 2)}
@@ -301,18 +324,21 @@ func openSixDotFifty(r *rand.Rand) *service {
 		once:  func(batch.Draft) bool { return !unproven },
 		provider: func() batch.Provider {
 			config := server.Config()
-			config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL), net.client(config.HTTPClient), net.middleware
+			config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL),
+				net.client(config.HTTPClient), net.middleware
 			client := must(sixdotfifty.New(config))
 			c.add(client.CloseIdleConnections)
-			return must(sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{Account: "wages", ChunkSize: chunk, GuardUnproven: unproven}))
+			return must(sixdotfifty.NewProvider(client, sixdotfifty.ProviderConfig{Account: "wages", ChunkSize: chunk,
+				GuardUnproven: unproven}))
 		},
 	}
 }
 
 func openSnapBill(r *rand.Rand) *service {
 	bySetState := maybe(r)
-	o := snapbilltest.Options{InMemory: true, Autoplay: 1, WithoutObject: maybe(r), RefusesInBody: maybe(r), PlainNumbers: maybe(r),
-		Resubmit: pick(r, snapbilltest.ResubmitRefused, snapbilltest.ResubmitIgnored, snapbilltest.ResubmitQueued)}
+	o := snapbilltest.Options{InMemory: true, Autoplay: 1, WithoutObject: maybe(r), RefusesInBody: maybe(r),
+		PlainNumbers: maybe(r),
+		Resubmit:     pick(r, snapbilltest.ResubmitRefused, snapbilltest.ResubmitIgnored, snapbilltest.ResubmitQueued)}
 	if maybe(r) {
 		o.Bounces = []string{"0/0", "1/1"}
 	}
@@ -320,26 +346,31 @@ func openSnapBill(r *rand.Rand) *service {
 	c := &closer{all: []func(){server.Close}}
 	net := &network{op: server.Op}
 	submit := map[bool]string{false: "UpdateBatch", true: "SetBatchState"}[bySetState]
-	refused := batchsim.JSON(http.StatusBadRequest, `{"code":400,"type":"result","status":"error","message":"Could not update batch","errors":{"":"Batch is still being built"}}`)
+	refused := batchsim.JSON(http.StatusBadRequest,
+		`{"code":400,"type":"result","status":"error","message":"Could not update batch","errors":{"":"Batch is still being built"}}`)
 	made := maybe(r) // In the web interface, before.
 	draft := func(reference string, n, items int, day time.Time) batch.Draft {
 		d := batch.Draft{Reference: reference, Direction: batch.Collect, Date: day}
 		for i := range items {
 			number := fmt.Sprintf("%d/%d", n, i)
 			server.Bill(number, snapbill.DateOf(day), int64(5000+i))
-			d.Items = append(d.Items, batch.Item{Reference: number, Account: number, Amount: batch.Money{Minor: int64(5000 + i), Currency: "ZAR"}})
+			d.Items = append(d.Items, batch.Item{Reference: number, Account: number,
+				Amount: batch.Money{Minor: int64(5000 + i), Currency: "ZAR"}})
 		}
 		return d
 	}
 	provider := func(method string) batch.Provider {
 		config := server.Config()
-		config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL), net.client(config.HTTPClient), net.middleware
+		config.BaseURL, config.HTTPClient, config.Middleware = net.url(config.BaseURL), net.client(config.HTTPClient),
+			net.middleware
 		client := must(snapbill.New(config))
 		c.add(client.CloseIdleConnections)
 		return must(snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: method, SetState: bySetState}))
 	}
 	return &service{
-		kit: &server.Kit, net: net, steps: []string{"AddBatch", submit}, submits: []string{submit}, reads: []string{"ListBatches", "GetBatch", "ListPayments"}, report: "ListPayments", amount: "amount_cents", idle: "depth",
+		kit: &server.Kit, net: net, steps: []string{"AddBatch", submit}, submits: []string{submit},
+		reads: []string{"ListBatches", "GetBatch", "ListPayments"}, report: "ListPayments",
+		amount: "amount_cents", idle: "depth",
 		moves: func(e batchsim.Entry) string { // One that deletes a batch moves nothing.
 			if form, _ := url.ParseQuery(string(e.Body)); form.Get("state") == "submit" {
 				return path.Base(path.Dir(e.Path))
@@ -357,13 +388,16 @@ func openSnapBill(r *rand.Rand) *service {
 			return d
 		},
 		// Of the same clients, with the same amounts.
-		earlier: func() batch.Draft { return draft("fees-of-march", 0, 2, time.Date(2099, 3, 1, 0, 0, 0, 0, time.UTC)) },
+		earlier: func() batch.Draft {
+			return draft("fees-of-march", 0, 2, time.Date(2099, 3, 1, 0, 0, 0, 0, time.UTC))
+		},
 		twin: func(d batch.Draft) (batch.Draft, bool) {
 			d = d.Clone()
 			d.Reference = "twin"
 			return d, true
 		},
-		accepted: server.Accepted, rotate: server.Rotate, finish: server.FinishAll, bounce: server.Bounce, close: c.close,
+		accepted: server.Accepted, rotate: server.Rotate, finish: server.FinishAll, bounce: server.Bounce,
+		close:    c.close,
 		payer:    func(map[string]string) string { return "account 10608" },
 		once:     func(batch.Draft) bool { return false },
 		provider: func() batch.Provider { return provider("netcash") },

@@ -150,7 +150,8 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func (n *network) client(c *http.Client) *http.Client {
 	inner := c.Transport.(*http.Transport).DialContext
 	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: identities().roots, MinVersion: tls.VersionTLS12, CurvePreferences: quick},
+		TLSClientConfig: &tls.Config{RootCAs: identities().roots, MinVersion: tls.VersionTLS12,
+			CurvePreferences: quick},
 		DialContext: func(ctx context.Context, proto, address string) (net.Conn, error) {
 			return n.dial(ctx, proto, address, inner)
 		},
@@ -164,7 +165,8 @@ func (n *network) url(base string) string {
 	return base
 }
 
-func (n *network) dial(ctx context.Context, proto, address string, inner func(context.Context, string, string) (net.Conn, error)) (net.Conn, error) {
+func (n *network) dial(ctx context.Context, proto, address string,
+	inner func(context.Context, string, string) (net.Conn, error)) (net.Conn, error) {
 	kind, _ := ctx.Value(netKindKey{}).(netKind)
 	switch kind {
 	case dialRefused:
@@ -212,7 +214,8 @@ func terminate(kind netKind, client, service net.Conn) {
 		}
 		return
 	}
-	outside := tls.Server(client, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, CurvePreferences: quick, SessionTicketsDisabled: true})
+	outside := tls.Server(client, &tls.Config{Certificates: []tls.Certificate{certificate},
+		MinVersion: tls.VersionTLS12, CurvePreferences: quick, SessionTicketsDisabled: true})
 	if outside.Handshake() != nil {
 		return
 	}
@@ -244,9 +247,12 @@ var identities = sync.OnceValue(func() identity {
 	id := identity{roots: x509.NewCertPool()}
 	issue := func(host string) tls.Certificate {
 		key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
-			NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), IsCA: true, BasicConstraintsValid: true,
-			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host},
+			DNSNames:  []string{host},
+			NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0,
+				time.UTC), IsCA: true, BasicConstraintsValid: true,
+			KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 		der := must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))
 		return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: must(x509.ParseCertificate(der))}
 	}

@@ -45,7 +45,8 @@ type month struct {
 
 // TestAYear lives a year of monthly batches with each provider, in virtual time:
 // every month a reply is lost or late, people approve and correct, payments come
-// back, the credential is rotated, the journal moves to another machine, and the clocks of Auckland change twice. At its
+// back, the credential is rotated, the journal moves to another machine, and the clocks of Auckland change twice. At
+// its
 // end the service's ledger, the journal and the reports of all months agree.
 func TestAYear(t *testing.T) {
 	for _, w := range worlds {
@@ -59,7 +60,8 @@ func TestAYear(t *testing.T) {
 				directory := t.TempDir()
 				synctest.Test(t, func(t *testing.T) { //nolint:paralleltest // It is in a bubble.
 					t.Logf("replay: go test ./internal/campaign -run TestAYear/%s -seed %d", w.name, number)
-					y := &year{T: t, r: rand.New(rand.NewPCG(number, 4)), path: filepath.Join(directory, fmt.Sprint(number)), bounced: make(map[string]bool)}
+					y := &year{T: t, r: rand.New(rand.NewPCG(number, 4)),
+						path: filepath.Join(directory, fmt.Sprint(number)), bounced: make(map[string]bool)}
 					y.zone = must(time.LoadLocation("Pacific/Auckland"))
 					y.s = w.open(y.r)
 					defer y.s.close()
@@ -146,7 +148,8 @@ func (y *year) rotate(d batch.Draft) {
 }
 
 func (y *year) options() *batch.RunOptions {
-	return &batch.RunOptions{Journal: y.journal, Watch: batch.WatchOptions{Interval: time.Minute, MaxInterval: time.Hour, MaxFailures: 5}}
+	return &batch.RunOptions{Journal: y.journal, Watch: batch.WatchOptions{Interval: time.Minute,
+		MaxInterval: time.Hour, MaxFailures: 5}}
 }
 
 // correct makes a draft at the service, and returns one that takes its place.
@@ -203,7 +206,8 @@ func (y *year) approve(d batch.Draft) {
 	desk := y.desk()
 	dossier, err := desk.Dossier(y.Context(), d.Reference)
 	require.NoError(y, err)
-	require.ErrorIs(y, desk.Approve(y.Context(), d.Reference, batch.Approval{Operator: "Ada", Digest: dossier.Digest}), batch.ErrConflict, "she is the author")
+	require.ErrorIs(y, desk.Approve(y.Context(), d.Reference, batch.Approval{Operator: "Ada", Digest: dossier.Digest}),
+		batch.ErrConflict, "she is the author")
 	require.NoError(y, desk.Approve(y.Context(), d.Reference, batch.Approval{Operator: "Ben", Digest: dossier.Digest}))
 }
 
@@ -214,7 +218,8 @@ func (y *year) ask(d batch.Draft) {
 	y.s.kit.Clock.Advance(0)
 	y.s.accepted() // A file that can still be fetched is.
 	y.s.finish()
-	if _, err := batch.Resume(y.Context(), y.s.provider(), d.Reference, y.options()); batch.KindOf(err) != batch.ErrAmbiguous {
+	if _, err := batch.Resume(y.Context(), y.s.provider(), d.Reference,
+		y.options()); batch.KindOf(err) != batch.ErrAmbiguous {
 		return
 	}
 	dossier, err := y.desk().Dossier(y.Context(), d.Reference)
@@ -224,7 +229,8 @@ func (y *year) ask(d batch.Draft) {
 	require.NoError(y, y.desk().Note(y.Context(), d.Reference, batch.Note{Operator: "Ben", Text: "asked the support"}))
 	answer := batch.Decision{Verdict: batch.Resend, Operator: "Ben", Reason: "the support has nothing of it"}
 	for _, e := range y.effects(d) {
-		answer = batch.Decision{Verdict: batch.Adopt, BatchID: e.Batch, Operator: "Ben", Reason: "the support has found it"}
+		answer = batch.Decision{Verdict: batch.Adopt, BatchID: e.Batch, Operator: "Ben",
+			Reason: "the support has found it"}
 	}
 	_, err = y.desk().Resolve(y.Context(), d.Reference, answer)
 	require.NoError(y, err)
@@ -244,7 +250,8 @@ func (y *year) effects(d batch.Draft) (ours []batchsim.Effect) {
 // about each item that it leaves open.
 func (y *year) explain(d batch.Draft) batch.Report {
 	y.Helper()
-	word := batch.Decision{Verdict: batch.Close, Operator: "Ben", Reason: "as the support says", Outcomes: make(map[string]batch.Outcome)}
+	word := batch.Decision{Verdict: batch.Close, Operator: "Ben", Reason: "as the support says",
+		Outcomes: make(map[string]batch.Outcome)}
 	moved := make(map[string]bool)
 	for _, e := range y.effects(d) {
 		moved[e.Item] = true
@@ -252,7 +259,8 @@ func (y *year) explain(d batch.Draft) batch.Report {
 	report, _ := batch.Resume(y.Context(), y.s.provider(), d.Reference, y.options())
 	for _, r := range report.Results {
 		if r.Outcome == batch.OutcomeUnknown || r.Outcome == batch.OutcomePending {
-			word.Outcomes[r.Item.Reference] = map[bool]batch.Outcome{true: batch.OutcomePaid, false: batch.OutcomeFailed}[moved[r.Item.Reference]]
+			word.Outcomes[r.Item.Reference] = map[bool]batch.Outcome{true: batch.OutcomePaid,
+				false: batch.OutcomeFailed}[moved[r.Item.Reference]]
 		}
 	}
 	_, err := y.desk().Resolve(y.Context(), d.Reference, word)

@@ -68,7 +68,8 @@ func (c *chaos) connections(ctx context.Context) {
 			c.cut.Add(n)
 		}
 		s := c.services[rand.IntN(len(c.services))]
-		faults := []batchsim.Scenario{batchsim.LostAfter, batchsim.ErrorAfter, batchsim.ForbiddenAfter, batchsim.TruncatedAfter}
+		faults := []batchsim.Scenario{batchsim.LostAfter, batchsim.ErrorAfter, batchsim.ForbiddenAfter,
+			batchsim.TruncatedAfter}
 		s.breaks(faults[rand.IntN(len(faults))])
 		c.lost.Add(1)
 	}
@@ -88,15 +89,18 @@ func operator(ctx context.Context, desks map[string]*batch.Desk, services []*ser
 		for _, s := range services {
 			for dossier, err := range desks[s.name].Pending(ctx) {
 				if err != nil || dossier.Standing != batch.StandingUnclear ||
-					time.Since(dossier.Attempts[len(dossier.Attempts)-1].Began) < 10*time.Second { // It may still be under way.
+					// It may still be under way.
+					time.Since(dossier.Attempts[len(dossier.Attempts)-1].Began) < 10*time.Second {
 					continue
 				}
-				d := batch.Decision{Verdict: batch.Resend, Operator: "Ada", Reason: "the support says that nothing has arrived"}
+				d := batch.Decision{Verdict: batch.Resend, Operator: "Ada",
+					Reason: "the support says that nothing has arrived"}
 				switch id := s.has(dossier.Key.Reference); {
 				case id == "" && dossier.Guard == batch.GuardRefuses:
 					continue // The journal's rules are enough.
 				case id != "":
-					d = batch.Decision{Verdict: batch.Adopt, BatchID: id, Operator: "Ada", Reason: "the support has named it"}
+					d = batch.Decision{Verdict: batch.Adopt, BatchID: id, Operator: "Ada",
+						Reason: "the support has named it"}
 				}
 				if _, err := desks[s.name].Resolve(ctx, dossier.Key.Reference, d); err != nil {
 					c.t.Logf("%s %s: %s %q: %v", s.name, dossier.Key.Reference, d.Verdict, d.BatchID, err)
@@ -129,7 +133,8 @@ func (c *chaos) adopt(ctx context.Context, desk *batch.Desk, s *service, referen
 			if item.Reference != first {
 				continue
 			}
-			if _, err := desk.Resolve(ctx, reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID, Operator: "Ada", Reason: "it is ours"}); err != nil {
+			if _, err := desk.Resolve(ctx, reference, batch.Decision{Verdict: batch.Adopt, BatchID: b.ID,
+				Operator: "Ada", Reason: "it is ours"}); err != nil {
 				c.t.Logf("%s %s: adopt %q: %v", s.name, reference, b.ID, err)
 			} else {
 				c.decided.Add(1)

@@ -32,7 +32,8 @@ var (
 	batches = flag.Int("batches", 40, "batches, of all four services")
 	rows    = flag.Int("rows", 5, "items of each batch")
 	within  = flag.Duration("within", 10*time.Minute, "the time for all of it")
-	every   = flag.Duration("kill", time.Second, "the mean time between two kills, of a worker or of a database connection")
+	every   = flag.Duration("kill", time.Second,
+		"the mean time between two kills, of a worker or of a database connection")
 )
 
 // quick is the pace of a test: real time passes.
@@ -60,8 +61,9 @@ func draftOf(_ context.Context, o fleet.Order) (d batch.Draft, err error) {
 }
 
 func work() error {
-	engine, err := client.Dial(client.Options{HostPort: os.Getenv("E2E_TEMPORAL"), Namespace: os.Getenv("E2E_NAMESPACE"),
-		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	engine, err := client.Dial(client.Options{HostPort: os.Getenv("E2E_TEMPORAL"),
+		Namespace: os.Getenv("E2E_NAMESPACE"),
+		Logger:    log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,8 @@ func work() error {
 		}
 		activities.Accounts[p.Info().Name] = fleet.Account{Provider: p, Journal: journal}
 	}
-	w := worker.New(engine, fleet.Queue, worker.Options{WorkerStopTimeout: time.Minute, MaxConcurrentActivityExecutionSize: 8})
+	w := worker.New(engine, fleet.Queue, worker.Options{WorkerStopTimeout: time.Minute,
+		MaxConcurrentActivityExecutionSize: 8})
 	w.RegisterWorkflow(fleet.Run)
 	w.RegisterWorkflow(fleet.SettleAll)
 	w.RegisterActivity(activities)
@@ -97,12 +100,14 @@ func TestFleet(t *testing.T) {
 	t.Cleanup(func() { _ = db.Close() })
 	require.NoError(t, sqljournal.Migrate(t.Context(), db))
 	temporal := temporaltest.NewServer(temporaltest.WithT(t),
-		temporaltest.WithBaseClientOptions(client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))}))
+		temporaltest.WithBaseClientOptions(
+			client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))}))
 	engine := temporal.GetDefaultClient()
 
 	orders := t.TempDir()
-	environ := map[string]string{"E2E_WORKER": "1", "E2E_TEMPORAL": temporal.GetFrontendHostPort(), "E2E_NAMESPACE": temporal.GetDefaultNamespace(),
-		"E2E_POSTGRES": postgres.DSN("postgres"), "E2E_ORDERS": orders}
+	environ := map[string]string{"E2E_WORKER": "1", "E2E_TEMPORAL": temporal.GetFrontendHostPort(),
+		"E2E_NAMESPACE": temporal.GetDefaultNamespace(),
+		"E2E_POSTGRES":  postgres.DSN("postgres"), "E2E_ORDERS": orders}
 	services := serve(t, environ)
 	for name, value := range environ {
 		t.Setenv(name, value)
@@ -135,7 +140,8 @@ func TestFleet(t *testing.T) {
 		all = append(all, o)
 	}
 	begin := func(o ordered) client.WorkflowRun {
-		running, err := engine.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: fleet.ID(o.order), TaskQueue: fleet.Queue}, fleet.Run, o.order, quick)
+		running, err := engine.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: fleet.ID(o.order),
+			TaskQueue: fleet.Queue}, fleet.Run, o.order, quick)
 		require.NoError(t, err)
 		return running
 	}
@@ -147,7 +153,8 @@ func TestFleet(t *testing.T) {
 	}
 	began := time.Now()
 	for _, s := range services {
-		_, err := engine.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "settle " + s.name, TaskQueue: fleet.Queue},
+		_, err := engine.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "settle " + s.name,
+			TaskQueue: fleet.Queue},
 			fleet.SettleAll, s.name, time.Second, quick)
 		require.NoError(t, err)
 	}
@@ -219,10 +226,13 @@ func TestFleet(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d batches of %d rows, %d workers: duplicates %d, lost %d; killed %d workers and %d connections, lost %d replies, %d decisions of an operator; %s, largest history %d bytes",
-		len(all), *rows, *workers, twice, lost, chaos.killed.Load(), chaos.cut.Load(), chaos.lost.Load(), chaos.decided.Load(), wall, largest)
+	t.Logf(
+		"%d batches of %d rows, %d workers: duplicates %d, lost %d; killed %d workers and %d connections, lost %d replies, %d decisions of an operator; %s, largest history %d bytes",
+		len(all), *rows, *workers, twice, lost, chaos.killed.Load(), chaos.cut.Load(), chaos.lost.Load(),
+		chaos.decided.Load(), wall, largest)
 	for _, s := range services {
-		t.Logf("%s: %d batches, %.1f requests for each", s.name, count[s.name], float64(s.kit.Log.Count(""))/float64(max(1, count[s.name])))
+		t.Logf("%s: %d batches, %.1f requests for each", s.name, count[s.name],
+			float64(s.kit.Log.Count(""))/float64(max(1, count[s.name])))
 	}
 	require.Zero(t, twice)
 	require.Zero(t, lost)

@@ -47,20 +47,24 @@ func serve(t *testing.T, environ map[string]string) []*service {
 	t.Cleanup(centra.Close)
 	centra.Host(must(centrapay.NewFileGate(files, centra.GateURL())))
 	environ["E2E_CENTRAPAY"], environ["E2E_FILES"], environ["E2E_GATE"] = centra.URL, files, centra.GateURL()
-	environ["E2E_CENTRAPAY_KEY"], environ["E2E_CENTRAPAY_ACCOUNT"] = centra.Config().APIKey, centra.ProviderConfig().AccountID
+	environ["E2E_CENTRAPAY_KEY"], environ["E2E_CENTRAPAY_ACCOUNT"] = centra.Config().APIKey,
+		centra.ProviderConfig().AccountID
 
 	// One live token for a key: a worker that fetches one ends those of the others.
 	six := sixdotfiftytest.New(&sixdotfiftytest.Options{Autoplay: 2, OneToken: true})
 	t.Cleanup(six.Close)
-	environ["E2E_SIX"], environ["E2E_SIX_KEY"], environ["E2E_SIX_SECRET"] = six.URL, six.Config().Key, six.Config().Secret
+	environ["E2E_SIX"], environ["E2E_SIX_KEY"], environ["E2E_SIX_SECRET"] = six.URL, six.Config().Key,
+		six.Config().Secret
 
 	snap := snapbilltest.New(&snapbilltest.Options{Autoplay: 2})
 	t.Cleanup(snap.Close)
-	environ["E2E_SNAP"], environ["E2E_SNAP_USER"], environ["E2E_SNAP_PASSWORD"] = snap.URL, snap.Config().Username, snap.Config().Password
+	environ["E2E_SNAP"], environ["E2E_SNAP_USER"], environ["E2E_SNAP_PASSWORD"] = snap.URL, snap.Config().Username,
+		snap.Config().Password
 
 	item := func(account, currency string) func(string, int) batch.Item {
 		return func(reference string, n int) batch.Item {
-			i := batch.Item{Reference: fmt.Sprintf("%s-%d", reference, n), Account: account, Amount: batch.Money{Minor: int64(100 + n), Currency: currency}}
+			i := batch.Item{Reference: fmt.Sprintf("%s-%d", reference, n), Account: account,
+				Amount: batch.Money{Minor: int64(100 + n), Currency: currency}}
 			if account == "" {
 				i.Account = i.Reference
 			}
@@ -68,10 +72,14 @@ func serve(t *testing.T, environ map[string]string) []*service {
 		}
 	}
 	return []*service{
-		{name: "citypay", kit: &city.Kit, breaks: city.Break, accepted: city.Accepted, batches: city.Batches, item: item("account-1", "GBP")},
-		{name: "centrapay", kit: &centra.Kit, breaks: centra.Break, accepted: centra.Accepted, batches: centra.Batches, created: true, item: item("012345678", "NZD")},
-		{name: "sixdotfifty", kit: &six.Kit, breaks: six.Break, accepted: six.Accepted, batches: six.Batches, item: item("27820000000", "DZAR")},
-		{name: "snapbill", kit: &snap.Kit, breaks: snap.Break, accepted: snap.Accepted, batches: snap.Batches, item: item("", "ZAR"), alone: true,
+		{name: "citypay", kit: &city.Kit, breaks: city.Break, accepted: city.Accepted, batches: city.Batches,
+			item: item("account-1", "GBP")},
+		{name: "centrapay", kit: &centra.Kit, breaks: centra.Break, accepted: centra.Accepted, batches: centra.Batches,
+			created: true, item: item("012345678", "NZD")},
+		{name: "sixdotfifty", kit: &six.Kit, breaks: six.Break, accepted: six.Accepted, batches: six.Batches,
+			item: item("27820000000", "DZAR")},
+		{name: "snapbill", kit: &snap.Kit, breaks: snap.Break, accepted: snap.Accepted, batches: snap.Batches,
+			item: item("", "ZAR"), alone: true,
 			prepare: func(d batch.Draft) {
 				for _, i := range d.Items {
 					snap.Bill(i.Account, snapbill.DateOf(d.Date), i.Amount.Minor)
@@ -94,14 +102,19 @@ func (s *service) draft(n, rows int, direction batch.Direction) batch.Draft {
 
 // open makes the providers of a worker.
 func open() []batch.Provider {
-	city := must(citypay.New(citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB", BaseURL: os.Getenv("E2E_CITYPAY")}))
-	centra := must(centrapay.New(centrapay.Config{APIKey: os.Getenv("E2E_CENTRAPAY_KEY"), BaseURL: os.Getenv("E2E_CENTRAPAY"), RequestsPerMinute: 1_000_000}))
-	six := must(sixdotfifty.New(sixdotfifty.Config{Key: os.Getenv("E2E_SIX_KEY"), Secret: os.Getenv("E2E_SIX_SECRET"), BaseURL: os.Getenv("E2E_SIX")}))
-	snap := must(snapbill.New(snapbill.Config{Username: os.Getenv("E2E_SNAP_USER"), Password: os.Getenv("E2E_SNAP_PASSWORD"), BaseURL: os.Getenv("E2E_SNAP")}))
+	city := must(citypay.New(citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB",
+		BaseURL: os.Getenv("E2E_CITYPAY")}))
+	centra := must(centrapay.New(centrapay.Config{APIKey: os.Getenv("E2E_CENTRAPAY_KEY"),
+		BaseURL: os.Getenv("E2E_CENTRAPAY"), RequestsPerMinute: 1_000_000}))
+	six := must(sixdotfifty.New(sixdotfifty.Config{Key: os.Getenv("E2E_SIX_KEY"), Secret: os.Getenv("E2E_SIX_SECRET"),
+		BaseURL: os.Getenv("E2E_SIX")}))
+	snap := must(snapbill.New(snapbill.Config{Username: os.Getenv("E2E_SNAP_USER"),
+		Password: os.Getenv("E2E_SNAP_PASSWORD"), BaseURL: os.Getenv("E2E_SNAP")}))
 	return []batch.Provider{
 		near{must(citypay.NewProvider(city, citypay.ProviderConfig{MerchantID: 1, Currency: "GBP"}))},
-		near{must(centrapay.NewProvider(centra, centrapay.ProviderConfig{AccountID: os.Getenv("E2E_CENTRAPAY_ACCOUNT"), Currency: "NZD",
-			Gate: must(centrapay.NewFileGate(os.Getenv("E2E_FILES"), os.Getenv("E2E_GATE")))}))},
+		near{must(centrapay.NewProvider(centra, centrapay.ProviderConfig{AccountID: os.Getenv("E2E_CENTRAPAY_ACCOUNT"),
+			Currency: "NZD",
+			Gate:     must(centrapay.NewFileGate(os.Getenv("E2E_FILES"), os.Getenv("E2E_GATE")))}))},
 		near{must(sixdotfifty.NewProvider(six, sixdotfifty.ProviderConfig{}))},
 		near{must(snapbill.NewProvider(snap, snapbill.ProviderConfig{PaymentMethod: "netcash"}))},
 	}

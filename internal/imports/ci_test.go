@@ -33,9 +33,9 @@ var leftOut = map[string]string{
 	"flag -explore":           "one step more takes five minutes: it is run by hand",
 	"flag -deep":              "every kind of crash takes longer than CI may: it is run by hand",
 	"flag -false-guard":       "a test sets it for a process of its own",
-	"skip TestSmallWorldsWithTwoCallersAtOnce":               "with -explore 1 it takes five minutes: it is run by hand",
+	"skip TestSmallWorldsWithTwoCallersAtOnce":               "with -explore 1 it takes five minutes: run by hand",
 	"skip TestSmallWorldsWithTwoCallersAtOnce in short mode": "the race detector has nothing to find in it",
-	"skip TestSmallWorldsExploredWhole":                      "with -explore 1 it takes five minutes: it is run by hand",
+	"skip TestSmallWorldsExploredWhole":                      "with -explore 1 it takes five minutes: run by hand",
 	"skip TestSmallWorldsExploredWhole in short mode":        "the race detector has nothing to find in it",
 	"race Distorted|LyingReplies|NoField":                    "each reply is read by one goroutine",
 	"race Singles|Crashes|Endless|Memory|NoSink|Planted":     "one caller at a time: the random runs have many",
@@ -67,7 +67,8 @@ func TestCILeavesNothingOutUnsaid(t *testing.T) {
 		leaves("vet " + m[1])
 	}
 	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "imports/ci_test.go") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") ||
+			strings.HasSuffix(path, "imports/ci_test.go") {
 			return err
 		}
 		source, err := os.ReadFile(path)
@@ -110,7 +111,8 @@ func TestEveryFuzzTargetRunsAtNight(t *testing.T) {
 		}
 		source, err := os.ReadFile(path)
 		if n := len(regexp.MustCompile(`(?m)^func Fuzz`).FindAll(source, -1)); n > 0 {
-			directory, _, _ := strings.Cut(filepath.ToSlash(strings.TrimPrefix(path, filepath.FromSlash("../../"))), "/")
+			directory, _, _ := strings.Cut(filepath.ToSlash(strings.TrimPrefix(path, filepath.FromSlash("../../"))),
+				"/")
 			targets[directory] += n
 		}
 		return err
@@ -144,7 +146,8 @@ func skipsOf(file *ast.File) []string {
 			continue
 		}
 		for _, call := range calls(f) {
-			if receiver, method, _ := strings.Cut(call, "."); slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, method) && receiver != "" {
+			if receiver, method, _ := strings.Cut(call, "."); slices.Contains([]string{"Skip", "Skipf", "SkipNow"},
+				method) && receiver != "" {
 				all = append(all, f.Name.Name)
 			}
 			if call == "testing.Short" {

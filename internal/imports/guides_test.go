@@ -125,7 +125,8 @@ func TestDocsOfOnceOperations(t *testing.T) {
 			line := "//\t" + strings.ToUpper(op[1]) + " " + strings.TrimSuffix(op[2], ".json") + "\n"
 			found := false
 			for path, text := range files {
-				if filepath.ToSlash(filepath.Dir(path)) != provider || strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "doc.go" {
+				if filepath.ToSlash(filepath.Dir(path)) != provider || strings.HasSuffix(path, "_test.go") ||
+					filepath.Base(path) == "doc.go" {
 					continue
 				}
 				before, _, ok := strings.Cut(text, line)
@@ -136,7 +137,8 @@ func TestDocsOfOnceOperations(t *testing.T) {
 				comment := before[strings.LastIndex(before, "\n\n"):]
 				words := strings.Join(strings.Fields(strings.ReplaceAll(comment, "//", " ")), " ")
 				require.Contains(t, words, "at most once", "%s: %s", provider, line)
-				require.Contains(t, words, "ErrAmbiguous", "%s: %s does not say how to find out what became of it", provider, line)
+				require.Contains(t, words, "ErrAmbiguous", "%s: %s does not say how to find out what became of it",
+					provider, line)
 			}
 			require.True(t, found, "%s: no method names %s", provider, line)
 		}
@@ -240,7 +242,8 @@ func casesOf(f *ast.FuncDecl, prefix string) map[string]string {
 // TestEveryVariableIsOnThePage holds the table of examples/README.md against
 // the names of variables in the examples.
 func TestEveryVariableIsOnThePage(t *testing.T) {
-	variable := regexp.MustCompile(`"((?:BATCHWAY|PAYRUN|CITYPAY|CENTRAPAY|SIXDOTFIFTY|SNAPBILL|TEMPORAL|FLEET)_[A-Z_]*[A-Z])"`)
+	variable := regexp.MustCompile(
+		`"((?:BATCHWAY|PAYRUN|CITYPAY|CENTRAPAY|SIXDOTFIFTY|SNAPBILL|TEMPORAL|FLEET)_[A-Z_]*[A-Z])"`)
 	found := make(map[string]bool)
 	for path, text := range filesOf(t, ".go") {
 		if strings.HasPrefix(path, "internal/imports/") {
@@ -276,7 +279,8 @@ func TestEveryPackageHasAnExample(t *testing.T) {
 	packages := 0
 	for path := range filesOf(t, ".go") {
 		folder := filepath.ToSlash(filepath.Dir(path))
-		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(folder, "examples") || strings.Contains("/"+folder+"/", "/internal/") {
+		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(folder, "examples") ||
+			strings.Contains("/"+folder+"/", "/internal/") {
 			continue
 		}
 		packages++

@@ -36,38 +36,51 @@ type rule struct {
 }
 
 var (
-	wire      = []string{"github.com/hashicorp/go-retryablehttp", "github.com/hashicorp/go-cleanhttp", "github.com/go-json-experiment/json"}
+	wire = []string{"github.com/hashicorp/go-retryablehttp", "github.com/hashicorp/go-cleanhttp",
+		"github.com/go-json-experiment/json"}
 	providers = []string{"citypay", "centrapay", "sixdotfifty", "snapbill"}
-	testOnly  = []string{"github.com/stretchr/testify", "github.com/google/go-cmp", "gopkg.in/h2non/gock.v1", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/lib/pq"}
+	testOnly  = []string{"github.com/stretchr/testify", "github.com/google/go-cmp", "gopkg.in/h2non/gock.v1",
+		"go.uber.org/goleak", "pgregory.net/rapid", "github.com/lib/pq"}
 )
 
 func rules() []rule {
 	list := []rule{
 		{"/batch", nil, []string{"/batch"}, "the vocabulary needs only the standard library"},
-		{"/batch/internal/record", []string{"/batch"}, []string{"/batch", "/batch/internal/record"}, "what journals share knows no store"},
-		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "/internal/private", "go.etcd.io/bbolt"}, nil, "a journal is the vocabulary and its engine"},
-		{"/batch/sqljournal", []string{"/batch", "/batch/internal/record"}, nil, "a journal on database/sql knows no driver"},
-		{"/batch/batchcsv", []string{"/batch"}, []string{"/batch", "/batch/batchcsv"}, "a file of items needs only the standard library"},
-		{"/batch/batchtest", []string{"/batch", "/batch/batchsim"}, []string{"/batch", "/batch/batchtest", "/batch/batchsim"}, "the suite is for any provider"},
+		{"/batch/internal/record", []string{"/batch"}, []string{"/batch", "/batch/internal/record"},
+			"what journals share knows no store"},
+		{"/batch/boltjournal", []string{"/batch", "/batch/internal/record", "/internal/private", "go.etcd.io/bbolt"},
+			nil, "a journal is the vocabulary and its engine"},
+		{"/batch/sqljournal", []string{"/batch", "/batch/internal/record"}, nil,
+			"a journal on database/sql knows no driver"},
+		{"/batch/batchcsv", []string{"/batch"}, []string{"/batch", "/batch/batchcsv"},
+			"a file of items needs only the standard library"},
+		{"/batch/batchtest", []string{"/batch", "/batch/batchsim"},
+			[]string{"/batch", "/batch/batchtest", "/batch/batchsim"}, "the suite is for any provider"},
 		{"/batch/batchhttp", append([]string{"/batch"}, wire...), nil, "one HTTP call knows no provider"},
 		{"/batch/batchsim", nil, []string{"/batch/batchsim"}, "a simulator's kit knows no service and no client"},
-		{"/examples/toypay", []string{"/batch", "/batch/batchhttp"}, nil, "a provider of one's own needs nothing that is ours alone"},
-		{"/examples/toypay/toypaytest", []string{"/batch/batchsim"}, nil, "a simulator of one's own shares nothing with its client"},
-		{"/internal/private", nil, []string{"/internal/private"}, "who else can write a file needs only the standard library"},
+		{"/examples/toypay", []string{"/batch", "/batch/batchhttp"}, nil,
+			"a provider of one's own needs nothing that is ours alone"},
+		{"/examples/toypay/toypaytest", []string{"/batch/batchsim"}, nil,
+			"a simulator of one's own shares nothing with its client"},
+		{"/internal/private", nil, []string{"/internal/private"},
+			"who else can write a file needs only the standard library"},
 		{"/internal/floor", nil, []string{"/internal/floor"}, "the floor is what the standard library does alone"},
 		{"/internal/pgtest", nil, []string{"/internal/pgtest"}, "a server for tests knows no journal and no driver"},
 		{"/internal/imports", nil, nil, "only a test"},
 		{"/internal/campaign", nil, nil, "only a test"},
 	}
 	for _, p := range providers {
-		may := []string{"/batch", "/batch/batchhttp", "github.com/go-json-experiment/json"} // The standard library from Go 1.27 on.
+		// The standard library from Go 1.27 on.
+		may := []string{"/batch", "/batch/batchhttp", "github.com/go-json-experiment/json"}
 		link := append([]string{"/batch", "/batch/batchhttp", "/" + p}, wire...)
 		if p == "centrapay" {
-			may, link = append(may, "golang.org/x/time", "/internal/private"), append(link, "golang.org/x/time", "/internal/private")
+			may, link = append(may, "golang.org/x/time", "/internal/private"),
+				append(link, "golang.org/x/time", "/internal/private")
 		}
 		list = append(list,
 			rule{"/" + p, may, link, "whoever imports one provider links almost nothing else"},
-			rule{"/" + p + "/" + p + "test", []string{"/batch/batchsim", "/" + p}, nil, "a simulator never shares code with the client, only its Config"})
+			rule{"/" + p + "/" + p + "test", []string{"/batch/batchsim", "/" + p}, nil,
+				"a simulator never shares code with the client, only its Config"})
 	}
 	return list
 }
@@ -135,7 +148,8 @@ func within(path, pattern string) bool {
 }
 
 func TestImports(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps", module+"/...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps",
+		module+"/...").Output()
 	require.NoError(t, err)
 	var pkgs []pkg
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
@@ -159,20 +173,27 @@ func TestTheRulesBite(t *testing.T) {
 		planted pkg
 		want    []string
 	}{
-		"the core speaks HTTP": {pkg{ImportPath: module + "/batch", Imports: []string{"net/http"}, Deps: []string{"net/http"}},
+		"the core speaks HTTP": {pkg{ImportPath: module + "/batch", Imports: []string{"net/http"},
+			Deps: []string{"net/http"}},
 			[]string{"/batch links net/http: the vocabulary knows no transport"}},
-		"the core takes a module": {pkg{ImportPath: module + "/batch", Imports: []string{"example.com/x"}, Deps: []string{"example.com/x"}},
-			[]string{"/batch imports example.com/x: the vocabulary needs only the standard library", "/batch links example.com/x: the vocabulary needs only the standard library"}},
+		"the core takes a module": {pkg{ImportPath: module + "/batch", Imports: []string{"example.com/x"},
+			Deps: []string{"example.com/x"}},
+			[]string{"/batch imports example.com/x: the vocabulary needs only the standard library",
+				"/batch links example.com/x: the vocabulary needs only the standard library"}},
 		"a provider uses another": {pkg{ImportPath: module + "/citypay", Imports: []string{module + "/snapbill"}},
 			[]string{"/citypay imports /snapbill: whoever imports one provider links almost nothing else"}},
-		"a provider links a test module": {pkg{ImportPath: module + "/citypay", Deps: []string{"github.com/stretchr/testify/require"}},
+		"a provider links a test module": {pkg{ImportPath: module + "/citypay",
+			Deps: []string{"github.com/stretchr/testify/require"}},
 			[]string{"/citypay links github.com/stretchr/testify/require: it is for tests only",
 				"/citypay links github.com/stretchr/testify/require: whoever imports one provider links almost nothing else"}},
-		"a simulator uses the client's transport": {pkg{ImportPath: module + "/citypay/citypaytest", Imports: []string{module + "/batch/batchhttp"}},
-			[]string{"/citypay/citypaytest imports /batch/batchhttp: a simulator never shares code with the client, only its Config"}},
+		"a simulator uses the client's transport": {pkg{ImportPath: module + "/citypay/citypaytest",
+			Imports: []string{module + "/batch/batchhttp"}},
+			[]string{
+				"/citypay/citypaytest imports /batch/batchhttp: a simulator never shares code with the client, only its Config"}},
 		"a package that nobody thought of": {pkg{ImportPath: module + "/pkg/util"},
 			[]string{"/pkg/util has no rule here: add one"}},
-		"what is allowed": {pkg{ImportPath: module + "/citypay", Imports: []string{module + "/batch/batchhttp", "net/http"}, Deps: []string{"net/http", wire[0]}}, nil},
+		"what is allowed": {pkg{ImportPath: module + "/citypay", Imports: []string{module + "/batch/batchhttp",
+			"net/http"}, Deps: []string{"net/http", wire[0]}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, violations([]pkg{std, c.planted})); diff != "" {

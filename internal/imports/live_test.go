@@ -22,8 +22,10 @@ const live = "BATCHWAY_LIVE"
 
 var (
 	providerVariable = regexp.MustCompile(`^(CITYPAY|CENTRAPAY|SIXDOTFIFTY|SNAPBILL)_`)
-	productionHost   = regexp.MustCompile(`(?i)(^|[^a-z0-9-])(api\.citypay|(api|pay|secure)\.6dot50|api\.snapbill|service\.centrapay)\.com`)
-	productionNames  = []string{"citypay.Production", "sixdotfifty.RedemptionsProduction", "snapbill.Production", "centrapay.Service"}
+	productionHost   = regexp.MustCompile(
+		`(?i)(^|[^a-z0-9-])(api\.citypay|(api|pay|secure)\.6dot50|api\.snapbill|service\.centrapay)\.com`)
+	productionNames = []string{"citypay.Production", "sixdotfifty.RedemptionsProduction", "snapbill.Production",
+		"centrapay.Service"}
 	// ownHost lists the packages whose Config needs no BaseURL.
 	ownHost = []string{"citypay", "centrapay"}
 )
@@ -33,7 +35,7 @@ var (
 var unreachable = map[string]string{
 	"examples/quickstart/main_test.go TestProductionIsRefused":         "quickstart refuses every one of these hosts",
 	"citypay/attack_test.go TestATestTransactionIsNotPaidInProduction": "its middleware answers every request itself",
-	"citypay/provider_test.go TestBadDrafts":                           "it calls Create, which sends nothing at CityPay",
+	"citypay/provider_test.go TestBadDrafts":                           "it calls Create: CityPay's sends nothing",
 }
 
 // TestLiveIsAskedBeforeAnythingIsSent holds tests and examples to the rules that keep them from moving
@@ -41,7 +43,8 @@ var unreachable = map[string]string{
 func TestLiveIsAskedBeforeAnythingIsSent(t *testing.T) {
 	read, excused := 0, make(map[string]bool)
 	for own, text := range filesOf(t, ".go") {
-		if !strings.HasPrefix(own, "examples/") && !strings.HasSuffix(own, "_test.go") || own == "internal/imports/live_test.go" {
+		if !strings.HasPrefix(own, "examples/") && !strings.HasSuffix(own, "_test.go") ||
+			own == "internal/imports/live_test.go" {
 			continue
 		}
 		read++
@@ -98,7 +101,8 @@ func liveFaults(path, text string, excused map[string]bool) []string {
 		opens := positionOf(body, func(call string) bool {
 			return strings.HasSuffix(call, ".New") || strings.HasPrefix(call, "open")
 		})
-		if variable := asksForVariable(body); variable != "" && (checked == token.NoPos || opens != token.NoPos && opens < checked) {
+		if variable := asksForVariable(body); variable != "" && (checked == token.NoPos || opens != token.NoPos &&
+			opens < checked) {
 			fault("reads %s and opens a client before sandbox.Check", variable)
 		}
 		if host := production(body, true); host != "" && checked == token.NoPos {
@@ -181,7 +185,8 @@ func asksLive(cond ast.Expr) bool {
 		return asksLive(binary.X) || asksLive(binary.Y)
 	}
 	call, ok := binary.X.(*ast.CallExpr)
-	return ok && binary.Op == token.NEQ && nameOf(call.Fun) == "os.Getenv" && len(call.Args) == 1 && textOf(call.Args[0]) == live && textOf(binary.Y) == "1"
+	return ok && binary.Op == token.NEQ && nameOf(call.Fun) == "os.Getenv" && len(call.Args) == 1 &&
+		textOf(call.Args[0]) == live && textOf(binary.Y) == "1"
 }
 
 // readsEnvironment reports whether a variable of a provider can be read, and
@@ -190,11 +195,13 @@ func readsEnvironment(n ast.Node, constants map[string]string) (variable string,
 	free := make(map[ast.Node]bool) // os.Getenv of a literal that names no provider
 	ast.Inspect(n, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) == 1 {
-			if name := cmp.Or(textOf(call.Args[0]), constants[nameOf(call.Args[0])]); name != "" && !providerVariable.MatchString(name) {
+			if name := cmp.Or(textOf(call.Args[0]), constants[nameOf(call.Args[0])]); name != "" &&
+				!providerVariable.MatchString(name) {
 				free[call.Fun] = true
 			}
 		}
-		if e, ok := n.(*ast.SelectorExpr); ok && !free[e] && slices.Contains([]string{"os.Getenv", "os.LookupEnv", "os.ExpandEnv", "syscall.Getenv"}, nameOf(e)) {
+		if e, ok := n.(*ast.SelectorExpr); ok && !free[e] &&
+			slices.Contains([]string{"os.Getenv", "os.LookupEnv", "os.ExpandEnv", "syscall.Getenv"}, nameOf(e)) {
 			variable, reads = "the environment by "+nameOf(e), true
 		}
 		return true
@@ -209,7 +216,8 @@ func asksForVariable(n ast.Node) string {
 	ast.Inspect(n, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
 			for _, arg := range call.Args {
-				if providerVariable.MatchString(textOf(arg)) && strings.Contains(strings.ToLower(nameOf(call.Fun)), "env") {
+				if providerVariable.MatchString(textOf(arg)) &&
+					strings.Contains(strings.ToLower(nameOf(call.Fun)), "env") {
 					found = textOf(arg)
 				}
 			}
@@ -261,7 +269,9 @@ func sends(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
 			for _, arg := range call.Args {
 				inner, isCall := arg.(*ast.CallExpr)
-				found = found || nameOf(arg) == "ctx" || isCall && slices.Contains([]string{"t.Context", "b.Context", "context.Background", "context.TODO"}, nameOf(inner.Fun))
+				found = found || nameOf(arg) == "ctx" || isCall &&
+					slices.Contains([]string{"t.Context", "b.Context", "context.Background", "context.TODO"},
+						nameOf(inner.Fun))
 			}
 			found = found || nameOf(call.Fun) == "batchtest.Run"
 		}
@@ -324,34 +334,56 @@ func TestTheRulesOfLiveBite(t *testing.T) {
 	const gate = "if os.Getenv(\"BATCHWAY_LIVE\") != \"1\" || key == \"\" {\n\tt.Skip(\"no\")\n}\n"
 	const reads = "key := os.Getenv(\"CITYPAY_LICENCE_KEY\")\n"
 	for name, c := range map[string]struct{ path, body, want string }{
-		"a gated test":                       {"a_test.go", reads + gate + "p.Submit(t.Context())", ""},
-		"no gate":                            {"a_test.go", reads + "if key == \"\" {\n\tt.Skip(\"no\")\n}\np.Submit(t.Context())", "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"a gate that is too late":            {"a_test.go", reads + "p.Submit(t.Context())\n" + gate, "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"a gate that needs both":             {"a_test.go", reads + strings.Replace(gate, "||", "&&", 1), "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"a gate that does not skip":          {"a_test.go", reads + strings.Replace(gate, "t.Skip", "t.Log", 1), "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"a gate without a body":              {"a_test.go", reads + strings.Replace(gate, "t.Skip(\"no\")", "", 1), "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"a variable whose name is computed":  {"a_test.go", "key := os.Getenv(prefix + \"_KEY\")", "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"the reader as a value":              {"a_test.go", "config := live(os.Getenv)", "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"a constant that names none":         {"a_test.go", "const child = \"TEST_FILE\"\nkey := os.Getenv(child)", ""},
-		"a constant that names one":          {"a_test.go", "const child = \"SNAPBILL_PASSWORD\"\nkey := os.Getenv(child)", "a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
-		"a variable of no provider":          {"a_test.go", "key := os.Getenv(\"CAMPAIGN_KEY\")", ""},
-		"production by its name":             {"a_test.go", "c := citypay.Production\np.Submit(t.Context(), c)", "a_test.go Run names citypay.Production and hands a context to something: it could send a request there"},
-		"production by its text":             {"a_test.go", "c := \"https://API.citypay.com.\"\np.Submit(ctx, c)", "a_test.go Run names https://API.citypay.com. and hands a context to something: it could send a request there"},
-		"production by leaving the host out": {"a_test.go", "c := centrapay.Config{APIKey: \"key\"}\np.Submit(ctx, c)", "a_test.go Run names centrapay.Config without a BaseURL and hands a context to something: it could send a request there"},
-		"production in the suite":            {"a_test.go", "batchtest.Run(t, snapbill.Production)", "a_test.go Run names snapbill.Production and hands a context to something: it could send a request there"},
-		"production, and nothing is sent":    {"a_test.go", "c := citypay.Production\nrequire.Error(t, c)", ""},
-		"staging":                            {"a_test.go", "c := \"https://api.staging.6dot50.com\"\np.Submit(ctx, c)", ""},
-		"an example":                         {"examples/a.go", "key := getenv(\"CITYPAY_LICENCE_KEY\")\nsandbox.Check(getenv)\ncitypay.New(key)", ""},
-		"an example without a check":         {"examples/a.go", "key := getenv(\"CITYPAY_LICENCE_KEY\")\ncitypay.New(key)", "examples/a.go Run reads CITYPAY_LICENCE_KEY and opens a client before sandbox.Check"},
-		"an example that checks too late":    {"examples/a.go", "key := os.Getenv(\"CITYPAY_LICENCE_KEY\")\ncitypay.New(key)\nsandbox.Check(getenv)", "examples/a.go Run reads CITYPAY_LICENCE_KEY and opens a client before sandbox.Check"},
-		"an example that names production":   {"examples/a.go", "c := \"https://pay.6dot50.com\"", "examples/a.go Run names https://pay.6dot50.com without sandbox.Check"},
+		"a gated test": {"a_test.go", reads + gate + "p.Submit(t.Context())", ""},
+		"no gate": {"a_test.go", reads +
+			"if key == \"\" {\n\tt.Skip(\"no\")\n}\np.Submit(t.Context())",
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a gate that is too late": {"a_test.go", reads + "p.Submit(t.Context())\n" + gate,
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a gate that needs both": {"a_test.go", reads + strings.Replace(gate, "||", "&&", 1),
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a gate that does not skip": {"a_test.go", reads + strings.Replace(gate, "t.Skip", "t.Log", 1),
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a gate without a body": {"a_test.go", reads + strings.Replace(gate, "t.Skip(\"no\")", "", 1),
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a variable whose name is computed": {"a_test.go", "key := os.Getenv(prefix + \"_KEY\")",
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"the reader as a value": {"a_test.go", "config := live(os.Getenv)",
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a constant that names none": {"a_test.go", "const child = \"TEST_FILE\"\nkey := os.Getenv(child)", ""},
+		"a constant that names one": {"a_test.go",
+			"const child = \"SNAPBILL_PASSWORD\"\nkey := os.Getenv(child)",
+			"a_test.go Run reads the environment by os.Getenv and does not skip unless BATCHWAY_LIVE is 1"},
+		"a variable of no provider": {"a_test.go", "key := os.Getenv(\"CAMPAIGN_KEY\")", ""},
+		"production by its name": {"a_test.go", "c := citypay.Production\np.Submit(t.Context(), c)",
+			"a_test.go Run names citypay.Production and hands a context to something: it could send a request there"},
+		"production by its text": {"a_test.go", "c := \"https://API.citypay.com.\"\np.Submit(ctx, c)",
+			"a_test.go Run names https://API.citypay.com. and hands a context to something: it could send a request there"},
+		"production by leaving the host out": {"a_test.go", "c := centrapay.Config{APIKey: \"key\"}\np.Submit(ctx, c)",
+			"a_test.go Run names centrapay.Config without a BaseURL and hands a context to something: it could send a request there"},
+		"production in the suite": {"a_test.go", "batchtest.Run(t, snapbill.Production)",
+			"a_test.go Run names snapbill.Production and hands a context to something: it could send a request there"},
+		"production, and nothing is sent": {"a_test.go", "c := citypay.Production\nrequire.Error(t, c)", ""},
+		"staging": {"a_test.go", "c := \"https://api.staging.6dot50.com\"\np.Submit(ctx, c)",
+			""},
+		"an example": {"examples/a.go",
+			"key := getenv(\"CITYPAY_LICENCE_KEY\")\nsandbox.Check(getenv)\ncitypay.New(key)", ""},
+		"an example without a check": {"examples/a.go",
+			"key := getenv(\"CITYPAY_LICENCE_KEY\")\ncitypay.New(key)",
+			"examples/a.go Run reads CITYPAY_LICENCE_KEY and opens a client before sandbox.Check"},
+		"an example that checks too late": {"examples/a.go",
+			"key := os.Getenv(\"CITYPAY_LICENCE_KEY\")\ncitypay.New(key)\nsandbox.Check(getenv)",
+			"examples/a.go Run reads CITYPAY_LICENCE_KEY and opens a client before sandbox.Check"},
+		"an example that names production": {"examples/a.go", "c := \"https://pay.6dot50.com\"",
+			"examples/a.go Run names https://pay.6dot50.com without sandbox.Check"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var want []string
 			if c.want != "" {
 				want = []string{c.want}
 			}
-			if diff := gocmp.Diff(want, liveFaults(c.path, "package a\n\nfunc Run(t *testing.T) {\n"+c.body+"\n}\n", nil)); diff != "" {
+			if diff := gocmp.Diff(want, liveFaults(c.path, "package a\n\nfunc Run(t *testing.T) {\n"+c.body+"\n}\n",
+				nil)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

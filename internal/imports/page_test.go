@@ -23,7 +23,8 @@ func TestPageOfBadInputs(t *testing.T) {
 	}
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.True(t, page == string(text), "%s is not what the tables say: go test ./internal/imports -run TestPageOfBadInputs -write", path)
+	require.True(t, page == string(text),
+		"%s is not what the tables say: go test ./internal/imports -run TestPageOfBadInputs -write", path)
 }
 
 func pageOf() string {

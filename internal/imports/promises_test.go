@@ -506,7 +506,8 @@ var fuzzTargets = []promise{
 		"snapbill FuzzWebhook",
 		"batch/batchhttp FuzzJSON",
 	}, ""},
-	{"fuzz 3", "amounts are exact", []string{"batch FuzzDecimal", "sixdotfifty FuzzAmount", "batch/batchhttp FuzzInt"}, ""},
+	{"fuzz 3", "amounts are exact", []string{"batch FuzzDecimal", "sixdotfifty FuzzAmount", "batch/batchhttp FuzzInt"},
+		""},
 	{"fuzz 4", "Retry-After", []string{"batch/batchhttp FuzzRetryAfter"}, ""},
 	{"fuzz 5", "the file of a journal", []string{
 		"batch/boltjournal FuzzOpen",
@@ -621,9 +622,11 @@ var limits = []promise{
 	{"limit 27", "no sending after the call", []string{"batch/batchhttp TestMiddlewareThatLeavesEarly"}, ""},
 	{"limit 28", "32 recent secrets", []string{"batch/batchhttp TestCleanKnowsWhatRequestsHaveCarried"}, ""},
 	{"limit 29", "128 bytes of a part of a path", []string{"batch/batchhttp TestPathsStayBelowTheBaseURL"}, ""},
-	{"limit 30", "4 MiB of one string or number", []string{"batch/batchhttp TestAStringOrANumberOfAReplyHasALimit"}, ""},
+	{"limit 30", "4 MiB of one string or number", []string{"batch/batchhttp TestAStringOrANumberOfAReplyHasALimit"},
+		""},
 	{"limit 31", "memory of twice the limit of a reply", []string{"internal/campaign TestPeakMemory"}, ""},
-	{"limit 32", "the elements of a list in a reply", []string{"batch/batchhttp TestElementsHaveALimit", "internal/campaign TestPeakMemory"}, ""},
+	{"limit 32", "the elements of a list in a reply", []string{"batch/batchhttp TestElementsHaveALimit",
+		"internal/campaign TestPeakMemory"}, ""},
 	{"limit 33", "a list of many pages", []string{
 		"sixdotfifty TestAListHasALimit",
 		"internal/campaign TestTheMemoryOfAListHasALimit",

@@ -40,7 +40,8 @@ func TestReadmeAbilities(t *testing.T) {
 		want = append(want, row)
 	}
 	var got []string
-	_, table, found := strings.Cut(string(readme), "| provider | "+strings.Join([]string{"find", "cancel", "list", "edit", "bulk poll"}, " | ")+" |\n")
+	_, table, found := strings.Cut(string(readme), "| provider | "+
+		strings.Join([]string{"find", "cancel", "list", "edit", "bulk poll"}, " | ")+" |\n")
 	require.True(t, found, "the README has no table of abilities")
 	for line := range strings.Lines(table) {
 		line = strings.TrimSpace(line)

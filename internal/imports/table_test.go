@@ -96,7 +96,8 @@ func testsOfTree(t *testing.T) map[string]map[string]bool {
 func addTests(tests map[string]map[string]bool, directory string, parsed *ast.File) {
 	for _, declaration := range parsed.Decls {
 		f, ok := declaration.(*ast.FuncDecl)
-		if !ok || f.Recv != nil || f.Body == nil || !strings.HasPrefix(f.Name.Name, "Test") && !strings.HasPrefix(f.Name.Name, "Fuzz") {
+		if !ok || f.Recv != nil || f.Body == nil || !strings.HasPrefix(f.Name.Name, "Test") &&
+			!strings.HasPrefix(f.Name.Name, "Fuzz") {
 			continue
 		}
 		literals := make(map[string]bool)
@@ -143,5 +144,6 @@ func TestTableOfSecurity(t *testing.T) {
 	for _, m := range named {
 		require.Contains(t, tests, m[1], "SECURITY.md names a test that does not exist")
 	}
-	require.Len(t, regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]`).FindAllString(string(text), -1), len(named), "a test is named with its directory, in backquotes")
+	require.Len(t, regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]`).FindAllString(string(text), -1), len(named),
+		"a test is named with its directory, in backquotes")
 }

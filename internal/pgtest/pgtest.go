@@ -104,7 +104,8 @@ func (s *Server) prepare() error {
 			return err
 		}
 	}
-	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "test", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "test", "-A", "trust", "-E", "UTF8",
+		"--no-locale", "--no-sync")
 	if err := initdb.Run(); err != nil {
 		return err
 	}
@@ -127,7 +128,8 @@ func (s *Server) Start() error {
 		return nil
 	}
 	postgres := filepath.Join(s.bin, "postgres")
-	args := []string{postgres, "-D", s.data(), "-k", s.directory, "-c", "listen_addresses=", "-c", "shared_buffers=16MB"}
+	args := []string{postgres, "-D", s.data(), "-k", s.directory, "-c", "listen_addresses=", "-c",
+		"shared_buffers=16MB"}
 	// After a crash a server syncs every file of every database, one by one,
 	// unless it knows a faster way.
 	if s.command(postgres, "-D", s.data(), "-C", "recovery_init_sync_method").Run() == nil {

@@ -134,7 +134,8 @@ func (s *Server) wire(b *run, summary bool) wireBatch {
 }
 
 func (s *Server) wirePayment(p *payment) wirePayment {
-	w := wirePayment{ID: p.id, BatchID: p.batch, MSISDN: p.msisdn, Amount: decimal(p.amount), FirstName: p.first, LastName: p.last,
+	w := wirePayment{ID: p.id, BatchID: p.batch, MSISDN: p.msisdn, Amount: decimal(p.amount), FirstName: p.first,
+		LastName:   p.last,
 		ExternalID: p.external, StatusCode: p.status, IsMember: p.member, CreatedAt: s.moment(p.created)}
 	if p.status == "DRAFT" {
 		w.IsMember = !s.outside[p.msisdn]
@@ -185,9 +186,11 @@ func (s *Server) settle(b *run) {
 
 // pays moves the money of a payment.
 func (s *Server) pays(b *run, p *payment) {
-	s.Ledger.Move(batchsim.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external, Account: p.msisdn, Minor: p.amount, Currency: "DZAR", At: s.Clock.Now()})
+	s.Ledger.Move(batchsim.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external, Account: p.msisdn,
+		Minor: p.amount, Currency: "DZAR", At: s.Clock.Now()})
 	if p.referral > 0 {
-		s.Ledger.Move(batchsim.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external + "/referral", Account: p.referrer, Minor: p.referral, Currency: "DZAR", At: s.Clock.Now()})
+		s.Ledger.Move(batchsim.Effect{Payer: "account " + b.of.name, Batch: b.id, Item: p.external + "/referral",
+			Account: p.referrer, Minor: p.referral, Currency: "DZAR", At: s.Clock.Now()})
 	}
 }
 
@@ -200,7 +203,8 @@ func (s *Server) settleAll() {
 }
 
 func (s *Server) pay() []batchsim.Operation {
-	op := func(name, method, path string, serve func(*organisation, batchsim.Request) batchsim.Reply) batchsim.Operation {
+	op := func(name, method, path string,
+		serve func(*organisation, batchsim.Request) batchsim.Reply) batchsim.Operation {
 		return s.operation("pay", name, method, path, serve)
 	}
 	return []batchsim.Operation{
@@ -219,7 +223,8 @@ func (s *Server) pay() []batchsim.Operation {
 		op("GetPayment", http.MethodGet, "/payments/{id}", s.getPayment),
 		op("DeletePayment", http.MethodDelete, "/payments/{id}", s.deletePayment),
 		op("PaymentStatusCodes", http.MethodGet, "/payments/statusCodes", codes(
-			"DRAFT", "Payment in draft", "SETTLED", "Payment settled", "CANCELLED", "Payment cancelled", "PENDING", "Payment pending")),
+			"DRAFT", "Payment in draft", "SETTLED", "Payment settled", "CANCELLED", "Payment cancelled", "PENDING",
+			"Payment pending")),
 		op("MemberExists", http.MethodGet, "/members/{msisdn}/exists", s.memberExists),
 	}
 }
@@ -234,7 +239,8 @@ func codes(pairs ...string) func(*organisation, batchsim.Request) batchsim.Reply
 }
 
 // with finds the batch that the path names.
-func (s *Server) with(serve func(*run, batchsim.Request) batchsim.Reply) func(*organisation, batchsim.Request) batchsim.Reply {
+func (s *Server) with(serve func(*run, batchsim.Request) batchsim.Reply) func(*organisation,
+	batchsim.Request) batchsim.Reply {
 	return func(o *organisation, r batchsim.Request) batchsim.Reply {
 		for _, b := range o.batches {
 			if b.id == r.PathValue("id") {
@@ -251,8 +257,10 @@ func (s *Server) accounts(o *organisation, _ batchsim.Request) batchsim.Reply {
 	if s.options.StringBalances {
 		balance = decimal(o.float).String()
 	}
-	return encode(http.StatusOK, []map[string]any{{"id": "00000000-002c-ec11-ae72-281870000000", "name": "AcmeCorp", "shortName": o.name,
-		"createdAt": "2021-10-13T08:38:16.127", "active": true, "balance": balance, "availableBalance": balance, "currencyCode": "DZAR"}})
+	return encode(http.StatusOK, []map[string]any{{"id": "00000000-002c-ec11-ae72-281870000000", "name": "AcmeCorp",
+		"shortName": o.name,
+		"createdAt": "2021-10-13T08:38:16.127", "active": true, "balance": balance, "availableBalance": balance,
+		"currencyCode": "DZAR"}})
 }
 
 // unique reports whether no other batch of the organisation has this external id.
@@ -340,7 +348,8 @@ func (s *Server) list(o *organisation, r batchsim.Request) batchsim.Reply {
 	found := []wireBatch{}
 	for _, b := range slices.Backward(o.batches) {
 		s.settle(b)
-		matches := external == "" || b.external == external || s.options.FilterPrefix && strings.HasPrefix(b.external, external)
+		matches := external == "" || b.external == external || s.options.FilterPrefix &&
+			strings.HasPrefix(b.external, external)
 		if matches && (status == "" || b.status == status) {
 			found = append(found, s.wire(b, true))
 		}

@@ -33,11 +33,14 @@ type transaction struct {
 	created       time.Time
 }
 
-var statusMessages = map[int]string{0: "Payment is in progress", 1: "Payment completed successfully", 2: "Payment cancelled",
+var statusMessages = map[int]string{0: "Payment is in progress", 1: "Payment completed successfully",
+	2: "Payment cancelled",
 	3: "Payment was cancelled by user", 4: "Payment has been refunded", 10: "Payment failed"}
 
-var errorMessages = map[int]string{1: "Insufficient funds in account", 2: "Payment has been declined due to authentication failure",
-	3: "Payment has been declined", 4: "Payment marked as a duplicate transaction", 5: "Payment has been marked as suspected fraud",
+var errorMessages = map[int]string{1: "Insufficient funds in account",
+	2: "Payment has been declined due to authentication failure",
+	3: "Payment has been declined", 4: "Payment marked as a duplicate transaction",
+	5: "Payment has been marked as suspected fraud",
 	6: "Payment has an Invalid Amount specified", 7: "Timeout occurred trying to process payment"}
 
 // Confirm lets the member confirm a payment on the hosted page.
@@ -68,17 +71,22 @@ func (s *Server) complete(id string, status, code int) {
 	switch {
 	case status == 1:
 		s.merchant.balance += p.amount
-		s.merchant.transactions = append(s.merchant.transactions, transaction{credit: p.amount, description: "Payment received: " + p.reference, created: p.completed})
-		s.Ledger.Move(batchsim.Effect{Payer: "merchant ACME1", Batch: p.id, Item: p.reference, Minor: p.amount, Currency: p.currency, At: p.completed})
+		s.merchant.transactions = append(s.merchant.transactions,
+			transaction{credit: p.amount, description: "Payment received: " + p.reference, created: p.completed})
+		s.Ledger.Move(batchsim.Effect{Payer: "merchant ACME1", Batch: p.id, Item: p.reference, Minor: p.amount,
+			Currency: p.currency, At: p.completed})
 	case refund:
 		s.merchant.balance -= p.amount
-		s.merchant.transactions = append(s.merchant.transactions, transaction{debit: p.amount, description: "Payment refunded: " + p.reference, created: p.completed})
+		s.merchant.transactions = append(s.merchant.transactions,
+			transaction{debit: p.amount, description: "Payment refunded: " + p.reference, created: p.completed})
 	}
 }
 
 func (s *Server) redemptions() []batchsim.Operation {
 	op := func(name, method, path string, serve func(batchsim.Request) batchsim.Reply) batchsim.Operation {
-		return s.operation("redemptions", name, method, path, func(_ *organisation, r batchsim.Request) batchsim.Reply { return serve(r) })
+		return s.operation("redemptions", name, method, path, func(_ *organisation, r batchsim.Request) batchsim.Reply {
+			return serve(r)
+		})
 	}
 	return []batchsim.Operation{
 		s.getToken("redemptions", "RedemptionsGetToken"),
@@ -110,7 +118,8 @@ func between(r batchsim.Request, name string) (func(time.Time) bool, bool) {
 		}
 	}
 	return func(t time.Time) bool {
-		return (bounds[0].IsZero() || !t.Before(bounds[0])) && (bounds[1].IsZero() || !t.IsZero() && !t.After(bounds[1]))
+		return (bounds[0].IsZero() || !t.Before(bounds[0])) &&
+			(bounds[1].IsZero() || !t.IsZero() && !t.After(bounds[1]))
 	}, true
 }
 
@@ -122,7 +131,8 @@ func (s *Server) merchantTransactions(r batchsim.Request) batchsim.Reply {
 	found := []map[string]any{}
 	for n, t := range slices.Backward(s.merchant.transactions) {
 		if created(t.created) {
-			found = append(found, map[string]any{"id": 1917 + n, "amountDebit": strconv.FormatInt(t.debit, 10), "amountCredit": strconv.FormatInt(t.credit, 10),
+			found = append(found, map[string]any{"id": 1917 + n, "amountDebit": strconv.FormatInt(t.debit, 10),
+				"amountCredit": strconv.FormatInt(t.credit, 10),
 				"currencyCode": "DZAR", "description": t.description, "createdAt": s.moment(t.created)})
 		}
 	}
@@ -135,8 +145,10 @@ func (s *Server) merchantTransactions(r batchsim.Request) batchsim.Reply {
 
 // invalid is the documented error of Redemptions for a field.
 func (s *Server) invalid(code, message, field string) batchsim.Reply {
-	return encode(http.StatusBadRequest, map[string]any{"statusCode": 400, "errorCode": "1", "message": "Validation error",
-		"validationErrors": []map[string]string{{"index": "0", "errorCode": code, "errorMessage": message, "fieldName": field, "fieldValue": ""}}})
+	return encode(http.StatusBadRequest, map[string]any{"statusCode": 400, "errorCode": "1",
+		"message": "Validation error",
+		"validationErrors": []map[string]string{{"index": "0", "errorCode": code, "errorMessage": message,
+			"fieldName": field, "fieldValue": ""}}})
 }
 
 func (s *Server) initiate(r batchsim.Request) batchsim.Reply {
@@ -149,7 +161,8 @@ func (s *Server) initiate(r batchsim.Request) batchsim.Reply {
 		CountryCode  string `json:"countryCode"`
 	}
 	if !decode(r.Body, &in) {
-		return encode(http.StatusBadRequest, map[string]any{"statusCode": 400, "errorCode": "2", "message": "Invalid request"})
+		return encode(http.StatusBadRequest, map[string]any{"statusCode": 400, "errorCode": "2",
+			"message": "Invalid request"})
 	}
 	amount, err := strconv.ParseInt(in.Amount, 10, 64)
 	switch {
@@ -159,10 +172,13 @@ func (s *Server) initiate(r batchsim.Request) batchsim.Reply {
 		return s.invalid("106", "Invalid value supplied", "accountId")
 	case in.Reference == "" || in.CurrencyCode == "" || in.CountryCode == "":
 		return s.invalid("100", "Required parameter missing", "reference")
-	case s.options.UniqueReferences && slices.ContainsFunc(s.merchant.payments, func(p *redemption) bool { return p.reference == in.Reference }):
+	case s.options.UniqueReferences && slices.ContainsFunc(s.merchant.payments, func(p *redemption) bool {
+		return p.reference == in.Reference
+	}):
 		return s.invalid("106", "Invalid value supplied", "reference")
 	}
-	p := &redemption{id: fmt.Sprintf("009c3481-a65c-4afa-a950-%012d", len(s.merchant.payments)+1), reference: in.Reference, currency: in.CurrencyCode,
+	p := &redemption{id: fmt.Sprintf("009c3481-a65c-4afa-a950-%012d", len(s.merchant.payments)+1),
+		reference: in.Reference, currency: in.CurrencyCode,
 		country: in.CountryCode, returnURL: in.ReturnURL, amount: amount, created: s.Clock.Now()}
 	s.merchant.payments = append(s.merchant.payments, p)
 	w := s.wireRedemption(p)
@@ -172,8 +188,10 @@ func (s *Server) initiate(r batchsim.Request) batchsim.Reply {
 }
 
 func (s *Server) wireRedemption(p *redemption) map[string]any {
-	w := map[string]any{"id": p.id, "reference": p.reference, "amount": strconv.FormatInt(p.amount, 10), "accountId": merchantAccount,
-		"currencyCode": p.currency, "statusCode": p.status, "statusMessage": statusMessages[p.status], "errorCode": p.code,
+	w := map[string]any{"id": p.id, "reference": p.reference, "amount": strconv.FormatInt(p.amount, 10),
+		"accountId":    merchantAccount,
+		"currencyCode": p.currency, "statusCode": p.status, "statusMessage": statusMessages[p.status],
+		"errorCode": p.code,
 		"createdAt": s.moment(p.created), "countryCode": p.country}
 	if p.code != 0 {
 		w["errorMessage"] = errorMessages[p.code]
@@ -206,7 +224,8 @@ func (s *Server) listRedemptions(r batchsim.Request) batchsim.Reply {
 	is := func(name string, value int) bool { return q.Get(name) == "" || q.Get(name) == strconv.Itoa(value) }
 	found := []map[string]any{}
 	for _, p := range slices.Backward(s.merchant.payments) {
-		if (q.Get("reference") == "" || q.Get("reference") == p.reference) && is("statusCode", p.status) && is("errorCode", p.code) &&
+		if (q.Get("reference") == "" || q.Get("reference") == p.reference) && is("statusCode", p.status) &&
+			is("errorCode", p.code) &&
 			created(p.created) && completed(p.completed) {
 			found = append(found, s.wireRedemption(p))
 		}

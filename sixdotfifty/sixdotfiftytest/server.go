@@ -56,8 +56,9 @@ type Options struct {
 	Float         int64         // hundredths that can be paid out; 0 means 1,000,000.00
 	ClaimWindow   time.Duration // how long a non-member may take; 0 means 60 days
 	TokenLifetime time.Duration // 0 means 15 minutes
-	Autoplay      int           // one who is waited for joins with every so many reads of a batch; 0 means only by Join and FinishAll
-	InMemory      bool          // no socket: for a testing/synctest bubble, reached by Config().HTTPClient
+	// one who is waited for joins with every so many reads of a batch; 0 means only by Join and FinishAll
+	Autoplay int
+	InMemory bool // no socket: for a testing/synctest bubble, reached by Config().HTTPClient
 
 	TokenRefusal          int // status of a failed getToken; 0 means 200
 	OneToken              bool
@@ -191,7 +192,8 @@ func (s *Server) Close() { s.server.Close() }
 
 // Config is the configuration of a client of PAY.
 func (s *Server) Config() sixdotfifty.Config {
-	return sixdotfifty.Config{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL, HTTPClient: s.server.HTTPClient()}
+	return sixdotfifty.Config{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.URL,
+		HTTPClient: s.server.HTTPClient()}
 }
 
 // Rotate gives the organisation of Config another key and secret, which Config
@@ -226,14 +228,16 @@ func (s *Server) organisation(name string) *organisation {
 			return o
 		}
 	}
-	o := &organisation{name: name, secrets: make(map[string]string), float: s.options.Float, taken: make(map[string]bool)}
+	o := &organisation{name: name, secrets: make(map[string]string), float: s.options.Float,
+		taken: make(map[string]bool)}
 	s.organisations = append(s.organisations, o)
 	return o
 }
 
 // RedemptionsConfig is the configuration of a client of Redemptions.
 func (s *Server) RedemptionsConfig() sixdotfifty.RedemptionsConfig {
-	return sixdotfifty.RedemptionsConfig{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.server.URL + "/redemptions",
+	return sixdotfifty.RedemptionsConfig{Key: s.options.Key, Secret: s.options.Secret, BaseURL: s.server.URL +
+		"/redemptions",
 		PageURL: s.server.URL + "/page", HTTPClient: s.server.HTTPClient()}
 }
 
@@ -290,24 +294,27 @@ func (s *Server) RevokeTokens() {
 // Break makes the next request that can move money meet the scenario. What is
 // refused is refused in documented words, whatever the options say.
 func (s *Server) Break(scenario batchsim.Scenario) {
-	s.Kit.Break("SubmitBatch", scenario, model(http.StatusBadRequest, "Insufficient funds"), model(http.StatusUnauthorized, "Unauthorized"))
+	s.Kit.Break("SubmitBatch", scenario, model(http.StatusBadRequest, "Insufficient funds"),
+		model(http.StatusUnauthorized, "Unauthorized"))
 }
 
 // operation is one call of an API, behind its token.
-func (s *Server) operation(api, name, method, path string, serve func(*organisation, batchsim.Request) batchsim.Reply) batchsim.Operation {
-	return batchsim.Operation{Name: name, Method: method, Path: "/" + api + path, Serve: func(r batchsim.Request) batchsim.Reply {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		token := s.tokens[bearer]
-		if !ok || token.api != api || !r.At.Before(token.expires) {
-			return s.problem(http.StatusUnauthorized, "Unauthorized")
-		}
-		if len(r.Body) > 0 && !isJSON(r) {
-			return s.problem(http.StatusBadRequest, "The media type must be application/json")
-		}
-		return serve(token.of, r)
-	}}
+func (s *Server) operation(api, name, method, path string,
+	serve func(*organisation, batchsim.Request) batchsim.Reply) batchsim.Operation {
+	return batchsim.Operation{Name: name, Method: method, Path: "/" + api + path,
+		Serve: func(r batchsim.Request) batchsim.Reply {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+			token := s.tokens[bearer]
+			if !ok || token.api != api || !r.At.Before(token.expires) {
+				return s.problem(http.StatusUnauthorized, "Unauthorized")
+			}
+			if len(r.Body) > 0 && !isJSON(r) {
+				return s.problem(http.StatusBadRequest, "The media type must be application/json")
+			}
+			return serve(token.of, r)
+		}}
 }
 
 func isJSON(r batchsim.Request) bool {
@@ -317,34 +324,36 @@ func isJSON(r batchsim.Request) bool {
 
 // getToken is the same in both APIs, except for its name.
 func (s *Server) getToken(api, name string) batchsim.Operation {
-	return batchsim.Operation{Name: name, Method: http.MethodPost, Path: "/" + api + "/authentication/getToken", Serve: func(r batchsim.Request) batchsim.Reply {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		var in struct {
-			Key    string `json:"key"`
-			Secret string `json:"secret"`
-		}
-		if !isJSON(r) || !decode(r.Body, &in) {
-			return s.problem(http.StatusBadRequest, "Invalid request")
-		}
-		of := slices.IndexFunc(s.organisations, func(o *organisation) bool {
-			secret, ok := o.secrets[in.Key]
-			return ok && secret == in.Secret
-		})
-		if of < 0 {
-			return encode(s.options.TokenRefusal, map[string]any{"success": false})
-		}
-		if s.options.OneToken {
-			clear(s.tokens)
-		}
-		now := s.Clock.Now()
-		s.issued++
-		bearer, expires := fmt.Sprintf("token-of-the-simulator-%d", s.issued), now.Add(s.options.TokenLifetime)
-		s.tokens[bearer] = token{api, s.organisations[of], expires}
-		reply := encode(http.StatusOK, map[string]any{"success": true, "token": bearer, "expiresAt": expires.UTC().Format("2006-01-02T15:04:05.999Z")})
-		reply.Header.Set("Date", now.UTC().Format(http.TimeFormat))
-		return reply
-	}}
+	return batchsim.Operation{Name: name, Method: http.MethodPost, Path: "/" + api + "/authentication/getToken",
+		Serve: func(r batchsim.Request) batchsim.Reply {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			var in struct {
+				Key    string `json:"key"`
+				Secret string `json:"secret"`
+			}
+			if !isJSON(r) || !decode(r.Body, &in) {
+				return s.problem(http.StatusBadRequest, "Invalid request")
+			}
+			of := slices.IndexFunc(s.organisations, func(o *organisation) bool {
+				secret, ok := o.secrets[in.Key]
+				return ok && secret == in.Secret
+			})
+			if of < 0 {
+				return encode(s.options.TokenRefusal, map[string]any{"success": false})
+			}
+			if s.options.OneToken {
+				clear(s.tokens)
+			}
+			now := s.Clock.Now()
+			s.issued++
+			bearer, expires := fmt.Sprintf("token-of-the-simulator-%d", s.issued), now.Add(s.options.TokenLifetime)
+			s.tokens[bearer] = token{api, s.organisations[of], expires}
+			reply := encode(http.StatusOK, map[string]any{"success": true, "token": bearer,
+				"expiresAt": expires.UTC().Format("2006-01-02T15:04:05.999Z")})
+			reply.Header.Set("Date", now.UTC().Format(http.TimeFormat))
+			return reply
+		}}
 }
 
 // problem is an error in the words of the service.
@@ -356,14 +365,16 @@ func (s *Server) problem(status int, message string) batchsim.Reply {
 	case ErrorsString:
 		return encode(status, message)
 	case ErrorsText:
-		return batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(message)}
+		return batchsim.Reply{Status: status, Header: http.Header{"Content-Type": {"text/plain"}},
+			Body: []byte(message)}
 	}
 	return model(status, message)
 }
 
 // model is a general error in the documented model.
 func model(status int, message string) batchsim.Reply {
-	return encode(status, map[string]any{"statusCode": status, "errorCode": "0", "message": message, "validationErrors": []any{}})
+	return encode(status, map[string]any{"statusCode": status, "errorCode": "0", "message": message,
+		"validationErrors": []any{}})
 }
 
 // decode is strict: a misspelt field would otherwise be dropped in silence.

@@ -36,7 +36,8 @@ func start(t *testing.T, o *sixdotfiftytest.Options) *caller {
 
 func (c *caller) send(method, path, body string) (int, string) {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), method, strings.TrimSuffix(c.server.URL, "/pay")+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), method, strings.TrimSuffix(c.server.URL, "/pay")+path,
+		strings.NewReader(body))
 	require.NoError(c.t, err)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
@@ -58,7 +59,8 @@ func (c *caller) send(method, path, body string) (int, string) {
 func (c *caller) login(api string) {
 	c.t.Helper()
 	config := c.server.Config()
-	status, body := c.send("POST", "/"+api+"/authentication/getToken", fmt.Sprintf(`{"key":%q,"secret":%q}`, config.Key, config.Secret))
+	status, body := c.send("POST", "/"+api+"/authentication/getToken", fmt.Sprintf(`{"key":%q,"secret":%q}`, config.Key,
+		config.Secret))
 	require.Equal(c.t, 200, status, body)
 	var out struct{ Token string }
 	require.NoError(c.t, json.Unmarshal([]byte(body), &out))
@@ -72,7 +74,8 @@ func (c *caller) make(external, payments string) string {
 	require.Equal(c.t, 200, status, body)
 	var out struct{ ID string }
 	require.NoError(c.t, json.Unmarshal([]byte(body), &out))
-	status, body = c.send("POST", "/pay/batches/"+out.ID+"/payments", `{"clearExisting":true,"payments":[`+payments+`]}`)
+	status, body = c.send("POST", "/pay/batches/"+out.ID+"/payments", `{"clearExisting":true,"payments":[`+payments+
+		`]}`)
 	require.Equal(c.t, 200, status, body)
 	return out.ID
 }
@@ -131,7 +134,8 @@ func TestDocumentedSamples(t *testing.T) {
 	}
 	// The ids of the samples, in the order in which the server makes its own.
 	for _, api := range []string{"pay", "redemptions"} {
-		c := start(t, &sixdotfiftytest.Options{Key: "00000000-0000-0000-0000-000000000000", Secret: "supersecretpassword", NonMembers: []string{"27821231235"}})
+		c := start(t, &sixdotfiftytest.Options{Key: "00000000-0000-0000-0000-000000000000",
+			Secret: "supersecretpassword", NonMembers: []string{"27821231235"}})
 		exchange := func(name, path string) string {
 			t.Helper()
 			request, reply := all[api+"_"+name+".request"], all[api+"_"+name+".response"]
@@ -165,7 +169,8 @@ func TestDocumentedSamples(t *testing.T) {
 		exchange("submit_batch", "/batches/"+b.ID+"/submit")
 		exchange("get_batch", "/batches/"+b.ID)
 		var payments []struct{ ID string }
-		require.NoError(t, json.Unmarshal([]byte(exchange("list_batch_payments", "/batches/"+b.ID+"/payments")), &payments))
+		require.NoError(t, json.Unmarshal([]byte(exchange("list_batch_payments", "/batches/"+b.ID+"/payments")),
+			&payments))
 		exchange("get_payment", "/payments/"+payments[0].ID)
 		exchange("list_batches", "/batches?skip=0&take=100")
 		cancelled := c.make("", two)
@@ -222,7 +227,8 @@ func TestWhatIsRefused(t *testing.T) {
 	refused(400, "POST", "/batches/"+id+"/payments", add(`{"msisdn":"27821231234","amount":0}`))
 	refused(400, "POST", "/batches/"+id+"/payments", add(`{"msisdn":"27821231234","amount":-1}`))
 	refused(400, "POST", "/batches/"+id+"/payments", add(`{"msisdn":"+27821231234","amount":1}`))
-	refused(400, "POST", "/batches/"+id+"/payments", add(`{"msisdn":"27821231234","amount":1},{"msisdn":"27821231234","amount":1,"externalId":"pay-0001"}`))
+	refused(400, "POST", "/batches/"+id+"/payments",
+		add(`{"msisdn":"27821231234","amount":1},{"msisdn":"27821231234","amount":1,"externalId":"pay-0001"}`))
 	refused(400, "PUT", "/batches/"+id, `{"name":""}`)
 	refused(404, "GET", "/batches/unknown", "")
 	refused(404, "GET", "/payments/unknown", "")
@@ -282,7 +288,8 @@ func TestUnclaimedPaymentsComeBack(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	for missing, want := range map[bool]string{false: "200 false", true: "404 Member not found"} {
-		c := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27821231235"}, MissingMembers: missing, StringBalances: true, Errors: sixdotfiftytest.ErrorsText})
+		c := start(t, &sixdotfiftytest.Options{NonMembers: []string{"27821231235"}, MissingMembers: missing,
+			StringBalances: true, Errors: sixdotfiftytest.ErrorsText})
 		c.login("pay")
 		status, body := c.send("GET", "/pay/members/27821231235/exists", "")
 		require.Equal(t, want, fmt.Sprint(status, " ", body))

@@ -11,7 +11,8 @@ func (s *Server) Batches() []batchsim.Batch {
 		for _, b := range o.batches {
 			view := batchsim.Batch{ID: b.id, Reference: b.external, State: b.status}
 			for _, p := range b.payments {
-				view.Items = append(view.Items, batchsim.BatchItem{Reference: p.external, Account: p.msisdn, Minor: p.amount, State: p.status})
+				view.Items = append(view.Items, batchsim.BatchItem{Reference: p.external, Account: p.msisdn,
+					Minor: p.amount, State: p.status})
 			}
 			all = append(all, view)
 		}

@@ -84,7 +84,8 @@ func (b *run) pending() int {
 }
 
 func (a *Account) newBatch(method, action string, filled bool) *run {
-	b := &run{id: int64(1500 + len(a.batches)), state: "ready", method: method, action: action, builds: a.s.options.BuildReads}
+	b := &run{id: int64(1500 + len(a.batches)), state: "ready", method: method, action: action,
+		builds: a.s.options.BuildReads}
 	a.batches = append(a.batches, b)
 	if b.builds > 0 {
 		b.state = "build"
@@ -135,7 +136,8 @@ func (a *Account) pay(b *run, c *client, cents int64, invoices ...*invoice) {
 	if account == nil {
 		account = c.details[len(c.details)-1] // A person has put the client on the batch.
 	}
-	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, details: account, cents: cents, state: "pending",
+	b.payments = append(b.payments, &payment{id: 932850 + a.payments(), batch: b, client: c, details: account,
+		cents: cents, state: "pending",
 		invoices: invoices})
 }
 
@@ -154,7 +156,8 @@ func (a *Account) delete(b *run) {
 
 // submit queues a batch for the bank, and reports whether it did.
 func (a *Account) submit(b *run) bool {
-	if b.state != "ready" && (b.state == "build" || b.state == "dead" || b.state == "error" || a.s.options.Resubmit != ResubmitQueued) {
+	if b.state != "ready" && (b.state == "build" || b.state == "dead" || b.state == "error" ||
+		a.s.options.Resubmit != ResubmitQueued) {
 		return false
 	}
 	b.state = "submit"
@@ -203,9 +206,11 @@ func (a *Account) advance(b *run) {
 
 // record writes an action, as the service does of every change.
 func (a *Account) record(path, kind string, id int64, details map[string]any) {
-	action := map[string]any{"depth": 0, "id": 1062 + len(a.actions), "xid": a.xid(1062 + int64(len(a.actions))), "url": path, "path": path,
+	action := map[string]any{"depth": 0, "id": 1062 + len(a.actions), "xid": a.xid(1062 + int64(len(a.actions))),
+		"url": path, "path": path,
 		"link": "/" + kind + "/" + a.xid(id), "item_type": kind, "description": path, "details": details,
-		"date": a.s.Clock.Now().UTC().Format(time.DateTime), kind: map[string]any{"depth": 2, "id": id, "xid": a.xid(id), "state": "ready"}}
+		"date": a.s.Clock.Now().UTC().Format(time.DateTime), kind: map[string]any{"depth": 2, "id": id,
+			"xid": a.xid(id), "state": "ready"}}
 	if details == nil {
 		action["details"] = []any{}
 	}
@@ -252,8 +257,10 @@ func (a *Account) loose(n int64) any {
 }
 
 func (a *Account) wire(b *run, depth int) map[string]any {
-	w := map[string]any{"depth": depth, "id": b.id, "xid": a.xid(b.id), "state": b.state, "action_date": b.action, "submit_date": nil,
-		"payment_method": method(b.method, 1), "number": fmt.Sprintf("%03d", b.id-1499), "options": map[string]any{"type": "two-day", "account": ""},
+	w := map[string]any{"depth": depth, "id": b.id, "xid": a.xid(b.id), "state": b.state, "action_date": b.action,
+		"submit_date":    nil,
+		"payment_method": method(b.method, 1), "number": fmt.Sprintf("%03d", b.id-1499),
+		"options": map[string]any{"type": "two-day", "account": ""},
 		"account": a.wireAccount(1), "currency": zar}
 	if a.s.word != "" {
 		w["state"] = a.s.word
@@ -271,9 +278,11 @@ func (a *Account) wire(b *run, depth int) map[string]any {
 			cents[bucket] += p.cents
 		}
 	}
-	totals, amounts, inCents := map[string]any{"total": counts["total"]}, map[string]any{"total": decimal(cents["total"])}, map[string]any{"total": cents["total"]}
+	totals, amounts, inCents := map[string]any{"total": counts["total"]},
+		map[string]any{"total": decimal(cents["total"])}, map[string]any{"total": cents["total"]}
 	for _, bucket := range []string{"bounce", "refuted", "pending", "paid"} {
-		totals[bucket], amounts[bucket], inCents[bucket] = a.loose(counts[bucket]), decimal(cents[bucket]), a.loose(cents[bucket])
+		totals[bucket], amounts[bucket], inCents[bucket] = a.loose(counts[bucket]), decimal(cents[bucket]),
+			a.loose(cents[bucket])
 	}
 	w["totals"], w["amounts"], w["amounts_cents"] = totals, amounts, inCents
 	return w
@@ -328,7 +337,8 @@ func pageOf[T any](c call, class string, all []T, wire func(T) any) batchsim.Rep
 	for _, row := range found[:min(size, len(found))] {
 		rows = append(rows, wire(row))
 	}
-	return encode(http.StatusOK, map[string]any{"code": 200, "type": "list", "page": page, "numpages": pages, "class": class, "list": rows})
+	return encode(http.StatusOK, map[string]any{"code": 200, "type": "list", "page": page, "numpages": pages,
+		"class": class, "list": rows})
 }
 
 // matches reports whether a value is what a filter asks for.
@@ -354,7 +364,8 @@ func (a *Account) addBatch(c call) batchsim.Reply {
 		return a.s.problem(http.StatusBadRequest, "Unknown payment method", nil)
 	}
 	if _, err := time.Parse(time.DateOnly, action); err != nil {
-		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+			map[string]string{"action_date": "Invalid date"})
 	}
 	return item("batch", a.wire(a.newBatch(code, action, !a.s.options.AddsEmpty), 0))
 }
@@ -391,7 +402,8 @@ func (a *Account) setState(b *run, state string, honoured bool) *batchsim.Reply 
 func (a *Account) updateBatch(b *run, c call) batchsim.Reply {
 	if action := c.form.Get("action_date"); action != "" {
 		if _, err := time.Parse(time.DateOnly, action); err != nil || b.state != "ready" {
-			return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"action_date": "Invalid date"})
+			return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+				map[string]string{"action_date": "Invalid date"})
 		}
 		b.action = action
 	}
@@ -409,8 +421,10 @@ func (a *Account) setBatchState(b *run, c call) batchsim.Reply {
 }
 
 func (a *Account) wirePayment(p *payment) map[string]any {
-	return map[string]any{"id": p.id, "xid": a.xid(p.id), "client": p.client.wire(a, 0), "batch": a.wire(p.batch, 1), "currency": zar,
-		"amount": decimal(p.cents), "amount_cents": p.cents, "reference": fmt.Sprintf("Debit order payment (Batch #%03d)", p.batch.id-1499),
+	return map[string]any{"id": p.id, "xid": a.xid(p.id), "client": p.client.wire(a, 0), "batch": a.wire(p.batch, 1),
+		"currency": zar,
+		"amount":   decimal(p.cents), "amount_cents": p.cents,
+		"reference":      fmt.Sprintf("Debit order payment (Batch #%03d)", p.batch.id-1499),
 		"payment_method": method(p.batch.method, 1), "state": p.state,
 		"payment_details": p.details.wire(a)}
 }
@@ -470,7 +484,8 @@ func addresses(part string) bool {
 func (a *Account) form(c call) batchsim.Reply {
 	command := strings.TrimSuffix(c.PathValue("command"), ".json")
 	if object := "/v1/" + c.PathValue("class") + "/" + command; c.PathValue("id") == "" && addresses(command) {
-		return commands(map[string]string{"get": object + "/get", "update": object + "/update"}) // One pattern serves both.
+		// One pattern serves both.
+		return commands(map[string]string{"get": object + "/get", "update": object + "/update"})
 	}
 	control := func(kind, name, caption string) map[string]any {
 		return map[string]any{"type": kind, "name": name, "caption": caption}
@@ -478,8 +493,10 @@ func (a *Account) form(c call) batchsim.Reply {
 	var controls []any
 	switch c.PathValue("class") + "/" + command {
 	case "batch/add":
-		controls = []any{control("textbox", "action_date", "Action date"), map[string]any{"options": []any{map[string]any{"caption": "Netcash Collect", "key": "netcash"}},
-			"multiple": false, "case": true, "type": "select", "name": "payment_method_code", "caption": "Payment method", "required": true}}
+		controls = []any{control("textbox", "action_date", "Action date"),
+			map[string]any{"options": []any{map[string]any{"caption": "Netcash Collect", "key": "netcash"}},
+				"multiple": false, "case": true, "type": "select", "name": "payment_method_code",
+				"caption": "Payment method", "required": true}}
 	case "batch/update":
 		controls = []any{control("textbox", "action_date", "Action date")}
 		if a.s.options.Honours != HonoursSetState {

@@ -18,7 +18,8 @@ func (a *Account) clientOf(number string) *client {
 			return c
 		}
 	}
-	c := &client{id: int64(158958 + len(a.clients)), number: number, name: "client " + number, method: "netcash", state: "active"}
+	c := &client{id: int64(158958 + len(a.clients)), number: number, name: "client " + number, method: "netcash",
+		state: "active"}
 	a.clients = append(a.clients, c)
 	a.newDetails(c, "bank_account", "ABSA BANK", fmt.Sprintf("40%08d", c.id))
 	return c
@@ -31,7 +32,8 @@ func (a *Account) bill(c *client, due string, cents int64) *invoice {
 }
 
 func (c *client) wire(a *Account, depth int) map[string]any {
-	w := map[string]any{"depth": depth, "id": c.id, "xid": a.xid(c.id), "state": c.state, "number": c.number, "name": c.name}
+	w := map[string]any{"depth": depth, "id": c.id, "xid": a.xid(c.id), "state": c.state, "number": c.number,
+		"name": c.name}
 	if depth > 1 {
 		return w
 	}
@@ -43,9 +45,12 @@ func (c *client) wire(a *Account, depth int) map[string]any {
 	}
 	for key, value := range map[string]any{"account": a.wireAccount(1), "cell": c.cell, "company": c.company,
 		"country": southAfrica, "credit": decimal(c.credit), "credit_cents": c.credit,
-		"currency": zar, "discount": "0.00", "email": c.email, "firstname": c.name, "payment": c.method, "payment_method": method(c.method, depth+1),
-		"surname": c.surname, "totals": map[string]any{"unpaid_invoices": decimal(unpaid), "unpaid_invoices_cents": unpaid, "paid_payments": "0.00", "paid_payments_cents": 0},
-		"urls": map[string]any{"statement": "https://demo.snapbill.com/statement/" + a.xid(c.id) + "/=NTYxY2UyN2E5", "payment": "https://demo.snapbill.com/payment/client/" + a.xid(c.id) + "/=YjE5YTM0YWNm"},
+		"currency": zar, "discount": "0.00", "email": c.email, "firstname": c.name, "payment": c.method,
+		"payment_method": method(c.method, depth+1),
+		"surname":        c.surname, "totals": map[string]any{"unpaid_invoices": decimal(unpaid),
+			"unpaid_invoices_cents": unpaid, "paid_payments": "0.00", "paid_payments_cents": 0},
+		"urls": map[string]any{"statement": "https://demo.snapbill.com/statement/" + a.xid(c.id) + "/=NTYxY2UyN2E5",
+			"payment": "https://demo.snapbill.com/payment/client/" + a.xid(c.id) + "/=YjE5YTM0YWNm"},
 		"data": map[string]any{"public_city": nil, "vat_number": nil}} {
 		w[key] = value
 	}
@@ -53,7 +58,8 @@ func (c *client) wire(a *Account, depth int) map[string]any {
 		services := map[string]any{}
 		for _, service := range a.services {
 			if service.client == c && !service.dead {
-				services[strconv.FormatInt(service.id, 10)] = map[string]any{"id": service.id, "xid": a.xid(service.id), "name": pancakes["name"]}
+				services[strconv.FormatInt(service.id, 10)] = map[string]any{"id": service.id, "xid": a.xid(service.id),
+					"name": pancakes["name"]}
 			}
 		}
 		if w["services"] = services; len(services) == 0 {
@@ -77,7 +83,8 @@ func onClient(serve func(*Account, *client, call) batchsim.Reply) func(*Account,
 func (a *Account) listClients(c call) batchsim.Reply {
 	var found []*client
 	for _, one := range a.clients {
-		if a.matches(c, "email", one.email) && (c.form.Get("query") == "" || strings.Contains(one.name+" "+one.number, c.form.Get("query"))) {
+		if a.matches(c, "email", one.email) &&
+			(c.form.Get("query") == "" || strings.Contains(one.name+" "+one.number, c.form.Get("query"))) {
 			found = append(found, one)
 		}
 	}
@@ -87,17 +94,20 @@ func (a *Account) listClients(c call) batchsim.Reply {
 func (a *Account) addClient(c call) batchsim.Reply {
 	name := c.form.Get("firstname")
 	if name == "" && c.form.Get("company") == "" && c.form.Get("surname") == "" {
-		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"firstname": "A name is required"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+			map[string]string{"firstname": "A name is required"})
 	}
 	number := c.form.Get("number")
 	if number == "" {
 		number = fmt.Sprintf("%03d", len(a.clients)+1)
 	}
 	if slices.ContainsFunc(a.clients, func(other *client) bool { return other.number == number }) {
-		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"number": "Already in use"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+			map[string]string{"number": "Already in use"})
 	}
 	made := a.clientOf(number)
-	made.name, made.email, made.cell, made.surname, made.company = name, c.form.Get("email"), c.form.Get("cell"), c.form.Get("surname"), c.form.Get("company")
+	made.name, made.email, made.cell, made.surname, made.company = name, c.form.Get("email"), c.form.Get("cell"),
+		c.form.Get("surname"), c.form.Get("company")
 	if code := c.form.Get("payment_method_code"); code != "" {
 		made.method = code
 	}
@@ -106,7 +116,8 @@ func (a *Account) addClient(c call) batchsim.Reply {
 
 // updateClient ignores state, as the real one does.
 func (a *Account) updateClient(found *client, c call) batchsim.Reply {
-	for field, value := range map[string]*string{"firstname": &found.name, "email": &found.email, "cell": &found.cell, "company": &found.company, "surname": &found.surname} {
+	for field, value := range map[string]*string{"firstname": &found.name, "email": &found.email, "cell": &found.cell,
+		"company": &found.company, "surname": &found.surname} {
 		if c.form.Has(field) {
 			*value = c.form.Get(field)
 		}
@@ -114,7 +125,8 @@ func (a *Account) updateClient(found *client, c call) batchsim.Reply {
 	if text := c.form.Get("credit"); text != "" {
 		cents, ok := hundredths(text)
 		if !ok {
-			return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"credit": "Invalid amount"})
+			return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+				map[string]string{"credit": "Invalid amount"})
 		}
 		switch {
 		case a.s.options.AddsCredit:
@@ -135,7 +147,8 @@ func (a *Account) updateClient(found *client, c call) batchsim.Reply {
 func (a *Account) addInvoice(found *client, c call) batchsim.Reply {
 	lines, total, ok := formLines(c.form)
 	if !ok {
-		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+			map[string]string{"unit_cost": "Invalid amount"})
 	}
 	return a.invoiced(found, total, lines)
 }
@@ -164,8 +177,10 @@ func (a *Account) invoiced(c *client, total int64, lines []map[string]any) batch
 
 // lineWire is the nth line of an invoice; quantity is in hundredths.
 func lineWire(n int, description string, unit, quantity, cents int64) map[string]any {
-	return map[string]any{"id": 1898286 + n, "xid": 1898286 + n, "item_name": "", "description": description, "unit_cost": decimal(unit),
-		"unit_cost_cents": unit, "quantity": decimal(quantity), "total": decimal(cents), "total_cents": cents, "taxed": true, "package": nil, "term": nil}
+	return map[string]any{"id": 1898286 + n, "xid": 1898286 + n, "item_name": "", "description": description,
+		"unit_cost":       decimal(unit),
+		"unit_cost_cents": unit, "quantity": decimal(quantity), "total": decimal(cents), "total_cents": cents,
+		"taxed": true, "package": nil, "term": nil}
 }
 
 // hundredths reads a decimal with up to two places.
@@ -184,10 +199,13 @@ func (a *Account) wireInvoice(i *invoice) map[string]any {
 	for _, line := range i.lines {
 		lines = append(lines, line)
 	}
-	return map[string]any{"id": i.id, "xid": a.xid(i.id), "created": i.due + " 09:56:13", "type": "invoice", "state": i.state, "po_number": "", "date": i.due, "due_date": i.due,
-		"name": "Invoice " + number, "number": number, "currency": zar, "subtotal": decimal(i.cents), "subtotal_cents": i.cents, "taxes": []any{}, "discount": "0.00",
+	return map[string]any{"id": i.id, "xid": a.xid(i.id), "created": i.due + " 09:56:13", "type": "invoice",
+		"state": i.state, "po_number": "", "date": i.due, "due_date": i.due,
+		"name": "Invoice " + number, "number": number, "currency": zar, "subtotal": decimal(i.cents),
+		"subtotal_cents": i.cents, "taxes": []any{}, "discount": "0.00",
 		"total": decimal(i.cents), "total_cents": i.cents, "lines": lines, "client": i.client.wire(a, 1),
-		"urls": map[string]any{"view": "https://demo.snapbill.com/invoice/" + a.xid(i.id) + "/=MzU2NWE1MTUy", "payment": "https://demo.snapbill.com/payment/invoice/" + a.xid(i.id) + "/=NDI1ODEzYzIw"}}
+		"urls": map[string]any{"view": "https://demo.snapbill.com/invoice/" + a.xid(i.id) + "/=MzU2NWE1MTUy",
+			"payment": "https://demo.snapbill.com/payment/invoice/" + a.xid(i.id) + "/=NDI1ODEzYzIw"}}
 }
 
 func (a *Account) getInvoice(c call) batchsim.Reply {

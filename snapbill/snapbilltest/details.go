@@ -52,7 +52,8 @@ func (d *details) fail(disputed bool) {
 
 func (d *details) wire(a *Account) map[string]any {
 	last4 := d.number[max(0, len(d.number)-4):]
-	w := map[string]any{"id": d.id, "xid": a.xid(d.id), "type": d.kind, "bank": d.bank, "number": strings.Repeat("*", 12) + last4, "last4": last4,
+	w := map[string]any{"id": d.id, "xid": a.xid(d.id), "type": d.kind, "bank": d.bank,
+		"number": strings.Repeat("*", 12) + last4, "last4": last4,
 		"expiry": nil, "created": d.added, "tokens": []any{}, "client": d.client.wire(a, 1)}
 	if d.expiry != "" {
 		w["expiry"] = d.expiry
@@ -120,7 +121,8 @@ func (a *Account) listDetails(c call) reply {
 func (a *Account) updateDetails(d *details, c call) reply {
 	expiry := c.form.Get("expiry")
 	if _, err := time.Parse("2006-01", expiry); err != nil {
-		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"expiry": "Invalid date"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+			map[string]string{"expiry": "Invalid date"})
 	}
 	d.expiry = expiry
 	return item("payment_details", d.wire(a))

@@ -299,7 +299,8 @@ func (s *Server) SayState(word string) {
 // Break makes the next request that can move money meet the scenario.
 func (s *Server) Break(scenario batchsim.Scenario) {
 	for _, op := range []string{"UpdateBatch", "SetBatchState"} {
-		s.Kit.Break(op, scenario, s.problem(http.StatusBadRequest, "Could not update batch", map[string]string{"": "Batch is still being built"}),
+		s.Kit.Break(op, scenario, s.problem(http.StatusBadRequest, "Could not update batch",
+			map[string]string{"": "Batch is still being built"}),
 			s.problem(http.StatusUnauthorized, "No login", nil))
 	}
 }
@@ -330,9 +331,10 @@ func (s *Server) operations() []batchsim.Operation {
 			if method == http.MethodGet && suffix != "" {
 				continue // Its last segment is a parameter.
 			}
-			all = append(all, batchsim.Operation{Name: name, Method: method, Path: "/v1" + path + suffix, Serve: func(r batchsim.Request) batchsim.Reply {
-				return s.serve(r, serve)
-			}})
+			all = append(all, batchsim.Operation{Name: name, Method: method, Path: "/v1" + path + suffix,
+				Serve: func(r batchsim.Request) batchsim.Reply {
+					return s.serve(r, serve)
+				}})
 		}
 	}
 	post := func(name, path string, serve func(*Account, call) batchsim.Reply) {
@@ -345,7 +347,9 @@ func (s *Server) operations() []batchsim.Operation {
 	post("SetBatchState", "/batch/{id}/set_state", onBatch((*Account).setBatchState))
 	post("GetPayment", "/payment/{id}/get", (*Account).getPayment)
 	post("ListPayments", "/payment/list", (*Account).listPayments)
-	post("GetClient", "/client/{id}/get", onClient(func(a *Account, c *client, _ call) batchsim.Reply { return item("client", c.wire(a, 0)) }))
+	post("GetClient", "/client/{id}/get", onClient(func(a *Account, c *client, _ call) batchsim.Reply {
+		return item("client", c.wire(a, 0))
+	}))
 	post("ListClients", "/client/list", (*Account).listClients)
 	post("AddClient", "/client/add", (*Account).addClient)
 	post("UpdateClient", "/client/{id}/update", onClient((*Account).updateClient))
@@ -363,7 +367,9 @@ func (s *Server) operations() []batchsim.Operation {
 		}
 		return item("currency", zar)
 	})
-	post("ListCurrencies", "/currency/list", func(a *Account, c call) batchsim.Reply { return a.page(c, "currency", []any{zar}) })
+	post("ListCurrencies", "/currency/list", func(a *Account, c call) batchsim.Reply {
+		return a.page(c, "currency", []any{zar})
+	})
 	post("CurrentAccount", "/account/current", func(a *Account, _ call) batchsim.Reply {
 		account := a.wireAccount(0)
 		account["settings"] = map[string]any{}
@@ -380,7 +386,8 @@ func (s *Server) operations() []batchsim.Operation {
 	s.around(post)
 	all = append(all, batchsim.Operation{Name: "InvoicePDF", Method: http.MethodPost, Path: "/v1/invoice/{id}/pdf",
 		Serve: func(r batchsim.Request) batchsim.Reply { return s.serve(r, (*Account).invoicePDF) }})
-	for name, path := range map[string]string{"Command": "/v1/{class}/{command}", "ObjectCommand": "/v1/{class}/{id}/{command}"} {
+	for name, path := range map[string]string{"Command": "/v1/{class}/{command}",
+		"ObjectCommand": "/v1/{class}/{id}/{command}"} {
 		all = append(all, batchsim.Operation{Name: name, Method: http.MethodPost, Path: path,
 			Serve: func(r batchsim.Request) batchsim.Reply { return s.serve(r, (*Account).command) }})
 	}
@@ -394,7 +401,8 @@ func (s *Server) operations() []batchsim.Operation {
 func (s *Server) around(post func(name, path string, serve func(*Account, call) reply)) {
 	post("DeleteClient", "/client/{id}/delete", onClient((*Account).deleteClient))
 	post("SetPayment", "/client/{id}/set_payment", onClient((*Account).setPayment))
-	post("GetPaymentDetails", "/payment_details/{id}/get", onDetails(func(a *Account, d *details, _ call) reply { return item("payment_details", d.wire(a)) }))
+	post("GetPaymentDetails", "/payment_details/{id}/get",
+		onDetails(func(a *Account, d *details, _ call) reply { return item("payment_details", d.wire(a)) }))
 	post("ListPaymentDetails", "/payment_details/list", (*Account).listDetails)
 	post("UpdatePaymentDetails", "/payment_details/{id}/update", onDetails((*Account).updateDetails))
 	post("AddRecurringInvoice", "/client/{id}/add_recurring_invoice", onClient((*Account).addRecurringInvoice))
@@ -402,9 +410,13 @@ func (s *Server) around(post func(name, path string, serve func(*Account, call) 
 	post("AddService", "/client/{id}/add_service", onClient((*Account).addService))
 	post("RemoveService", "/service/{id}/remove", (*Account).removeService)
 	post("ListServices", "/service/list", (*Account).listServices)
-	post("GetServiceType", "/service_type/{id}/get", func(a *Account, c call) reply { return a.only(c, 596, "service_type", a.serviceType()) })
+	post("GetServiceType", "/service_type/{id}/get", func(a *Account, c call) reply {
+		return a.only(c, 596, "service_type", a.serviceType())
+	})
 	post("ListServiceTypes", "/service_type/list", (*Account).listServiceTypes)
-	post("GetPackage", "/package/{id}/get", func(a *Account, c call) reply { return a.only(c, packageID, "package", a.wirePackage(0)) })
+	post("GetPackage", "/package/{id}/get", func(a *Account, c call) reply {
+		return a.only(c, packageID, "package", a.wirePackage(0))
+	})
 	post("ListPackages", "/package/list", (*Account).listPackages)
 	post("AddUser", "/client/{id}/add_user", onClient((*Account).addUser))
 	post("ListUsers", "/user/list", (*Account).listUsers)
@@ -424,7 +436,9 @@ func (s *Server) around(post func(name, path string, serve func(*Account, call) 
 		}
 		return a.page(c, "country", found)
 	})
-	post("ListAccounts", "/account/list", func(a *Account, c call) reply { return a.page(c, "account", []any{a.wireAccount(1)}) })
+	post("ListAccounts", "/account/list", func(a *Account, c call) reply {
+		return a.page(c, "account", []any{a.wireAccount(1)})
+	})
 }
 
 // serve checks what every call has in common. The real service may answer with
@@ -443,7 +457,8 @@ func (s *Server) serve(r batchsim.Request, serve func(*Account, call) batchsim.R
 		return reply
 	}
 	if !strings.HasSuffix(r.URL.Path, ".json") && r.Op != "InvoicePDF" && r.Header.Get("Accept") != "application/json" {
-		return batchsim.Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html><body>SnapBill API</body></html>")}
+		return batchsim.Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"text/html"}},
+			Body: []byte("<html><body>SnapBill API</body></html>")}
 	}
 	c := call{Request: r, form: url.Values{}}
 	if r.Method == http.MethodPost {

@@ -13,7 +13,8 @@ import (
 // The service that every account sells, and its one package.
 var (
 	pancakes = map[string]any{"id": 596, "name": "Pancake Delivery"}
-	terms    = []any{map[string]any{"type": "daymonth", "day": 1, "interval": 1, "description": "Monthly", "fee": "240.00", "fee_cents": 24000}}
+	terms    = []any{map[string]any{"type": "daymonth", "day": 1, "interval": 1, "description": "Monthly",
+		"fee": "240.00", "fee_cents": 24000}}
 )
 
 const (
@@ -35,8 +36,10 @@ func (a *Account) serviceType() map[string]any {
 }
 
 func (a *Account) wirePackage(depth int) map[string]any {
-	return map[string]any{"depth": depth, "id": packageID, "name": packageName, "setup": decimal(packageSetup), "setup_cents": packageSetup, "terms": terms,
-		"currency": zar, "service_type": a.serviceType(), "flags": map[string]any{"hide-signup": false, "hide-all": false}, "state": "active", "available": false}
+	return map[string]any{"depth": depth, "id": packageID, "name": packageName, "setup": decimal(packageSetup),
+		"setup_cents": packageSetup, "terms": terms,
+		"currency": zar, "service_type": a.serviceType(), "flags": map[string]any{"hide-signup": false,
+			"hide-all": false}, "state": "active", "available": false}
 }
 
 func (a *Account) wireService(s *service) map[string]any {
@@ -44,9 +47,11 @@ func (a *Account) wireService(s *service) map[string]any {
 	if s.dead {
 		state = "dead"
 	}
-	return map[string]any{"id": s.id, "xid": a.xid(s.id), "state": state, "name": pancakes["name"], "username": nil, "created": s.created, "renewal": s.created,
-		"package": a.wirePackage(1), "term": 1, "service_type": a.serviceType(), "client": s.client.wire(a, 1), "variables": []any{},
-		"data": map[string]any{"created": s.created, "package_name": packageName, "renewal": s.created, "term": 1}}
+	return map[string]any{"id": s.id, "xid": a.xid(s.id), "state": state, "name": pancakes["name"], "username": nil,
+		"created": s.created, "renewal": s.created,
+		"package": a.wirePackage(1), "term": 1, "service_type": a.serviceType(), "client": s.client.wire(a, 1),
+		"variables": []any{},
+		"data":      map[string]any{"created": s.created, "package_name": packageName, "renewal": s.created, "term": 1}}
 }
 
 func (a *Account) addService(found *client, c call) reply {
@@ -59,7 +64,8 @@ func (a *Account) addService(found *client, c call) reply {
 	if len(problems) > 0 {
 		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", problems)
 	}
-	made := &service{id: 155685 + int64(len(a.services)), client: found, created: a.s.Clock.Now().UTC().Format(time.DateTime)}
+	made := &service{id: 155685 + int64(len(a.services)), client: found,
+		created: a.s.Clock.Now().UTC().Format(time.DateTime)}
 	a.services = append(a.services, made)
 	found.charges = append(found.charges, packageSetup, packageFee)
 	return item("service", a.wireService(made))
@@ -113,11 +119,13 @@ func (a *Account) addRecurringInvoice(found *client, c call) reply {
 	mode := c.form.Get("mode")
 	_, err := time.Parse(time.DateOnly, c.form.Get("first"))
 	if err != nil || !slices.Contains([]string{"ONCEOFF", "DAYWEEK", "DAYMONTH", "WEEKDAYMONTH"}, mode) {
-		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"mode": "Invalid date or mode"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+			map[string]string{"mode": "Invalid date or mode"})
 	}
 	lines, total, ok := formLines(c.form)
 	if !ok || len(lines) == 0 {
-		return a.s.problem(http.StatusBadRequest, "Please correct the errors below", map[string]string{"unit_cost": "Invalid amount"})
+		return a.s.problem(http.StatusBadRequest, "Please correct the errors below",
+			map[string]string{"unit_cost": "Invalid amount"})
 	}
 	whole := func(field string, otherwise int) int {
 		if n, err := strconv.Atoi(c.form.Get(field)); err == nil {
@@ -126,9 +134,12 @@ func (a *Account) addRecurringInvoice(found *client, c call) reply {
 		return otherwise
 	}
 	id := 10027 + int64(len(a.recurring))
-	made := map[string]any{"id": id, "xid": a.xid(id), "state": "active", "created": a.s.Clock.Now().UTC().Format(time.DateTime),
-		"total": decimal(total * 100), "total_cents": total, "mode": mode, "weekday": whole("weekday", 0), "number": whole("number", 0),
-		"interval": whole("interval", 1), "first": c.form.Get("first") + " 00:00:00", "last": nil, "next": nil, "lines": lines, "client": found.wire(a, 1)}
+	made := map[string]any{"id": id, "xid": a.xid(id), "state": "active",
+		"created": a.s.Clock.Now().UTC().Format(time.DateTime),
+		"total":   decimal(total * 100), "total_cents": total, "mode": mode, "weekday": whole("weekday", 0),
+		"number":   whole("number", 0),
+		"interval": whole("interval", 1), "first": c.form.Get("first") + " 00:00:00", "last": nil, "next": nil,
+		"lines": lines, "client": found.wire(a, 1)}
 	if last := c.form.Get("last"); last != "" {
 		made["last"] = last + " 00:00:00"
 	}
@@ -185,7 +196,8 @@ type user struct {
 }
 
 func (a *Account) wireUser(u *user) map[string]any {
-	return map[string]any{"depth": 0, "id": u.id, "xid": a.xid(u.id), "username": u.username, "name": u.name, "email": u.email, "type": "user",
+	return map[string]any{"depth": 0, "id": u.id, "xid": a.xid(u.id), "username": u.username, "name": u.name,
+		"email": u.email, "type": "user",
 		"client": u.client.wire(a, 1)}
 }
 
@@ -225,7 +237,8 @@ func (a *Account) addSession(c call) reply {
 	for _, u := range a.users {
 		if a.named(c, u.id) {
 			a.sessions++
-			return item("session", map[string]any{"depth": 0, "url": fmt.Sprint("https://demo.snapbill.com/session/", a.sessions)})
+			return item("session",
+				map[string]any{"depth": 0, "url": fmt.Sprint("https://demo.snapbill.com/session/", a.sessions)})
 		}
 	}
 	return a.s.problem(http.StatusNotFound, "Not found", nil)
@@ -233,7 +246,8 @@ func (a *Account) addSession(c call) reply {
 
 func (a *Account) lostPassword(found *client, _ call) reply {
 	id := 501 + int64(len(a.emails))
-	sent := map[string]any{"id": id, "xid": a.xid(id), "state": "sent", "date": a.s.Clock.Now().UTC().Format(time.DateTime), "client": found.wire(a, 1),
+	sent := map[string]any{"id": id, "xid": a.xid(id), "state": "sent",
+		"date": a.s.Clock.Now().UTC().Format(time.DateTime), "client": found.wire(a, 1),
 		"user": nil, "from": "demo@example.com", "to": found.email, "subject": "Password recovery"}
 	a.emails = append(a.emails, recurring{found, sent})
 	return item("email", sent)

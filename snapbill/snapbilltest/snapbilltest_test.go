@@ -34,7 +34,8 @@ func start(t *testing.T, o snapbilltest.Options) *snapbilltest.Server {
 // raw sends bytes over a socket, and nothing else, and reads the reply.
 func raw(t *testing.T, s *snapbilltest.Server, request string) (int, map[string]any) {
 	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.URL, "http://"), "/v1"))
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp",
+		strings.TrimSuffix(strings.TrimPrefix(s.URL, "http://"), "/v1"))
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	_, err = io.WriteString(conn, request)
@@ -54,8 +55,10 @@ func raw(t *testing.T, s *snapbilltest.Server, request string) (int, map[string]
 // python writes a request as SnapBill's Python client does: no suffix, an
 // Accept header, and a form even if it is empty.
 func python(path, form string) string {
-	return fmt.Sprintf("POST /v1/%s HTTP/1.1\r\nHost: api.snapbill.com\r\nAuthorization: Basic dXNlcjpwYXNz\r\nAccept: application/json\r\n"+
-		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", path, len(form), form)
+	return fmt.Sprintf(
+		"POST /v1/%s HTTP/1.1\r\nHost: api.snapbill.com\r\nAuthorization: Basic dXNlcjpwYXNz\r\nAccept: application/json\r\n"+
+			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		path, len(form), form)
 }
 
 // What SnapBill's own Python client sends, byte for byte, gets the documented
@@ -117,7 +120,8 @@ func TestTheOfficialPHPClient(t *testing.T) {
 	s.NewBatch("2014-08-21")
 	form := "state[]=ready&page=1"
 	_, body := raw(t, s, fmt.Sprintf("POST /v1/batch/list.json HTTP/1.1\r\nHost: api.snapbill.com\r\nAuthorization: Basic dXNlcjpwYXNz\r\n"+
-		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(form), form))
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		len(form), form))
 	require.Len(t, body["list"], 1)
 }
 
@@ -128,7 +132,8 @@ func TestAGetIsADiscovery(t *testing.T) {
 	s.NewBatch("2014-08-21")
 	get := func(path string) map[string]any {
 		t.Helper()
-		_, body := raw(t, s, "GET /v1/"+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Basic dXNlcjpwYXNz\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
+		_, body := raw(t, s, "GET /v1/"+path+
+			" HTTP/1.1\r\nHost: x\r\nAuthorization: Basic dXNlcjpwYXNz\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
 		return body
 	}
 	require.Equal(t, "index", get("batch.json")["type"])
@@ -160,8 +165,9 @@ func TestCapturedFields(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
-	for sample, path := range map[string]string{"batch_get": "batch/1500/get", "client_get": "client/158958/get", "payment_method_get": "payment_method/other/get",
-		"invoice_get": "invoice/1055387/get"} {
+	for sample, path := range map[string]string{"batch_get": "batch/1500/get", "client_get": "client/158958/get",
+		"payment_method_get": "payment_method/other/get",
+		"invoice_get":        "invoice/1055387/get"} {
 		class, _, _ := strings.Cut(path, "/")
 		_, body := raw(t, s, python(path, ""))
 		var want any
@@ -179,7 +185,8 @@ func TestCapturedFields(t *testing.T) {
 
 func TestASecondSubmit(t *testing.T) {
 	for resubmit, want := range map[snapbilltest.Resubmit]struct{ status, times int }{
-		snapbilltest.ResubmitRefused: {400, 1}, snapbilltest.ResubmitIgnored: {200, 1}, snapbilltest.ResubmitQueued: {200, 2}} {
+		snapbilltest.ResubmitRefused: {400, 1}, snapbilltest.ResubmitIgnored: {200, 1},
+		snapbilltest.ResubmitQueued: {200, 2}} {
 		s := start(t, snapbilltest.Options{Resubmit: resubmit})
 		s.Bill("001", "2014-08-21", 5000)
 		s.NewBatch("2014-08-21")
@@ -238,7 +245,8 @@ func TestPages(t *testing.T) {
 	for n := range 130 {
 		s.Bill(fmt.Sprintf("%03d", n), "2014-08-21", 100)
 	}
-	for form, want := range map[string][2]float64{"": {25, 6}, "perpage=100": {100, 2}, "perpage=1000": {100, 2}, "page=2&perpage=100": {30, 2}, "page=9": {0, 6}, "query=nobody": {0, 0}} {
+	for form, want := range map[string][2]float64{"": {25, 6}, "perpage=100": {100, 2}, "perpage=1000": {100, 2},
+		"page=2&perpage=100": {30, 2}, "page=9": {0, 6}, "query=nobody": {0, 0}} {
 		_, body := raw(t, s, python("client/list", form))
 		require.Equal(t, want, [2]float64{float64(len(body["list"].([]any))), body["numpages"].(float64)}, form)
 	}
@@ -256,7 +264,8 @@ func TestAccounts(t *testing.T) {
 	require.Equal(t, s.NewBatch("2014-08-21"), other.NewBatch("2014-08-21"))
 	as := func(login, path, form string) map[string]any {
 		t.Helper()
-		_, body := raw(t, s, strings.Replace(python(path, form), "dXNlcjpwYXNz", base64.StdEncoding.EncodeToString([]byte(login+":pass")), 1))
+		_, body := raw(t, s, strings.Replace(python(path, form), "dXNlcjpwYXNz",
+			base64.StdEncoding.EncodeToString([]byte(login+":pass")), 1))
 		return body
 	}
 	account := func(body map[string]any) any {
@@ -306,8 +315,11 @@ func TestPaymentDetailsBelongToOneClient(t *testing.T) {
 // A day is written as 2014-08-21, and in no other way.
 func TestDays(t *testing.T) {
 	s := start(t, snapbilltest.Options{})
-	for _, day := range []string{"", "21/08/2014", "2014-8-21", "2014-08-21T00:00:00Z", "2014-08-21 00:00:00", "2014-02-30", "tomorrow"} {
-		status, body := raw(t, s, python("batch/add", url.Values{"payment_method_code": {"netcash"}, "action_date": {day}}.Encode()))
+	for _, day := range []string{"", "21/08/2014", "2014-8-21", "2014-08-21T00:00:00Z", "2014-08-21 00:00:00",
+		"2014-02-30", "tomorrow"} {
+		status,
+			body := raw(t, s,
+			python("batch/add", url.Values{"payment_method_code": {"netcash"}, "action_date": {day}}.Encode()))
 		require.Equal(t, 400, status, day)
 		require.Equal(t, map[string]any{"action_date": "Invalid date"}, body["errors"])
 	}

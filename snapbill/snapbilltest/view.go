@@ -15,7 +15,8 @@ func (s *Server) Batches() []batchsim.Batch {
 	for _, b := range s.batches {
 		view := batchsim.Batch{ID: strconv.FormatInt(b.id, 10), State: b.state}
 		for _, p := range b.payments {
-			view.Items = append(view.Items, batchsim.BatchItem{Reference: strconv.FormatInt(p.id, 10), Account: p.client.number, Minor: p.cents, State: p.state})
+			view.Items = append(view.Items, batchsim.BatchItem{Reference: strconv.FormatInt(p.id, 10),
+				Account: p.client.number, Minor: p.cents, State: p.state})
 		}
 		all = append(all, view)
 	}

@@ -120,6 +120,7 @@ func EraseEach(histories iter.Seq2[batch.History, error], match func(batch.Item)
 	if len(open) == 0 {
 		return erased, nil
 	}
-	return erased, &batch.Error{Kind: batch.ErrConflict, Op: "Journal", Message: "the batches " + strings.Join(open, ", ") +
+	return erased, &batch.Error{Kind: batch.ErrConflict, Op: "Journal", Message: "the batches " +
+		strings.Join(open, ", ") +
 		" are open, and need the accounts of their items: nothing was erased in them; erase again once they are closed"}
 }

@@ -61,7 +61,8 @@ func Text(text string) error {
 func Names(e batch.Entry) (claims, releases []string, err error) {
 	for _, name := range slices.Concat(e.Claims, e.Releases) {
 		if len(name) == 0 || len(name) > MaxName {
-			return nil, nil, invalid("the name %.80q in entry %d has %d bytes: a name must have 1 to %d", name, e.Seq, len(name), MaxName)
+			return nil, nil, invalid("the name %.80q in entry %d has %d bytes: a name must have 1 to %d", name, e.Seq,
+				len(name), MaxName)
 		}
 		if err := Text(name); err != nil {
 			return nil, nil, err

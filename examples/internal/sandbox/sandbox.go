@@ -35,5 +35,6 @@ func Check(getenv func(string) string, baseURL string, hosts ...string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s may be production, where real money moves: examples send only to %s and to this machine", host, strings.Join(hosts, ", "))
+	return fmt.Errorf("%s may be production, where real money moves: examples send only to %s and to this machine",
+		host, strings.Join(hosts, ", "))
 }

@@ -25,7 +25,8 @@ func browser(t *testing.T) context.Context {
 		t.Skipf("this test needs Chromium: %v", err)
 	}
 	require.NoError(t, err)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.WindowSize(1400, 1000))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox,
+		chromedp.WindowSize(1400, 1000))
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
@@ -39,7 +40,8 @@ func browser(t *testing.T) context.Context {
 // URL of the page, and the environment.
 func startSandbox(t *testing.T) (page string, env map[string]string) {
 	program := filepath.Join(t.TempDir(), "sandbox")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/batchway/batchway-go/examples/sandbox").CombinedOutput()
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
+		"github.com/batchway/batchway-go/examples/sandbox").CombinedOutput()
 	require.NoError(t, err, string(built))
 	process := exec.CommandContext(t.Context(), program, "-port", "0")
 	output, err := process.StdoutPipe()
@@ -89,12 +91,14 @@ func TestThePageInABrowser(t *testing.T) {
 	shows(ctx, t, chromedp.Text("#live-citypay"), "This goes wrong next: ProcessBatch: lost after")
 	require.Contains(t, ledger, "nothing so far")
 
-	client, err := citypay.New(citypay.Config{ClientID: env["CITYPAY_CLIENT_ID"], LicenceKey: env["CITYPAY_LICENCE_KEY"], BaseURL: env["CITYPAY_BASE_URL"]})
+	client, err := citypay.New(citypay.Config{ClientID: env["CITYPAY_CLIENT_ID"],
+		LicenceKey: env["CITYPAY_LICENCE_KEY"], BaseURL: env["CITYPAY_BASE_URL"]})
 	require.NoError(t, err)
 	provider, err := citypay.NewProvider(client, citypay.ProviderConfig{MerchantID: 11223344, Currency: "GBP"})
 	require.NoError(t, err)
 	draft := batch.Draft{Reference: "7", Direction: batch.Collect,
-		Items: []batch.Item{{Reference: "invoice-1", Account: "customer-ada", Amount: batch.Money{Minor: 1250, Currency: "GBP"}}}}
+		Items: []batch.Item{{Reference: "invoice-1", Account: "customer-ada",
+			Amount: batch.Money{Minor: 1250, Currency: "GBP"}}}}
 	unclear := false
 	report, err := batch.Run(t.Context(), provider, draft, &batch.RunOptions{
 		Journal: batch.NewMemoryJournal(), Watch: batch.WatchOptions{Interval: 10 * time.Millisecond},

@@ -46,9 +46,11 @@ func (a *Activities) Start(ctx context.Context, o Order) error {
 	}
 	if d.Reference != o.Reference {
 		return toEngine(&batch.Error{Kind: batch.ErrInvalid, Op: "Draft",
-			Message: fmt.Sprintf("the draft of the order %q has the reference %q; they must be the same", o.Reference, d.Reference)})
+			Message: fmt.Sprintf("the draft of the order %q has the reference %q; they must be the same",
+				o.Reference, d.Reference)})
 	}
-	_, err = batch.Start(ctx, account.Provider, d, &batch.RunOptions{Journal: account.Journal, ReconcileFor: cmp.Or(a.AskFor, 30*time.Second)})
+	_, err = batch.Start(ctx, account.Provider, d, &batch.RunOptions{Journal: account.Journal,
+		ReconcileFor: cmp.Or(a.AskFor, 30*time.Second)})
 	return toEngine(err)
 }
 
@@ -71,7 +73,8 @@ func (a *Activities) Look(ctx context.Context, o Order) (Found, error) {
 	}
 	report, err := desk.AsOf(ctx, o.Reference, time.Now())
 	if errors.Is(err, batch.ErrNotFound) {
-		return Found{}, temporal.NewNonRetryableApplicationError("the batch was abandoned: "+dossier.Next, "abandoned", nil)
+		return Found{}, temporal.NewNonRetryableApplicationError("the batch was abandoned: "+dossier.Next,
+			"abandoned", nil)
 	}
 	return Found{Closed: err == nil, Result: Result{State: report.Batch.State, Totals: report.Totals}}, toEngine(err)
 }
@@ -97,7 +100,8 @@ func (a *Activities) Settle(ctx context.Context, provider string) (settled Settl
 			return settled, toEngine(err)
 		case err != nil:
 			settled.Failed++
-			activity.GetLogger(ctx).Warn("not settled", "provider", provider, "reference", report.Batch.Draft.Reference, "error", err)
+			activity.GetLogger(ctx).Warn("not settled", "provider", provider, "reference", report.Batch.Draft.Reference,
+				"error", err)
 		case len(report.Results) > 0:
 			settled.Closed++
 		default:
@@ -110,7 +114,8 @@ func (a *Activities) Settle(ctx context.Context, provider string) (settled Settl
 func (a *Activities) account(provider string) (Account, error) {
 	account, ok := a.Accounts[provider]
 	if !ok {
-		return account, &batch.Error{Kind: batch.ErrUnsupported, Op: "Fleet", Message: fmt.Sprintf("this worker has no account at %q", provider)}
+		return account, &batch.Error{Kind: batch.ErrUnsupported, Op: "Fleet",
+			Message: fmt.Sprintf("this worker has no account at %q", provider)}
 	}
 	return account, nil
 }

@@ -33,13 +33,15 @@ type Order struct {
 
 // A Pace is how often the engine acts. The zero value is for batches of days.
 type Pace struct {
-	First time.Duration // the pause before the journal is read, or a failed Start repeated; doubles each time; 0 means 10 seconds
+	// the pause before the journal is read, or a failed Start repeated; doubles each time; 0 means 10 seconds
+	First time.Duration
 	Most  time.Duration // the longest of these pauses; 0 means an hour
 	Died  time.Duration // after its last sign of life a worker counts as dead; 0 means a minute
 }
 
 func (p Pace) withDefaults() Pace {
-	return Pace{First: cmp.Or(p.First, 10*time.Second), Most: cmp.Or(p.Most, time.Hour), Died: cmp.Or(p.Died, time.Minute)}
+	return Pace{First: cmp.Or(p.First, 10*time.Second), Most: cmp.Or(p.Most, time.Hour),
+		Died: cmp.Or(p.Died, time.Minute)}
 }
 
 // Result is what became of a batch. Desk.AsOf tells it item by item.
@@ -91,7 +93,8 @@ func SettleAll(ctx workflow.Context, provider string, every time.Duration, pace 
 		if temporal.IsCanceledError(err) {
 			return err
 		}
-		workflow.GetLogger(ctx).Info("settled", "provider", provider, "open", settled.Open, "closed", settled.Closed, "failed", settled.Failed, "error", err)
+		workflow.GetLogger(ctx).Info("settled", "provider", provider, "open", settled.Open, "closed", settled.Closed,
+			"failed", settled.Failed, "error", err)
 		if err := workflow.Sleep(ctx, every); err != nil {
 			return err
 		}
@@ -113,7 +116,8 @@ func starting(ctx workflow.Context, pace Pace) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 15 * time.Minute,
 		HeartbeatTimeout:    pace.Died,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: pace.First, MaximumInterval: pace.Most, NonRetryableErrorTypes: refusals},
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: pace.First, MaximumInterval: pace.Most,
+			NonRetryableErrorTypes: refusals},
 	})
 }
 
@@ -121,7 +125,8 @@ func starting(ctx workflow.Context, pace Pace) workflow.Context {
 func reading(ctx workflow.Context, pace Pace) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: time.Minute,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: pace.First, MaximumInterval: pace.Most, NonRetryableErrorTypes: refusals},
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: pace.First, MaximumInterval: pace.Most,
+			NonRetryableErrorTypes: refusals},
 	})
 }
 

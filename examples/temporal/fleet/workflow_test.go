@@ -145,7 +145,8 @@ func TestABatchOfSixWeeks(t *testing.T) {
 	var result Result
 	require.NoError(t, engine.GetWorkflowResult(&result))
 	require.Equal(t, batch.StateDone, result.State)
-	require.Equal(t, batch.Total{Count: 2, Amount: batch.Money{Minor: 34900, Currency: "DZAR"}}, result.Totals[batch.OutcomePaid])
+	require.Equal(t, batch.Total{Count: 2, Amount: batch.Money{Minor: 34900, Currency: "DZAR"}},
+		result.Totals[batch.OutcomePaid])
 	require.GreaterOrEqual(t, engine.Now().Sub(began), 6*7*24*time.Hour, "it has waited by timers of the engine")
 	batchtest.MovedOnce(t, w.moved(), wages.Items...)
 }
@@ -161,12 +162,13 @@ func TestAWorkerDies(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, after the submit %v", name, after), func(t *testing.T) {
 				w := open(t)
 				engine := w.engine(t)
-				engine.OnActivity(w.activities.Start, mock.Anything, mock.Anything).Times(3).Return(func(ctx context.Context, o Order) error {
-					if after {
-						_ = w.activities.Start(ctx, o)
-					}
-					return timeUp
-				})
+				engine.OnActivity(w.activities.Start, mock.Anything, mock.Anything).Times(3).
+					Return(func(ctx context.Context, o Order) error {
+						if after {
+							_ = w.activities.Start(ctx, o)
+						}
+						return timeUp
+					})
 				engine.OnActivity(w.activities.Start, mock.Anything, mock.Anything).Return(w.activities.Start)
 				engine.ExecuteWorkflow(Run, w.order(), Pace{})
 				require.NoError(t, engine.GetWorkflowError())
@@ -230,7 +232,8 @@ func TestApprovalsAreWaitedFor(t *testing.T) {
 		require.Empty(t, w.moved())
 		dossier, err := desk.Dossier(context.Background(), w.draft.Reference)
 		require.NoError(t, err)
-		require.NoError(t, desk.Approve(context.Background(), w.draft.Reference, batch.Approval{Operator: "Ben", Digest: dossier.Digest}))
+		require.NoError(t, desk.Approve(context.Background(), w.draft.Reference,
+			batch.Approval{Operator: "Ben", Digest: dossier.Digest}))
 	}, 20*time.Minute)
 	engine.ExecuteWorkflow(Run, w.order(), Pace{})
 	require.NoError(t, engine.GetWorkflowError())
@@ -290,12 +293,13 @@ func TestALongHistoryIsContinued(t *testing.T) {
 	settler := w.engine(t)
 	settler.RegisterWorkflow(SettleAll)
 	rounds := 0
-	settler.OnActivity(w.activities.Settle, mock.Anything, "sixdotfifty").Return(func(context.Context, string) (Settled, error) {
-		if rounds++; rounds == 3 {
-			settler.SetContinueAsNewSuggested(true)
-		}
-		return Settled{}, toEngine(&batch.Error{Kind: batch.ErrUnavailable})
-	})
+	settler.OnActivity(w.activities.Settle, mock.Anything, "sixdotfifty").
+		Return(func(context.Context, string) (Settled, error) {
+			if rounds++; rounds == 3 {
+				settler.SetContinueAsNewSuggested(true)
+			}
+			return Settled{}, toEngine(&batch.Error{Kind: batch.ErrUnavailable})
+		})
 	settler.ExecuteWorkflow(SettleAll, "sixdotfifty", time.Hour, Pace{})
 	require.ErrorAs(t, settler.GetWorkflowError(), &next)
 	require.Equal(t, "SettleAll", next.WorkflowType.Name)

@@ -60,8 +60,10 @@ func New(o Options) *Server {
 		{Name: "CreateBatch", Method: http.MethodPost, Path: "/batches", Serve: s.authorized(s.create)},
 		{Name: "FindBatches", Method: http.MethodGet, Path: "/batches", Serve: s.authorized(s.find)},
 		{Name: "GetBatch", Method: http.MethodGet, Path: "/batches/{id}", Serve: s.authorized(s.one(s.get))},
-		{Name: "SubmitBatch", Method: http.MethodPost, Path: "/batches/{id}/submit", Serve: s.authorized(s.one(s.submit))},
-		{Name: "CancelBatch", Method: http.MethodPost, Path: "/batches/{id}/cancel", Serve: s.authorized(s.one(s.cancel))},
+		{Name: "SubmitBatch", Method: http.MethodPost, Path: "/batches/{id}/submit",
+			Serve: s.authorized(s.one(s.submit))},
+		{Name: "CancelBatch", Method: http.MethodPost, Path: "/batches/{id}/cancel",
+			Serve: s.authorized(s.one(s.cancel))},
 	}, func(batchsim.Request) batchsim.Reply { return refuse(http.StatusNotFound, "NOT_FOUND") }))
 	s.URL = s.server.URL
 	return s
@@ -84,7 +86,8 @@ func (s *Server) FinishAll() {
 				p.Status, p.Reason = "refused", "the account is closed"
 				continue
 			}
-			s.Ledger.Move(batchsim.Effect{Batch: b.ID, Item: p.Reference, Account: p.Account, Minor: p.Cents, Currency: "ZAR", At: s.Clock.Now()})
+			s.Ledger.Move(batchsim.Effect{Batch: b.ID, Item: p.Reference, Account: p.Account, Minor: p.Cents,
+				Currency: "ZAR", At: s.Clock.Now()})
 		}
 	}
 }
@@ -106,7 +109,8 @@ func (s *Server) SayStatus(word string) {
 
 // BreakSubmit lets the next submit meet a scenario.
 func (s *Server) BreakSubmit(scenario batchsim.Scenario) {
-	s.Break("SubmitBatch", scenario, refuse(http.StatusUnprocessableEntity, "NO_FUNDS"), refuse(http.StatusUnauthorized, "BAD_KEY"))
+	s.Break("SubmitBatch", scenario, refuse(http.StatusUnprocessableEntity, "NO_FUNDS"),
+		refuse(http.StatusUnauthorized, "BAD_KEY"))
 }
 
 func refuse(status int, code string) batchsim.Reply {

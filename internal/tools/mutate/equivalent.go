@@ -29,7 +29,9 @@ func readEquivalents(path string) (equivalents, error) {
 		case len(block) == 0:
 			return nil
 		case len(block) < 4 || !strings.HasPrefix(block[1], "- ") || !strings.HasPrefix(block[2], "+ "):
-			return fmt.Errorf("%s:%d: a block must have the function, the line before (- ), the line after (+ ), and a reason: %q", path, number, block)
+			return fmt.Errorf(
+				"%s:%d: a block must have the function, the line before (- ), the line after (+ ), and a reason: %q",
+				path, number, block)
 		}
 		key := strings.Join(block[:3], "\n")
 		if _, twice := all[key]; twice {
@@ -81,7 +83,8 @@ func (e equivalents) stale(pkg string, all []*mutant) error {
 	var problems []error
 	for key := range e {
 		if strings.HasPrefix(key, pkg+".") && !exists[key] {
-			problems = append(problems, fmt.Errorf("equivalent.txt has an entry that matches no mutant: mend it or take it out:\n%s", key))
+			problems = append(problems,
+				fmt.Errorf("equivalent.txt has an entry that matches no mutant: mend it or take it out:\n%s", key))
 		}
 	}
 	return errors.Join(problems...)

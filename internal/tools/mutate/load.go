@@ -83,7 +83,8 @@ func load(ctx context.Context, root string, targets []target) ([]*pkg, error) {
 	var all []*pkg
 	for _, t := range targets {
 		l := dirs[filepath.Join(root, t.dir)]
-		p := &pkg{target: t, root: root, path: l.ImportPath, fset: fset, config: types.Config{Importer: imports}, patience: make(map[string]time.Duration)}
+		p := &pkg{target: t, root: root, path: l.ImportPath, fset: fset, config: types.Config{Importer: imports},
+			patience: make(map[string]time.Duration)}
 		for _, name := range t.files {
 			if !slices.Contains(l.GoFiles, name) {
 				return nil, fmt.Errorf("%s has no file %s: mend the targets in main.go", t.dir, name)
@@ -102,7 +103,8 @@ func load(ctx context.Context, root string, targets []target) ([]*pkg, error) {
 			p.name = parsed.Name.Name
 			p.files = append(p.files, &file{path, string(source), parsed})
 		}
-		p.info = &types.Info{Types: make(map[ast.Expr]types.TypeAndValue), Uses: make(map[*ast.Ident]types.Object), Defs: make(map[*ast.Ident]types.Object)}
+		p.info = &types.Info{Types: make(map[ast.Expr]types.TypeAndValue), Uses: make(map[*ast.Ident]types.Object),
+			Defs: make(map[*ast.Ident]types.Object)}
 		if p.types, err = p.check(nil, nil, p.info); err != nil {
 			return nil, err
 		}

@@ -73,15 +73,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.SetOutput(out)
 	packages := flags.String("package", "", "mutate only the packages whose directory matches this regular expression")
 	functions := flags.String("function", "", "mutate only the functions whose name matches this regular expression")
-	files := flags.String("files", "", "mutate only the files whose path from the root of the repository matches this regular expression")
+	files := flags.String("files", "",
+		"mutate only the files whose path from the root of the repository matches this regular expression")
 	own := flags.Bool("own", false, "run only the tests of the mutated package, with -short")
-	limit := flags.Duration("for", 0, "begin no mutant after so long; the table then has those that ran; 0 means no limit")
+	limit := flags.Duration("for", 0,
+		"begin no mutant after so long; the table then has those that ran; 0 means no limit")
 	sample := flags.Int("sample", 0, "run only so many mutants, which -seed chooses; 0 means all")
 	seed := flags.Uint64("seed", 0, "chooses the sample; 0 means a new seed, which is printed")
 	parallel := flags.Int("parallel", 2, "how many mutants are tested at once")
 	tolerate := flags.Int("tolerate", 0, "do not fail before more mutants than this survive")
 	list := flags.Bool("list", false, "print the mutants and run nothing")
-	recheck := flags.Bool("equivalent", false, "run only the mutants of equivalent.txt; one that a test kills is not equivalent")
+	recheck := flags.Bool("equivalent", false,
+		"run only the mutants of equivalent.txt; one that a test kills is not equivalent")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -137,7 +140,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if *seed == 0 {
 			*seed = rand.Uint64() >> 32
 		}
-		fmt.Fprintf(out, "a sample of %d of %d mutants, from -seed %d\n", min(*sample, len(mutants)), len(mutants), *seed)
+		fmt.Fprintf(out, "a sample of %d of %d mutants, from -seed %d\n", min(*sample, len(mutants)),
+			len(mutants), *seed)
 		shuffle(mutants, *seed)
 	}
 	if *list {
@@ -155,7 +159,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		survived = 0
 	}
 	if survived > *tolerate {
-		problems = append(problems, fmt.Errorf("%d mutants survive, and %d may: add a test, or an entry with its reason to equivalent.txt", survived, *tolerate))
+		problems = append(problems,
+			fmt.Errorf("%d mutants survive, and %d may: add a test, or an entry with its reason to equivalent.txt",
+				survived, *tolerate))
 	}
 	return errors.Join(problems...)
 }
@@ -284,7 +290,10 @@ func (p *program) test(ctx context.Context, out io.Writer, o options, end time.T
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		alive = slices.DeleteFunc(alive, func(number int) bool { f, ran := fates[number]; return !ran || f != survived })
+		alive = slices.DeleteFunc(alive, func(number int) bool {
+			f, ran := fates[number]
+			return !ran || f != survived
+		})
 	}
 	var results []result
 	for _, number := range slices.Sorted(maps.Keys(fates)) {
@@ -312,7 +321,8 @@ func printTable(out io.Writer, results []result, equivalent int) int {
 		for _, n := range counts {
 			sum += n
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", name, sum, counts[killed], counts[killedByDependents], counts[timedOut], counts[notBuilt], counts[survived])
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", name, sum, counts[killed], counts[killedByDependents],
+			counts[timedOut], counts[notBuilt], counts[survived])
 	}
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		row(name, counts[name])

@@ -184,7 +184,8 @@ var (
 )
 
 func (d *finder) binary(n *ast.BinaryExpr) {
-	if n.Op == token.LAND || n.Op == token.LOR { // Without either side. Who notices both notices a swapped operator, too.
+	// Without either side. Who notices both notices a swapped operator, too.
+	if n.Op == token.LAND || n.Op == token.LOR {
 		d.add(n.X.Pos(), n.Y.Pos(), "")
 		d.add(n.X.End(), n.Y.End(), "")
 		return
@@ -292,7 +293,8 @@ func (d *finder) identifier(n *ast.Ident) {
 		d.add(n.Pos(), n.End(), next(object, named, object.Pkg() == d.p.types))
 		return
 	}
-	if v, exact := constant.Int64Val(constant.ToInt(object.Val())); exact && object.Type().Underlying().(*types.Basic).Info()&types.IsInteger != 0 {
+	if v, exact := constant.Int64Val(constant.ToInt(object.Val())); exact &&
+		object.Type().Underlying().(*types.Basic).Info()&types.IsInteger != 0 {
 		d.replace(whole, fmt.Sprint(v+1))
 	}
 }
@@ -304,7 +306,8 @@ func next(object *types.Const, named *types.Named, own bool) string {
 	scope := object.Pkg().Scope()
 	for _, name := range scope.Names() { // They are sorted.
 		c, ok := scope.Lookup(name).(*types.Const)
-		if ok && types.Identical(c.Type(), named) && (own || c.Exported()) && (c == object || !constant.Compare(c.Val(), token.EQL, object.Val())) {
+		if ok && types.Identical(c.Type(), named) && (own || c.Exported()) &&
+			(c == object || !constant.Compare(c.Val(), token.EQL, object.Val())) {
 			names = append(names, name)
 		}
 	}
@@ -454,7 +457,8 @@ func (d *finder) add(from, to token.Pos, text string) {
 	if function == "" {
 		return
 	}
-	m := &mutant{pkg: d.p, in: d.f, line: d.p.fset.Position(from).Line, function: function, from: d.offset(from), to: d.offset(to), text: text}
+	m := &mutant{pkg: d.p, in: d.f, line: d.p.fset.Position(from).Line, function: function, from: d.offset(from),
+		to: d.offset(to), text: text}
 	if m.in.source[m.from:m.to] == text {
 		return
 	}

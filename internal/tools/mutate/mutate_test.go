@@ -132,7 +132,8 @@ func world(t *testing.T) *pkg {
 func worldOf(t *testing.T, source, tests string) *pkg {
 	t.Helper()
 	root := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module sample\n\ngo 1.26.0\n", "sample/sample.go": source, "sample/sample_test.go": tests} {
+	for name, text := range map[string]string{"go.mod": "module sample\n\ngo 1.26.0\n", "sample/sample.go": source,
+		"sample/sample_test.go": tests} {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -287,7 +288,8 @@ func TestEquivalentsNeedAReasonAndAMutant(t *testing.T) {
 	if err := known.stale("another", nil); err != nil {
 		t.Error(err)
 	}
-	for name, text := range map[string]string{"no reason": block, "no change": "sample.Word\nreason\n", "twice": block + "a\n\n" + block + "b\n"} {
+	for name, text := range map[string]string{"no reason": block, "no change": "sample.Word\nreason\n", "twice": block +
+		"a\n\n" + block + "b\n"} {
 		if _, err := read(text); err == nil {
 			t.Errorf("%s: there is no error", name)
 		}
@@ -319,7 +321,8 @@ func TestEquivalentsMatch(t *testing.T) {
 }
 
 func TestMistakesInTheFlags(t *testing.T) {
-	for _, args := range [][]string{{"batch"}, {"-package", "nothing"}, {"-package", "("}, {"-function", "("}, {"-files", "("}, {"-files", "nothing"}, {"-parallel", "0"}, {"-sample", "-1"}, {"-nonsense"}} {
+	for _, args := range [][]string{{"batch"}, {"-package", "nothing"}, {"-package", "("}, {"-function", "("},
+		{"-files", "("}, {"-files", "nothing"}, {"-parallel", "0"}, {"-sample", "-1"}, {"-nonsense"}} {
 		if err := run(t.Context(), args, new(bytes.Buffer)); err == nil {
 			t.Errorf("%q: there is no error", args)
 		}

@@ -63,7 +63,8 @@ func programs(mutants []*mutant, dir string) []*program {
 func (m *mutant) enclosing() *ast.FuncDecl {
 	for _, d := range m.in.ast.Decls {
 		f, ok := d.(*ast.FuncDecl)
-		if ok && f.Body != nil && f.Name.Name != "_" && m.pkg.offset(f.Body.Lbrace) < m.from && m.to <= m.pkg.offset(f.Body.Rbrace) {
+		if ok && f.Body != nil && f.Name.Name != "_" && m.pkg.offset(f.Body.Lbrace) < m.from &&
+			m.to <= m.pkg.offset(f.Body.Rbrace) {
 			return f
 		}
 	}
@@ -134,10 +135,12 @@ func (p *program) source(f *file) string {
 		before, after, call := p.pkg.header(f, function)
 		end := p.pkg.offset(function.End())
 		body := p.pkg.offset(function.Body.Lbrace) + 1
-		out.WriteString(f.source[done:p.pkg.offset(function.Type.Func)] + before + function.Name.Name + after + "\nswitch mutantNumber {\n")
+		out.WriteString(f.source[done:p.pkg.offset(function.Type.Func)] + before + function.Name.Name + after +
+			"\nswitch mutantNumber {\n")
 		for _, n := range numbers[function] {
 			m, name := p.mutants[n-1], fmt.Sprintf("mutant%d_%s", n, function.Name.Name)
-			fmt.Fprintf(&copies, "\n%s%s%s%s%s%s\n", before, name, after, f.source[body:m.from], m.text, f.source[m.to:end])
+			fmt.Fprintf(&copies, "\n%s%s%s%s%s%s\n", before, name, after, f.source[body:m.from], m.text,
+				f.source[m.to:end])
 			statement := strings.Replace(call, function.Name.Name, name, 1)
 			if function.Type.Results == nil {
 				statement += "; return"
@@ -215,7 +218,8 @@ const memory = 8 << 20
 // build compiles the tests that command names. It returns nil if a program of
 // one mutant does not compile. It fails if the tests of the original fail.
 func (p *program) build(ctx context.Context, n int, command []string) (*suite, error) {
-	s := &suite{dir: filepath.Join(p.pkg.root, command[0]), binary: filepath.Join(p.dir, fmt.Sprint(n)+".test"), deadly: make(map[string]int)}
+	s := &suite{dir: filepath.Join(p.pkg.root, command[0]), binary: filepath.Join(p.dir, fmt.Sprint(n)+".test"),
+		deadly: make(map[string]int)}
 	for _, arg := range command[1:] {
 		if arg == "-run" || arg == "-short" {
 			arg = "-test." + arg[1:]
@@ -289,7 +293,8 @@ var failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
 // run runs the tests with a mutant and reports whether they passed, and what
 // they printed.
 func (s *suite) run(ctx context.Context, number int, args ...string) (bool, string) {
-	all := slices.Concat([]string{"-c", `ulimit -v "$0"; exec "$@"`, fmt.Sprint(memory), s.binary, "-test.failfast", "-test.timeout", s.patience.String()}, s.args, args)
+	all := slices.Concat([]string{"-c", `ulimit -v "$0"; exec "$@"`, fmt.Sprint(memory), s.binary, "-test.failfast",
+		"-test.timeout", s.patience.String()}, s.args, args)
 	command := exec.CommandContext(ctx, "sh", all...) //nolint:gosec // The arguments are ours.
 	command.Dir = s.dir
 	command.Env = append(os.Environ(), fmt.Sprint("MUTANT=", number))
