@@ -85,17 +85,22 @@ type State string
 
 // The states.
 const (
-	StateUnknown   State = ""          // maybe submitted, or a word this version does not know
-	StateDraft     State = "draft"     // no money can move until Submit
-	StatePending   State = "pending"   // the service has it and is not finished
-	StateDone      State = "done"      // finished; items may still have failed: see Report
-	StateFailed    State = "failed"    // refused or aborted as a whole
-	StateCancelled State = "cancelled" // withdrawn before processing
+	StateUnknown  State = ""          // maybe submitted, or a word this version does not know
+	StateDraft    State = "draft"     // no money can move until Submit
+	StatePending  State = "pending"   // the service has it and is not finished
+	StateDone     State = "done"      // finished; items may still have failed: see Report
+	StateFailed   State = "failed"    // refused or aborted as a whole
+	StateCanceled State = "cancelled" // withdrawn before processing; journals keep this spelling
 )
+
+// StateCancelled is the earlier name of StateCanceled.
+//
+// Deprecated: use StateCanceled.
+const StateCancelled = StateCanceled
 
 // Final reports whether the state can no longer change.
 func (s State) Final() bool {
-	return s == StateDone || s == StateFailed || s == StateCancelled
+	return s == StateDone || s == StateFailed || s == StateCanceled
 }
 
 // Batch is a handle: plain data. Store it as JSON before Submit, load it in

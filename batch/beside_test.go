@@ -127,7 +127,7 @@ func TestTheBatchBesideAConflict(t *testing.T) {
 			require.ErrorIs(t, err, batch.ErrConflict)
 			_, errs := settle(t, elsewhere, o)
 			require.Empty(t, errs)
-		}, batch.StateCancelled, "which may have been sent"},
+		}, batch.StateCanceled, "which may have been sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -434,7 +434,7 @@ func TestWhatMayBeLeftEndsACall(t *testing.T) {
 		message string
 	}{
 		"nothing":               {err: &batch.Error{Kind: batch.ErrNotFound}},
-		"a canceled draft":      {found: found(batch.StateCancelled)},
+		"a canceled draft":      {found: found(batch.StateCanceled)},
 		"a batch under way":     {found: found(batch.StatePending), kind: batch.ErrConflict, message: who},
 		"a batch that is done":  {found: found(batch.StateDone), kind: batch.ErrConflict, message: who},
 		"a batch in a new word": {found: found(batch.StateUnknown), kind: batch.ErrConflict, message: who},

@@ -220,7 +220,7 @@ func (s *drafty) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
 		return b, s.cancel
 	}
 	s.canceled = append(s.canceled, b.ID)
-	b.State = batch.StateCancelled
+	b.State = batch.StateCanceled
 	return b, nil
 }
 
@@ -266,7 +266,7 @@ func TestAbandonCancelsEveryDraftThatIsLeft(t *testing.T) {
 		service.cancel = nil
 		b, err = batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.NoError(t, err)
-		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, batch.StateCanceled, b.State)
 		require.Equal(t, []string{"7"}, service.canceled)
 		require.Empty(t, pending(t, service, o.Journal))
 
@@ -295,15 +295,15 @@ func TestAbandonGoesByWhatTheCancelSays(t *testing.T) {
 		message string
 		state   batch.State
 	}{
-		"canceled": {"funds", nil, nil, "", "", batch.StateCancelled},
+		"canceled": {"funds", nil, nil, "", "", batch.StateCanceled},
 		"no answer": {"funds", refused(batch.ErrUnavailable), nil, batch.ErrUnavailable, kept +
 			"the draft id-run-1 was not", batch.StateDraft},
 		"unclear, no answer": {"lost", refused(batch.ErrAmbiguous), nil, batch.ErrAmbiguous, kept +
 			"the draft id-run-1 was not", batch.StateUnknown},
-		"not found":          {"funds", refused(batch.ErrNotFound), nil, "", "", batch.StateCancelled},
+		"not found":          {"funds", refused(batch.ErrNotFound), nil, "", "", batch.StateCanceled},
 		"unclear, not found": {"lost", refused(batch.ErrNotFound), nil, "", "", batch.StateUnknown},
-		"canceled before": {"lost", refused(batch.ErrConflict), batch.StateCancelled, "", "",
-			batch.StateCancelled},
+		"canceled before": {"lost", refused(batch.ErrConflict), batch.StateCanceled, "", "",
+			batch.StateCanceled},
 		"submitted": {"lost", refused(batch.ErrConflict), batch.StatePending, batch.ErrConflict, late,
 			batch.StatePending},
 		"done": {"lost", refused(batch.ErrConflict), batch.StateDone, batch.ErrConflict, late,
@@ -378,7 +378,7 @@ func TestEveryAttemptToCreateMayHaveLeftADraft(t *testing.T) {
 			if abandoned {
 				b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 				require.NoError(t, err)
-				require.Equal(t, batch.StateCancelled, b.State)
+				require.Equal(t, batch.StateCanceled, b.State)
 			} else {
 				_, err := batch.Run(t.Context(), service, oneItem(), o)
 				require.NoError(t, err)
@@ -402,7 +402,7 @@ func (s finding) Find(context.Context, string) (batch.Batch, error) { return s.f
 func TestAbandonGoesByWhatIsFound(t *testing.T) {
 	draft := batch.Batch{Provider: "teller", ID: "7", State: batch.StateDraft}
 	canceled := draft
-	canceled.State = batch.StateCancelled
+	canceled.State = batch.StateCanceled
 	for name, c := range map[string]struct {
 		found    batch.Batch
 		err      error
@@ -815,7 +815,7 @@ func TestAWrongDecisionIsReplaced(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			service, o := newTeller("lost"), &batch.RunOptions{Journal: batch.NewMemoryJournal()}
 			unclear(t, service, o)
-			service.absent = batch.StateCancelled
+			service.absent = batch.StateCanceled
 			_, err := resolve(t, service, batch.Adopt, "withdrawn", o)
 			require.ErrorIs(t, err, batch.ErrConflict)
 			require.ErrorContains(t, err, "a Submit of another may have arrived")

@@ -343,7 +343,7 @@ func (s seat) Poll(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	case s.applied > 0:
 		b.State = batch.StateDone
 	default:
-		b.State = batch.StateCancelled
+		b.State = batch.StateCanceled
 	}
 	s.say(s.a, "poll says %q", b.State)
 	return b, nil
@@ -366,7 +366,7 @@ func (s seat) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	}
 	s.canceled = true
 	s.say(s.a, "canceled")
-	b.State = batch.StateCancelled
+	b.State = batch.StateCanceled
 	return b, nil
 }
 
@@ -532,7 +532,7 @@ func (p *play) told(a *actor, call string, b batch.Batch, err error) {
 		p.wrong("%s says draft, and a Submit has arrived or may still", call)
 	case b.State == batch.StatePending && p.applied == 0, b.State == batch.StateDone && p.applied == 0:
 		p.wrong("%s says %q, and nothing has arrived", call, b.State)
-	case b.State == batch.StateCancelled && !p.canceled:
+	case b.State == batch.StateCanceled && !p.canceled:
 		p.wrong("%s says canceled, and it is not", call)
 	case (call == "Run" || call == "Resume") && err == nil && !b.State.Final():
 		p.wrong("%s succeeds with the state %q", call, b.State)

@@ -20,7 +20,7 @@ func (able) Find(_ context.Context, reference string) (batch.Batch, error) {
 }
 
 func (able) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
-	b.State = batch.StateCancelled
+	b.State = batch.StateCanceled
 	return b, nil
 }
 
@@ -60,7 +60,7 @@ func TestAbilities(t *testing.T) {
 			require.Equal(t, "found", found.ID)
 			cancelled, err := batch.Cancel(t.Context(), p, found)
 			require.NoError(t, err)
-			require.Equal(t, batch.StateCancelled, cancelled.State)
+			require.Equal(t, batch.StateCanceled, cancelled.State)
 			for b, err := range batch.List(t.Context(), p) {
 				require.NoError(t, err)
 				require.Equal(t, "listed", b.ID)

@@ -113,7 +113,7 @@ func (e *engine) settled(r Report) (claims, releases []string) {
 // them if no Submit had an effect, as the service or an operator (Resend) has
 // said, and none otherwise.
 func (e *engine) givenUp(p progress, b Batch) []string {
-	if p.open > 0 && !p.resend && b.State != StateCancelled {
+	if p.open > 0 && !p.resend && b.State != StateCanceled {
 		return nil
 	}
 	return e.heldPurposes(p.intent.Draft.Items)

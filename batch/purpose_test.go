@@ -200,7 +200,7 @@ func TestACancelledBatchFreesItsPurposes(t *testing.T) {
 		b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "first",
 			batch.Decision{Verdict: batch.Abandon, Operator: "Ada", Reason: "case 1"})
 		require.NoError(t, err)
-		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, batch.StateCanceled, b.State)
 		_, err = batch.Run(t.Context(), service, invoice("second", "INV-1"), o)
 		require.NoError(t, err)
 	})

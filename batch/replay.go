@@ -255,7 +255,7 @@ func (p *progress) applyCreated(e *Entry) {
 	case e.Failure == nil:
 		p.batch, p.creating, p.left = e.Batch, 0, nil
 		return
-	case e.Batch.ID != "" && e.Batch.State == StateCancelled, e.Batch.ID == "" && e.Failure.Kind != ErrAmbiguous:
+	case e.Batch.ID != "" && e.Batch.State == StateCanceled, e.Batch.ID == "" && e.Failure.Kind != ErrAmbiguous:
 		p.creating-- // A refusal, or a draft that was withdrawn, closes only its own attempt.
 	case e.Batch.ID != "":
 		p.creating--

@@ -54,7 +54,7 @@ func historyOf(t *testing.T, line string) []Entry {
 		case "approved":
 			e.Kind, e.Approval = EntryApproval, &Approval{Operator: id, Digest: replay(history).digest()}
 		case "withdrawn":
-			b.ID, b.State = id, StateCancelled
+			b.ID, b.State = id, StateCanceled
 			e.Kind, e.Batch = EntryWithdrawn, &b
 		case "observed":
 			e.Kind, e.Batch, e.Failure = EntryObserved, &b, &Failure{Kind: ErrAmbiguous}
@@ -301,14 +301,14 @@ func TestWhatAHistoryAmountsTo(t *testing.T) {
 		require.Equal(t, want, *replay(history).batch)
 	}
 	history := historyOf(t, "intent create#1 create#1=ambiguous")
-	history[2].Batch.State = StateCancelled
+	history[2].Batch.State = StateCanceled
 	require.Equal(t, 1, replay(history).creating, "a draft without an ID was not withdrawn")
 	history = historyOf(t, "intent create#1 create#1=conflict:7")
-	history[2].Batch.State = StateCancelled
+	history[2].Batch.State = StateCanceled
 	require.Equal(t, "seen=7/cancelled creates=1 refused=conflict", replay(history).summary(),
 		"Create has withdrawn it")
 	// A refused Submit may come with what the service says of the batch.
-	for _, read := range []State{StateUnknown, StatePending, StateCancelled} {
+	for _, read := range []State{StateUnknown, StatePending, StateCanceled} {
 		history = historyOf(t, "intent create#1 create#1=ok submit#1 submit#1=conflict")
 		history[4].Batch.State, history[4].Batch.Native = read, "LOCKED"
 		want := Batch{Provider: "p", ID: "1", State: read, Native: "LOCKED", Draft: Draft{Reference: "r"}}

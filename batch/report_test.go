@@ -50,7 +50,7 @@ func TestNewReport(t *testing.T) {
 			[]batch.Outcome{batch.OutcomePaid, batch.OutcomeUnknown},
 			map[batch.Outcome]batch.Total{batch.OutcomePaid: total(1, 100), batch.OutcomeUnknown: total(1, 250)}, 0,
 			[]string{`item 1 ("b"): result: is missing from the report`}},
-		"one is pending in a batch that is over": {batch.StateCancelled, []batch.Result{row("a", batch.OutcomeSkipped),
+		"one is pending in a batch that is over": {batch.StateCanceled, []batch.Result{row("a", batch.OutcomeSkipped),
 			row("b", batch.OutcomePending)},
 			[]batch.Outcome{batch.OutcomeSkipped, batch.OutcomeUnknown},
 			map[batch.Outcome]batch.Total{batch.OutcomeSkipped: total(1, 100), batch.OutcomeUnknown: total(1, 250)}, 0,

@@ -483,7 +483,7 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 		if !known {
 			found, err := Find(ctx, e.p, e.key.Reference)
 			kind := KindOf(err)
-			again := kind == "" && n > 0 && found.State == StateCancelled
+			again := kind == "" && n > 0 && found.State == StateCanceled
 			if kind == ErrNotFound || kind == ErrUnsupported || d.without(err) || again {
 				orphan = kind == ErrUnsupported
 				break
@@ -540,14 +540,14 @@ func (e *engine) cancel(ctx context.Context, b Batch, otherwise string) (Batch, 
 		return after, nil
 	case ErrNotFound:
 		if b.State = state; state != StateUnknown {
-			b.State = StateCancelled
+			b.State = StateCanceled
 		}
 		return b, nil
 	case ErrConflict:
 		b.State = StateUnknown
 		read, failed := e.p.Poll(ctx, b)
 		switch {
-		case failed == nil && read.State == StateCancelled:
+		case failed == nil && read.State == StateCanceled:
 			return read, nil
 		case failed == nil && (read.State == StatePending || read.State.Final()):
 			return Batch{}, tooLateError{e.undecided("too late: the batch was submitted"), read}
@@ -581,7 +581,7 @@ func (e *engine) adopt(ctx context.Context, p progress, b Batch, d Decision) (Ba
 		return b, err
 	case read.State == StateUnknown:
 		return b, e.undecided("the service does not say where that batch stands")
-	case read.State == StateCancelled && p.open > 0 && d.BatchID != b.ID:
+	case read.State == StateCanceled && p.open > 0 && d.BatchID != b.ID:
 		return b, e.undecided("that batch was canceled, and a Submit of another may have arrived")
 	case p.closed && read.State == StateDraft:
 		return b, e.undecided("that batch is not submitted, and the reference was abandoned")

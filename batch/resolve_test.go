@@ -331,7 +331,7 @@ func TestRunSaysWhatToDoAfterAnAbandon(t *testing.T) {
 		"a draft is left": {func() batch.Provider { return newTeller("ok") }, batch.PhaseCreate, batch.StateDraft,
 			"): use another"},
 		"it is cancelled": {func() batch.Provider { return batchtest.NewMemory(batchtest.MemoryOptions{}) },
-			batch.PhaseCreate, batch.StateCancelled, "): use another"},
+			batch.PhaseCreate, batch.StateCanceled, "): use another"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -357,9 +357,9 @@ func TestResolveAbandonAtAServiceThatCancels(t *testing.T) {
 		moved int
 		kind  batch.Kind
 	}{
-		"it had not landed": {fault: batchtest.LostBefore, want: batch.StateCancelled},
+		"it had not landed": {fault: batchtest.LostBefore, want: batch.StateCanceled},
 		"it had landed":     {fault: batchtest.LostAfter, want: batch.StatePending, moved: 1, kind: batch.ErrConflict},
-		"it lands later":    {fault: batchtest.LateAfter, want: batch.StateCancelled},
+		"it lands later":    {fault: batchtest.LateAfter, want: batch.StateCanceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -408,7 +408,7 @@ func TestResolveAbandonWhatSomebodyHasCancelled(t *testing.T) {
 	require.NoError(t, err)
 	b, err := batch.NewDesk(m, o.Journal).Resolve(t.Context(), made.Draft.Reference, decision(batch.Abandon))
 	require.NoError(t, err)
-	require.Equal(t, batch.StateCancelled, b.State)
+	require.Equal(t, batch.StateCanceled, b.State)
 	require.Empty(t, pending(t, m, o.Journal))
 }
 
@@ -502,7 +502,7 @@ func TestResolveOnAJournalThatFails(t *testing.T) {
 		"abandon": {"lost", false, nil, "", decision(batch.Abandon), batch.ErrUnavailable,
 			batch.StateUnknown},
 		"abandon and cancel": {"funds", true, nil, "", decision(batch.Abandon), batch.ErrUnavailable,
-			batch.StateCancelled},
+			batch.StateCanceled},
 		"too late": {"lost", true, &batch.Error{Kind: batch.ErrConflict}, batch.StatePending,
 			decision(batch.Abandon), batch.ErrAmbiguous, batch.StateUnknown},
 		"resend": {"lost", false, nil, "", decision(batch.Resend), batch.ErrUnavailable, batch.StateUnknown},
@@ -594,7 +594,7 @@ func TestResolveRefusesWhatDoesNotFit(t *testing.T) {
 			batch.ErrUnavailable, "the decision was not recorded: the service was not able to say", batch.StateUnknown},
 		"adopt what has no status": {"lost", "", nil, adopt, batch.ErrConflict, "does not say where that batch stands",
 			batch.StateUnknown},
-		"adopt what is canceled": {"lost", "", absent(batch.StateCancelled), adopt,
+		"adopt what is canceled": {"lost", "", absent(batch.StateCanceled), adopt,
 			batch.ErrConflict, "that batch was canceled, and a Submit of another may have arrived", batch.StateUnknown},
 		"adopt a draft": {"lost", "", absent(batch.StateDraft), adopt,
 			batch.ErrConflict, "and a Submit may still be under way", batch.StateUnknown},
@@ -698,7 +698,7 @@ func TestAbandonCancelsTheAdoptedDraftAndTheOneThatWasLeft(t *testing.T) {
 	b, err := batch.NewDesk(service, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 	require.NoError(t, err)
 	require.Equal(t, "9", b.ID)
-	require.Equal(t, batch.StateCancelled, b.State)
+	require.Equal(t, batch.StateCanceled, b.State)
 	require.Equal(t, []string{"7", "9"}, service.canceled)
 }
 
@@ -887,7 +887,7 @@ func TestAdoptABatchThatWasCanceled(t *testing.T) {
 				s, j := newTeller("lost"), batch.NewMemoryJournal()
 				s.create = c.create
 				unclear(t, s, &batch.RunOptions{Journal: j, ReconcileFor: time.Second})
-				s.absent = batch.StateCancelled
+				s.absent = batch.StateCanceled
 				adopt := decision(batch.Adopt)
 				adopt.BatchID = c.id
 				b, err := batch.NewDesk(s, j).Resolve(t.Context(), "run-1", adopt)
@@ -924,7 +924,7 @@ func (s *polling) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, error
 // A batch that cannot be canceled is read with everything compared, and what
 // stands beside an error of that read decides nothing.
 func TestAbandonTakesNoFailedReadForAnAnswer(t *testing.T) {
-	for _, state := range []batch.State{batch.StateCancelled, batch.StatePending, batch.StateDone} {
+	for _, state := range []batch.State{batch.StateCanceled, batch.StatePending, batch.StateDone} {
 		s, j := &polling{drafty: &drafty{teller: newTeller("funds")}}, batch.NewMemoryJournal()
 		_, err := batch.Run(t.Context(), s, oneItem(), &batch.RunOptions{Journal: j})
 		require.ErrorIs(t, err, batch.ErrFunds)
@@ -941,7 +941,7 @@ func TestAbandonTakesNoFailedReadForAnAnswer(t *testing.T) {
 		s.cancel = nil
 		b, err = batch.NewDesk(s, j).Resolve(t.Context(), "run-1", decision(batch.Abandon))
 		require.NoError(t, err)
-		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, batch.StateCanceled, b.State)
 	}
 }
 

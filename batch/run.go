@@ -329,7 +329,7 @@ func (e *engine) replace(ctx context.Context) error {
 	switch {
 	case p.intent == nil:
 		return old.unknownReference()
-	case p.abandoned != nil && (p.batch.State == StateDraft || p.batch.State == StateCancelled):
+	case p.abandoned != nil && (p.batch.State == StateDraft || p.batch.State == StateCanceled):
 		return nil // By an earlier call of this one, or by a person.
 	case p.closed, p.submitted, p.open > 0:
 		return e.fail(ErrConflict,
@@ -403,7 +403,7 @@ func (e *engine) accept(ctx context.Context) (Batch, error) {
 	p := replay(e.history)
 	if a := p.abandoned; a != nil {
 		advice := "use another"
-		if p.batch.State != StateDraft && p.batch.State != StateCancelled {
+		if p.batch.State != StateDraft && p.batch.State != StateCanceled {
 			advice = "find out what became of it before you use another"
 		}
 		return *p.batch, e.fail(ErrConflict, fmt.Sprintf("the reference %q was abandoned by %s (%s): %s",
@@ -623,7 +623,7 @@ func (e *engine) withdraw(ctx context.Context, p progress) error {
 			return e.fail(KindOf(err),
 				"nothing was submitted: an earlier call may have left a draft, and the service was not able to say",
 				err)
-		case found.State == StateCancelled:
+		case found.State == StateCanceled:
 			return nil
 		case found.State != StateDraft:
 			return e.fail(ErrConflict,
@@ -645,7 +645,7 @@ func (e *engine) withdraw(ctx context.Context, p progress) error {
 	case err != nil:
 		return err
 	}
-	after.State = StateCancelled
+	after.State = StateCanceled
 	if err := e.append(ctx, Entry{Kind: EntryWithdrawn, Batch: e.kept(after)}); err != nil {
 		return e.journalFailed(ErrUnavailable, "nothing was submitted; a draft was canceled", err)
 	}
@@ -690,7 +690,7 @@ func (e *engine) create(ctx context.Context, p progress) (Batch, error) {
 		return b, failed
 	}
 	e.observe(Event{Phase: PhaseCreate, Batch: b, Err: err})
-	if err != nil && b.State == StateCancelled {
+	if err != nil && b.State == StateCanceled {
 		b.ID, b.State = "", StateDraft // Create has withdrawn it, and the next call makes another.
 	}
 	return b, err

@@ -416,7 +416,7 @@ func TestRunTakesACorrectedDraftIfNothingIsLeftOfTheFirst(t *testing.T) {
 		kind     batch.Kind // of the error of the corrected draft
 	}{
 		"it was refused": {create: batch.ErrInvalid, standing: batch.StandingIntended},
-		"it was made and withdrawn": {create: batch.ErrInvalid, left: batch.Batch{ID: "1", State: batch.StateCancelled},
+		"it was made and withdrawn": {create: batch.ErrInvalid, left: batch.Batch{ID: "1", State: batch.StateCanceled},
 			standing: batch.StandingIntended},
 		"it was made and is left": {create: batch.ErrUnavailable, left: batch.Batch{ID: "1"},
 			standing: batch.StandingDraft, id: "1", kind: batch.ErrConflict},

@@ -416,17 +416,17 @@ func TestSettleAsksNothingAboutWhatItMayNotClose(t *testing.T) {
 		s.info.Terms = map[string]string{"merchant": "2"}
 		states, errs := settle(t, s, o)
 		require.ErrorContains(t, errs["run-1"], "belongs to other terms")
-		require.Equal(t, map[batch.State]int{batch.StateCancelled: 1}, states)
+		require.Equal(t, map[batch.State]int{batch.StateCanceled: 1}, states)
 		require.Zero(t, s.reports)
 		s.info.Terms = nil
 		states, errs = settle(t, s, o)
 		require.Empty(t, errs)
-		require.Equal(t, map[batch.State]int{batch.StateCancelled: 1}, states)
+		require.Equal(t, map[batch.State]int{batch.StateCanceled: 1}, states)
 		require.Equal(t, 1, s.reports)
 		require.Empty(t, pending(t, s, o.Journal))
 		b, err := batch.NewDesk(s, o.Journal).Resolve(t.Context(), "run-1", decision(batch.Close))
 		require.NoError(t, err, "what is closed can be explained")
-		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, batch.StateCanceled, b.State)
 	})
 }
 
@@ -437,7 +437,7 @@ type deleted struct {
 }
 
 func (*deleted) Submit(_ context.Context, b batch.Batch) (batch.Batch, error) {
-	b.State = batch.StateCancelled
+	b.State = batch.StateCanceled
 	return b, &batch.Error{Kind: batch.ErrConflict, Provider: "teller", Op: "Submit"}
 }
 

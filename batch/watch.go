@@ -95,7 +95,7 @@ func WatchAll(ctx context.Context, p Provider, bs []Batch, o *WatchOptions) iter
 }
 
 // Wait polls b until it is final and returns it. A batch that ends as
-// StateFailed or StateCancelled is an answer, not an error. On an error (see
+// StateFailed or StateCanceled is an answer, not an error. On an error (see
 // Watch) the batch is returned as it was last known.
 func Wait(ctx context.Context, p Provider, b Batch, o *WatchOptions) (Batch, error) {
 	for next, err := range Watch(ctx, p, b, o) {

@@ -157,7 +157,7 @@ func (s cancelingAccount) Cancel(_ context.Context, b batch.Batch) (batch.Batch,
 	if s.closed != nil {
 		return b, s.closed
 	}
-	b.State = batch.StateCancelled
+	b.State = batch.StateCanceled
 	return b, nil
 }
 

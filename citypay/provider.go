@@ -597,7 +597,7 @@ func state(status Status) batch.State {
 	case StatusErrorInProcessing:
 		return batch.StateFailed
 	case StatusCancelled:
-		return batch.StateCancelled
+		return batch.StateCanceled
 	}
 	return batch.StateUnknown
 }

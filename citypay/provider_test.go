@@ -369,7 +369,7 @@ func TestAnswersToStatus(t *testing.T) {
 		state batch.State
 	}{
 		"COMPLETE":                    {list(row(35, "COMPLETE")), "", batch.StateDone},
-		"CANCELLED":                   {list(row(35, "CANCELLED")), "", batch.StateCancelled},
+		"CANCELLED":                   {list(row(35, "CANCELLED")), "", batch.StateCanceled},
 		"ERROR_IN_PROCESSING":         {list(row(35, "ERROR_IN_PROCESSING")), "", batch.StateFailed},
 		"INITIALISED":                 {list(row(35, "INITIALISED")), "", batch.StatePending},
 		"QUEUED":                      {list(row(35, "QUEUED")), "", batch.StatePending},

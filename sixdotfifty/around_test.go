@@ -84,7 +84,7 @@ func TestReferralsThatDiffer(t *testing.T) {
 	p := newProvider(t, server.Config(), sixdotfifty.ProviderConfig{Referrals: true})
 	b, err := p.Create(t.Context(), referred(1))
 	require.ErrorIs(t, err, batch.ErrConflict)
-	require.Equal(t, batch.StateCancelled, b.State, "the draft is withdrawn")
+	require.Equal(t, batch.StateCanceled, b.State, "the draft is withdrawn")
 }
 
 func TestBadReferrals(t *testing.T) {

@@ -238,7 +238,7 @@ func (p *Provider) generations(ctx context.Context, op, reference string) iter.S
 //
 // If the staging fails, the draft is withdrawn as far as possible, and never
 // used again: a call that is still under way can then do no harm. The batch
-// returned beside the error tells which: StateCancelled, or still StateDraft. A
+// returned beside the error tells which: StateCanceled, or still StateDraft. A
 // reference under which there is a batch that was not cancelled is ErrConflict.
 // ErrAmbiguous means that an empty draft may have been left behind, or may yet
 // appear: it is in the way of the next Create until it is cancelled, which Run
@@ -362,7 +362,7 @@ func (p *Provider) withdraw(ctx context.Context, b batch.Batch) (batch.Batch, bo
 	if err != nil || at.StatusCode != BatchCancelled {
 		return b, false
 	}
-	b.State, b.Native, b.UpdatedAt = batch.StateCancelled, string(BatchCancelled), time.Now()
+	b.State, b.Native, b.UpdatedAt = batch.StateCanceled, string(BatchCancelled), time.Now()
 	return b, true
 }
 
@@ -719,7 +719,7 @@ func (p *Provider) Poll(ctx context.Context, b batch.Batch) (batch.Batch, error)
 // and not believed.
 func (p *Provider) seen(op string, b batch.Batch, status BatchStatus) (batch.Batch, error) {
 	next := state(status)
-	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCancelled) {
+	if b.State == batch.StatePending && (next == batch.StateDraft || next == batch.StateCanceled) {
 		return b, p.protocol(op,
 			fmt.Sprintf("the batch was submitted, and the service now says that it is %s: a stale reply?", status), nil)
 	}
@@ -737,7 +737,7 @@ func state(status BatchStatus) batch.State {
 	case BatchClosed:
 		return batch.StateDone
 	case BatchCancelled:
-		return batch.StateCancelled
+		return batch.StateCanceled
 	}
 	return batch.StateUnknown
 }
@@ -890,7 +890,7 @@ func outcome(status PaymentStatus, s batch.State) batch.Outcome {
 		return batch.OutcomePending
 	case PaymentCancelled:
 		switch s {
-		case batch.StateCancelled, batch.StateDraft:
+		case batch.StateCanceled, batch.StateDraft:
 			return batch.OutcomeSkipped
 		case batch.StatePending, batch.StateDone:
 			return batch.OutcomeReturned

@@ -359,13 +359,13 @@ func TestRow74TheSeal(t *testing.T) {
 			before := server.Log.Count("SubmitBatch")
 			after, err := p.Submit(ctx, b)
 			require.ErrorIs(t, err, batch.ErrConflict)
-			state := map[string]batch.State{"it was cancelled": batch.StateCancelled,
+			state := map[string]batch.State{"it was cancelled": batch.StateCanceled,
 				"row 103: it was submitted in the portal": batch.StateDone}[name]
 			if state == "" {
 				state = batch.StateDraft
 			}
 			require.Equal(t, state, after.State, "what the read has said")
-			require.Equal(t, map[batch.State]string{batch.StateCancelled: "CANCELLED", batch.StateDone: "CLOSED",
+			require.Equal(t, map[batch.State]string{batch.StateCanceled: "CANCELLED", batch.StateDone: "CLOSED",
 				batch.StateDraft: "DRAFT"}[state], after.Native)
 			require.Equal(t, before, server.Log.Count("SubmitBatch"), "nothing is submitted")
 			var got []string
@@ -480,7 +480,7 @@ func TestRefusedSubmits(t *testing.T) {
 	b = create(t, p, newDraft(2))
 	after, err := p.Submit(t.Context(), b)
 	require.ErrorIs(t, err, batch.ErrConflict, "another process has cancelled it")
-	require.Equal(t, batch.StateCancelled, after.State)
+	require.Equal(t, batch.StateCanceled, after.State)
 }
 
 // foreign are replies in words that are not 6DOT50's.
@@ -742,7 +742,7 @@ func TestAbilities(t *testing.T) {
 	server.Inject(batchsim.Fault{Op: "CancelBatch", Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 	second, err = batch.Cancel(ctx, p, second)
 	require.NoError(t, err)
-	require.Equal(t, batch.StateCancelled, second.State)
+	require.Equal(t, batch.StateCanceled, second.State)
 
 	var listed []string
 	for found, err := range batch.List(ctx, p) {
@@ -759,7 +759,7 @@ func TestAbilities(t *testing.T) {
 
 	polled, err := p.PollAll(ctx, []batch.Batch{submitted, second, create(t, p, newDraft(1))})
 	require.NoError(t, err)
-	require.Equal(t, []batch.State{batch.StateDone, batch.StateCancelled, batch.StateDraft},
+	require.Equal(t, []batch.State{batch.StateDone, batch.StateCanceled, batch.StateDraft},
 		[]batch.State{polled[0].State, polled[1].State, polled[2].State})
 }
 
@@ -778,9 +778,9 @@ func TestItemsThatAreInDoubt(t *testing.T) {
 		want   batch.Kind
 		state  batch.State
 	}{
-		"the call is late": {[]batchsim.Fault{lost}, batch.ErrUnavailable, batch.StateCancelled},
+		"the call is late": {[]batchsim.Fault{lost}, batch.ErrUnavailable, batch.StateCanceled},
 		"the new payments cannot be read": {[]batchsim.Fault{unreadable}, batch.ErrUnavailable,
-			batch.StateCancelled},
+			batch.StateCanceled},
 		"nor can the draft be withdrawn": {[]batchsim.Fault{lost, stuck}, batch.ErrAmbiguous,
 			batch.StateUnknown},
 		"refused, and the draft is as it was": {[]batchsim.Fault{on("AddPayments", reply(400, no(400)))},
@@ -808,7 +808,7 @@ func TestItemsThatAreInDoubt(t *testing.T) {
 			_, err = p.Submit(t.Context(), b)
 			require.ErrorIs(t, err, batch.ErrConflict)
 			require.Equal(t, requests, server.Log.Count(""), "it cannot be submitted any more")
-			if c.state == batch.StateCancelled {
+			if c.state == batch.StateCanceled {
 				server.Clock.Advance(time.Minute)
 				at, err := client.GetBatch(t.Context(), b.ID)
 				require.NoError(t, err)
@@ -1215,7 +1215,7 @@ func TestChunks(t *testing.T) {
 			server.Inject(f)
 			b, err := p.Create(t.Context(), newDraft(3))
 			require.ErrorIs(t, err, batch.ErrUnavailable)
-			require.Equal(t, batch.StateCancelled, b.State)
+			require.Equal(t, batch.StateCanceled, b.State)
 			require.Equal(t, 2, server.Log.Count("AddPayments"))
 			create(t, p, newDraft(3))
 			for _, r := range server.Log.Requests("AddPayments") {
@@ -1249,7 +1249,7 @@ func TestACallerWhoLeaves(t *testing.T) {
 		}
 		b, err := stage(ctx, newProvider(t, config, sixdotfifty.ProviderConfig{}))
 		require.ErrorIs(t, err, context.Canceled, name)
-		require.Equal(t, batch.StateCancelled, b.State, name)
+		require.Equal(t, batch.StateCanceled, b.State, name)
 		at, err := client.GetBatch(t.Context(), b.ID)
 		require.NoError(t, err)
 		require.Equal(t, sixdotfifty.BatchCancelled, at.StatusCode, name)
@@ -1444,7 +1444,7 @@ func TestRow104NothingChangesWhileASubmitIsOpen(t *testing.T) {
 	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
 		batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "paid by hand"})
 	require.NoError(t, err)
-	require.Equal(t, batch.StateCancelled, abandoned.State)
+	require.Equal(t, batch.StateCanceled, abandoned.State)
 	server.Clock.Advance(2 * time.Hour)
 	require.Empty(t, server.Accepted())
 }
@@ -1601,7 +1601,7 @@ func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 		state  batch.State
 	}{
 		"as it was made": {func(*sixdotfifty.Client, *batch.Batch) error { return nil }, "",
-			batch.StateCancelled},
+			batch.StateCanceled},
 		"a foreign payment": {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1,
 			ExternalID: "theirs"}), batch.ErrConflict, batch.StateDraft},
 		"a payment without a name": {add(sixdotfifty.NewPayment{MSISDN: "27820000009", Amount: 1}),
@@ -1609,11 +1609,11 @@ func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 		"of a batch without its items": {func(_ *sixdotfifty.Client, b *batch.Batch) error {
 			b.Draft.Items = nil
 			return nil
-		}, "", batch.StateCancelled},
+		}, "", batch.StateCanceled},
 		"fewer payments than items": {func(c *sixdotfifty.Client, b *batch.Batch) error {
 			b.Draft.Items = append(b.Draft.Items, newDraft(1).Items...)
 			return nil
-		}, "", batch.StateCancelled},
+		}, "", batch.StateCanceled},
 		"another amount": {func(_ *sixdotfifty.Client, b *batch.Batch) error {
 			b.Draft.Items[0].Amount.Minor++
 			return nil
@@ -1625,7 +1625,7 @@ func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 		"cancelled elsewhere": {func(c *sixdotfifty.Client, b *batch.Batch) error {
 			_, err := c.CancelBatch(context.Background(), b.ID)
 			return err
-		}, "", batch.StateCancelled},
+		}, "", batch.StateCanceled},
 		"submitted elsewhere": {func(c *sixdotfifty.Client, b *batch.Batch) error {
 			_, err := c.SubmitBatch(context.Background(), b.ID)
 			return err
@@ -1658,7 +1658,7 @@ func TestCancelLeavesADraftOfOthersAlone(t *testing.T) {
 	server.Inject(ghosts)
 	b, err = p.Cancel(t.Context(), b)
 	require.NoError(t, err, "deleted payments are not payments")
-	require.Equal(t, batch.StateCancelled, b.State)
+	require.Equal(t, batch.StateCanceled, b.State)
 }
 
 // ghosts adds deleted payments to a list, of one item and of none.

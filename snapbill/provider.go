@@ -559,7 +559,7 @@ func (p *Provider) seen(op string, b batch.Batch, at *Batch, payments reader) (b
 		return b, p.client.conflict(op, "the batch at the service is another one", differ)
 	}
 	after := p.as(b, at)
-	if b.State == batch.StatePending && (after.State == batch.StateDraft || after.State == batch.StateCancelled) {
+	if b.State == batch.StatePending && (after.State == batch.StateDraft || after.State == batch.StateCanceled) {
 		return b, p.client.nonsense(op, fmt.Sprintf("the batch was submitted, and the service now says that it is %s",
 			at.State), nil)
 	}
@@ -651,7 +651,7 @@ func state(b *Batch) batch.State {
 	case BatchError:
 		return batch.StateFailed
 	case BatchDead:
-		return batch.StateCancelled
+		return batch.StateCanceled
 	}
 	return batch.StateUnknown
 }
@@ -724,7 +724,7 @@ func (p *Provider) results(b batch.Batch, at *Batch, all *paymentList) (rows, st
 		switch {
 		case row.Outcome == batch.OutcomeUnknown && b.State.Final():
 			contradiction("a word that this version does not know")
-		case b.State == batch.StateCancelled &&
+		case b.State == batch.StateCanceled &&
 			(row.Outcome == batch.OutcomePaid || row.Outcome == batch.OutcomeReturned):
 			contradiction("but the batch is %s, and was never to be debited", at.State)
 		}
@@ -814,7 +814,7 @@ func outcome(s PaymentState, of batch.State) batch.Outcome {
 	case PaymentDead:
 		return batch.OutcomeSkipped
 	case PaymentPending:
-		if of == batch.StateCancelled {
+		if of == batch.StateCanceled {
 			return batch.OutcomeSkipped
 		}
 		return batch.OutcomePending // Of a batch that failed too: such a payment should be in error.
@@ -851,7 +851,7 @@ func (p *Provider) Cancel(ctx context.Context, b batch.Batch) (batch.Batch, erro
 	if b.State == batch.StatePending && at.State == BatchDead {
 		return b, p.client.nonsense(op, "the batch was submitted, and the service now says that it is dead", nil)
 	}
-	if b = p.as(b, at); b.State != batch.StateCancelled {
+	if b = p.as(b, at); b.State != batch.StateCanceled {
 		return b, p.client.conflict(op, fmt.Sprintf("the batch is %s at the service, and was not cancelled", at.State),
 			nil)
 	}

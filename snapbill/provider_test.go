@@ -469,11 +469,11 @@ func TestACancelInDoubt(t *testing.T) {
 			server.Clock.Advance(time.Hour)
 		} else {
 			require.NoError(t, err, name)
-			require.Equal(t, batch.StateCancelled, cancelled.State)
+			require.Equal(t, batch.StateCanceled, cancelled.State)
 		}
 		b, err = p.Poll(t.Context(), b)
 		require.NoError(t, err)
-		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, batch.StateCanceled, b.State)
 	}
 }
 
@@ -755,7 +755,7 @@ func TestAbandonWhatCreateHasLeft(t *testing.T) {
 	abandoned, err := batch.NewDesk(p, o.Journal).Resolve(t.Context(), d.Reference,
 		batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a wrong amount"})
 	require.NoError(t, err)
-	require.Equal(t, batch.StateCancelled, abandoned.State, "it is deleted at the service")
+	require.Equal(t, batch.StateCanceled, abandoned.State, "it is deleted at the service")
 
 	d = dueDraft(server, 1)
 	server.Inject(batchsim.Fault{Op: "AddBatch", Nth: 1, Phase: batchsim.BeforeApply, Act: batchsim.Reset})
@@ -1019,7 +1019,7 @@ func TestCancel(t *testing.T) {
 		server, p := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{SetState: bySetState})
 		b, err := p.Cancel(t.Context(), create(t, p, dueDraft(server, 1)))
 		require.NoError(t, err)
-		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, batch.StateCanceled, b.State)
 		report, err := p.Report(t.Context(), b)
 		require.NoError(t, err)
 		require.Equal(t, batch.OutcomeSkipped, report.Results[0].Outcome)
@@ -1030,7 +1030,7 @@ func TestCancel(t *testing.T) {
 			Nth: 1, Phase: batchsim.AfterApply, Act: batchsim.Reset})
 		b, err = p.Cancel(t.Context(), b)
 		require.NoError(t, err)
-		require.Equal(t, batch.StateCancelled, b.State)
+		require.Equal(t, batch.StateCanceled, b.State)
 
 		b, err = p.Submit(t.Context(), create(t, p, dueDraft(server, 1)))
 		require.NoError(t, err)

@@ -749,7 +749,7 @@ func canFind(t reporter, s Subject) {
 
 func canCancel(t reporter, s Subject) {
 	b, err := batch.Cancel(t.Context(), s.Provider, create(t, s, 2))
-	if err != nil || b.State != batch.StateCancelled {
+	if err != nil || b.State != batch.StateCanceled {
 		t.Errorf("Cancel of a draft gave state %q, %v; it must be cancelled", b.State, err)
 	}
 	if _, err := s.Provider.Submit(t.Context(), b); !errors.Is(err, batch.ErrConflict) {

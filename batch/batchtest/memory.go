@@ -98,7 +98,7 @@ func (m *Memory) Create(ctx context.Context, d batch.Draft) (batch.Batch, error)
 	defer m.mu.Unlock()
 	m.requests++
 	for _, a := range m.batches {
-		if a.draft.Reference == d.Reference && a.state != batch.StateCancelled {
+		if a.draft.Reference == d.Reference && a.state != batch.StateCanceled {
 			return b, m.fail("Create", batch.ErrConflict, errors.New("the reference is taken"))
 		}
 	}
@@ -260,7 +260,7 @@ func (m *Memory) Report(ctx context.Context, b batch.Batch) (batch.Report, error
 	for _, item := range a.draft.Items {
 		outcome := batch.OutcomePending
 		switch {
-		case b.State == batch.StateCancelled:
+		case b.State == batch.StateCanceled:
 			outcome = batch.OutcomeSkipped
 		case a.state == batch.StateDone:
 			if outcome = m.outcomes[item.Reference]; outcome == "" {
@@ -290,7 +290,7 @@ func (m *Memory) Cancel(_ context.Context, b batch.Batch) (batch.Batch, error) {
 	if err := m.info.RefuseCancel("Cancel", b); err != nil {
 		return b, err
 	}
-	return m.change("Cancel", b, func(a *account) { a.state = batch.StateCancelled })
+	return m.change("Cancel", b, func(a *account) { a.state = batch.StateCanceled })
 }
 
 // SetItems replaces the items of a draft.

@@ -123,7 +123,7 @@ func TestAnAbandonedBatchCountsNothing(t *testing.T) {
 	abandon := batch.Decision{Verdict: batch.Abandon, Operator: "ada", Reason: "a test"}
 	b, err := batch.NewDesk(memory, journal).Resolve(t.Context(), "november", abandon)
 	require.NoError(t, err)
-	require.Equal(t, batch.StateCancelled, b.State)
+	require.Equal(t, batch.StateCanceled, b.State)
 	require.Len(t, r.points("batchway.items"), 6)
 	for _, line := range r.points("batchway.items") {
 		require.Regexp(t, ": 0$", line)

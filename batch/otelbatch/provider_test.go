@@ -153,7 +153,7 @@ func TestAbilitiesAreFoundAndHaveSpans(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	b, err = batch.Cancel(ctx, p, b)
 	require.NoError(t, err)
-	require.Equal(t, batch.StateCancelled, b.State)
+	require.Equal(t, batch.StateCanceled, b.State)
 
 	var names []string
 	for _, line := range r.tree() {

@@ -120,7 +120,7 @@ func (p *Provider) Report(ctx context.Context, b batch.Batch) (batch.Report, err
 		row := batch.Result{Item: batch.Item{Reference: payment.Reference, Account: payment.Account,
 			Amount: batch.Money{Minor: payment.Cents, Currency: p.info.Currency}},
 			Outcome: outcome(payment.Status), Message: p.client.http.Clean(string(payment.Reason))}
-		if b.State == batch.StateCancelled {
+		if b.State == batch.StateCanceled {
 			row.Outcome = batch.OutcomeSkipped
 		}
 		rows[n] = row

@@ -55,7 +55,7 @@ func state(word string) batch.State {
 	case "sent":
 		return batch.StateDone
 	case "withdrawn":
-		return batch.StateCancelled
+		return batch.StateCanceled
 	}
 	return batch.StateUnknown
 }

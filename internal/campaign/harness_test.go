@@ -426,7 +426,7 @@ func (u *runner) judge(st *story) {
 		case st.shared || repeated || !taken:
 		case t.batch.State == batch.StateDraft && st.arrived < limit:
 			u.violate(&u.tally.wrong, "%v, and a request before that has moved the money of %s", t, st.key.Reference)
-		case t.batch.State == batch.StateCancelled &&
+		case t.batch.State == batch.StateCanceled &&
 			(t.batch.ID == "" || slices.ContainsFunc(u.effects(), func(e batchsim.Effect) bool {
 				return e.Batch == t.batch.ID
 			})):

@@ -235,7 +235,7 @@ func (u *runner) finished(st *story, report batch.Report) {
 		// A record that a service refuses by itself is not accepted; nor is a withdrawn draft that an operator has
 		// adopted.
 		if n := accepted[item.Reference]; n != 1 && (n != 0 || result.Outcome != batch.OutcomeFailed &&
-			report.Batch.State != batch.StateCancelled) {
+			report.Batch.State != batch.StateCanceled) {
 			u.violate(&u.tally.wrong, "a call returned without an error, and %s was accepted %d times",
 				item.Reference, n)
 		}
@@ -247,7 +247,7 @@ func (u *runner) finished(st *story, report batch.Report) {
 			}
 		case batch.OutcomeFailed, batch.OutcomeSkipped:
 			// A withdrawn draft that an operator has adopted moved nothing: the twin of the batch did.
-			if times != 0 && (!u.plan.twin || report.Batch.State != batch.StateCancelled) {
+			if times != 0 && (!u.plan.twin || report.Batch.State != batch.StateCanceled) {
 				u.violate(&u.tally.wrong, "%s is reported as %s, and moved %d times", item.Reference,
 					result.Outcome, times)
 			}

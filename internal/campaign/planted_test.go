@@ -60,7 +60,7 @@ var planted = []struct {
 		{"snapbill/provider.go", "if b.counted() && b.Totals[\"pending\"] == 0 {", "if b.counted() {"}}},
 	{"an open batch is taken for one that was cancelled", "sixdotfifty", []edit{
 		{"sixdotfifty/provider.go", "	case BatchOpen:\n		return batch.StatePending\n",
-			"	case BatchOpen:\n		return batch.StateCancelled\n"}}},
+			"	case BatchOpen:\n		return batch.StateCanceled\n"}}},
 	{"each chunk of payments clears those before", "sixdotfifty", []edit{
 		{"sixdotfifty/provider.go", "ClearExisting: replace,", "ClearExisting: true,"}}},
 	{"redirects are followed", "sixdotfifty", []edit{
