@@ -455,10 +455,9 @@ func (e *engine) abandon(ctx context.Context, p progress, d Decision) (Batch, er
 			switch {
 			case err == nil && read.State != StateDraft:
 				return e.tooLate(ctx, read, released)
-			case err != nil && KindOf(err) != ErrAmbiguous && !d.Unanswered:
-				return batch,
-					e.fail(KindOf(err),
-						"the decision was not recorded: the service was not able to say whether the batch was submitted", err)
+			case err != nil && KindOf(err) != ErrAmbiguous && !d.without(err):
+				return batch, e.fail(KindOf(err),
+					"the decision was not recorded: the service was not able to say whether the batch was submitted", err)
 			}
 		}
 		released = append(released, e.givenUp(p, batch)...)
@@ -666,7 +665,7 @@ func (e *engine) last(ctx context.Context, p progress, d Decision) (Report, erro
 	if !p.erased() { // Without accounts a report cannot be compared.
 		report, err := reportOf(ctx, e.p, *p.batch)
 		switch kind := KindOf(err); {
-		case err != nil && kind != ErrProtocol && kind != ErrNotFound && !d.Unanswered:
+		case err != nil && kind != ErrProtocol && kind != ErrNotFound && !d.without(err):
 			return report, e.fail(kind, "the decision was not recorded: the report could not be read", err)
 		case len(report.Results) > 0:
 			return report, nil

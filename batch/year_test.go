@@ -285,6 +285,22 @@ func TestARefusalToCancelIsAnAnswer(t *testing.T) {
 	})
 }
 
+// A service that shows another batch in place of this one does answer.
+func TestAConflictBesideAReportIsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := &closedAccount{ledger: newLedger()}, &batch.RunOptions{Journal: batch.NewMemoryJournal()}
+		_, err := batch.Start(t.Context(), s, wages("june", "a"), o)
+		require.NoError(t, err)
+		s.closed = &batch.Error{Kind: batch.ErrConflict, Message: "another batch"}
+		d := closing(map[string]batch.Outcome{"a": batch.OutcomeFailed})
+		d.Unanswered = true
+		_, err = batch.NewDesk(s, o.Journal).Resolve(t.Context(), "june", d)
+		require.ErrorIs(t, err, batch.ErrConflict)
+		require.ErrorContains(t, err, "another batch")
+		require.Len(t, pending(t, s, o.Journal), 1)
+	})
+}
+
 // A person who closes a batch that the service has forgotten keeps what it has
 // told before.
 func TestCloseKeepsWhatWasToldBefore(t *testing.T) {
