@@ -25,7 +25,8 @@
 //   - Item.Account is the client's number; Item.Reference is yours alone.
 //   - Draft.Date is the action date: the day when the debits run. Only its
 //     calendar day counts, in its own location; nothing is converted. A day
-//     that has passed is not refused here.
+//     that has passed is ErrInvalid before Create and before Submit, unless
+//     ProviderConfig.PastDates allows it.
 //   - State ok means that the bank's reports have begun to arrive: the batch is
 //     pending until no payment is. Payments can bounce later still: call
 //     Desk.Review of package batch every day.

@@ -16,13 +16,13 @@ func ExampleClient_SetPayment() {
 	ctx := context.Background()
 	server := snapbilltest.New(&snapbilltest.Options{Autoplay: 1}) // or your own snapbill.Config
 	defer server.Close()
-	server.Bill("001", "2026-11-01", 5000)
-	server.Bill("002", "2026-11-01", 12050)
+	server.Bill("001", "2099-11-01", 5000)
+	server.Bill("002", "2099-11-01", 12050)
 	server.Disable("002")
 	client := must(snapbill.New(server.Config()))
 	provider := must(snapbill.NewProvider(client, snapbill.ProviderConfig{PaymentMethod: "netcash"}))
 	draft := batch.Draft{Reference: "fees", Direction: batch.Collect,
-		Date: time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC),
+		Date: time.Date(2099, 11, 3, 0, 0, 0, 0, time.UTC),
 		Items: []batch.Item{{Reference: "ada", Account: "001", Amount: batch.Money{Minor: 5000, Currency: "ZAR"}},
 			{Reference: "ben", Account: "002", Amount: batch.Money{Minor: 12050, Currency: "ZAR"}}}}
 	refused, err := provider.Create(ctx, draft)

@@ -44,6 +44,10 @@ type ProviderConfig struct {
 	// update has a control called state. The wrong one submits nothing, but
 	// the reply does not prove that: it ends in ErrAmbiguous.
 	SetState bool
+	// PastDates allows a Draft.Date that has passed, which is ErrInvalid without
+	// it: whether SnapBill then debits at once, or never, is not documented.
+	PastDates bool
+
 	// BuildFor is how long Create waits for a batch to be assembled; 0 means 10
 	// minutes, after which SnapBill asks to be told.
 	BuildFor time.Duration
@@ -107,6 +111,9 @@ func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 	faults := p.info.Faults(d)
 	if d.Date.IsZero() {
 		faults = append(faults, fault("date", "is required: the day when the debits run"))
+	} else if day, today := DateOf(d.Date), DateOf(time.Now().In(d.Date.Location())); day < today && !p.config.PastDates {
+		faults = append(faults, fault("date", "is %s, and today is %s: SnapBill documents no effect of a day that has "+
+			"passed; ProviderConfig.PastDates allows it", day, today))
 	}
 	if id, named := d.Extra["batch_id"]; named && !address.MatchString(id) {
 		faults = append(faults, fault("batch_id", "%s", notAnAddress))

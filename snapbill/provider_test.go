@@ -59,6 +59,10 @@ func TestBadDrafts(t *testing.T) {
 		"no date": {func(d *batch.Draft) {
 			d.Date = time.Time{}
 		}, []string{"date: is required: the day when the debits run"}},
+		"a day that has passed": {func(d *batch.Draft) {
+			d.Date = time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC)
+		}, []string{"date: is 2026-01-31, and today is " + string(snapbill.DateOf(time.Now().UTC())) +
+			": SnapBill documents no effect of a day that has passed; ProviderConfig.PastDates allows it"}},
 		"one client twice": {func(d *batch.Draft) {
 			again := good
 			again.Reference = "b"
@@ -92,6 +96,41 @@ func TestBadDrafts(t *testing.T) {
 	require.Equal(t,
 		[]string{"PaymentMethod: is required", `Currency: is "JPY", and must be an ISO 4217 code with two decimals`},
 		faultsOf(t, err))
+}
+
+// A day ends where the draft says that it is. A batch that waited for longer than
+// its day is not submitted.
+func TestADayThatHasPassed(t *testing.T) {
+	server, late := start(t, snapbilltest.Options{}, snapbill.ProviderConfig{PastDates: true})
+	p := newProvider(t, server.Config(), snapbill.ProviderConfig{})
+	west := time.FixedZone("west", -23*60*60)
+	for name, c := range map[string]struct {
+		day  time.Time
+		past bool
+	}{
+		"today":                       {time.Now(), false},
+		"today, where yesterday ends": {time.Now().In(west), false},
+		"yesterday":                   {time.Now().AddDate(0, 0, -1), true},
+		"yesterday there":             {time.Now().In(west).AddDate(0, 0, -1), true},
+	} {
+		server.Bill(name, snapbill.DateOf(c.day), 5000)
+		d := batch.Draft{Reference: "run", Direction: batch.Collect, Date: c.day,
+			Extra: map[string]string{"batch_id": fmt.Sprint(server.NewBatch(snapbill.DateOf(c.day)))}}
+		b := create(t, late, d)
+		_, created := p.Create(t.Context(), d)
+		before := server.Log.Count("UpdateBatch")
+		_, submitted := p.Submit(t.Context(), b)
+		if !c.past {
+			require.NoError(t, created, name)
+			require.NoError(t, submitted, name)
+			continue
+		}
+		require.ErrorIs(t, created, batch.ErrInvalid, name)
+		require.ErrorIs(t, submitted, batch.ErrInvalid, name)
+		require.Equal(t, before, server.Log.Count("UpdateBatch"), "nothing is sent")
+		_, err := late.Submit(t.Context(), b)
+		require.NoError(t, err, name)
+	}
 }
 
 // The whole way, with a batch of the service's own choice.
@@ -1714,12 +1753,13 @@ func TestWhatTheConfigurationDecides(t *testing.T) {
 		"Logger":     "what is logged",
 		"SetState":   "which call submits, not what is submitted; it must be possible to correct it under the same reference",
 		"BuildFor":   "how long Create waits",
+		"PastDates":  "which days are refused, not which day is sent",
 	}
 	values := map[string]any{"Username": "other", "Password": "other", "BaseURL": "https://other.test",
 		"HTTPClient": &http.Client{},
 		"Middleware": func(next http.RoundTripper) http.RoundTripper { return next }, "Logger": slog.Default(),
 		"PaymentMethod": "other", "Currency": "USD", "BatchType": "NAEDO", "Account": "other", "SetState": true,
-		"BuildFor": time.Hour}
+		"BuildFor": time.Hour, "PastDates": true}
 	info := func(field string) batch.Info {
 		c, o := snapbill.Config{Username: "user", Password: "pass", BaseURL: host},
 			snapbill.ProviderConfig{PaymentMethod: "netcash"}

@@ -356,8 +356,9 @@ func (p *program) openSnapBill() error {
 	return err
 }
 
-// simulatedDay is when the invoices of the simulated SnapBill are due.
-var simulatedDay = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+// simulatedDay is when the invoices of the simulated SnapBill are due: a day
+// that does not pass, because a batch of a day that has passed is refused.
+var simulatedDay = time.Date(2099, 12, 1, 0, 0, 0, 0, time.UTC)
 
 // options says how to read the user's files.
 func (c configuration) options() (*batchcsv.Options, error) {

@@ -20,7 +20,7 @@ var snapBill = service{
 	direction: batch.Collect,
 	sample:    snapBillSample,
 	simulated: func(items []batch.Item) (opened, error) {
-		due := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+		due := time.Date(2099, 12, 1, 0, 0, 0, 0, time.UTC) // SnapBill refuses a day that has passed.
 		server := snapbilltest.New(&snapbilltest.Options{Autoplay: 1, Bounces: []string{"003"}})
 		for _, item := range items {
 			server.Bill(item.Account, snapbill.DateOf(due), item.Amount.Minor)
