@@ -111,7 +111,9 @@ func (p *Provider) faults(d batch.Draft) []batch.FieldError {
 	faults := p.info.Faults(d)
 	if d.Date.IsZero() {
 		faults = append(faults, fault("date", "is required: the day when the debits run"))
-	} else if day, today := DateOf(d.Date), DateOf(time.Now().In(d.Date.Location())); day < today && !p.config.PastDates {
+	}
+	day, today := DateOf(d.Date), DateOf(time.Now().In(d.Date.Location()))
+	if !d.Date.IsZero() && day < today && !p.config.PastDates {
 		faults = append(faults, fault("date", "is %s, and today is %s: SnapBill documents no effect of a day that has "+
 			"passed; ProviderConfig.PastDates allows it", day, today))
 	}

@@ -246,6 +246,16 @@ func TestTimePasses(t *testing.T) {
 	require.WithinDuration(t, before.Add(48*time.Hour), v.state("sixdotfifty").Now, time.Hour)
 }
 
+// Time that passes on the page does not pass for the clients: their keys stay
+// valid.
+func TestClientsStayWelcomeAfterTimeHasPassed(t *testing.T) {
+	v := visit(t)
+	for _, service := range []string{"citypay", "centrapay", "sixdotfifty", "snapbill"} {
+		v.post("/api/"+service+"/advance", "by=720h")
+	}
+	v.runAll("late")
+}
+
 // What the documentation leaves open is changed, and the service starts anew.
 func TestOptionsByClick(t *testing.T) {
 	v := visit(t)

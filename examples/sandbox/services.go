@@ -84,7 +84,10 @@ func (s *service) renew() {
 func newServices(store *store) []*service {
 	var cityServer *citypaytest.Server
 	city := &service{
-		name: "citypay", title: "CityPay", unit: "pence", options: options(citypaytest.Options{Autoplay: 1}),
+		name: "citypay", title: "CityPay", unit: "pence",
+		// Keys live for so long that a client, for which the time of the page does
+		// not pass, stays welcome after a click that lets a month pass.
+		options: options(citypaytest.Options{Autoplay: 1, KeyLifetime: 32 * 24 * time.Hour}),
 		start: func(o any) (simulator, *batchsim.Kit) {
 			options, _ := o.(citypaytest.Options)
 			cityServer = citypaytest.New(&options)
