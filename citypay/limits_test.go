@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -273,4 +275,43 @@ func hasSecret(v reflect.Type) bool {
 		return hasSecret(v.Elem())
 	}
 	return false
+}
+
+// A list in a reply holds at most twice as many rows as a batch can have, so that
+// many tiny rows do not fill the memory.
+func TestTheRowsOfAReplyAreLimited(t *testing.T) {
+	for op, c := range map[string]struct {
+		begin, end string
+		call       func(*citypay.Client) error
+	}{
+		"RetrieveBatch": {`{"batch_id":35,"batch_status":"COMPLETE","transactions":[`, `]}`,
+			func(c *citypay.Client) error {
+				return second(c.RetrieveBatch(t.Context(), citypay.BatchReportRequest{BatchID: 35}))
+			}},
+		"BatchStatus": {`{"batches":[`, `]}`, func(c *citypay.Client) error {
+			return second(c.BatchStatus(t.Context(), citypay.CheckBatchStatus{BatchIDs: []int64{35}}))
+		}},
+		"ListMerchants": {`{"clientid":"PC600001","merchants":[`, `]}`, func(c *citypay.Client) error {
+			return second(c.ListMerchants(t.Context(), "PC600001"))
+		}},
+	} {
+		for rows, refused := range map[int]bool{20_000: false, 20_001: true} {
+			body := c.begin + strings.Repeat("{},", rows-1) + "{}" + c.end
+			client, err := citypay.New(citypay.Config{ClientID: "PC600001", LicenceKey: "EXAMPLEKEY0000AB",
+				BaseURL: "https://service.test", Middleware: func(http.RoundTripper) http.RoundTripper {
+					return answering(func(*http.Request) (*http.Response, error) {
+						return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body)),
+							Header: http.Header{"Content-Type": {"application/json"}}}, nil
+					})
+				}})
+			require.NoError(t, err)
+			err = c.call(client)
+			if refused {
+				require.ErrorIs(t, err, batch.ErrProtocol, op)
+				require.ErrorContains(t, err, "the list has more than 20000 elements", op)
+			} else if err != nil {
+				require.NotContains(t, err.Error(), "elements", op)
+			}
+		}
+	}
 }

@@ -626,6 +626,7 @@ var limits = []promise{
 		""},
 	{"limit 31", "memory of twice the limit of a reply", []string{"internal/campaign TestPeakMemory"}, ""},
 	{"limit 32", "the elements of a list in a reply", []string{"batch/batchhttp TestElementsHaveALimit",
+		"citypay TestTheRowsOfAReplyAreLimited",
 		"internal/campaign TestPeakMemory"}, ""},
 	{"limit 33", "a list of many pages", []string{
 		"sixdotfifty TestAListHasALimit",
