@@ -59,8 +59,10 @@ func TestLimits(t *testing.T) {
 		"assetProgram.externalMerchantId": {1, 35, wide, func(o *onboarding, s string) {
 			o.AssetProgram.Params.ExternalMerchantID = s
 		}},
-		"salesChannels[0].vendor":   {3, 100, wide, func(o *onboarding, s string) { o.Channels[0].Params.Vendor = s }},
-		"salesChannels[0].reseller": {3, 100, wide, func(o *onboarding, s string) { o.Channels[0].Params.Reseller = s }},
+		"salesChannels[0].vendor": {3, 100, wide, func(o *onboarding, s string) { o.Channels[0].Params.Vendor = s }},
+		"salesChannels[0].reseller": {3, 100, wide, func(o *onboarding, s string) {
+			o.Channels[0].Params.Reseller = s
+		}},
 		"salesChannels[0].deviceId": {1, 35, wide, func(o *onboarding, s string) { o.Channels[0].Params.DeviceID = s }},
 		"salesChannels[0].serialNumber": {0, 35, wide, func(o *onboarding, s string) {
 			o.Channels[0].Params.SerialNumber = s
@@ -107,7 +109,8 @@ func TestLimits(t *testing.T) {
 			"assetProgram.chargeAccountNumber"},
 		"a shop needs no place": {
 			onboard(func(o *onboarding) { o.Merchant.Type, o.Merchant.Location = "e-commerce", nil }),
-			onboard(func(o *onboarding) { o.Merchant.Type, o.Merchant.Location = "physical", nil }), "merchant.location"},
+			onboard(func(o *onboarding) { o.Merchant.Type, o.Merchant.Location = "physical", nil }),
+			"merchant.location"},
 		"50 KB of CSV":         {upload(csv, "a.csv", 50_000), upload(csv, "a.csv", 50_001), "file"},
 		"512 KB of a logo":     {upload(logo, "a.png", 512_000), upload(logo, "a.png", 512_001), "file"},
 		"a file that is empty": {upload(logo, "a.png", 1), upload(logo, "a.png", 0), "file"},

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -47,8 +48,23 @@ func (c *Client) send(ctx context.Context, call batchhttp.Call, form url.Values)
 		!address.MatchString(call.Params[0]) {
 		return invalid(call.Op, "id", "%s", notAnAddress)
 	}
+	if err := batch.Invalid(name, call.Op.Name, notUTF8(form)); err != nil {
+		return err
+	}
 	call.ContentType, call.Body, call.MaxReply = "application/x-www-form-urlencoded", []byte(form.Encode()), maxReply
 	return c.http.Do(ctx, call)
+}
+
+// notUTF8 lists the fields that SnapBill would read as another text. The values
+// are not quoted: they may be secrets.
+func notUTF8(form url.Values) (faults []batch.FieldError) {
+	for _, field := range slices.Sorted(maps.Keys(form)) {
+		if slices.ContainsFunc(append([]string{field}, form[field]...),
+			func(text string) bool { return !utf8.ValidString(text) }) {
+			faults = append(faults, fault(strings.ToValidUTF8(field, "?"), "must be UTF-8"))
+		}
+	}
+	return faults
 }
 
 // conflict and nonsense are errors of what the service says, in words that are

@@ -197,6 +197,10 @@ func (a AddRecurringInvoice) form(form url.Values) []batch.FieldError {
 	var faults []batch.FieldError
 	onWeekday := a.Mode == DayWeek || a.Mode == WeekdayMonth
 	numbered := a.Mode == DayMonth || a.Mode == WeekdayMonth
+	most := 31 // days of a month
+	if a.Mode == WeekdayMonth {
+		most = 5 // of one weekday
+	}
 	if !onWeekday && !numbered && a.Mode != OnceOff {
 		faults = append(faults, fault("mode", "%.40q is not ONCEOFF, DAYWEEK, DAYMONTH or WEEKDAYMONTH",
 			string(a.Mode)))
@@ -218,6 +222,9 @@ func (a AddRecurringInvoice) form(form url.Values) []batch.FieldError {
 	switch {
 	case numbered && a.Number == 0:
 		faults = append(faults, fault("number", "is required: the day or the week of the month"))
+	case numbered && max(a.Number, -a.Number) > most:
+		faults = append(faults, fault("number", "is %d; it must be 1 to %d, or -1 to -%d from the end of the month",
+			a.Number, most, most))
 	case numbered:
 		form.Set("number", strconv.Itoa(a.Number))
 	case a.Number != 0:
