@@ -129,6 +129,9 @@ func (c *Client) CreateBatch(ctx context.Context, r BatchRequest) (*Batch, error
 		return nil, batch.Invalid(name, opCreateBatch.Name,
 			[]batch.FieldError{{Item: -1, Field: "name", Message: "is empty"}})
 	}
+	if err := batch.Invalid(name, opCreateBatch.Name, r.faults()); err != nil {
+		return nil, err
+	}
 	return write[Batch](ctx, c.http, opCreateBatch, nil, r)
 }
 
@@ -165,6 +168,9 @@ func (c *Client) UpdateBatch(ctx context.Context, id string, r BatchRequest) (*B
 	if r == (BatchRequest{}) {
 		return nil, batch.Invalid(name, opUpdateBatch.Name,
 			[]batch.FieldError{{Item: -1, Field: "name", Message: "or externalId is required"}})
+	}
+	if err := batch.Invalid(name, opUpdateBatch.Name, r.faults()); err != nil {
+		return nil, err
 	}
 	return write[Batch](ctx, c.http, opUpdateBatch, []string{id}, r)
 }

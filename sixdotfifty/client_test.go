@@ -834,6 +834,10 @@ func TestRedemptionsEndToEnd(t *testing.T) {
 	require.Equal(t, []string{"amount: must be positive", "currencyCode: is empty", "accountId: is empty",
 		"reference: is empty",
 		"countryCode: must be two capital letters"}, faultsOf(t, err))
+	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "\xe9",
+		AccountID: "\xe9", Reference: "\xe9", ReturnURL: "\xe9", CountryCode: "BW"})
+	require.Equal(t, []string{"currencyCode: must be UTF-8", "accountId: must be UTF-8", "reference: must be UTF-8",
+		"returnUrl: must be UTF-8"}, faultsOf(t, err))
 	require.Equal(t, before, server.Log.Count(""))
 	_, err = client.InitiatePayment(ctx, sixdotfifty.InitiatePaymentRequest{Amount: 1, CurrencyCode: "DZAR",
 		AccountID: "another", Reference: "r", CountryCode: "ZA"})

@@ -194,6 +194,16 @@ func TestLimits(t *testing.T) {
 			[]string{`item 0 ("to-27821231234"): referralMsisdn: ` + number}},
 		"the amount of a referral": {add(func(p *sixdotfifty.NewPayment) { p.ReferralMSISDN = "27821231236" }),
 			[]string{`item 0 ("to-27821231234"): referralAmount: must be positive, and goes with referralMsisdn`}},
+		"names in UTF-8": {add(func(p *sixdotfifty.NewPayment) {
+			p.FirstName, p.LastName, p.ExternalID = "\xe9", "\xe9", "\xe9"
+		}),
+			[]string{"item 0 (\"\\xe9\"): externalId: must be UTF-8", "item 0 (\"\\xe9\"): firstname: must be UTF-8",
+				"item 0 (\"\\xe9\"): lastname: must be UTF-8"}},
+		"a batch in UTF-8": {
+			second(client.CreateBatch(t.Context(), sixdotfifty.BatchRequest{Name: "\xe9", ExternalID: "\xe9"})),
+			[]string{"name: must be UTF-8", "externalId: must be UTF-8"}},
+		"an update in UTF-8": {second(client.UpdateBatch(t.Context(), "x", sixdotfifty.BatchRequest{Name: "\xe9"})),
+			[]string{"name: must be UTF-8"}},
 		"all at once": {
 			second(client.AddPayments(t.Context(), "x",
 				sixdotfifty.AddPaymentsRequest{Payments: []sixdotfifty.NewPayment{{},

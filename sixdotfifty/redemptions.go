@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/batchway/batchway-go/batch"
 	"github.com/batchway/batchway-go/batch/batchhttp"
@@ -136,7 +137,11 @@ func (c *RedemptionsClient) InitiatePayment(ctx context.Context, r InitiatePayme
 	}{{"amount", "must be positive", r.Amount <= 0}, {"currencyCode", "is empty", r.CurrencyCode == ""},
 		{"accountId", "is empty", r.AccountID == ""},
 		{"reference", "is empty", r.Reference == ""}, {"countryCode", "must be two capital letters",
-			!countryCode.MatchString(r.CountryCode)}} {
+			!countryCode.MatchString(r.CountryCode)},
+		{"currencyCode", notUTF8, !utf8.ValidString(r.CurrencyCode)},
+		{"accountId", notUTF8, !utf8.ValidString(r.AccountID)},
+		{"reference", notUTF8, !utf8.ValidString(r.Reference)},
+		{"returnUrl", notUTF8, !utf8.ValidString(r.ReturnURL)}} {
 		if f.bad {
 			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: f.message})
 		}

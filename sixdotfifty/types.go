@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -110,6 +111,19 @@ func (a *Account) UnmarshalJSON(text []byte) error {
 type BatchRequest struct {
 	Name       string `json:"name,omitempty"`
 	ExternalID string `json:"externalId,omitempty"` // yours, unique across all your batches
+}
+
+// notUTF8 is what is wrong with text that would be sent as another.
+const notUTF8 = "must be UTF-8"
+
+// faults lists what 6DOT50 would read as another text.
+func (r BatchRequest) faults() (faults []batch.FieldError) {
+	for _, f := range []struct{ field, value string }{{"name", r.Name}, {"externalId", r.ExternalID}} {
+		if !utf8.ValidString(f.value) {
+			faults = append(faults, batch.FieldError{Item: -1, Field: f.field, Message: notUTF8})
+		}
+	}
+	return faults
 }
 
 // BatchStatus is 6DOT50's word for where a batch stands. The list is open.
@@ -231,6 +245,9 @@ func (r AddPaymentsRequest) faults() []batch.FieldError {
 			{"msisdn", number, !msisdn.MatchString(p.MSISDN)},
 			{"amount", "must be positive", p.Amount <= 0},
 			{"externalId", "must be unique", p.ExternalID != "" && seen[p.ExternalID]},
+			{"externalId", notUTF8, !utf8.ValidString(p.ExternalID)},
+			{"firstname", notUTF8, !utf8.ValidString(p.FirstName)},
+			{"lastname", notUTF8, !utf8.ValidString(p.LastName)},
 			{"referralAmount", "must be positive, and goes with referralMsisdn",
 				p.ReferralAmount < 0 || p.ReferralAmount == 0 && p.ReferralMSISDN != ""},
 			{"referralMsisdn", number, (p.ReferralAmount != 0 || p.ReferralMSISDN != "") &&
