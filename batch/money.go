@@ -78,7 +78,7 @@ func ParseDecimal(s string, exponent int) (int64, error) {
 	digits, negative := strings.CutPrefix(s, "-")
 	whole, fraction, point := strings.Cut(digits, ".")
 	if !isDigits(whole) || point && !isDigits(fraction) {
-		return 0, fmt.Errorf("%q is no decimal number", clip(s))
+		return 0, fmt.Errorf("%q is not a decimal number", clip(s))
 	}
 	if len(fraction) > exponent {
 		return 0, fmt.Errorf("%q has more than %d decimal places", clip(s), exponent)

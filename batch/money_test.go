@@ -36,19 +36,19 @@ func TestParseMoney(t *testing.T) {
 		{"10.005", "GBP", 0, "more than 2 decimal places"},
 		{"10.000", "GBP", 0, "more than 2 decimal places"},
 		{"100.0", "JPY", 0, "more than 0 decimal places"},
-		{"", "GBP", 0, "no decimal number"},
-		{"-", "GBP", 0, "no decimal number"},
-		{".5", "GBP", 0, "no decimal number"},
-		{"5.", "GBP", 0, "no decimal number"},
-		{"+5", "GBP", 0, "no decimal number"},
-		{"--5", "GBP", 0, "no decimal number"},
-		{"1e3", "GBP", 0, "no decimal number"},
-		{"1,000", "GBP", 0, "no decimal number"},
-		{" 5", "GBP", 0, "no decimal number"},
-		{"5.-5", "GBP", 0, "no decimal number"},
-		{"1.2.3", "GBP", 0, "no decimal number"},
-		{"NaN", "GBP", 0, "no decimal number"},
-		{"٣", "GBP", 0, "no decimal number"},
+		{"", "GBP", 0, "not a decimal number"},
+		{"-", "GBP", 0, "not a decimal number"},
+		{".5", "GBP", 0, "not a decimal number"},
+		{"5.", "GBP", 0, "not a decimal number"},
+		{"+5", "GBP", 0, "not a decimal number"},
+		{"--5", "GBP", 0, "not a decimal number"},
+		{"1e3", "GBP", 0, "not a decimal number"},
+		{"1,000", "GBP", 0, "not a decimal number"},
+		{" 5", "GBP", 0, "not a decimal number"},
+		{"5.-5", "GBP", 0, "not a decimal number"},
+		{"1.2.3", "GBP", 0, "not a decimal number"},
+		{"NaN", "GBP", 0, "not a decimal number"},
+		{"٣", "GBP", 0, "not a decimal number"},
 		{"5", "gbp", 0, "no ISO 4217"},
 		{"5", "XYZ", 0, "no ISO 4217"},
 		{"5", "DZAR", 0, "no ISO 4217"},
@@ -145,7 +145,7 @@ func FuzzDecimal(f *testing.F) {
 		}
 		exact, ok := new(big.Rat).SetString(s)
 		if !ok {
-			t.Fatalf("ParseDecimal accepted %q, which is no number", s)
+			t.Fatalf("ParseDecimal accepted %q, which is not a number", s)
 		}
 		scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(exponent)), nil)
 		exact.Mul(exact, new(big.Rat).SetInt(scale))

@@ -226,7 +226,7 @@ func TestRules(t *testing.T) {
 		"an empty business":              {Business{}, append(slices.Clone(businessRequired), "deviceId")},
 		"an empty terminal":              {TerminalStatus{}, nil},
 		"a terminal of unknown status":   {TerminalStatus{Status: "up"}, []string{"status"}},
-		"a version that is no number":    {TerminalStatus{ConfigVersion: "1.2.3"}, []string{"configVersion"}},
+		"a version that is not a number": {TerminalStatus{ConfigVersion: "1.2.3"}, []string{"configVersion"}},
 		"a time that is none":            {TerminalStatus{FirstSeen: "2022-02-14 09:00:00 UTC"}, []string{"firstSeen"}},
 		"a description that is not UTF8": {TerminalStatus{Description: "\xff"}, []string{"description"}},
 	} {

@@ -201,13 +201,13 @@ func TestInt(t *testing.T) {
 		require.Equal(t, Int(want), n, text)
 	}
 	for text, fault := range map[string]string{
-		`36.5`: "no whole number", `"ten"`: "is no number", `""`: "is no number", `null`: "missing",
-		`"NaN"`:                "is no number",
+		`36.5`: "not a whole number", `"ten"`: "is not a number", `""`: "is not a number", `null`: "missing",
+		`"NaN"`:                "is not a number",
 		`99999999999999999999`: "out of range", `1e999999999`: "out of range", `"1e-999999999"`: "out of range",
-		`"0x10"`: "is no number",
-		`"1/2"`:  "is no number", `"+5"`: "is no number", `" 5"`: "is no number", `true`: "is no number",
-		`"1_000"`: "is no number", `[1]`: "is no number",
-		`"` + strings.Repeat("1", 100) + `"`: "is no number", `"\ud800"`: "is no number",
+		`"0x10"`: "is not a number",
+		`"1/2"`:  "is not a number", `"+5"`: "is not a number", `" 5"`: "is not a number", `true`: "is not a number",
+		`"1_000"`: "is not a number", `[1]`: "is not a number",
+		`"` + strings.Repeat("1", 100) + `"`: "is not a number", `"\ud800"`: "is not a number",
 	} {
 		n := Int(7)
 		err := json.Unmarshal([]byte(text), &n)

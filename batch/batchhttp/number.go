@@ -44,19 +44,19 @@ func Decimal(s string, places int) (int64, error) {
 		return 0, errors.New("a number is missing: it is null")
 	}
 	if len(s) > 40 || !json.Valid([]byte(s)) || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
-		return fault("is no number")
+		return fault("is not a number")
 	}
 	if _, exponent, ok := strings.Cut(strings.ToLower(s), "e"); ok && len(strings.TrimLeft(exponent, "+-0")) > 2 {
 		return fault("is out of range") // Before anybody computes what it is.
 	}
 	exact, ok := new(big.Rat).SetString(s)
 	if !ok {
-		return fault("is no number")
+		return fault("is not a number")
 	}
 	exact.Mul(exact, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil)))
 	switch {
 	case !exact.IsInt() && places == 0:
-		return fault("is no whole number")
+		return fault("is not a whole number")
 	case !exact.IsInt():
 		return fault(fmt.Sprintf("has more than %d decimal places", places))
 	case !exact.Num().IsInt64():
